@@ -1,0 +1,1 @@
+"""Where jobs run: `local` is a supervised worker process on this machine."""

@@ -1,0 +1,139 @@
+"""Jobs and events: the words the bridge and the worker exchange, one JSON object a line.
+
+Validated once, here, where the world enters; inside, a `Job` is known to make sense.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_PROMPT = 300
+MAX_STEMS = 8
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
+RendererName = Literal["fm", "impact"]
+Recipe = Literal["paper", "default", "fast"]
+Method = Literal["masks", "paper"]
+
+
+class DesignPatch(_Value):
+    """Prompt to patch. Result: preset, wav, initial_wav, score_before, score_after, steps, seconds."""
+
+    kind: Literal["patch"] = "patch"
+    id: str
+    prompt: Prompt
+    renderer: RendererName
+    out: str
+    duration: float = Field(default=2.0, ge=0.25, le=10.0)  # seconds of sound
+    steps: int | None = Field(default=None, ge=1, le=5000)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    recipe: Recipe = "default"
+    model: str = "default"
+    note: float = Field(default=60.0, ge=0, le=127)
+
+
+class Separate(_Value):
+    """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds."""
+
+    kind: Literal["separate"] = "separate"
+    id: str
+    file: str
+    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=MAX_STEMS)
+    out: str
+    method: Method = "masks"
+    steps: int | None = Field(default=None, ge=1, le=5000)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    model: str = "default"
+
+
+class RenderPreset(_Value):
+    """Preset file to WAV file. Result: wav, seconds."""
+
+    kind: Literal["render"] = "render"
+    id: str
+    preset: str
+    out: str
+    note: float | None = Field(default=None, ge=0, le=127)
+    velocity: int = Field(default=100, ge=1, le=127)
+    duration: float | None = Field(default=None, gt=0, le=60)
+
+
+class Probe(_Value):
+    """`doctor`: run a kernel, load the model. Result: a list of checks."""
+
+    kind: Literal["probe"] = "probe"
+    id: str
+    model: str = "default"
+
+
+class Cancel(_Value):
+    """To the worker: stop job `id` at its next step."""
+
+    kind: Literal["cancel"] = "cancel"
+    id: str
+
+
+class Progress(_Value):
+    """How far: `fraction` 0..1 of the whole job, `eta` seconds left, `stage` in words.
+
+    `figures` are numbers of the moment (loss, score) by name.
+    """
+
+    kind: Literal["progress"] = "progress"
+    id: str
+    fraction: float = Field(ge=0, le=1)
+    stage: str
+    eta: float | None = None
+    figures: dict[str, float] = Field(default_factory=dict)
+
+
+class Best(_Value):
+    """The best so far, playable now: a preset file and a WAV of it."""
+
+    kind: Literal["best"] = "best"
+    id: str
+    step: int
+    score: float
+    preset: str
+    wav: str
+
+
+class Done(_Value):
+    """The job's result; keys as in the docstring of its kind."""
+
+    kind: Literal["done"] = "done"
+    id: str
+    result: dict[str, Any]
+
+
+class Failed(_Value):
+    """Why not: a stable short `code` (bad-input, no-model, crashed, internal) and a sentence."""
+
+    kind: Literal["failed"] = "failed"
+    id: str
+    code: str
+    reason: str
+
+
+class Cancelled(_Value):
+    """Stopped on request; nothing half-written stays."""
+
+    kind: Literal["cancelled"] = "cancelled"
+    id: str
+
+
+Job: TypeAlias = DesignPatch | Separate | RenderPreset | Probe
+Event: TypeAlias = Progress | Best | Done | Failed | Cancelled
+
+job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+line_adapter: TypeAdapter[Job | Cancel] = TypeAdapter(
+    Annotated[Job | Cancel, Field(discriminator="kind")]
+)
+event_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])

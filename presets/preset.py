@@ -1,0 +1,98 @@
+"""The preset file: JSON, versioned, physical units, with where the sound came from.
+
+A preset is everything needed to play a sound again and to make it again: the renderer and its
+version, a value per parameter, the effect chain behind it, and the prompt, seed, model and code
+that found it. `save` writes beside the target and renames, so no half-written file is ever seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FORMAT = 1
+
+
+class Effect(BaseModel):
+    """One pedalboard effect of the chain: class name as `kind`, its settings in its own units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    values: dict[str, float] = Field(default_factory=dict)
+
+
+class Provenance(BaseModel):
+    """Who made the sound: model and code versions, method, steps, and the scores then measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    code: str = ""
+    model: str = ""
+    model_hash: str = ""
+    method: str = ""
+    steps: int = 0
+    score_before: float | None = None
+    score_after: float | None = None
+
+
+class Preset(BaseModel):
+    """One sound as data. `values` are physical (Hz, seconds, ...), keyed by the renderer's params.
+
+    `note` is the MIDI number the sound was designed at, `seconds` its natural length.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal[1] = FORMAT
+    name: str = Field(min_length=1, max_length=200)
+    renderer: str
+    renderer_version: int = Field(ge=1)
+    values: dict[str, float]
+    note: float = Field(default=60.0, ge=0, le=127)
+    seconds: float = Field(default=3.0, gt=0, le=60)
+    effects: tuple[Effect, ...] = ()
+    prompt: str = ""
+    seed: int | None = None
+    provenance: Provenance = Provenance()
+    tags: tuple[str, ...] = ()
+
+
+def save(preset: Preset, path: Path | str) -> None:
+    """Write `preset` as JSON, atomically. The reverse of `load`."""
+    path = Path(path)
+    text = json.dumps(preset.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path | str) -> Preset:
+    """Read a preset. The reverse of `save`.
+
+    Raises `FileNotFoundError` when there is no such file, `ValueError` with one sentence when it
+    is not a preset this version reads.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} is not a preset: it is not JSON text ({error})") from error
+    if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
+        raise ValueError(f"{path.name} has format {data['format']!r}; this version reads {FORMAT}")
+    try:
+        return Preset.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(f"{path.name} is not a preset: {where}: {first['msg']}") from error

@@ -1,0 +1,1 @@
+"""What a prior wants: score distillation, separation, and the models behind them."""

@@ -1,0 +1,1 @@
+"""Corpora, codec, prior and judge: each a script with --help."""
