@@ -1,0 +1,87 @@
+"""Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
+
+A part is `<name>.i16` (mono 44.1 kHz samples, one clip after the other) and `<name>.jsonl` (one
+line a clip: start, frames, captions, class, split, origin).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+RATE = 44100
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Where a clip lies in its part, and what is said of it."""
+
+    part: str
+    start: int
+    frames: int
+    captions: tuple[str, ...]
+    label: str
+    split: str
+
+
+class Corpus:
+    """All clips of a folder whose split is in `splits`, with their samples mapped, not loaded."""
+
+    def __init__(self, folder: Path, splits: frozenset[str], parts: frozenset[str] | None = None):
+        self.clips: list[Clip] = []
+        self._samples: dict[str, npt.NDArray[np.int16]] = {}
+        for index in sorted(folder.glob("*.jsonl")):
+            part = index.stem
+            if parts is not None and part not in parts:
+                continue
+            self._samples[part] = np.memmap(index.with_suffix(".i16"), dtype=np.int16, mode="r")
+            for line in index.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                if row["split"] in splits and row["frames"] > 0:
+                    self.clips.append(
+                        Clip(
+                            part,
+                            row["start"],
+                            row["frames"],
+                            tuple(row["captions"]),
+                            row["class"],
+                            row["split"],
+                        )
+                    )
+        if not self.clips:
+            raise ValueError(
+                f"no clips of {sorted(splits)} in {folder}: run sds.train.corpus first"
+            )
+
+    def audio(self, clip: Clip, start: int = 0, frames: int | None = None) -> Tensor:
+        """Samples [T] in -1..1, from `start` inside the clip; past its end is silence."""
+        frames = clip.frames - start if frames is None else frames
+        stop = min(clip.frames, start + frames)
+        out = torch.zeros(frames)
+        if stop > start:
+            part = self._samples[clip.part][clip.start + start : clip.start + stop]
+            out[: stop - start] = torch.from_numpy(part.astype(np.float32)) / 32768.0
+        return out
+
+    def crop(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
+        """A random piece [frames] of the clip; a shorter clip is followed by silence."""
+        slack = clip.frames - frames
+        start = int(rng.integers(0, slack + 1)) if slack > 0 else 0
+        return self.audio(clip, start, frames)
+
+
+def class_weights(clips: list[Clip], power: float = 0.5) -> npt.NDArray[np.float64]:
+    """Probability of each clip: seconds of a class raised to `power`, shared by its clips."""
+    seconds: dict[str, float] = {}
+    for clip in clips:
+        seconds[clip.label] = seconds.get(clip.label, 0.0) + clip.frames / RATE
+    weight = np.array(
+        [seconds[c.label] ** (power - 1.0) * min(c.frames / RATE, 10.0) for c in clips]
+    )
+    return np.asarray(weight / weight.sum())
