@@ -1,0 +1,74 @@
+"""Spectral emphasis: magnitudes of short-time Fourier transforms at several window sizes.
+
+Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621) compares renders with denoised targets
+through S_m, m in 1024, 2048, 4096 samples, because a waveform distance punishes phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+SCALES = (1024, 2048, 4096)
+
+
+def stft(audio: Tensor, n: int) -> Tensor:
+    """Hann STFT with hop n/4: audio [B, C, T] -> complex [B, C, n/2 + 1, T // (n/4) + 1].
+
+    Divided by the window's norm, so that white noise of variance v has mean power v in each bin.
+    Edges are padded with zeros: any T >= 1 is long enough.
+    """
+    window = torch.hann_window(n, device=audio.device, dtype=audio.dtype)
+    flat = torch.stft(
+        audio.flatten(0, 1), n, n // 4, window=window, pad_mode="constant", return_complex=True
+    )
+    return (flat / window.square().sum().sqrt()).reshape(*audio.shape[:2], *flat.shape[1:])
+
+
+def istft(spectrum: Tensor, n: int, samples: int) -> Tensor:
+    """The inverse of `stft`: complex [B, C, F, N] -> audio [B, C, samples]."""
+    real = spectrum.real.dtype
+    window = torch.hann_window(n, device=spectrum.device, dtype=real)
+    flat = torch.istft(
+        (spectrum * window.square().sum().sqrt()).flatten(0, 1),
+        n,
+        n // 4,
+        window=window,
+        length=samples,
+    )
+    return flat.reshape(*spectrum.shape[:2], samples)
+
+
+def magnitude(audio: Tensor, n: int) -> Tensor:
+    """|STFT| [B, C, F, N], with a finite gradient (zero) where the spectrum is zero."""
+    spectrum = torch.view_as_real(stft(audio, n))
+    return (spectrum.square().sum(-1) + 1e-16).sqrt() - 1e-8
+
+
+def magnitudes(audio: Tensor, scales: Sequence[int] = SCALES) -> list[Tensor]:
+    """S_m(audio) for each window size m."""
+    return [magnitude(audio, n) for n in scales]
+
+
+def squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """The paper's 1/2 sum_m || S_m - T_m ||^2, each norm a mean over bins; [B]."""
+    terms = [(x - y).square().flatten(1).mean(1) / 2 for x, y in zip(a, b, strict=True)]
+    return torch.stack(terms).sum(0)
+
+
+def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: float) -> Tensor:
+    """Linear and logarithmic distance of S_m to targets T_m, both without unit; [B].
+
+    sum_m 1/2 [ |S - T|^2 / |T|^2 + log_weight mean (log(S + e) - log(T + e))^2 ], e = 1 % of the
+    target's root mean square: quiet partials and tails count, the floor of the recording does not.
+    """
+    terms = []
+    for x, y in zip(a, b, strict=True):
+        power = y.square().flatten(1).mean(1).clamp_min(1e-10)  # [B]
+        e = 0.01 * power.sqrt().reshape(-1, 1, 1, 1)
+        linear = (x - y).square().flatten(1).mean(1) / power
+        log = ((x + e).log() - (y + e).log()).square().flatten(1).mean(1)
+        terms.append((linear + log_weight * log) / 2)
+    return torch.stack(terms).sum(0)
