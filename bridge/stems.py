@@ -1,0 +1,159 @@
+"""A set of stems: how files are named, the manifest beside them, and the check that they add up.
+
+Standard library and pydantic only. A stem set is honest when stems + residual give the source
+back, so `verify` adds the files up the way a DAW does and says how far off they are, in dB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+import unicodedata
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bridge import wav
+
+FORMAT = 1
+MANIFEST = "stems.json"
+MAX_SLUG = 100
+NULL_FLOOR_DB = -400.0
+RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
+
+
+class Stem(BaseModel):
+    """One stem: what was asked for, its file beside the manifest, its level and prompt match."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str
+    wav: str
+    rms_db: float
+    score: float | None = None
+
+
+class Manifest(BaseModel):
+    """What was separated, from what, by what.
+
+    Files are paths from the manifest's folder. `source_wav` is the source itself when it is a WAV
+    `bridge.wav` reads, else a float copy of it under `source/`, out of the way of a folder import.
+    `job` is a digest of what was asked: the same job gives the same file names and bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
+    job: str
+    source: str
+    source_sha256: str
+    source_wav: str
+    rate: int = Field(gt=0)
+    frames: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    start_samples: int = Field(default=0, ge=0)
+    stems: tuple[Stem, ...] = Field(min_length=1)
+    residual: str
+    residual_rms_db: float
+    null_db: float
+    method: str
+    steps: int
+    seed: int
+    model: str
+    model_hash: str
+    code: str
+
+
+def slug(text: str) -> str:
+    """ASCII file-name piece of at most 100 characters that no file system refuses.
+
+    >>> slug("Händel's Säx / night")
+    'handel-s-sax-night'
+    >>> slug("CON"), slug("!!!")
+    ('con-stem', 'stem')
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    kept = "".join(c if c.isalnum() else "-" for c in plain)
+    piece = "-".join(part for part in kept.split("-") if part)[:MAX_SLUG].strip("-")
+    if not piece:
+        return "stem"
+    return f"{piece}-stem" if piece in RESERVED else piece
+
+
+def stem_name(source: str, number: int, name: str, job: str) -> str:
+    """`<source>__<NN>_<slug>__<job8>.wav`.
+
+    >>> stem_name("Take 3.flac", 1, "Alto sax", "0123456789ab")
+    'take-3__01_alto-sax__01234567.wav'
+    """
+    return f"{slug(Path(source).stem)}__{number:02d}_{slug(name)}__{job[:8]}.wav"
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as JSON. The reverse of `load`."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def load(path: Path) -> Manifest:
+    """Read a manifest. The reverse of `save`; `ValueError` with one sentence when it is none."""
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not a stem manifest: it is not JSON text") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(f"{path.name} is not a stem manifest: {where}: {first['msg']}") from error
+
+
+def verify(path: Path) -> float:
+    """Null depth in dB of the stem set of the manifest at `path`: 10 log10(sum e^2 / sum x^2).
+
+    x is the source, e = x - (stems + residual), added up in file order in double precision from
+    the files themselves; -400 when nothing is left. Memory is one block a file. Raises
+    `ValueError` naming the file that is missing, changed, or of another shape than the manifest.
+    """
+    manifest = load(path)
+    names = [manifest.source_wav, *(stem.wav for stem in manifest.stems), manifest.residual]
+    headers = []
+    for name in names:
+        file = path.parent / name
+        if not file.is_file():
+            raise ValueError(f"{name}, named in {path.name}, is not there")
+        header = wav.read_header(file)
+        shape = (header.rate, header.channels, header.frames)
+        wanted = (manifest.rate, manifest.channels, manifest.frames)
+        if shape != wanted:
+            raise ValueError(
+                f"{name} has (rate, channels, frames) {shape}, the manifest says {wanted}"
+            )
+        headers.append(header)
+    source = path.parent / manifest.source_wav
+    if source.name == manifest.source and sha256(source) != manifest.source_sha256:
+        raise ValueError(f"{manifest.source} is not the file that was separated: it has changed")
+    error = power = 0.0
+    for x, *parts in zip(*(wav.samples(header) for header in headers), strict=True):
+        e = list(map(operator.sub, x, map(sum, zip(*parts, strict=True))))
+        error += sum(v * v for v in e)
+        power += sum(v * v for v in x)
+    return null_db(error, power)
+
+
+def null_db(error: float, power: float) -> float:
+    """10 log10(error / power), -400 when there is no error; against full scale when no power.
+
+    >>> null_db(1e-12, 1.0)
+    -120.0
+    """
+    if error <= 0:
+        return NULL_FLOOR_DB
+    return max(NULL_FLOOR_DB, 10 * math.log10(error / (power if power > 0 else 1.0)))
