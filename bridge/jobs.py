@@ -5,9 +5,11 @@ Validated once, here, where the world enters; inside, a `Job` is known to make s
 
 from __future__ import annotations
 
+import secrets
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_PROMPT = 300
 MAX_STEMS = 8
@@ -24,7 +26,10 @@ Method = Literal["masks", "paper"]
 
 
 class DesignPatch(_Value):
-    """Prompt to patch. Result: preset, wav, initial_wav, score_before, score_after, steps, seconds."""
+    """Prompt to patch.
+
+    Result: preset, wav, initial_wav, score_before, score_after, steps, seconds.
+    """
 
     kind: Literal["patch"] = "patch"
     id: str
@@ -137,3 +142,34 @@ line_adapter: TypeAdapter[Job | Cancel] = TypeAdapter(
     Annotated[Job | Cancel, Field(discriminator="kind")]
 )
 event_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+
+
+class QueueFull(ValueError):
+    """As many jobs wait already as the server takes."""
+
+
+def result_path(job: Job, result: dict[str, Any]) -> str:
+    """The file that holds a job's whole result: `result.json`, or the WAV of a render."""
+    if isinstance(job, DesignPatch | Separate):
+        return str(Path(job.out) / "result.json")
+    if isinstance(job, RenderPreset):
+        return str(result.get("wav", job.out))
+    return ""
+
+
+def new_id() -> str:
+    """A fresh job id: a letter first, so that no client takes it for a number."""
+    return "j" + secrets.token_hex(4)
+
+
+def sentence(error: ValidationError) -> str:
+    """What pydantic found first, in one sentence: name, limit, value."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the message"
+    if first["type"] == "string_pattern_mismatch":
+        return f"{where} must not be blank, got {first['input']!r}"
+    if first["type"] == "extra_forbidden":
+        return f"{where} is not known here"
+    text = first["msg"][0].lower() + first["msg"][1:]
+    got = "" if first["type"] == "missing" else f", got {repr(first['input'])[:80]}"
+    return f"{where}: {text}{got}"

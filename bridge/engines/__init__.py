@@ -15,6 +15,9 @@ from bridge.jobs import Event, Job
 class Engine(Protocol):
     """Runs jobs: entered once, left once; what still runs when it is left ends `interrupted`."""
 
+    async def __aenter__(self) -> Engine: ...
+    async def __aexit__(self, *_: object) -> None: ...
+
     def submit(self, job: Job) -> AsyncGenerator[Event, None]:
         """Queue `job` now and yield its events; the last one is Done, Failed or Cancelled."""
         ...

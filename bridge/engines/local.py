@@ -93,10 +93,10 @@ class LocalEngine:
         A queued job is cancelled at once; a running one at its next step, or by force after the
         engine's `grace`.
         """
-        for ticket in self._queue:
-            if ticket.job.id == job_id:
-                self._queue.remove(ticket)
-                ticket.end(Cancelled(id=job_id))
+        for queued in self._queue:
+            if queued.job.id == job_id:
+                self._queue.remove(queued)
+                queued.end(Cancelled(id=job_id))
                 return True
         ticket = self._current
         if ticket is None or ticket.job.id != job_id:
@@ -171,9 +171,9 @@ class LocalEngine:
         return self._worker
 
     async def _drop_worker(self, patience: float) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await worker.close(patience)
+        if self._worker is not None:
+            await self._worker.close(patience)
+            self._worker = None
 
     async def _buried(self, worker: _Worker, ticket: _Ticket) -> Event:
         """The worker died in the middle of a job: say how."""

@@ -1,0 +1,491 @@
+"""The OSC face: UDP on loopback, replies to whoever asked, the request id echoed first.
+
+`REQUESTS` and `REPLIES` are the whole protocol; docs/osc.md explains it and a test keeps the two
+the same. Every request is answered, with its reply or with `/scorewire/fail`, also the second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.metadata
+import logging
+import math
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from bridge import jobs, wire
+from bridge.jobs import (
+    Best,
+    Cancelled,
+    DesignPatch,
+    Done,
+    Event,
+    Failed,
+    Job,
+    Progress,
+    RenderPreset,
+    Separate,
+)
+from bridge.wire import Message, Value
+
+if TYPE_CHECKING:
+    from bridge.server import Server
+    from bridge.store import Entry
+
+log = logging.getLogger(__name__)
+
+PORTS_TRIED = 11  # the port asked for and ten above it
+UNKNOWN = -1  # the req of a reply to a message that had none
+MAX_LEASES = 32
+MAX_LEASE = 3600.0  # seconds
+MAX_LISTED = 200
+PROGRESS_GAP = 0.05  # seconds between two progress messages to one client
+
+Target = tuple[Any, ...]  # a socket address: (host, port) or its IPv6 form
+
+REPLIES = {
+    "/scorewire/pong": "i:req s:version s:state",
+    "/scorewire/ok": "i:req",
+    "/scorewire/accepted": "i:req s:job",
+    "/scorewire/progress": "i:req s:job f:fraction s:stage f:eta",
+    "/scorewire/best": "i:req s:job f:score s:preset s:wav i:step",
+    "/scorewire/stem": "i:req s:job i:index s:prompt s:wav",
+    "/scorewire/done": "i:req s:job s:path",
+    "/scorewire/cancelled": "i:req s:job",
+    "/scorewire/fail": "i:req s:address s:code s:text s:job",
+    "/scorewire/jobs/item": "i:req s:job s:kind s:state f:fraction s:stage s:path",
+    "/scorewire/jobs/end": "i:req i:count",
+    "/scorewire/job/state": "i:req s:job s:kind s:state f:fraction s:stage s:path",
+}
+"""What the server says, and with which arguments. Name and value pairs may follow them."""
+
+# Options a musician says -> the field of the job it sets.
+_FIELDS = {"seconds": "duration", "preset": "recipe"}
+_OPTION = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
+_PATTERN = re.compile(r"[*?\[\]{}]")
+
+
+class Refused(ValueError):
+    """A request that is answered with `/scorewire/fail`: a stable short code and a sentence."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request understood: who asked, under which id, with which values."""
+
+    address: str
+    target: Target
+    req: int
+    values: dict[str, Any]
+    options: dict[str, Any]
+
+    @property
+    def client(self) -> str:
+        """The name in the ledger: where replies go, which is the same when a client asks twice."""
+        return f"{self.target[0]}:{self.target[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One address: its arguments in order (`...` repeats the last), its options, its answer."""
+
+    args: str
+    options: str
+    answer: Callable[[Face, Call], None]
+
+
+@asynccontextmanager
+async def listening(server: Server) -> AsyncIterator[int]:
+    """Serve OSC for `server` while inside; yields the port that was got."""
+    host, first = server.config.osc_host, server.config.osc_port
+    loop = asyncio.get_running_loop()
+    for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
+        try:
+            transport, face = await loop.create_datagram_endpoint(
+                lambda: Face(server), local_addr=(host, port)
+            )
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    else:
+        raise OSError(
+            errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
+        )
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        face.close()
+
+
+class Face(asyncio.DatagramProtocol):
+    """The socket: datagrams in, answers and pushed events out."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.leases: dict[Target, asyncio.TimerHandle] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport (asyncio)."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def error_received(self, exc: Exception) -> None:
+        """A client went away (asyncio): nothing to do, it may come back and ask again."""
+        log.debug("OSC socket: %s", exc)
+
+    def datagram_received(self, data: bytes, addr: Target) -> None:
+        """Understand a datagram and answer it (asyncio)."""
+        try:
+            messages = wire.decode(data)
+        except wire.Malformed as error:
+            req = _request_id(error.first)
+            self.fail(addr, req, error.address, "malformed", str(error))
+            return
+        for message in messages:
+            self._answer(message, addr)
+
+    def close(self) -> None:
+        """End leases and the socket."""
+        for handle in self.leases.values():
+            handle.cancel()
+        for task in self.tasks:
+            task.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    def send(
+        self,
+        target: Target,
+        address: str,
+        *values: Value,
+        facts: Sequence[tuple[str, Value]] = (),
+    ) -> None:
+        """Send one reply of the table, each value as the type declared there."""
+        names = REPLIES[address].split()
+        if len(values) != len(names):
+            raise ValueError(f"{address} takes {REPLIES[address]}, got {len(values)} values")
+        typed = [_WRITE[name[0]](value) for name, value in zip(names, values, strict=True)]
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(wire.encode(address, typed, facts), target)
+
+    def fail(
+        self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
+    ) -> None:
+        """Say why not."""
+        log.info("refused %s from %s: %s", address or "a datagram", target[:2], text)
+        self.send(target, "/scorewire/fail", req, address, code, text, job)
+
+    def _answer(self, message: Message, sender: Target) -> None:
+        if message.address in REPLIES:
+            # Another server, or an echo of ours: an answer would be answered for ever.
+            log.info("ignored a reply address, %s, from %s", message.address, sender[:2])
+            return
+        req = _request_id(message.args[0] if message.args else None)
+        call = None
+        try:
+            call = _understand(message, sender)
+            REQUESTS[message.address].answer(self, call)
+        except Refused as error:
+            code, text = error.code, str(error)
+        except ValidationError as error:
+            code, text = "bad-arguments", jobs.sentence(error)
+        except ValueError as error:
+            code, text = "bad-input", str(error)
+        except (OSError, sqlite3.Error) as error:
+            log.exception("answering %s", message.address)
+            code, text = "internal", f"the server could not do it: {error}"
+        else:
+            return
+        self.fail(call.target if call else sender, req, message.address, code, text)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Tells one client, under one request id, what happens to a job."""
+
+    face: Face
+    target: Target
+    req: int
+    told: float = -math.inf  # when progress was last sent
+
+    def __call__(self, event: Event) -> None:
+        send, req = self.face.send, self.req
+        match event:
+            case Progress():
+                now = asyncio.get_running_loop().time()
+                if now - self.told < PROGRESS_GAP and event.fraction < 1:
+                    return
+                self.told = now
+                eta = -1.0 if event.eta is None else event.eta
+                figures = [(name, float(value)) for name, value in event.figures.items()]
+                said = (req, event.id, event.fraction, event.stage, eta)
+                send(self.target, "/scorewire/progress", *said, facts=figures)
+            case Best():
+                best = (req, event.id, event.score, event.preset, event.wav, event.step)
+                send(self.target, "/scorewire/best", *best)
+            case Done():
+                self._done(event)
+            case Cancelled():
+                send(self.target, "/scorewire/cancelled", req, event.id)
+            case Failed():
+                entry = self.face.server.store.get(event.id)
+                address = "" if entry is None else f"/scorewire/{entry.job.kind}"
+                self.face.fail(self.target, req, address, event.code, event.reason, event.id)
+
+    def _done(self, event: Done) -> None:
+        """Each stem by name first, for clients that read no JSON; then where everything is."""
+        for index, stem in enumerate(_stems(event.result), start=1):
+            named = (self.req, event.id, index, stem["prompt"], stem["wav"])
+            self.face.send(self.target, "/scorewire/stem", *named)
+        entry = self.face.server.store.get(event.id)
+        path = "" if entry is None else jobs.result_path(entry.job, event.result)
+        facts = _facts(event.result)
+        self.face.send(self.target, "/scorewire/done", self.req, event.id, path, facts=facts)
+
+
+# Answers, one a request.
+
+
+def _ping(face: Face, call: Call) -> None:
+    state = "busy" if face.server.busy else "idle"
+    version = importlib.metadata.version("scorewire")
+    face.send(call.target, "/scorewire/pong", call.req, version, state)
+
+
+def _patch(face: Face, call: Call) -> None:
+    _accept(face, call, DesignPatch.model_validate(_fields(face, call)))
+
+
+def _separate(face: Face, call: Call) -> None:
+    _accept(face, call, Separate.model_validate(_fields(face, call)))
+
+
+def _render(face: Face, call: Call) -> None:
+    _accept(face, call, RenderPreset.model_validate(_fields(face, call)))
+
+
+def _cancel(face: Face, call: Call) -> None:
+    entry = _find(face, call)
+    if entry.state == "cancelled":
+        face.send(call.target, "/scorewire/ok", call.req)
+        return
+    if not entry.live:
+        raise Refused("ended", f"job {entry.job.id} has ended already: {entry.state}")
+
+    async def cancel() -> None:
+        if await face.server.cancel(entry.job.id):
+            face.send(call.target, "/scorewire/ok", call.req)
+        else:
+            text = f"job {entry.job.id} is just ending"
+            face.fail(call.target, call.req, call.address, "ended", text, entry.job.id)
+
+    task = asyncio.create_task(cancel())
+    face.tasks.add(task)
+    task.add_done_callback(face.tasks.discard)
+
+
+def _jobs(face: Face, call: Call) -> None:
+    limit = call.options.get("limit", 20)
+    if not 1 <= limit <= MAX_LISTED:
+        raise Refused("bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {limit}")
+    entries = face.server.store.list(limit=limit)
+    for entry in entries:
+        face.send(call.target, "/scorewire/jobs/item", call.req, *_line(entry))
+    face.send(call.target, "/scorewire/jobs/end", call.req, len(entries))
+
+
+def _job(face: Face, call: Call) -> None:
+    entry = _find(face, call)
+    facts = [("code", entry.code), ("reason", entry.reason)] if entry.code else []
+    values = _line(entry)
+    face.send(call.target, "/scorewire/job/state", call.req, *values, facts=facts)
+
+
+def _subscribe(face: Face, call: Call) -> None:
+    seconds = call.values["seconds"]
+    if not 0 <= seconds <= MAX_LEASE:
+        raise Refused("bad-arguments", f"seconds must be 0 .. {MAX_LEASE:g}, got {seconds:g}")
+    if call.target not in face.leases and len(face.leases) >= MAX_LEASES:
+        raise Refused("queue-full", f"{MAX_LEASES} clients have subscribed already")
+
+    def end() -> None:
+        face.server.ignore(None, call.target)
+        face.leases.pop(call.target, None)
+
+    if call.target in face.leases:
+        face.leases[call.target].cancel()
+        end()
+    if seconds > 0:
+        loop = asyncio.get_running_loop()
+        face.leases[call.target] = loop.call_later(seconds, end)
+        face.server.listen(None, call.target, _Follower(face, call.target, call.req))
+    face.send(call.target, "/scorewire/ok", call.req)
+
+
+REQUESTS = {
+    "/scorewire/ping": Request("i:req", "", _ping),
+    "/scorewire/patch": Request(
+        "i:req s:prompt s:renderer s:out",
+        "f:seconds i:steps i:seed s:preset s:model f:note",
+        _patch,
+    ),
+    "/scorewire/separate": Request(
+        "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model", _separate
+    ),
+    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds", _render),
+    "/scorewire/cancel": Request("i:req s:job", "", _cancel),
+    "/scorewire/jobs": Request("i:req", "i:limit", _jobs),
+    "/scorewire/job": Request("i:req s:job", "", _job),
+    "/scorewire/subscribe": Request("i:req f:seconds", "", _subscribe),
+}
+"""What the server understands. Every request also takes the option `i:reply`."""
+
+
+def _accept(face: Face, call: Call, job: Job) -> None:
+    """Ack; then follow the job, or repeat how it ended when this is a repeated request."""
+    try:
+        job_id = face.server.submit(job, client=call.client, req=call.req)
+    except jobs.QueueFull as error:
+        raise Refused("queue-full", str(error)) from error
+    face.send(call.target, "/scorewire/accepted", call.req, job_id)
+    follower = _Follower(face, call.target, call.req)
+    entry = face.server.store.get(job_id)
+    event = None if entry is None else entry.last_event()
+    if event is None:
+        face.server.listen(job_id, (call.target, call.req), follower)
+    else:
+        follower(event)
+
+
+def _fields(face: Face, call: Call) -> dict[str, Any]:
+    """The fields of the job asked for: arguments by name, options by the field they set."""
+    fields = {name: value for name, value in call.values.items() if name != "req"}
+    options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
+    if call.address != "/scorewire/render":
+        options.setdefault("model", face.server.config.model)
+    return {"id": jobs.new_id(), **fields, **options}
+
+
+def _find(face: Face, call: Call) -> Entry:
+    """The job named, or the newest one for `last`."""
+    name = call.values["job"]
+    newest = face.server.store.list(limit=1) if name == "last" else ()
+    entry = newest[0] if newest else face.server.store.get(name)
+    if entry is None:
+        raise Refused("no-job", f"there is no job {name!r}")
+    return entry
+
+
+def _line(entry: Entry) -> tuple[Value, ...]:
+    """A job in a list: id, kind, state, fraction, stage, path."""
+    path = "" if entry.result is None else jobs.result_path(entry.job, entry.result)
+    return entry.job.id, entry.job.kind, entry.state, entry.fraction, entry.stage, path
+
+
+def _stems(result: dict[str, Any]) -> list[dict[str, str]]:
+    stems = result.get("stems", [])
+    return [s for s in stems if isinstance(s, dict) and {"prompt", "wav"} <= s.keys()]
+
+
+def _facts(result: dict[str, Any]) -> list[tuple[str, Value]]:
+    """The short scalars of a result, as name and value pairs."""
+    return [(k, v) for k, v in result.items() if isinstance(v, int | float | str)]
+
+
+def _understand(message: Message, sender: Target) -> Call:
+    """Match a message against its line in the table; raises `Refused`."""
+    request = REQUESTS.get(message.address)
+    if request is None:
+        if _PATTERN.search(message.address):
+            raise Refused("unknown-address", "address patterns are not understood here")
+        known = ", ".join(REQUESTS)
+        raise Refused("unknown-address", f"there is no such address; there are {known}")
+    names = request.args.split()
+    repeated = names.pop() if names[-1].endswith("...") else ""
+    if len(message.args) < len(names):
+        missing = names[len(message.args)]
+        raise Refused("bad-arguments", f"{missing} is missing; {_usage(message.address)}")
+    values = {name[2:]: _convert(name, v) for name, v in zip(names, message.args, strict=False)}
+    req = values["req"]
+    if not 0 <= req < 2**31:
+        raise Refused("bad-arguments", f"req must be 0 .. {2**31 - 1}, got {req}")
+    rest, options = _split(message, message.args[len(names) :])
+    if repeated:
+        values[repeated[2:-3]] = [_convert(repeated.rstrip("."), value) for value in rest]
+    elif rest:
+        raise Refused("bad-arguments", f"{rest[0]!r} is too much; {_usage(message.address)}")
+    call = Call(message.address, sender, req, values, options)
+    reply = options.pop("reply", 0)
+    if not 0 <= reply <= 65535:
+        raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
+    return replace(call, target=(sender[0], reply, *sender[2:])) if reply else call
+
+
+def _split(message: Message, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
+    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
+    allowed = {n[2:]: n for n in (REQUESTS[message.address].options + " i:reply").split()}
+    rest: list[Value] = []
+    options: dict[str, Any] = {}
+    left = list(args)
+    while left:
+        value = left.pop(0)
+        match = _OPTION.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            rest.append(value)
+            continue
+        name, text = match.groups()
+        if name not in allowed:
+            names = ", ".join(allowed)
+            raise Refused("bad-arguments", f"there is no option {name!r}; there are {names}")
+        if not text and not left:
+            raise Refused("bad-arguments", f"option {name!r} has no value")
+        options[name] = _convert(allowed[name], text or left.pop(0))
+    return rest, options
+
+
+def _convert(declared: str, value: Value) -> Any:
+    """A value as the type declared: tablets and Pure Data say every number as a float."""
+    kind, name = declared.split(":", 1)
+    try:
+        if kind == "s":
+            if isinstance(value, str):
+                return value
+        elif value is not None:
+            number = float(value)
+            if kind == "f" and math.isfinite(number):
+                return number
+            if kind == "i" and number.is_integer():
+                return int(value)
+    except (ValueError, OverflowError):
+        pass
+    raise Refused("bad-arguments", f"{name} must be {_MEANING[kind]}, got {value!r:.80}")
+
+
+def _request_id(value: Value) -> int:
+    """The req to answer under, as far as one can be seen."""
+    try:
+        req = _convert("i:req", value)
+    except Refused:
+        return UNKNOWN
+    return int(req) if 0 <= req < 2**31 else UNKNOWN
+
+
+def _usage(address: str) -> str:
+    return f"{address} takes {REQUESTS[address].args}"
+
+
+_MEANING = {"i": "a whole number", "f": "a finite number", "s": "text"}
+_WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}

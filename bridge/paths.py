@@ -1,0 +1,73 @@
+"""The files of a job, checked before the worker is asked: a sentence now beats a crash later."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bridge.jobs import DesignPatch, Job, RenderPreset, Separate
+
+MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
+
+
+def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) -> None:
+    """Raise `ValueError` with a sentence when a file of `job` cannot be read or written.
+
+    `read` and `write` are the folders allowed, with all below them; empty allows any.
+    """
+    if isinstance(job, DesignPatch):
+        _folder(job.out, write)
+    elif isinstance(job, Separate):
+        _input("file", job.file, read)
+        _folder(job.out, write)
+    elif isinstance(job, RenderPreset):
+        _input("preset", job.preset, read)
+        path = _absolute("out", job.out)
+        if path.is_dir():
+            raise ValueError(f"out must be a file, and {path} is a folder")
+        _folder(str(path.parent), write)
+
+
+def _input(name: str, text: str, allowed: Sequence[Path]) -> None:
+    path = _absolute(name, text)
+    _inside(name, path, allowed)
+    if not path.exists():
+        raise ValueError(f"{name} {path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"{name} {path} is not a file")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"{name} {path} may not be read by this user")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{name} {path} is empty (0 bytes)")
+
+
+def _folder(text: str, allowed: Sequence[Path]) -> None:
+    """Check that the folder is there and writable, or can be made; make nothing yet."""
+    path = _absolute("out", text)
+    _inside("out", path, allowed)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"out {path} is not a folder")
+    present = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not present.is_dir():
+        raise ValueError(f"out {path} cannot be made: {present} is not a folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise ValueError(f"out {path} cannot be written: {present} is not writable by this user")
+
+
+def _absolute(name: str, text: str) -> Path:
+    if "\0" in text:
+        raise ValueError(f"{name} must be a path, and a path has no null character")
+    path = Path(text)
+    if not path.is_absolute():
+        raise ValueError(f"{name} must be an absolute path, got {text!r}")
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_PATH:
+        raise ValueError(f"{name} must be at most {MAX_PATH} bytes long, got {len(text)} letters")
+    return path
+
+
+def _inside(name: str, path: Path, allowed: Sequence[Path]) -> None:
+    """Follow links and `..` first, so that neither leads out of the allowed folders."""
+    if allowed and not any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed):
+        folders = ", ".join(str(folder) for folder in allowed)
+        raise ValueError(f"{name} {path} is outside the folders allowed: {folders}")

@@ -1,0 +1,208 @@
+"""A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and faces.
+
+`serve` is a whole process: ledger, worker and OSC face together, until SIGINT or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sqlite3
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+
+from bridge import jobs, osc, paths
+from bridge.config import Config
+from bridge.engines import Engine
+from bridge.engines.local import LocalEngine
+from bridge.jobs import Best, Cancelled, DesignPatch, Done, Event, Failed, Job, Progress, Separate
+from bridge.store import Entry, State, Store
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[Event], None]
+
+
+class Server:
+    """Takes jobs, runs them on an engine, writes them down, and tells whoever listens.
+
+        async with Server(config, store, engine) as server:
+            job_id = server.submit(job, client="cli", req=1)
+            entry = await server.wait(job_id)
+
+    Faces (OSC, later HTTP and MIDI) call `submit`, `cancel`, `listen`; they own no state of a job.
+    """
+
+    def __init__(self, config: Config, store: Store, engine: Engine) -> None:
+        self.config = config
+        self.store = store
+        self._engine = engine
+        self._stack = AsyncExitStack()  # holds the engine open
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
+
+    async def __aenter__(self) -> Server:
+        await self._stack.enter_async_context(self._engine)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or runs."""
+        return bool(self._lives)
+
+    # 1. accept
+
+    def submit(self, job: Job, *, client: str, req: int) -> str:
+        """Take `job` and return its id; it runs when its turn comes.
+
+        A repeated request (same client, same req, same content) returns the id it got before, as
+        long as that job lives and for `Config.repeat` seconds after: a client on UDP may ask
+        twice. Raises `ValueError` with one sentence when a file is wrong or the queue is full.
+        """
+        known = self.store.by_request(client, req)
+        if known is not None and self._repeats(job, known):
+            return known.job.id
+        paths.check(job, read=self.config.read, write=self.config.write)
+        if len(self._lives) >= self.config.queue:
+            raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
+        self.store.add(job, client=client, request=req)
+        self._lives[job.id] = asyncio.create_task(self._live(job), name=f"job {job.id}")
+        return job.id
+
+    def _repeats(self, job: Job, known: Entry) -> bool:
+        if job.model_copy(update={"id": known.job.id}) != known.job:
+            return False
+        return known.ended is None or time.time() - known.ended < self.config.repeat
+
+    # 2. run, write down, tell
+
+    async def _live(self, job: Job) -> None:
+        """One job from queue to end. The ledger knows first, then the listeners."""
+        try:
+            async with aclosing(self._engine.submit(job)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        event = _publish(job, event)
+                    self._write_down(event)
+                    self._tell(event)
+        except sqlite3.Error as error:
+            log.exception("the ledger failed under job %s", job.id)
+            reason = f"the job ledger could not be written: {error}"
+            self._tell(Failed(id=job.id, code="internal", reason=reason))
+        finally:
+            self._lives.pop(job.id, None)
+            self._listeners.pop(job.id, None)
+
+    def _write_down(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self.store.progress(event.id, event.fraction, event.stage)
+            case Done():
+                self.store.finish(event.id, "done", result=event.result)
+            case Cancelled():
+                self.store.finish(event.id, "cancelled")
+            case Failed():
+                state: State = "interrupted" if event.code == "interrupted" else "failed"
+                self.store.finish(event.id, state, code=event.code, reason=event.reason)
+            case Best():
+                pass
+
+    def _tell(self, event: Event) -> None:
+        everyone = [*self._listeners.get(event.id, {}).values(), *self._listeners[None].values()]
+        for deliver in everyone:
+            deliver(event)
+
+    # 3. what faces ask
+
+    def listen(self, job_id: str | None, key: Hashable, deliver: Deliver) -> None:
+        """Call `deliver` with each event of the job (of every job when None), until it has ended.
+
+        A second `listen` under the same `key` replaces the first: a repeated request is told once.
+        """
+        if job_id is None or job_id in self._lives:
+            self._listeners.setdefault(job_id, {})[key] = deliver
+
+    def ignore(self, job_id: str | None, key: Hashable) -> None:
+        """Undo `listen`."""
+        self._listeners.get(job_id, {}).pop(key, None)
+
+    async def cancel(self, job_id: str) -> bool:
+        """Ask a job to stop; False when it is not running or waiting here."""
+        return await self._engine.cancel(job_id)
+
+    async def wait(self, job_id: str) -> Entry:
+        """Wait for the end of a job and return its line in the ledger."""
+        if job_id in self._lives:
+            await asyncio.wait([self._lives[job_id]])
+        entry = self.store.get(job_id)
+        if entry is None:
+            raise ValueError(f"there is no job {job_id!r}")
+        return entry
+
+    async def close(self) -> None:
+        """Leave the engine, which ends what still runs there; ledger and listeners are told."""
+        await self._stack.aclose()
+        if self._lives:
+            await asyncio.wait(self._lives.values())
+
+
+def _publish(job: Job, done: Done) -> Done | Failed:
+    """Write the whole result beside the files it names; OSC then carries only its path."""
+    if not isinstance(job, DesignPatch | Separate):
+        return done
+    path = Path(jobs.result_path(job, done.result))
+    text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(partial).replace(path)
+    except OSError as error:
+        reason = f"the result could not be written to {path}: {error.strerror}"
+        return Failed(id=job.id, code="bad-output", reason=reason)
+    return done
+
+
+@asynccontextmanager
+async def stopping_on_signals() -> AsyncIterator[asyncio.Event]:
+    """SIGINT and SIGTERM set the event given, instead of ending the process with children left."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+async def serve(config: Config, *, ready: Callable[[int], None] | None = None) -> None:
+    """Run the whole light process until SIGINT or SIGTERM; `ready` is told the OSC port.
+
+    Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
+    """
+    async with stopping_on_signals() as stop:
+        with Store(config.ledger) as store:
+            store.own()
+            for job_id in store.recover():
+                log.warning("job %s was interrupted by the end of an earlier server", job_id)
+            engine = LocalEngine(config.worker, grace=config.grace, stall=config.stall)
+            async with Server(config, store, engine) as server, osc.listening(server) as port:
+                log.info("OSC on %s port %d (UDP)", config.osc_host, port)
+                if ready is not None:
+                    ready(port)
+                await stop.wait()
+                log.info("stopping")
+                await server.close()  # while OSC can still tell the clients
