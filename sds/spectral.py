@@ -29,15 +29,9 @@ def stft(audio: Tensor, n: int) -> Tensor:
 
 def istft(spectrum: Tensor, n: int, samples: int) -> Tensor:
     """The inverse of `stft`: complex [B, C, F, N] -> audio [B, C, samples]."""
-    real = spectrum.real.dtype
-    window = torch.hann_window(n, device=spectrum.device, dtype=real)
-    flat = torch.istft(
-        (spectrum * window.square().sum().sqrt()).flatten(0, 1),
-        n,
-        n // 4,
-        window=window,
-        length=samples,
-    )
+    window = torch.hann_window(n, device=spectrum.device, dtype=spectrum.real.dtype)
+    scaled = (spectrum * window.square().sum().sqrt()).flatten(0, 1)
+    flat = torch.istft(scaled, n, n // 4, window=window, length=samples)
     return flat.reshape(*spectrum.shape[:2], samples)
 
 

@@ -1,0 +1,260 @@
+"""Score distillation: move a renderer's parameters until a prior finds the sound plausible.
+
+Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621), with what made it work better here: many
+candidates looked at first, a fit to clips that the prior generates outright, several starts at
+once, and a noise level that falls. `sds.recipes` has the numbers, `sds.targets` the formulas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from sds.audio import with_channels
+from sds.prior import Denoiser, Prior, guided
+from sds.recipes import Recipe
+from sds.sampling import euler, karras
+from sds.spectral import magnitudes, relative_distance
+from sds.targets import distance, estimate, features, target
+
+RenderFn: TypeAlias = Callable[[Tensor], Tensor]
+"""u [B, P] in [0, 1] -> audio [B, C, T] at the prior's rate, differentiable."""
+
+Stage: TypeAlias = Literal["search", "generate", "fit", "distill"]
+
+CHUNK = 8  # candidates rendered at once
+
+Score: TypeAlias = Callable[[Tensor], Tensor]
+"""Audio [B, 1, T] -> [B], higher is better: a judge that is not the prior."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the search stands after step `index` of `of`; safe to stop after any of them.
+
+    `loss` [S] belongs to the starts still running and is not comparable between stages or t.
+    `score` is the judge's for `best_u` [P]; without a judge it is minus the distance to the prior's
+    estimate at a fixed t and noise. It never falls; `improved` says that it rose in this step.
+    `start` is the row of u0 that `best_u` came from.
+    """
+
+    index: int
+    of: int
+    stage: Stage
+    t: float
+    loss: Tensor
+    best_u: Tensor
+    score: float
+    start: int
+    improved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """One step of one stage: parameters u [S, P] from rows [S] of u0, judged if scores [S]."""
+
+    stage: Stage
+    u: Tensor
+    rows: Tensor
+    loss: Tensor
+    scores: Tensor | None = None
+    t: float = 0.0
+
+
+def generate(prior: Prior, denoise: Denoiser, noise: Tensor, *, steps: int) -> Iterator[Tensor]:
+    """Sample outright from unit noise [B, D, L] by Euler steps; yields the estimate after each."""
+    low, high = prior.sigmas
+    sigmas = karras(steps, low, high)
+    x = noise * high
+    for i in range(steps):
+        with torch.no_grad():
+            x = euler(denoise, x, sigmas[i : i + 2])
+        yield x
+
+
+def fit(
+    render: RenderFn, wanted: list[Tensor], u0: Tensor, *, recipe: Recipe
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Bring S_m(render(u)) to `wanted` (S_m of a clip, [B, C, F, N]) from u0 [B, P].
+
+    Yields (u [B, P], loss [B]) after each of `recipe.fit_steps`.
+    """
+    u, adam = _leaf(u0, recipe.lr)
+    for i in range(recipe.fit_steps):
+        x = magnitudes(render(u), recipe.scales)
+        loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
+        fall = math.cos(math.pi * i / recipe.fit_steps)
+        _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * fall))
+        yield u.detach().clone(), loss.detach()
+
+
+def distill(
+    render: RenderFn,
+    prior: Prior,
+    prompt: str,
+    u0: Tensor,
+    *,
+    recipe: Recipe,
+    generator: torch.Generator,
+    score: Score | None = None,
+) -> Iterator[Step]:
+    """Find parameters whose sound the prior finds plausible for `prompt`; yields after each step.
+
+    u0 [M, P] in [0, 1] are candidates (give `recipe.candidates` of them), the first being the sound
+    to beat. The best `recipe.starts` are optimised as one batch. Closing the generator stops it
+    within a step. All random numbers come from `generator`, on the CPU.
+    """
+    if u0.ndim != 2 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
+        raise ValueError(f"u0 must be [M, P] with values in 0..1, got {list(u0.shape)}")
+    of = _count(recipe, len(u0))
+    best_u, best, start = u0[0].clone(), -math.inf, 0
+    stages = _stages(render, prior, prompt, u0.detach(), recipe, generator, score)
+    for index, now in enumerate(stages, start=1):
+        improved = now.scores is not None and float(now.scores.max()) > best
+        if now.scores is not None and improved:
+            top = int(now.scores.argmax())
+            best_u, best, start = now.u[top].clone(), float(now.scores[top]), int(now.rows[top])
+        yield Step(index, of, now.stage, now.t, now.loss, best_u, best, start, improved)
+
+
+def _count(recipe: Recipe, candidates: int) -> int:
+    """How many steps `_stages` yields."""
+    fitting = recipe.generate_steps + recipe.fit_steps if recipe.generated else 0
+    return -(-candidates // CHUNK) + fitting + recipe.steps
+
+
+def _stages(
+    render: RenderFn,
+    prior: Prior,
+    prompt: str,
+    u0: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    score: Score | None,
+) -> Iterator[_Now]:
+    """Search the candidates, fit the best to generated clips, distill."""
+
+    def hear(u: Tensor) -> Tensor:
+        return with_channels(render(u), prior.channels)
+
+    with torch.no_grad():
+        first = hear(u0[:1])
+        shape = prior.encode(first).shape[1:]  # D, L
+    both = prior.embed([prompt, ""], first.shape[-1] / prior.sample_rate)
+    cond, uncond = ({name: v[i : i + 1] for name, v in both.items()} for i in range(2))
+    denoise = guided(prior, cond, uncond, recipe.guidance, phi=recipe.phi)
+    judge = score or _probe(prior, denoise, torch.randn(1, *shape, generator=generator), recipe)
+
+    def judged(u: Tensor) -> Tensor:
+        with torch.no_grad():
+            return judge(hear(u).mean(1, keepdim=True))
+
+    scores = torch.zeros(0)
+    for chunk in torch.split(u0, CHUNK):
+        scores = torch.cat([scores, judged(chunk)])
+        rows = torch.arange(len(scores))
+        yield _Now("search", u0[rows], rows, -scores[-len(chunk) :], scores)
+    rows = scores.argsort(descending=True, stable=True)[: recipe.starts]
+    u = u0[rows]
+
+    if recipe.generated:
+        noise = torch.randn(recipe.generated, *shape, generator=generator)
+        z = noise
+        for step in generate(prior, denoise, noise, steps=recipe.generate_steps):
+            z = step
+            yield _Now("generate", u, rows, torch.zeros(0))
+        with torch.no_grad():
+            clips = prior.decode(z)[..., : first.shape[-1]]
+            wanted, rows = _nearest(clips, hear, u0, recipe)
+        for i, (u, loss) in enumerate(fit(hear, wanted, u0[rows], recipe=recipe), start=1):
+            look = i % recipe.look == 0 or i == recipe.fit_steps
+            yield _Now("fit", u, rows, loss, judged(u) if look else None)
+
+    u, adam = _leaf(u, recipe.lr)
+    wanted = []
+    for i in range(recipe.steps):
+        if i == recipe.steps // 2 and len(u) > recipe.finalists:
+            keep = judged(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
+            rows, wanted = rows[keep], [w[keep] for w in wanted]
+            u, adam = _leaf(u.detach()[keep], recipe.lr)
+        x = hear(u)
+        if i % recipe.refresh == 0:
+            t = _times(recipe, i, len(u) * recipe.samples, generator)
+            wanted = target(prior, denoise, x, t=t, recipe=recipe, generator=generator)
+        loss = distance(features(prior, x, recipe), wanted, recipe)
+        fall = (i / recipe.steps) if recipe.anneal else 0.0
+        _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall)))
+        look = (i + 1) % recipe.look == 0 or i + 1 == recipe.steps
+        now = u.detach().clone()
+        yield _Now("distill", now, rows, loss.detach(), judged(now) if look else None, float(t[0]))
+
+
+def _times(recipe: Recipe, i: int, count: int, generator: torch.Generator) -> Tensor:
+    """Times [count] of step i: uniform in `t_range`, or falling through it."""
+    low, high = recipe.t_range
+    if recipe.anneal:
+        return torch.full((count,), high + (low - high) * i / max(1, recipe.steps - 1))
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
+def _probe(prior: Prior, denoise: Denoiser, noise: Tensor, recipe: Recipe) -> Score:
+    """The judge when there is none: minus the distance to D at mid t with always the same noise."""
+    t = torch.tensor([sum(recipe.t_range) / 2])
+
+    def judge(audio: Tensor) -> Tensor:
+        x = with_channels(audio, prior.channels)
+        z = prior.encode(x)
+        z_hat = estimate(denoise, z, noise.to(z), t.to(z).expand(len(z)), steps=1)
+        encoder = recipe.domain == "encoder"
+        wanted = [z_hat] if encoder else features(prior, prior.decode(z_hat, like=x), recipe)
+        return -distance(features(prior, x, recipe), wanted, recipe)
+
+    return judge
+
+
+def _nearest(
+    clips: Tensor, hear: RenderFn, u0: Tensor, recipe: Recipe
+) -> tuple[list[Tensor], Tensor]:
+    """Each start's clip, as S_m [S, C, F, N], and the row of u0 nearest to it, [S].
+
+    Start s takes clip s mod G; a row is given away once.
+    """
+    wanted = magnitudes(clips, recipe.scales)
+    parts = []
+    for chunk in torch.split(u0, CHUNK):
+        heard = magnitudes(hear(chunk), recipe.scales)
+        spread = [
+            [w[g : g + 1].expand_as(h) for w, h in zip(wanted, heard, strict=True)]
+            for g in range(len(clips))
+        ]
+        gaps = [relative_distance(heard, w, log_weight=recipe.log_weight) for w in spread]
+        parts.append(torch.stack(gaps))
+    gap = torch.cat(parts, 1)  # [G, M]
+    starts = min(recipe.starts, len(u0))
+    rows = []
+    for s in range(starts):
+        row = int(gap[s % len(clips)].argmin())
+        gap[:, row] = math.inf
+        rows.append(row)
+    which = [s % len(clips) for s in range(starts)]
+    return [w[which] for w in wanted], torch.tensor(rows)
+
+
+def _leaf(u: Tensor, lr: float) -> tuple[Tensor, torch.optim.Adam]:
+    u = u.detach().clone().requires_grad_(True)
+    return u, torch.optim.Adam([u], lr=lr)
+
+
+def _descend(u: Tensor, adam: torch.optim.Adam, loss: Tensor, lr: float) -> None:
+    """One projected Adam step on the sum of loss [B]: rows do not see one another."""
+    adam.zero_grad()
+    torch.autograd.backward([loss.sum()], inputs=[u])
+    adam.param_groups[0]["lr"] = lr
+    adam.step()
+    with torch.no_grad():
+        u.clamp_(0.0, 1.0)

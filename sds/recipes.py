@@ -1,0 +1,72 @@
+"""How to distill: the knobs of score distillation, and the settings that have a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sds.spectral import SCALES
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to distill. `t` is v-diffusion's time: sigma = tan(pi t/2)."""
+
+    steps: int
+    lr: float
+    guidance: float
+    t_range: tuple[float, float] = (0.025, 0.875)  # (lowest, highest)
+    anneal: bool = False  # t falls from high to low, lr to a tenth; else t uniform, lr constant
+    samples: int = 1  # noise draws whose spectrograms are averaged into one target
+    denoise_steps: int = 1  # DDIM steps from sigma(t) to the estimate, 1..10
+    refresh: int = 1  # parameter steps for each new target
+    domain: Literal["decoder", "encoder"] = "decoder"
+    emphasis: Literal["spectrogram", "waveform"] = "spectrogram"
+    scales: tuple[int, ...] = SCALES
+    log_weight: float = 0.0  # 0: the paper's distance; else linear + log, relative to the target
+    phi: float = 0.0  # standard-deviation rescale of the guided estimate
+    roll: bool = False  # a random circular shift for each target, against end-of-clip habits
+    candidates: int = 1  # random patches looked at first ...
+    starts: int = 1  # ... of which so many are optimised, as one batch
+    finalists: int = 1  # ... and so many after the first half of the steps
+    generated: int = 0  # clips the prior generates outright, for the fit
+    generate_steps: int = 20
+    fit_steps: int = 0  # steps that fit each start to its generated clip before distilling
+    look: int = 10  # steps between two looks for the best
+
+
+RECIPES = {
+    # Audio-SDS as far as it is known (digests of the paper; reference notes, section 1.1).
+    "paper": Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2),
+    # Ours: look at many patches, fit the nearest to what the prior would say, then distill with t
+    # falling from large (where the target is not simply next to the start) to small.
+    "default": Recipe(
+        steps=120,
+        lr=0.02,
+        guidance=7.0,
+        t_range=(0.15, 0.85),
+        anneal=True,
+        denoise_steps=3,
+        refresh=6,
+        log_weight=0.1,
+        phi=0.5,
+        candidates=48,
+        starts=4,
+        finalists=2,
+        generated=4,
+        fit_steps=80,
+    ),
+    "fast": Recipe(
+        steps=40,
+        lr=0.03,
+        guidance=7.0,
+        t_range=(0.2, 0.8),
+        anneal=True,
+        denoise_steps=2,
+        refresh=5,
+        log_weight=0.1,
+        phi=0.5,
+        candidates=16,
+        starts=2,
+    ),
+}

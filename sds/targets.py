@@ -1,0 +1,80 @@
+"""What a sound should have been: score-distillation targets, and how far a render is from them.
+
+With x = z + sigma n and the denoiser D, eps_hat - eps = (z - D)/sigma, so the SDS update with
+weight w = sigma is z - D: one line, one sign. Decoder-SDS (Audio-SDS, Richter-Powell et al. 2025,
+arXiv 2505.04621) is the same idea as a loss, minimised:
+1/2 sum_m || S_m(x(theta)) - stopgrad(mean_i S_m(dec(z_hat_i))) ||^2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sds.prior import Denoiser, Prior
+from sds.recipes import Recipe
+from sds.sampling import cosine, euler
+from sds.spectral import magnitudes, relative_distance, squared_distance
+
+
+def estimate(denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor, *, steps: int) -> Tensor:
+    """Multi-step denoising (Audio-SDS, section 4): the end of `steps` DDIM steps from time t [B].
+
+    Levels t_j = t (1 - j/n); z_{j+1} = alpha_{j+1} x0_j + sigma_{j+1} eps_j is an Euler step on
+    x = z / alpha, and the step to zero returns the last x0. One step is
+    ordinary SDS: D(z + sigma n).
+    """
+    sigmas = cosine(steps, t)  # [n + 1, B]
+    return euler(denoise, z + sigmas[0][:, None, None] * noise, sigmas)
+
+
+def sds_gradient(
+    denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor, *, steps: int = 1
+) -> Tensor:
+    """SDS (Poole et al. 2022, eq. 3) with weight w = sigma: the descent direction z - D in z."""
+    return z - estimate(denoise, z, noise, t, steps=steps)
+
+
+def features(prior: Prior, audio: Tensor, recipe: Recipe) -> list[Tensor]:
+    """What is compared: S_m of audio [B, C, T], or the audio, or its latent; differentiable."""
+    if recipe.domain == "encoder":
+        return [prior.encode(audio)]
+    if recipe.emphasis == "waveform":
+        return [audio]
+    return magnitudes(audio, recipe.scales)
+
+
+@torch.no_grad()
+def target(
+    prior: Prior,
+    denoise: Denoiser,
+    audio: Tensor,
+    *,
+    t: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+) -> list[Tensor]:
+    """Features of what audio [B, C, T] should have been; no gradient, no decoder backward.
+
+    t [B * samples]. The mean is over the features of the decoded samples, not the features of the
+    mean waveform.
+    """
+    n, length = recipe.samples, audio.shape[-1]
+    shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
+    rolled = audio.roll(shift, -1)
+    z = prior.encode(rolled).repeat_interleave(n, 0)
+    noise = torch.randn(z.shape, generator=generator).to(z)
+    z_hat = estimate(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
+    if recipe.domain == "encoder":
+        wanted = [z_hat]
+    else:
+        decoded = prior.decode(z_hat, like=rolled.repeat_interleave(n, 0)).roll(-shift, -1)
+        wanted = features(prior, decoded, recipe)
+    return [w.reshape(-1, n, *w.shape[1:]).mean(1) for w in wanted]
+
+
+def distance(a: list[Tensor], b: list[Tensor], recipe: Recipe) -> Tensor:
+    """The recipe's loss between features, [B]."""
+    if recipe.log_weight > 0 and recipe.domain == "decoder" and recipe.emphasis == "spectrogram":
+        return relative_distance(a, b, log_weight=recipe.log_weight)
+    return squared_distance(a, b)
