@@ -6,6 +6,7 @@ Validated once, here, where the world enters; inside, a `Job` is known to make s
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -162,10 +163,14 @@ def new_id() -> str:
     return "j" + secrets.token_hex(4)
 
 
-def sentence(error: ValidationError) -> str:
-    """What pydantic found first, in one sentence: name, limit, value."""
+def sentence(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
+    """What pydantic found first, in one sentence: name, limit, value.
+
+    `names` gives the field names that the user knows by another name.
+    """
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the message"
+    where = ".".join((names or {}).get(str(part), str(part)) for part in first["loc"])
+    where = where or "the message"
     if first["type"] == "string_pattern_mismatch":
         return f"{where} must not be blank, got {first['input']!r}"
     if first["type"] == "extra_forbidden":

@@ -1,7 +1,7 @@
 """The OSC face: UDP on loopback, replies to whoever asked, the request id echoed first.
 
-`REQUESTS` and `REPLIES` are the whole protocol; docs/osc.md explains it and a test keeps the two
-the same. Every request is answered, with its reply or with `/scorewire/fail`, also the second time.
+Every request of `bridge.addresses` is answered, with its reply or with `/scorewire/fail`, also the
+second time. Nothing here waits, and nothing that arrives can end it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import errno
 import importlib.metadata
 import logging
 import math
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
 from bridge import jobs, wire
+from bridge.addresses import REPLIES, Call, Refused, Target, reply_target, request_id, understand
 from bridge.jobs import (
     Best,
     Cancelled,
@@ -42,67 +42,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 11  # the port asked for and ten above it
-UNKNOWN = -1  # the req of a reply to a message that had none
 MAX_LEASES = 32
 MAX_LEASE = 3600.0  # seconds
 MAX_LISTED = 200
 PROGRESS_GAP = 0.05  # seconds between two progress messages to one client
 
-Target = tuple[Any, ...]  # a socket address: (host, port) or its IPv6 form
-
-REPLIES = {
-    "/scorewire/pong": "i:req s:version s:state",
-    "/scorewire/ok": "i:req",
-    "/scorewire/accepted": "i:req s:job",
-    "/scorewire/progress": "i:req s:job f:fraction s:stage f:eta",
-    "/scorewire/best": "i:req s:job f:score s:preset s:wav i:step",
-    "/scorewire/stem": "i:req s:job i:index s:prompt s:wav",
-    "/scorewire/done": "i:req s:job s:path",
-    "/scorewire/cancelled": "i:req s:job",
-    "/scorewire/fail": "i:req s:address s:code s:text s:job",
-    "/scorewire/jobs/item": "i:req s:job s:kind s:state f:fraction s:stage s:path",
-    "/scorewire/jobs/end": "i:req i:count",
-    "/scorewire/job/state": "i:req s:job s:kind s:state f:fraction s:stage s:path",
-}
-"""What the server says, and with which arguments. Name and value pairs may follow them."""
+_WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}
 
 # Options a musician says -> the field of the job it sets.
 _FIELDS = {"seconds": "duration", "preset": "recipe"}
-_OPTION = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
-_PATTERN = re.compile(r"[*?\[\]{}]")
-
-
-class Refused(ValueError):
-    """A request that is answered with `/scorewire/fail`: a stable short code and a sentence."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request understood: who asked, under which id, with which values."""
-
-    address: str
-    target: Target
-    req: int
-    values: dict[str, Any]
-    options: dict[str, Any]
-
-    @property
-    def client(self) -> str:
-        """The name in the ledger: where replies go, which is the same when a client asks twice."""
-        return f"{self.target[0]}:{self.target[1]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One address: its arguments in order (`...` repeats the last), its options, its answer."""
-
-    args: str
-    options: str
-    answer: Callable[[Face, Call], None]
+_SAID = {field: name for name, field in _FIELDS.items()}
 
 
 @asynccontextmanager
@@ -151,7 +100,7 @@ class Face(asyncio.DatagramProtocol):
         try:
             messages = wire.decode(data)
         except wire.Malformed as error:
-            req = _request_id(error.first)
+            req = request_id(error.first)
             self.fail(addr, req, error.address, "malformed", str(error))
             return
         for message in messages:
@@ -193,15 +142,14 @@ class Face(asyncio.DatagramProtocol):
             # Another server, or an echo of ours: an answer would be answered for ever.
             log.info("ignored a reply address, %s, from %s", message.address, sender[:2])
             return
-        req = _request_id(message.args[0] if message.args else None)
-        call = None
+        req = request_id(message.args[0] if message.args else None)
+        target = reply_target(message, sender)
         try:
-            call = _understand(message, sender)
-            REQUESTS[message.address].answer(self, call)
+            ANSWERS[message.address](self, understand(message, target))
         except Refused as error:
             code, text = error.code, str(error)
         except ValidationError as error:
-            code, text = "bad-arguments", jobs.sentence(error)
+            code, text = "bad-arguments", jobs.sentence(error, _SAID)
         except ValueError as error:
             code, text = "bad-input", str(error)
         except (OSError, sqlite3.Error) as error:
@@ -209,7 +157,7 @@ class Face(asyncio.DatagramProtocol):
             code, text = "internal", f"the server could not do it: {error}"
         else:
             return
-        self.fail(call.target if call else sender, req, message.address, code, text)
+        self.fail(target, req, message.address, code, text)
 
 
 @dataclass(slots=True)
@@ -289,7 +237,7 @@ def _cancel(face: Face, call: Call) -> None:
         if await face.server.cancel(entry.job.id):
             face.send(call.target, "/scorewire/ok", call.req)
         else:
-            text = f"job {entry.job.id} is just ending"
+            text = f"job {entry.job.id} does not run in this server, or is just ending"
             face.fail(call.target, call.req, call.address, "ended", text, entry.job.id)
 
     task = asyncio.create_task(cancel())
@@ -335,23 +283,16 @@ def _subscribe(face: Face, call: Call) -> None:
     face.send(call.target, "/scorewire/ok", call.req)
 
 
-REQUESTS = {
-    "/scorewire/ping": Request("i:req", "", _ping),
-    "/scorewire/patch": Request(
-        "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note",
-        _patch,
-    ),
-    "/scorewire/separate": Request(
-        "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model", _separate
-    ),
-    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds", _render),
-    "/scorewire/cancel": Request("i:req s:job", "", _cancel),
-    "/scorewire/jobs": Request("i:req", "i:limit", _jobs),
-    "/scorewire/job": Request("i:req s:job", "", _job),
-    "/scorewire/subscribe": Request("i:req f:seconds", "", _subscribe),
+ANSWERS: dict[str, Callable[[Face, Call], None]] = {
+    "/scorewire/ping": _ping,
+    "/scorewire/patch": _patch,
+    "/scorewire/separate": _separate,
+    "/scorewire/render": _render,
+    "/scorewire/cancel": _cancel,
+    "/scorewire/jobs": _jobs,
+    "/scorewire/job": _job,
+    "/scorewire/subscribe": _subscribe,
 }
-"""What the server understands. Every request also takes the option `i:reply`."""
 
 
 def _accept(face: Face, call: Call, job: Job) -> None:
@@ -403,89 +344,3 @@ def _stems(result: dict[str, Any]) -> list[dict[str, str]]:
 def _facts(result: dict[str, Any]) -> list[tuple[str, Value]]:
     """The short scalars of a result, as name and value pairs."""
     return [(k, v) for k, v in result.items() if isinstance(v, int | float | str)]
-
-
-def _understand(message: Message, sender: Target) -> Call:
-    """Match a message against its line in the table; raises `Refused`."""
-    request = REQUESTS.get(message.address)
-    if request is None:
-        if _PATTERN.search(message.address):
-            raise Refused("unknown-address", "address patterns are not understood here")
-        known = ", ".join(REQUESTS)
-        raise Refused("unknown-address", f"there is no such address; there are {known}")
-    names = request.args.split()
-    repeated = names.pop() if names[-1].endswith("...") else ""
-    if len(message.args) < len(names):
-        missing = names[len(message.args)]
-        raise Refused("bad-arguments", f"{missing} is missing; {_usage(message.address)}")
-    values = {name[2:]: _convert(name, v) for name, v in zip(names, message.args, strict=False)}
-    req = values["req"]
-    if not 0 <= req < 2**31:
-        raise Refused("bad-arguments", f"req must be 0 .. {2**31 - 1}, got {req}")
-    rest, options = _split(message, message.args[len(names) :])
-    if repeated:
-        values[repeated[2:-3]] = [_convert(repeated.rstrip("."), value) for value in rest]
-    elif rest:
-        raise Refused("bad-arguments", f"{rest[0]!r} is too much; {_usage(message.address)}")
-    call = Call(message.address, sender, req, values, options)
-    reply = options.pop("reply", 0)
-    if not 0 <= reply <= 65535:
-        raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
-    return replace(call, target=(sender[0], reply, *sender[2:])) if reply else call
-
-
-def _split(message: Message, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
-    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
-    allowed = {n[2:]: n for n in (REQUESTS[message.address].options + " i:reply").split()}
-    rest: list[Value] = []
-    options: dict[str, Any] = {}
-    left = list(args)
-    while left:
-        value = left.pop(0)
-        match = _OPTION.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            rest.append(value)
-            continue
-        name, text = match.groups()
-        if name not in allowed:
-            names = ", ".join(allowed)
-            raise Refused("bad-arguments", f"there is no option {name!r}; there are {names}")
-        if not text and not left:
-            raise Refused("bad-arguments", f"option {name!r} has no value")
-        options[name] = _convert(allowed[name], text or left.pop(0))
-    return rest, options
-
-
-def _convert(declared: str, value: Value) -> Any:
-    """A value as the type declared: tablets and Pure Data say every number as a float."""
-    kind, name = declared.split(":", 1)
-    try:
-        if kind == "s":
-            if isinstance(value, str):
-                return value
-        elif value is not None:
-            number = float(value)
-            if kind == "f" and math.isfinite(number):
-                return number
-            if kind == "i" and number.is_integer():
-                return int(value)
-    except (ValueError, OverflowError):
-        pass
-    raise Refused("bad-arguments", f"{name} must be {_MEANING[kind]}, got {value!r:.80}")
-
-
-def _request_id(value: Value) -> int:
-    """The req to answer under, as far as one can be seen."""
-    try:
-        req = _convert("i:req", value)
-    except Refused:
-        return UNKNOWN
-    return int(req) if 0 <= req < 2**31 else UNKNOWN
-
-
-def _usage(address: str) -> str:
-    return f"{address} takes {REQUESTS[address].args}"
-
-
-_MEANING = {"i": "a whole number", "f": "a finite number", "s": "text"}
-_WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}

@@ -176,7 +176,7 @@ class Store:
         code: str = "",
         reason: str = "",
     ) -> None:
-        """The job ended so. A job that has ended stays as it ended."""
+        """The job ended so. What has ended stays so; but who was thought dead may still report."""
         if state in LIVE or state not in get_args(State):
             raise ValueError(f"state must be an ended one, got {state!r}")
         text = None if result is None else json.dumps(result)
@@ -184,7 +184,7 @@ class Store:
             self._db.execute(
                 "UPDATE jobs SET state = ?, ended = ?, result = ?, code = ?, reason = ?, "
                 "fraction = CASE WHEN ? = 'done' THEN 1.0 ELSE fraction END "
-                "WHERE id = ? AND ended IS NULL",
+                "WHERE id = ? AND (ended IS NULL OR state = 'interrupted')",
                 (state, time.time(), text, code, reason, state, job_id),
             )
 

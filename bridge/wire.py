@@ -8,6 +8,7 @@ stack; its servers sleep on time tags. Here a datagram is understood whole or re
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value
     `facts` are (name, value) pairs that follow the arguments as long as there is room. When the
     arguments alone are too long, the longest text is cut and ends in an ellipsis.
     """
-    kept = list(facts)
+    kept = [(name, _sendable(value)) for name, value in facts]
     plain = [_sendable(value) for value in args]
     while True:
         datagram = _build(address, [*plain, *(part for fact in kept for part in fact)])
@@ -86,15 +87,17 @@ def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value
 def _build(address: str, values: Sequence[Value]) -> bytes:
     builder = OscMessageBuilder(address)
     for value in values:
-        builder.add_arg(_sendable(value))
+        builder.add_arg(value)
     return bytes(builder.build().dgram)
 
 
 def _sendable(value: Value) -> Value:
-    """Every client reads i, f, s: true is 1, and a float stays within 32 bits."""
+    """Every client reads i, f, s: true is 1, and a number fits into 32 bits."""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, float):
+    if isinstance(value, int) and not -(2**31) <= value < 2**31:
+        value = float(value) if value.bit_length() < 1024 else math.copysign(_FLOAT_MAX, value)
+    if isinstance(value, float) and not math.isnan(value):
         return max(-_FLOAT_MAX, min(_FLOAT_MAX, value))
     if isinstance(value, str):
         return value.replace("\0", "").encode("utf-8", "replace").decode()

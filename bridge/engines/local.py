@@ -9,23 +9,19 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
-import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 from pydantic import ValidationError
 
-from bridge.jobs import Cancel, Cancelled, Done, Event, Failed, Job, event_adapter
+from bridge.engines.child import Child
+from bridge.jobs import Cancel, Cancelled, Done, Event, Failed, Job, event_adapter, sentence
 
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "bridge.worker")
-MAX_LINE = 8 * 2**20  # bytes; a longer line is noise
-TAIL = 40  # last lines of stderr kept for the log
 CLOSING = 3.0  # seconds a worker gets to leave after its stdin is closed
 
 
@@ -50,7 +46,7 @@ class LocalEngine:
         self._queue: deque[_Ticket] = deque()
         self._wake = asyncio.Event()
         self._current: _Ticket | None = None
-        self._worker: _Worker | None = None
+        self._worker: Child | None = None
         self._runner: asyncio.Task[None] | None = None
 
     @property
@@ -163,11 +159,11 @@ class LocalEngine:
             return max(0.0, ticket.deadline - asyncio.get_running_loop().time())
         return self._stall or None
 
-    async def _ready_worker(self) -> _Worker:
+    async def _ready_worker(self) -> Child:
         if self._worker is not None and not self._worker.alive:
             await self._drop_worker(0.0)
         if self._worker is None:
-            self._worker = await _Worker.start(self._command)
+            self._worker = await Child.start(self._command)
         return self._worker
 
     async def _drop_worker(self, patience: float) -> None:
@@ -175,7 +171,7 @@ class LocalEngine:
             await self._worker.close(patience)
             self._worker = None
 
-    async def _buried(self, worker: _Worker, ticket: _Ticket) -> Event:
+    async def _buried(self, worker: Child, ticket: _Ticket) -> Event:
         """The worker died in the middle of a job: say how."""
         await self._drop_worker(0.0)
         if worker.tail:
@@ -183,7 +179,7 @@ class LocalEngine:
         if ticket.deadline is not None:
             return Cancelled(id=ticket.job.id)
         words = f"; its last words: {worker.tail[-1][:200]}" if worker.tail else ""
-        reason = f"the worker process ended ({_how(worker.returncode)}) before the job did{words}"
+        reason = f"the worker process ended ({worker.ending}) before the job did{words}"
         return Failed(id=ticket.job.id, code="crashed", reason=reason)
 
 
@@ -203,112 +199,18 @@ class _Ticket:
             self.events.put_nowait(event)
 
 
-class _Worker(asyncio.SubprocessProtocol):
-    """One child process: lines of its stdout in `lines` (None after the last), stderr in `tail`."""
-
-    def __init__(self) -> None:
-        self.lines: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self.tail: deque[str] = deque(maxlen=TAIL)
-        self.returncode: int | None = None
-        self.alive = True
-        self.pid = 0
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._parts = {1: b"", 2: b""}
-        self._exited = asyncio.Event()
-        self._silent = False
-
-    @classmethod
-    async def start(cls, command: Sequence[str]) -> _Worker:
-        """Start the child in its own session, so that Ctrl-C reaches us and we end it."""
-        loop = asyncio.get_running_loop()
-        _, worker = await loop.subprocess_exec(
-            cls, *command, stdin=subprocess.PIPE, start_new_session=True
-        )
-        log.info("worker %d started", worker.pid)
-        return worker
-
-    def send(self, line: str) -> None:
-        """Write one line to the child; what cannot be written shows as its death."""
-        pipe = self._transport.get_pipe_transport(0) if self._transport else None
-        if pipe is not None and not pipe.is_closing():
-            cast(asyncio.WriteTransport, pipe).write(line.encode() + b"\n")
-
-    async def close(self, patience: float) -> None:
-        """Close its stdin, wait `patience` seconds, then kill it, and wait for its end."""
-        if self._transport is None:
-            return
-        pipe = self._transport.get_pipe_transport(0)
-        if pipe is not None:
-            pipe.close()
-        if patience > 0 and not self._exited.is_set():
-            try:
-                await asyncio.wait_for(self._exited.wait(), patience)
-            except TimeoutError:
-                log.warning("worker %d did not leave in %.1f s: killing it", self.pid, patience)
-        if not self._exited.is_set():
-            self._transport.kill()
-            await self._exited.wait()
-        self._transport.close()
-        self._transport = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport (asyncio)."""
-        self._transport = cast(asyncio.SubprocessTransport, transport)
-        self.pid = self._transport.get_pid()
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Cut what came into lines (asyncio)."""
-        *lines, rest = (self._parts[fd] + data).split(b"\n")
-        if len(rest) > MAX_LINE:
-            log.warning("worker %d: a line of more than %d bytes was dropped", self.pid, MAX_LINE)
-            rest = b""
-        self._parts[fd] = rest
-        for line in lines:
-            if fd == 1:
-                self.lines.put_nowait(line)
-            elif line.strip():
-                self._hear(line)
-
-    def process_exited(self) -> None:
-        """The child is gone; its last output may still be in the pipes (asyncio)."""
-        self.alive = False
-        if self._transport is not None:
-            self.returncode = self._transport.get_returncode()
-        self._exited.set()
-        # A grandchild may hold the pipes open for ever; half a second is enough for what is ours.
-        asyncio.get_running_loop().call_later(0.5, self._finish)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The child is gone and both pipes are read to their end (asyncio)."""
-        self._finish()
-
-    def _finish(self) -> None:
-        if self._silent:
-            return
-        self._silent = True
-        if self._parts[1].strip():
-            log.warning(
-                "worker %d ended in the middle of a line: %r", self.pid, self._parts[1][:200]
-            )
-        if self._parts[2].strip():
-            self._hear(self._parts[2])
-        self.lines.put_nowait(None)
-
-    def _hear(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip()
-        self.tail.append(text)
-        log.info("worker %d: %s", self.pid, text)
-
-
 def _parse(line: bytes, job_id: str) -> Event | None:
     """The event of this job on the line; None for noise and for the events of other jobs."""
     if not line.strip():
         return None
     try:
-        event = event_adapter.validate_python(json.loads(line))
+        raw = json.loads(line, parse_constant=lambda _: None)  # JSON has no NaN, no Infinity
+        event = event_adapter.validate_python(raw)
     except (ValueError, RecursionError) as error:
-        kind = "not an event" if isinstance(error, ValidationError) else "noise"
-        log.warning("worker stdout, %s: %r", kind, line[:200])
+        log.warning("worker stdout, not an event: %r", line[:200])
+        if isinstance(error, ValidationError) and _ends(raw, job_id):
+            reason = f"the worker's answer made no sense: {sentence(error)}"
+            return Failed(id=job_id, code="internal", reason=reason)
         return None
     if event.id != job_id:
         log.warning("worker stdout, an event of job %r while %r runs", event.id, job_id)
@@ -316,16 +218,10 @@ def _parse(line: bytes, job_id: str) -> Event | None:
     return event
 
 
-def _how(returncode: int | None) -> str:
-    """A return code in words: 'killed by SIGSEGV', 'exit code 1'."""
-    if returncode is None:
-        return "unknown end"
-    if returncode >= 0:
-        return f"exit code {returncode}"
-    try:
-        return f"killed by {signal.Signals(-returncode).name}"
-    except ValueError:
-        return f"killed by signal {-returncode}"
+def _ends(raw: object, job_id: str) -> bool:
+    """Whether a line was meant as the last event of the job: after it, no other will come."""
+    last = ("done", "failed", "cancelled")
+    return isinstance(raw, dict) and raw.get("id") == job_id and raw.get("kind") in last
 
 
 def _interrupted(job_id: str) -> Failed:
