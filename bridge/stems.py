@@ -20,7 +20,7 @@ from bridge import wav
 FORMAT = 1
 MANIFEST = "stems.json"
 MAX_SLUG = 100
-NULL_FLOOR_DB = -400.0
+NULL_FLOOR_DB = -200.0
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
 
 
@@ -119,7 +119,7 @@ def verify(path: Path) -> float:
     """Null depth in dB of the stem set of the manifest at `path`: 10 log10(sum e^2 / sum x^2).
 
     x is the source, e = x - (stems + residual), added up in file order in double precision from
-    the files themselves; -400 when nothing is left. Memory is one block a file. Raises
+    the files themselves; -200 when nothing is left. Memory is one block a file. Raises
     `ValueError` naming the file that is missing, changed, or of another shape than the manifest.
     """
     manifest = load(path)
@@ -149,7 +149,7 @@ def verify(path: Path) -> float:
 
 
 def null_db(error: float, power: float) -> float:
-    """10 log10(error / power), -400 when there is no error; against full scale when no power.
+    """10 log10(error / power), -200 when there is no error; against full scale when no power.
 
     >>> null_db(1e-12, 1.0)
     -120.0

@@ -1,0 +1,290 @@
+"""`scorewire`: serve, doctor, patch, separate, render, jobs, verify.
+
+Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
+"reason"}} when it failed. Without it people get progress with the time left, and a short table.
+A failure is one sentence on stderr and exit code 1 (2 for a wrong command line, 130 for Ctrl-C).
+
+No tensor here: the work is done by the worker process, and every job is written in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sqlite3
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from typer.exceptions import TyperException
+
+from bridge import config, display, doctor, server, stems
+from bridge.engines.local import LocalEngine
+from bridge.jobs import DesignPatch, Job, RenderPreset, Separate, new_id
+from bridge.store import Entry, State, Store
+
+NULL_LIMIT_DB = -100.0
+
+app = typer.Typer(
+    name="scorewire",
+    help="From a prompt to a playable patch, from a track to named stems, beside your DAW.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
+Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
+Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+
+
+class CommandFailed(Exception):
+    """A command could not do it: a stable `code` and one sentence."""
+
+    def __init__(self, code: str, reason: str, *, exit_code: int = 1) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.exit_code = code, reason, exit_code
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")] = False,
+) -> None:
+    """From a prompt to a playable patch, from a track to named stems, beside your DAW."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.CRITICAL,
+        stream=sys.stderr,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+
+
+@app.command()
+def serve(config_file: ConfigFile = None, as_json: Json = False) -> None:
+    """Listen for OSC on this machine, and work for whoever asks, until Ctrl-C."""
+    logging.getLogger().setLevel(logging.INFO)
+    settings = config.load(config_file)
+
+    def ready(port: int) -> None:
+        place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
+        text = f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP)."
+        typer.echo(json.dumps(place) if as_json else text)
+        sys.stdout.flush()
+
+    asyncio.run(server.serve(settings, ready=ready))
+
+
+@app.command("doctor")
+def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json = False) -> None:
+    """Run a real kernel, load the model, send an OSC packet round: say what is missing."""
+    settings = config.load(config_file)
+    report = asyncio.run(doctor.examine(settings, model=model or settings.model))
+    _show(report, display.checks(report), as_json)
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def patch(
+    prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
+    renderer: Annotated[str, typer.Option(help="fm or impact")],
+    out: Out,
+    seconds: Annotated[float, typer.Option(help="Length of the sound, 0.25 to 10.")] = 2.0,
+    steps: Steps = None,
+    seed: Seed = 0,
+    preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
+    settings = config.load()
+    job = DesignPatch.model_validate(
+        {
+            "id": new_id(),
+            "prompt": prompt,
+            "renderer": renderer,
+            "out": _absolute(out),
+            "duration": seconds,
+            "steps": steps,
+            "seed": seed,
+            "recipe": preset,
+            "model": model or settings.model,
+        }
+    )
+    result = _run(job, settings, as_json)
+    _show(result, display.patch(result), as_json)
+
+
+@app.command()
+def separate(
+    file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
+    prompt: Annotated[list[str], typer.Option(help="What one stem holds; once for each stem.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="masks or paper")] = "masks",
+    steps: Steps = None,
+    seed: Seed = 0,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Split a recording into one stem a prompt and a residual that add up to it."""
+    settings = config.load()
+    job = Separate.model_validate(
+        {
+            "id": new_id(),
+            "file": _absolute(file),
+            "prompts": tuple(prompt),
+            "out": _absolute(out),
+            "method": method,
+            "steps": steps,
+            "seed": seed,
+            "model": model or settings.model,
+        }
+    )
+    result = _run(job, settings, as_json)
+    _show(result, display.separate(result), as_json)
+
+
+@app.command()
+def render(
+    preset: Annotated[Path, typer.Argument(help="A preset file.")],
+    out: Annotated[Path, typer.Option(help="The WAV file to write.")],
+    note: Annotated[float | None, typer.Option(help="MIDI note; the preset's own.")] = None,
+    velocity: Annotated[int, typer.Option(help="1 to 127")] = 100,
+    seconds: Annotated[float | None, typer.Option(help="Length; the preset's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a preset into a 32-bit float WAV, through its effects."""
+    job = RenderPreset.model_validate(
+        {
+            "id": new_id(),
+            "preset": _absolute(preset),
+            "out": _absolute(out),
+            "note": note,
+            "velocity": velocity,
+            "duration": seconds,
+        }
+    )
+    result = _run(job, config.load(), as_json)
+    _show(result, display.render(result), as_json)
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
+    state: Annotated[
+        State | None, typer.Option(help="Only those queued, running, done, failed, ...")
+    ] = None,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """List what was asked for, and how it ended."""
+    ledger = config.load(config_file).ledger
+    entries: tuple[Entry, ...] = ()
+    if ledger.is_file():
+        with Store(ledger) as store:
+            entries = store.list(limit=limit, state=state)
+    rows = [display.entry(entry) for entry in entries]
+    _show({"jobs": rows}, display.jobs(rows), as_json)
+
+
+@app.command()
+def verify(
+    manifest: Annotated[Path, typer.Argument(help="The stems.json of a separation.")],
+    as_json: Json = False,
+) -> None:
+    """Add the stem files up as a DAW would, and say how far they are from their source."""
+    if not manifest.is_file():
+        raise CommandFailed("bad-input", f"manifest {manifest} does not exist")
+    null_db = stems.verify(manifest)
+    ok = null_db < NULL_LIMIT_DB
+    result = {"manifest": _absolute(manifest), "null_db": round(null_db, 2), "ok": ok}
+    _show(result, display.verify(result, NULL_LIMIT_DB), as_json)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The `scorewire` command; every expected failure leaves as one sentence."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = app(standalone_mode=False)
+    except CommandFailed as error:
+        code = _fail(error.code, error.reason, error.exit_code, as_json)
+    except ValidationError as error:
+        code = _fail("bad-input", display.refusal(error), 2, as_json)
+    except TyperException as error:
+        code = _fail("bad-input", error.format_message(), 2, as_json)
+    except (ValueError, FileNotFoundError) as error:
+        code = _fail("bad-input", str(error), 1, as_json)
+    except (OSError, sqlite3.Error) as error:
+        code = _fail("bad-output", str(error), 1, as_json)
+    except KeyboardInterrupt:
+        code = _fail("cancelled", "stopped by Ctrl-C", 130, as_json)
+    raise SystemExit(code or 0)
+
+
+def _fail(code: str, reason: str, exit_code: int, as_json: bool) -> int:
+    if as_json:
+        typer.echo(json.dumps({"error": {"code": code, "reason": reason}}, ensure_ascii=False))
+    typer.echo(f"scorewire: {reason}", err=True)
+    return exit_code
+
+
+def _show(result: dict[str, Any], table: Table, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        Console().print(table)
+
+
+def _absolute(path: Path) -> str:
+    return str(path.expanduser().absolute())
+
+
+def _run(job: Job, settings: config.Config, as_json: bool) -> dict[str, Any]:
+    """The result of a job run here and now on an own worker; `CommandFailed` when it has none."""
+    missing = doctor.missing_packages()
+    if missing:
+        raise CommandFailed("no-worker", missing)
+    with ExitStack() as stack:
+        show = None if as_json else stack.enter_context(display.watching())
+        entry = asyncio.run(_live(job, settings, show))
+    match entry.state:
+        case "done":
+            return entry.result or {}
+        case "cancelled":
+            reason = "stopped by Ctrl-C; nothing was left behind"
+            raise CommandFailed("cancelled", reason, exit_code=130)
+        case _:
+            raise CommandFailed(entry.code, entry.reason)
+
+
+async def _live(job: Job, settings: config.Config, show: display.Show | None) -> Entry:
+    """One job's life in the ledger, on a worker of our own; Ctrl-C cancels it at its next step."""
+    engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    async with server.stopping_on_signals() as stop:
+        with Store(settings.ledger) as store:
+            async with engine, server.Server(settings, store, engine) as jobs_server:
+                jobs_server.submit(job, client="cli", req=secrets.randbits(31))
+                if show is not None:
+                    jobs_server.listen(job.id, "cli", show)
+                ended = asyncio.create_task(jobs_server.wait(job.id))
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not ended.done():
+                    await jobs_server.cancel(job.id)
+                stopped.cancel()
+                return await ended
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""Preset to sound file: the renderer, then the preset's chain of pedalboard effects.
+
+`EFFECTS` is the whole list of what a preset may carry. Chains start from silence at each render
+and have no random state, so the same preset gives the same samples.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pedalboard
+import torch
+from numpy.typing import NDArray
+from pedalboard.io import AudioFile
+
+from presets import Effect, Note, Param, Preset
+from renderers import for_preset, from_values
+
+MAX_EFFECTS = 16
+RATES = (8000, 192000)
+
+_MIX = Param("mix", 0.0, 1.0)
+_FEEDBACK = Param("feedback", -0.99, 0.99)
+_CUTOFF = Param("cutoff_frequency_hz", 20.0, 20000.0, "Hz", "log")
+_RELEASE = Param("release_ms", 1.0, 5000.0, "ms", "log")
+_ATTACK = Param("attack_ms", 0.1, 1000.0, "ms", "log")
+_RATIO = Param("ratio", 1.0, 100.0, "", "log")
+_SHELF = (_CUTOFF, Param("gain_db", -24.0, 24.0, "dB"), Param("q", 0.1, 10.0, "", "log"))
+
+EFFECTS: dict[str, tuple[Param, ...]] = {
+    "Bitcrush": (Param("bit_depth", 1.0, 32.0, "bit"),),
+    "Chorus": (
+        Param("rate_hz", 0.01, 50.0, "Hz", "log"),
+        Param("depth", 0.0, 1.0),
+        Param("centre_delay_ms", 1.0, 100.0, "ms", "log"),
+        _FEEDBACK,
+        _MIX,
+    ),
+    "Clipping": (Param("threshold_db", -60.0, 0.0, "dB"),),
+    "Compressor": (Param("threshold_db", -80.0, 0.0, "dB"), _RATIO, _ATTACK, _RELEASE),
+    "Delay": (Param("delay_seconds", 0.0, 10.0, "s"), Param("feedback", 0.0, 0.99), _MIX),
+    "Distortion": (Param("drive_db", 0.0, 60.0, "dB"),),
+    "Gain": (Param("gain_db", -60.0, 60.0, "dB"),),
+    "HighShelfFilter": _SHELF,
+    "HighpassFilter": (_CUTOFF,),
+    "Limiter": (Param("threshold_db", -60.0, 0.0, "dB"), _RELEASE),
+    "LowShelfFilter": _SHELF,
+    "LowpassFilter": (_CUTOFF,),
+    "NoiseGate": (Param("threshold_db", -100.0, 0.0, "dB"), _RATIO, _ATTACK, _RELEASE),
+    "PeakFilter": _SHELF,
+    "Phaser": (
+        Param("rate_hz", 0.01, 50.0, "Hz", "log"),
+        Param("depth", 0.0, 1.0),
+        Param("centre_frequency_hz", 20.0, 20000.0, "Hz", "log"),
+        _FEEDBACK,
+        _MIX,
+    ),
+    "PitchShift": (Param("semitones", -24.0, 24.0, "semitone"),),
+    "Reverb": (
+        Param("room_size", 0.0, 1.0),
+        Param("damping", 0.0, 1.0),
+        Param("wet_level", 0.0, 1.0),
+        Param("dry_level", 0.0, 1.0),
+        Param("width", 0.0, 1.0),
+    ),
+}
+
+
+def chain(effects: Iterable[Effect]) -> pedalboard.Pedalboard:
+    """The pedalboard of a preset's effects, in order; a setting left out keeps its default.
+
+    Raises `ValueError` naming the effect, the setting, what is allowed and what was given.
+    """
+    effects = tuple(effects)
+    if len(effects) > MAX_EFFECTS:
+        raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
+    return pedalboard.Pedalboard([_plugin(effect) for effect in effects])
+
+
+def _plugin(effect: Effect) -> Any:
+    if effect.kind not in EFFECTS:
+        raise ValueError(f"unknown effect {effect.kind!r}; allowed are {', '.join(EFFECTS)}")
+    allowed = {param.name: param for param in EFFECTS[effect.kind]}
+    for name, value in effect.values.items():
+        if name not in allowed:
+            raise ValueError(
+                f"{effect.kind} has no setting {name!r}; allowed are {', '.join(allowed)}"
+            )
+        low, high, unit = allowed[name].low, allowed[name].high, allowed[name].unit
+        if not low <= value <= high:
+            raise ValueError(
+                f"{effect.kind} {name} must be in range {low:g}..{high:g} {unit}".rstrip()
+                + f", got {value:g}"
+            )
+    return getattr(pedalboard, effect.kind)(**effect.values)
+
+
+def render(
+    preset: Preset,
+    *,
+    note: float | None = None,
+    velocity: int = 100,
+    seconds: float | None = None,
+    rate: int = 44100,
+) -> NDArray[np.float32]:
+    """Audio [C, T] float32 of a preset: its renderer at `rate` Hz, then its effects.
+
+    `note` (MIDI number) and `seconds` default to what the preset was designed at.
+    """
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"rate must be in range {RATES[0]}..{RATES[1]} Hz, got {rate}")
+    board = chain(preset.effects)
+    renderer = for_preset(preset)
+    number = preset.note if note is None else note
+    samples = max(1, round((preset.seconds if seconds is None else seconds) * rate))
+    with torch.inference_mode():
+        u = from_values(renderer, preset.values)
+        audio = renderer.render(u.reshape(1, -1), Note(number, velocity), rate, samples)[0]
+    dry: NDArray[np.float32] = audio.to(torch.float32).numpy()
+    if len(board) == 0:
+        return dry
+    wet: NDArray[np.float32] = board(dry, rate)
+    return wet
+
+
+def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
+    """Write audio [C, T] as a 32-bit float WAV, atomically; values beyond +-1 are kept."""
+    path = Path(path)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".wav")
+    os.close(handle)
+    try:
+        with AudioFile(partial, "w", rate, num_channels=audio.shape[0], bit_depth=32) as file:
+            file.write(audio)
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def render_file(
+    preset: Preset,
+    path: Path | str,
+    *,
+    note: float | None = None,
+    velocity: int = 100,
+    seconds: float | None = None,
+    rate: int = 44100,
+) -> None:
+    """`render` a preset and `write` it."""
+    write(render(preset, note=note, velocity=velocity, seconds=seconds, rate=rate), path, rate=rate)
