@@ -55,7 +55,8 @@ class LocalEngine:
         return self._worker.pid if self._worker and self._worker.alive else None
 
     async def __aenter__(self) -> LocalEngine:
-        self._runner = asyncio.create_task(self._run_queue(), name="local-engine")
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run_queue(), name="local-engine")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -127,6 +128,7 @@ class LocalEngine:
     async def _run(self, ticket: _Ticket) -> Event:
         """Hand one job to the worker, pass its events on, and return the last one."""
         job_id = ticket.job.id
+        warm = self._worker is not None and self._worker.alive
         try:
             worker = await self._ready_worker()
         except OSError as error:
@@ -135,6 +137,7 @@ class LocalEngine:
         if ticket.deadline is not None:
             return Cancelled(id=job_id)
         worker.send(ticket.job.model_dump_json())
+        heard = False
         while True:
             try:
                 line = await asyncio.wait_for(worker.lines.get(), self._patience(ticket))
@@ -146,8 +149,13 @@ class LocalEngine:
                 reason = f"the worker said nothing for {self._stall:g} s and was stopped"
                 return Failed(id=job_id, code="stalled", reason=reason)
             if line is None:
+                if warm and not heard and ticket.deadline is None:
+                    # It died of its last job, as this one came in: a new worker, one more time.
+                    await self._drop_worker(0.0)
+                    return await self._run(ticket)
                 return await self._buried(worker, ticket)
             event = _parse(line, job_id)
+            heard = heard or event is not None
             if isinstance(event, Done | Failed | Cancelled):
                 return event
             if event is not None:
