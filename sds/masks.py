@@ -1,0 +1,192 @@
+"""Separation by time-frequency masks that a prior shapes: softmax over K prompts and the rest.
+
+Masks act on the complex mixture spectrogram, the same for both channels, so whatever they are, the
+stems and the residual sum to the mixture and keep its phase. They start as Wiener masks of what the
+prior makes of the mixture for each prompt at guidance 1 (more is generation, not separation:
+ZeroSep, arXiv 2505.23625), and Decoder-SDS moves their logits from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sds.audio import resample, with_channels
+from sds.latents import Part
+from sds.prior import Denoiser, Prior, guided, repeat
+from sds.recipes import Recipe
+from sds.spectral import istft, magnitudes, relative_distance, stft
+from sds.targets import estimate, target
+
+N = 2048  # window of the masks at the prior's rate, hop N/4
+FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """First estimates, then refinement by the recipe (whose steps may be 0)."""
+
+    recipe: Recipe
+    draws: int = 4  # noises, shared by the prompts, whose estimates are averaged
+    first_t: float = 0.8  # noise level of the first estimates
+    first_steps: int = 8
+    power: float = 2.0  # masks start as |T_k|^power / sum; 2 is Wiener
+    rest: float = 0.1  # of the mixture's power the residual claims beside what is unexplained
+    coarse: tuple[int, int] = (16, 4)  # bins and frames a logit covers in the first half
+    smooth: float = 0.02  # weight of the logits' total variation
+
+
+MASKS = Masks(
+    recipe=Recipe(
+        steps=40,
+        lr=0.1,
+        guidance=2.0,
+        t_range=(0.2, 0.6),
+        anneal=True,
+        denoise_steps=3,
+        refresh=8,
+        log_weight=0.05,
+    )
+)
+
+
+def masked_stems(
+    prior: Prior,
+    prompts: Sequence[str],
+    mix: Tensor,
+    rate: int,
+    *,
+    method: Masks,
+    generator: torch.Generator,
+) -> Iterator[Part]:
+    """Stems of one window mix [C, T] at `rate`; the masks come from its mid signal."""
+    recipe = method.recipe
+    mid = with_channels(resample(mix.mean(0), rate, prior.sample_rate)[None, None], prior.channels)
+    seconds = mid.shape[-1] / prior.sample_rate
+    cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
+    spectrum = stft(mid, N)  # [1, C', F, N]
+    mixture = spectrum.abs().square().mean(1)[0]  # [F, N]
+    count = method.draws + recipe.steps + 1
+
+    powers = torch.zeros(len(prompts), *mixture.shape)
+    plain = guided(prior, cond, uncond, 1.0)
+    for i in range(method.draws):
+        powers += first_powers(prior, plain, mid, len(prompts), method, generator) / method.draws
+        yield Part((i + 1) / count, "estimate", {})
+    logits = first_logits(powers, mixture, method)
+
+    denoise = guided(prior, repeat(cond, recipe.samples), uncond, recipe.guidance, phi=recipe.phi)
+    work = refine(prior, denoise, mid, spectrum, logits, method=method, generator=generator)
+    for i, (corrected, loss) in enumerate(work, start=method.draws + 1):
+        logits = corrected
+        yield Part(i / count, "refine", {"loss": loss})
+    yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
+
+
+@torch.no_grad()
+def first_powers(
+    prior: Prior, denoise: Denoiser, mid: Tensor, k: int, method: Masks, generator: torch.Generator
+) -> Tensor:
+    """Power |T_k|^2 [K, F, N] of the mixture denoised once for each prompt from the same noise.
+
+    For Gaussian sources the ODE from z + sigma n scales it by s_k / sqrt(s_k^2 + sigma^2): with the
+    same noise for all k the ratios of powers tend to s_j^2 / s_k^2 as sigma grows, Wiener's.
+    """
+    z = prior.encode(mid).expand(k, -1, -1)
+    noise = torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
+    t = torch.full((k,), method.first_t).to(z)
+    z_hat = estimate(denoise, z, noise, t, steps=method.first_steps)
+    audio = prior.decode(z_hat, like=mid.expand(k, -1, -1))
+    return stft(audio, N).abs().square().mean(1)
+
+
+def first_logits(powers: Tensor, mixture: Tensor, method: Masks) -> Tensor:
+    """Logits [K + 1, F, N] whose softmax is |T_k|^p / sum_j |T_j|^p, the last one the rest.
+
+    The rest claims the power that no prompt explains, and a share of the mixture's anyway.
+    """
+    floor = FLOOR * mixture + 1e-12
+    rest = (mixture - powers.sum(0)).clamp_min(0) + method.rest * mixture
+    everything = torch.cat([powers, rest[None]]) + floor
+    return method.power / 2 * everything.log()
+
+
+def refine(
+    prior: Prior,
+    denoise: Denoiser,
+    mid: Tensor,
+    spectrum: Tensor,
+    logits: Tensor,
+    *,
+    method: Masks,
+    generator: torch.Generator,
+) -> Iterator[tuple[Tensor, float]]:
+    """Decoder-SDS on mask logits [K + 1, F, N]: coarse corrections first, then fine ones.
+
+    Yields the corrected logits and the loss after each step. No network is differentiated.
+    """
+    recipe, frames = method.recipe, mid.shape[-1]
+    k, grid = len(logits) - 1, logits.shape[1:]
+    half = recipe.steps // 2
+    shrunk = [max(1, -(-size // by)) for size, by in zip(grid, method.coarse, strict=True)]
+    change = torch.zeros(k + 1, *shrunk, requires_grad=True)
+    adam = torch.optim.Adam([change], lr=recipe.lr)
+    base, wanted = logits, [torch.zeros(0)]
+    for i in range(recipe.steps):
+        if i == half:
+            base = (base + _stretch(change, grid)).detach()
+            change = torch.zeros_like(base, requires_grad=True)
+            adam = torch.optim.Adam([change], lr=recipe.lr)
+        masks = (base + _stretch(change, grid)).softmax(0)[:-1]
+        x = istft(masks[:, None] * spectrum, N, frames)  # [K, C', T']
+        if i % recipe.refresh == 0:
+            low, high = recipe.t_range
+            t = torch.full((k * recipe.samples,), high + (low - high) * i / recipe.steps)
+            wanted = target(prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator)
+        heard = magnitudes(x, recipe.scales)
+        loss = relative_distance(heard, wanted, log_weight=recipe.log_weight).sum()
+        adam.zero_grad()
+        torch.autograd.backward([loss + method.smooth * _variation(change)], inputs=[change])
+        adam.step()
+        yield (base + _stretch(change, grid)).detach(), float(loss.detach())
+
+
+def apply(masks: Tensor, mix: Tensor, rate: int, mask_rate: int) -> Tensor:
+    """Stems [K, C, T] of mix [C, T] at `rate` under masks [K, F, N] made at `mask_rate`.
+
+    At another rate the masks are interpolated in Hz and seconds; what lies above the masks' top
+    frequency goes to no stem.
+    """
+    n = 4 * max(1, round(N * rate / mask_rate / 4))
+    spectrum = stft(mix[None], n)  # [1, C, F', N']
+    if rate != mask_rate:
+        bins = torch.arange(spectrum.shape[2]) * (rate / n) * (N / mask_rate)
+        frames = torch.arange(spectrum.shape[3]) * (n / rate) / (N / mask_rate)
+        top = masks.shape[1] - 1
+        masks = _at(_at(masks, bins, 1), frames, 2) * (bins <= top)[:, None]
+    return istft(masks[:, None] * spectrum, n, mix.shape[-1])
+
+
+def _at(x: Tensor, positions: Tensor, dim: int) -> Tensor:
+    """Linear interpolation of x at fractional indices along `dim`; the edges are held."""
+    positions = positions.clamp(0, x.shape[dim] - 1)
+    low = positions.floor().long()
+    high = (low + 1).clamp_max(x.shape[dim] - 1)
+    share = (positions - low).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+    return x.index_select(dim, low) * (1 - share) + x.index_select(dim, high) * share
+
+
+def _stretch(change: Tensor, grid: torch.Size) -> Tensor:
+    if change.shape[1:] == grid:
+        return change
+    return F.interpolate(change[None], size=tuple(grid), mode="bilinear", align_corners=True)[0]
+
+
+def _variation(x: Tensor) -> Tensor:
+    """Mean total variation along frequency and time."""
+    parts = [x.diff(dim=dim).abs().mean() for dim in (1, 2) if x.shape[dim] > 1]
+    return torch.stack([*parts, x.sum() * 0]).sum()
