@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -75,7 +75,8 @@ class Server:
         if len(self._lives) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
-        self._lives[job.id] = asyncio.create_task(self._live(job), name=f"job {job.id}")
+        life = self._live(job, self._engine.submit(job))
+        self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
 
     def _repeats(self, job: Job, known: Entry) -> bool:
@@ -85,10 +86,10 @@ class Server:
 
     # 2. run, write down, tell
 
-    async def _live(self, job: Job) -> None:
+    async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
         """One job from queue to end. The ledger knows first, then the listeners."""
         try:
-            async with aclosing(self._engine.submit(job)) as events:
+            async with aclosing(events):
                 async for event in events:
                     if isinstance(event, Done):
                         event = _publish(job, event)
