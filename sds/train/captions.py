@@ -155,6 +155,20 @@ SYNONYMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """What people write for the same thing; the first phrase that occurs in a caption is replaced."""
 
 
+AFTER = (
+    "in ",
+    "reverb",
+    "outdoors",
+    "middle",
+    "with ",
+    "single",
+    "long decay",
+    "rhythm",
+    "pattern",
+)
+"""Adjectives that begin so stand behind a comma, never before the noun."""
+
+
 def distinct(captions: Iterable[str]) -> tuple[str, ...]:
     """Tidy, without repeats, in order.
 
@@ -208,15 +222,17 @@ def composed(
     for _ in range(3 * count):
         noun = rng.choice(nouns)
         said = rng.sample(list(adjectives), k=min(len(adjectives), rng.randint(0, 3)))
+        before = [word for word in said if not word.startswith(AFTER) and word not in noun][:2]
         form = rng.randrange(4)
         if not said:
             captions.append(rng.choice([noun, f"sound of {noun}", f"{noun} sound"]))
-        elif form == 0:
-            captions.append(f"{' '.join(said[:2])} {noun}")
-        elif form == 1:
-            captions.append(f"{noun}, {', '.join(said)}")
+        elif form == 0 and before:
+            captions.append(f"{' '.join(before)} {noun}")
+        elif form == 1 and before:
+            rest = [word for word in said if word != before[0]]
+            captions.append(f"{before[0]} {noun}, {', '.join(rest)}")
         elif form == 2:
-            captions.append(f"{said[0]} {noun}, {', '.join(said[1:])}")
-        else:
             captions.append(f"{noun}, {said[0]}")
+        else:
+            captions.append(f"{noun}, {', '.join(said)}")
     return distinct(captions)[:count]

@@ -24,7 +24,7 @@ SILENCE = 1e-4  # a clip whose peak is below this (-80 dBFS) is not worth a capt
 Audio: TypeAlias = NDArray[np.float32]
 Split: TypeAlias = Literal["prior", "judge", "held"]
 
-HELD = 0.08  # share of (class, caption) groups that nothing is trained on
+HELD = 0.08  # share of captions (or, of made sounds, of sources) that nothing is trained on
 PRIOR = 0.6  # share of the rest that the prior hears; the judge hears the others
 
 _Item = TypeVar("_Item")
@@ -51,12 +51,13 @@ def unit_hash(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48
 
 
-def split_of(label: str, caption: str, group: str) -> Split:
-    """Where a sound goes: held by what is said of it, prior or judge by where it comes from.
+def split_of(label: str, held_by: str, group: str) -> Split:
+    """Where a sound goes: held by class and `held_by`, prior or judge by where it comes from.
 
-    Everything cut from one source has one `group`, so that no source is on both sides.
+    Everything cut from one source has one `group`, so that no source is on both sides. Recordings
+    are held by their caption, so that nobody has heard one of it; made sounds by their source.
     """
-    if unit_hash(f"held|{label}|{caption}") < HELD:
+    if unit_hash(f"held|{label}|{held_by}") < HELD:
         return "held"
     return side_of(group)
 
@@ -123,7 +124,8 @@ def read_part(folder: Path, part: str) -> Iterator[Clip]:
     """The clips of a part, one at a time, samples in [-1, 1]. Inverse of `write_part`."""
     samples = np.memmap(folder / f"{part}.i16", dtype="<i2", mode="r")
     for row in read_table(folder, part):
-        audio = samples[row["start"] : row["start"] + row["frames"]].astype(np.float32) / 32767
+        stored = samples[row["start"] : row["start"] + row["frames"]]
+        audio = stored.astype(np.float32) / np.float32(32767)
         yield Clip(audio, tuple(row["captions"]), row["class"], row["split"], row["origin"])
 
 

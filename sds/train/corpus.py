@@ -12,11 +12,20 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from sds.train.captions import PHRASES
 from sds.train.clips import RATE, Clip, is_whole, read_table, write_part
+from sds.train.midi import find_fonts, midi_clips
+from sds.train.phrases import drum_hits, one_shots, phrases
+from sds.train.procedural import procedural
 from sds.train.recordings import recordings
+from sds.train.songs import songs
+
+EXCLUDED = Path(__file__).with_name("excluded.txt")
+HELP_EXCLUDE = "recordings to leave out, a path a line (default: those in the demo's mixtures)"
+HELP_FONT = "General MIDI sound font, may be repeated (default: those of the usual folders)"
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +45,22 @@ def _recordings(options: argparse.Namespace) -> Iterator[Clip]:
     return recordings(options.data, exclude=exclude, workers=options.workers)
 
 
+def _midi(options: argparse.Namespace) -> Iterator[Clip]:
+    seed = options.seed
+    scores = chain(one_shots(seed), drum_hits(seed), phrases(seed, options.phrases))
+    if options.data is not None:
+        scores = chain(scores, songs(options.data / "midi", seed))
+    return midi_clips(scores, find_fonts(options.font), workers=options.workers)
+
+
+def _procedural(options: argparse.Namespace) -> Iterator[Clip]:
+    return procedural(options.seed, hours=options.hours, workers=options.workers)
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Clip]]] = {
     "recordings": _recordings,
+    "midi": _midi,
+    "procedural": _procedural,
 }
 
 
@@ -64,7 +87,13 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none")
     cli.add_argument("--out", type=Path, default=Path("runs/corpus"), help="default: %(default)s")
     cli.add_argument("--data", type=Path, help="folder of recordings with captions.csv (and midi/)")
-    cli.add_argument("--exclude", type=Path, metavar="FILE", help="recordings to leave out")
+    cli.add_argument("--exclude", type=Path, metavar="FILE", default=EXCLUDED, help=HELP_EXCLUDE)
+    cli.add_argument("--font", type=Path, action="append", default=[], help=HELP_FONT)
+    cli.add_argument(
+        "--phrases", type=int, default=1200, help="MIDI phrases (default: %(default)s)"
+    )
+    cli.add_argument("--hours", type=float, default=3.0, help="procedural (default: %(default)s)")
+    cli.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     cli.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     return cli
 
