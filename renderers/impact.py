@@ -1,0 +1,276 @@
+"""The impact synthesiser of Audio-SDS: a struck object in a room.
+
+N damped sinusoids, started by a Dirac delta, convolved with a reverberation, plus the dry sound:
+    bank[t] = N^(-1/2) sum_n g_n exp(-d_n t) sin(w_n t)
+    room[t] = sum_m b_m exp(-c_m t) n_m[t]            n_m: white noise seen through band m
+    out = level (dry bank + bank * room)
+Knobs: `mode001_hz` (at middle C; the note transposes), `mode001_gain`, `mode001_decay` (seconds to
+-60 dB), the same for `band01_gain`, `band01_decay`; and for the whole patch `tune` (times every
+frequency), `ring` (times every mode's decay), `dry` and `level`. A decay is never longer than 40 s
+and a gain never less than -80 dB: finite slopes everywhere. Modes fade out below Nyquist.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from presets import Note, Param
+from renderers import kernels
+from renderers.base import (
+    Curves,
+    Renderer,
+    below_nyquist,
+    check_shape,
+    curves,
+    each_patch,
+    physical,
+)
+
+VERSION = 1
+MODES = range(1, 2049)
+BANDS = range(1, 65)
+PERIOD = 1 << 18  # samples of noise before it repeats, 5.9 s at 44.1 kHz
+SEED = 20250504
+T60 = math.log(1000.0)  # exp(-d t) has fallen by 60 dB at t = T60 / d
+LOWEST_BAND, HIGHEST_BAND = 40.0, 16000.0  # Hz, centres
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How many modes and bands a patch has; its columns are hz, gain, decay by mode, then bands."""
+
+    modes: int
+    bands: int
+    table: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What is struck and where, after all limits: Hz, gains, and decays in nepers a second."""
+
+    hz: Tensor  # [B, N]
+    gain: Tensor  # [B, N]
+    decay: Tensor  # [B, N]
+    band_gain: Tensor  # [B, M]
+    band_decay: Tensor  # [B, M]
+    dry: Tensor  # [B, 1]
+    level: Tensor  # [B, 1] with velocity
+
+
+def renderer(*, modes: int = 256, bands: int = 32) -> Renderer:
+    """An impact synthesiser with 1..2048 modes and 1..64 reverberation bands."""
+    if modes not in MODES:
+        raise ValueError(f"modes must be in 1..2048, got {modes}")
+    if bands not in BANDS:
+        raise ValueError(f"bands must be in 1..64, got {bands}")
+    params: list[Param] = []
+    for n in range(1, modes + 1):
+        params += [
+            Param(f"mode{n:03d}_hz", 30.0, 16000.0, "Hz", "log"),
+            Param(f"mode{n:03d}_gain", 1e-4, 1.0, "x", "log"),
+            Param(f"mode{n:03d}_decay", 0.01, 10.0, "s", "log"),
+        ]
+    for m in range(1, bands + 1):
+        params += [
+            Param(f"band{m:02d}_gain", 1e-4, 1.0, "x", "log"),
+            Param(f"band{m:02d}_decay", 0.02, 6.0, "s", "log"),
+        ]
+    params += [
+        Param("tune", 0.25, 4.0, "x", "log"),
+        Param("ring", 0.25, 4.0, "x", "log"),
+        Param("dry", 0.0, 1.0),
+        Param("level", 0.003, 3.0, "x", "log"),
+    ]
+    table = tuple(params)
+    return Renderer("impact", VERSION, table, partial(_render, layout(table)))
+
+
+def layout(params: tuple[Param, ...]) -> Layout:
+    """Count the modes and bands of a table that `renderer` wrote."""
+    modes, bands = _counts(frozenset(p.name for p in params))
+    return Layout(modes, bands, curves(params))
+
+
+def for_names(names: frozenset[str]) -> Renderer:
+    """The impact renderer that a preset with these value names asks for."""
+    modes, bands = _counts(names)
+    if modes not in MODES or bands not in BANDS:
+        raise ValueError(
+            "an impact preset has mode001_hz up to mode2048_hz and band01_gain up to band64_gain,"
+            f" got {modes} modes and {bands} bands"
+        )
+    return renderer(modes=modes, bands=bands)
+
+
+def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
+    """What sounds, from physical values [B, P]: transposed, faded, decays as rates."""
+    B, N, M = values.shape[0], lay.modes, lay.bands
+    modes = values[:, : 3 * N].view(B, N, 3)
+    bands = values[:, 3 * N : 3 * N + 2 * M].view(B, M, 2)
+    tune, ring, dry, level = (values[:, i : i + 1] for i in range(3 * N + 2 * M, 3 * N + 2 * M + 4))
+    hz = modes[..., 0] * tune * (note.hz / Note(60).hz)
+    gain = modes[..., 1] * below_nyquist(hz, rate) / math.sqrt(N)
+    return Object(
+        hz,
+        gain,
+        T60 / (modes[..., 2] * ring),
+        bands[..., 0],
+        T60 / bands[..., 1],
+        dry,
+        level * note.gain,
+    )
+
+
+@lru_cache(maxsize=2)
+def noise_bands(bands: int, rate: int) -> NDArray[np.float32]:
+    """White noise split into bands [M, PERIOD] whose sum is the noise again (but for its mean).
+
+    Centres are log-spaced from 40 Hz to 16 kHz; neighbours cross-fade as cos^2 and sin^2 in log
+    frequency, and the outer bands reach to the ends. Circular, so it repeats without a seam. Power
+    is 10 / rate a sample: a band of gain 1 and about 1 s of decay passes on the energy it gets.
+    MT19937's normals are frozen by numpy, so the noise belongs to the renderer's version.
+    """
+    white = np.random.RandomState(SEED).standard_normal(PERIOD) * math.sqrt(10.0 / rate)
+    spectrum = np.fft.rfft(white)
+    hz = np.fft.rfftfreq(PERIOD, 1.0 / rate)
+    spacing = math.log(HIGHEST_BAND / LOWEST_BAND) / max(1, bands - 1)
+    where = np.log(np.maximum(hz, 1e-3) / LOWEST_BAND) / spacing
+    where = np.clip(where, 0.0, bands - 1.0)
+    result = np.empty((bands, PERIOD), dtype=np.float32)
+    for m in range(bands):
+        mask = np.cos(0.5 * np.pi * np.clip(where - m, -1.0, 1.0)) ** 2
+        mask[0] = 0.0
+        result[m] = np.fft.irfft(spectrum * mask, PERIOD)
+    return result
+
+
+def _counts(names: frozenset[str]) -> tuple[int, int]:
+    modes = sum(re.fullmatch(r"mode\d+_hz", name) is not None for name in names)
+    return modes, sum(re.fullmatch(r"band\d+_gain", name) is not None for name in names)
+
+
+def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:
+    """u [B, P] -> audio [B, 1, T]."""
+    check_shape("impact", u, lay.table.low.numel(), rate, samples)
+    o = struck(lay, physical(lay.table, u), note, rate)
+    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    bank = modal_bank(o.hz / rate, o.decay / rate, o.gain, samples, dtype)
+    noise = noise_bands(lay.bands, rate)
+    room = reverberation(o.band_gain, o.band_decay / rate, noise, samples, dtype)
+    size = next_fast_len(2 * samples, real=True)
+    wet = torch.fft.irfft(torch.fft.rfft(bank, size) * torch.fft.rfft(room, size), size)
+    audio: Tensor = o.level * (o.dry * bank + wet[:, :samples])
+    return audio.to(u.dtype)[:, None, :]
+
+
+def modal_bank(
+    cycles: Tensor, decay: Tensor, gain: Tensor, samples: int, dtype: torch.dtype
+) -> Tensor:
+    """sum_n gain_n exp(-decay_n t) sin(2 pi cycles_n t): [B, N] each, per sample -> [B, T]."""
+    audio: Tensor = _Bank.apply(  # type: ignore[no-untyped-call]
+        cycles, decay, gain, samples, dtype
+    )
+    return audio
+
+
+def reverberation(
+    gain: Tensor, decay: Tensor, noise: NDArray[np.float32], samples: int, dtype: torch.dtype
+) -> Tensor:
+    """sum_m gain_m exp(-decay_m t) noise_m[t]: [B, M], decay per sample -> [B, T]."""
+    audio: Tensor = _Tail.apply(  # type: ignore[no-untyped-call]
+        gain, decay, noise, samples, dtype
+    )
+    return audio
+
+
+# Write t = j K + k. With z = exp(-d + i w), the powers factorise: z^t = (z^K)^j z^k = P_j Q_k, so
+#     out[j, k] = sum_n g_n Im(P_nj Q_nk) = sum_n g_n (Re P_nj Im Q_nk + Im P_nj Re Q_nk)
+# is one real matrix product, [J, 2N] by [2N, K], of two small tables (J, K about sqrt(T)).
+# Backwards, with G[j, k] the gradient of the output and L the loss, all follows from two sums:
+#     S0_n = sum_t G[t] z^t = sum_j P_nj H_nj                        H_nj  = sum_k G[j, k] Q_nk
+#     S1_n = sum_t G[t] t z^t = sum_j P_nj (j K H_nj + H'_nj)        H'_nj = sum_k G[j, k] k Q_nk
+#     dL/dg = Im S0,   dL/dd = -g Im S1,   dL/dw = g Im(i S1) = g Re S1
+# H and H' together are one product more, twice the size.
+class _Bank(torch.autograd.Function):
+    """The modal bank and its gradient as matrix products."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        cycles, decay, gain, samples, dtype = arguments
+        B, N = cycles.shape
+        K = math.isqrt(samples - 1) + 1
+        J = -(-samples // K)
+        P = torch.empty(B, 2, N, J, dtype=dtype)
+        Q = torch.empty(B, 2, N, K, dtype=dtype)
+        w, d = cycles.detach().numpy(), decay.detach().numpy()
+        audio = torch.empty(B, J * K, dtype=dtype)
+
+        def powers(b: int) -> None:
+            kernels.turning(w[b], d[b], K, P[b, 0].numpy(), P[b, 1].numpy())
+            kernels.turning(w[b], d[b], 1, Q[b, 0].numpy(), Q[b, 1].numpy())
+
+        each_patch(powers, B)
+        for b in range(B):
+            left = (P[b].flip(0) * gain[b, :, None].to(dtype)).view(2 * N, J)  # Im P, Re P
+            torch.mm(left.T, Q[b].view(2 * N, K), out=audio[b].view(J, K))
+        ctx.save_for_backward(P, Q, gain)
+        ctx.samples = samples
+        return audio[:, :samples]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        P, Q, gain = ctx.saved_tensors
+        B, _, N, J = P.shape
+        K = Q.shape[3]
+        G = torch.nn.functional.pad(gradients[0], (0, J * K - ctx.samples)).view(B, J, K)
+        k = torch.arange(K, dtype=P.dtype)
+        j = torch.arange(J, dtype=P.dtype) * K
+        S0 = gain.new_empty(B, N)
+        S1 = torch.empty(2, B, N, dtype=gain.dtype)
+        for b in range(B):
+            H, later = (
+                (Q[b].view(2 * N, K) @ torch.cat([G[b], G[b] * k]).T).view(2, N, 2, J).unbind(2)
+            )
+            S0[b] = (P[b, 0] * H[1] + P[b, 1] * H[0]).sum(1)
+            H = H * j + later
+            S1[0, b] = (P[b, 0] * H[0] - P[b, 1] * H[1]).sum(1)
+            S1[1, b] = (P[b, 0] * H[1] + P[b, 1] * H[0]).sum(1)
+        return 2.0 * math.pi * gain * S1[0], -gain * S1[1], S0, None, None
+
+
+class _Tail(torch.autograd.Function):
+    """`kernels.tail` and its adjoint, one patch a thread."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        gain, decay, noise, samples, dtype = arguments
+        g, d = gain.detach().contiguous().numpy(), decay.detach().contiguous().numpy()
+        audio = torch.empty(g.shape[0], samples, dtype=dtype)
+        each_patch(lambda b: kernels.tail(noise, g[b], d[b], audio[b].numpy()), g.shape[0])
+        ctx.save_for_backward(gain, decay)
+        ctx.noise = noise
+        return audio
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        g, d = (t.detach().contiguous().numpy() for t in ctx.saved_tensors)
+        G = gradients[0].contiguous().numpy()
+        slopes = np.empty((2, *g.shape))
+
+        def one(b: int) -> None:
+            kernels.tail_adjoint(ctx.noise, g[b], d[b], G[b], slopes[0, b], slopes[1, b])
+
+        each_patch(one, g.shape[0])
+        return torch.from_numpy(slopes[0]), torch.from_numpy(slopes[1]), None, None, None

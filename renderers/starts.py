@@ -1,0 +1,123 @@
+"""Where a search starts and what a corpus hears: musical random patches of each renderer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from presets import Note
+from renderers import fm, impact
+from renderers.base import Renderer, positions
+
+# attack s, decay s, index rad (low, high each), how often a ratio is not harmonic, its range
+FM_SOUNDS = (
+    (0.001, 0.004, 0.15, 0.9, 0.3, 3.0, 0.1, 0.5, 7.0),  # pluck, struck string
+    (0.001, 0.003, 1.0, 6.0, 0.4, 3.0, 0.7, 1.0, 11.0),  # bell, pot, bar
+    (0.001, 0.003, 0.04, 0.3, 0.5, 4.0, 0.8, 1.0, 16.0),  # click, wood block, hat
+    (0.001, 0.005, 0.1, 0.6, 0.3, 3.0, 0.4, 0.25, 1.0),  # kick, tom
+    (0.003, 0.02, 0.4, 2.5, 0.5, 3.0, 0.05, 0.25, 2.0),  # bass
+    (0.02, 0.12, 1.0, 5.0, 0.5, 3.0, 0.05, 1.0, 4.0),  # brass, reed
+    (0.1, 1.0, 3.0, 10.0, 0.1, 1.5, 0.2, 0.5, 4.0),  # pad
+    (0.001, 0.3, 0.2, 4.0, 3.0, 4.0, 1.0, 0.5, 16.0),  # noise, wind, engine
+)
+FM_RATIOS = (0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 7.0)
+
+
+def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
+    """Musical random patches u [count, P]: plucks, bells, basses, reeds, pads, drums, noise.
+
+    Each is a row of `FM_SOUNDS` jittered; the last operator carries, others may join the mix.
+    """
+    lay = fm.layout(instrument.params)
+    V = lay.operators
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    table = torch.tensor(FM_SOUNDS, dtype=torch.float64)
+    kind = table[torch.randint(len(FM_SOUNDS), (count,), generator=generator)]  # [count, 9]
+
+    def spread(low: int, *shape: int) -> Tensor:
+        a, b = kind[:, low, None].log(), kind[:, low + 1, None].log()
+        return torch.exp(a + (b - a) * uniform(*shape))
+
+    harmonic = torch.tensor(FM_RATIOS, dtype=torch.float64)
+    ratio = harmonic[torch.randint(len(FM_RATIOS), (count, V), generator=generator)]
+    odd = uniform(count, V) < kind[:, 6, None]
+    ratio = torch.where(odd, spread(7, count, V), ratio)
+    ratio[:, -1] = torch.where(odd[:, -1], ratio[:, -1], kind[:, 7])
+    carrier = uniform(count, V) < 0.25
+    carrier[:, -1] = True
+    values = torch.zeros(count, len(instrument.params), dtype=torch.float64)
+    values[:, lay.ratio] = ratio * torch.exp(0.003 * (uniform(count, V) - 0.5))
+    values[:, lay.attack] = spread(0, count, V)
+    # a modulator that dies before its carrier is what makes a sound struck rather than held
+    values[:, lay.decay] = spread(2, count, V) * torch.where(carrier, 1.0, uniform(count, V))
+    values[:, lay.mix] = torch.where(carrier, 0.2 + 0.8 * uniform(count, V), 0.0)
+    E = lay.edges.numel()
+    own = lay.cells % (V + 1) == 0
+    joined = uniform(count, E) < torch.where(own, 0.35, 0.6)
+    depth = spread(4, count, E) * uniform(count, E) * torch.where(own, 0.2, 1.0)
+    values[:, lay.edges] = torch.where(joined, depth, 0.0)
+    values[:, -1] = 0.3 + 0.5 * uniform(count)
+    return positions(lay.table, values)
+
+
+# lowest mode Hz (from, to), its decay s (from, to), then per octave: octaves of gain lost, octaves
+# of decay lost; how uneven the gains are
+IMPACT_MATERIALS = (
+    (120.0, 900.0, 0.06, 0.4, 0.5, 0.3, 4.0),  # wood
+    (100.0, 700.0, 0.8, 6.0, 0.2, 0.3, 8.0),  # metal: pots, bells, bars
+    (500.0, 2500.0, 0.3, 2.0, 0.3, 0.2, 8.0),  # glass, china
+    (40.0, 200.0, 0.2, 1.2, 1.2, 0.6, 2.0),  # skin: drums
+    (30.0, 60.0, 0.2, 0.7, 2.5, 0.5, 1.0),  # kick, floor
+    (200.0, 2000.0, 0.02, 0.1, 0.1, 0.1, 1.0),  # stone, clicks, claps
+    (60.0, 300.0, 4.0, 10.0, 0.6, 0.2, 6.0),  # plates, gongs, strings
+)
+
+
+def impact_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
+    """Musical random patches u [count, P]: struck wood, metal, glass, skin, stone, in a room.
+
+    Each is a row of `IMPACT_MATERIALS` jittered: log-spaced modes, high ones softer and shorter,
+    some much louder than others. Levels are set so that a middle C peaks at 0.5.
+    """
+    lay = impact.layout(instrument.params)
+    N, M = lay.modes, lay.bands
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    table = torch.tensor(IMPACT_MATERIALS, dtype=torch.float64)
+    kind = table[torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)]  # [count, 8]
+
+    def spread(low: int) -> Tensor:
+        a, b = kind[:, low, None].log(), kind[:, low + 1, None].log()
+        return torch.exp(a + (b - a) * uniform(count, 1))
+
+    lowest, longest = spread(0), spread(2)
+    place = (torch.arange(N) + uniform(count, N)) / N
+    hz = lowest * (14000.0 / lowest) ** place
+    octaves = torch.log2(hz / lowest)
+    # uniform^p: p near 1 is a dense clang, p large leaves a few modes standing
+    peaky = uniform(count, N) ** (1.0 + kind[:, 6, None] * uniform(count, 1))
+    gain = peaky * 2.0 ** (-kind[:, 4, None] * octaves)
+    decay = longest * 2.0 ** (-kind[:, 5, None] * octaves) * torch.exp(uniform(count, N) - 0.5)
+    room = torch.arange(M) / M
+    echo = 10.0 ** (-2.5 + 2.0 * uniform(count, 1) - uniform(count, 1) * room)
+    fading = 0.1 * 25.0 ** uniform(count, 1) * 0.3**room
+    values = torch.cat(
+        [
+            torch.stack([hz, gain, decay], dim=2).flatten(1),
+            torch.stack([echo * torch.exp(uniform(count, M) - 0.5), fading], dim=2).flatten(1),
+            torch.ones(count, 2),
+            0.5 + 0.5 * uniform(count, 1),
+            torch.ones(count, 1),
+        ],
+        dim=1,
+    )
+    u = positions(lay.table, values)
+    with torch.no_grad():
+        peak = instrument.render(u, Note(60), 22050, 11025).abs().amax(dim=2)
+    values[:, -1:] = 0.5 / peak.clamp_min(1e-6)
+    return positions(lay.table, values)
