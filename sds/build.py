@@ -137,7 +137,7 @@ def _check_type(config: Mapping[str, Any]) -> None:
 
 
 def conditions(config: Mapping[str, Any]) -> dict[str, str]:
-    """What each conditioner is fed: "prompt", "seconds", or "zero" (where the clip starts).
+    """What each conditioner is fed: prompt, seconds, whole_seconds, or zero (the clip's start).
 
     Refuses what a prompt and a duration cannot drive, before anything slow happens.
     """
@@ -168,7 +168,8 @@ def conditions(config: Mapping[str, Any]) -> dict[str, str]:
         if kind in TEXT_CONDITIONERS:
             feeds[name] = "prompt"
         elif kind in SECONDS_CONDITIONERS and name.startswith("seconds"):
-            feeds[name] = "zero" if name == "seconds_start" else "seconds"
+            whole = "whole_seconds" if kind == "int" else "seconds"
+            feeds[name] = "zero" if name == "seconds_start" else whole
         else:
             raise ModelUnavailable(
                 f"the model wants a condition {name!r} of type {kind!r}; only a text prompt and "

@@ -5,6 +5,7 @@ Every failure is a `ModelUnavailable` whose message is one sentence.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pickle
@@ -86,14 +87,11 @@ def _in_folder(folder: Path, name: str) -> Checkpoint:
 
 
 def _on_hub(name: str) -> Checkpoint:
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import errors
 
     try:
-        config = _read_config(Path(hf_hub_download(name, CONFIG)))
-        try:
-            weights = hf_hub_download(name, "model.safetensors")
-        except errors.RemoteEntryNotFoundError:
-            weights = hf_hub_download(name, "model.ckpt")
+        config = _read_config(_fetch(name, CONFIG))
+        weights = _fetch(name, "model.safetensors", "model.ckpt")
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{name} is gated: accept the licence on its page on the hub, then log in with "
@@ -115,7 +113,20 @@ def _on_hub(name: str) -> Checkpoint:
             f"{CONFIG} and model.safetensors on a machine with a network and pass their folder "
             "with --model DIR."
         ) from error
-    return Checkpoint(name, config, Path(weights))
+    return Checkpoint(name, config, weights)
+
+
+def _fetch(name: str, *files: str) -> Path:
+    """The first of `files` in the local cache, or else on the hub: no network, no wait."""
+    from huggingface_hub import errors, hf_hub_download
+
+    for file in files:
+        with contextlib.suppress(errors.LocalEntryNotFoundError):
+            return Path(hf_hub_download(name, file, local_files_only=True))
+    for file in files[:-1]:
+        with contextlib.suppress(errors.RemoteEntryNotFoundError):
+            return Path(hf_hub_download(name, file))
+    return Path(hf_hub_download(name, files[-1]))
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -200,5 +211,6 @@ def _few(items: Sequence[str], limit: int = 3) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without its full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")
+    """The first sentence of an error's message, without its full stop."""
+    text = (str(error).strip().splitlines() or [""])[0]
+    return re.split(r"\.\s", text)[0].rstrip(".") or type(error).__name__

@@ -117,7 +117,12 @@ class StableAudioPrior:
     def _embed_one(self, prompt: str, seconds: float) -> Cond:
         key = prompt, seconds
         if key not in self._embedded:
-            given = {"prompt": prompt, "seconds": seconds, "zero": 0.0}
+            given = {
+                "prompt": prompt,
+                "seconds": seconds,
+                "whole_seconds": math.ceil(seconds),
+                "zero": 0,
+            }
             asked = {name: given[kind] for name, kind in self._feeds.items()}
             with quiet(), torch.inference_mode(False), torch.no_grad():
                 tensors = self._model.conditioner([asked], self.device)
