@@ -1,11 +1,12 @@
-"""Results that appear whole or not at all: written beside the target folder, then moved in.
+"""Results that appear whole or not at all: written in a hidden folder, then moved to their place.
 
-Standard library only. The partial folder is hidden, next to the target (the same file system), so
-moving is renaming; a job that fails or is cancelled leaves neither it nor folders made for it.
+Standard library only. The partial folder is on the same file system, so moving is renaming; a job
+that fails or is cancelled leaves neither it nor folders made for it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,13 +14,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+PARTIAL = ".partial-"
+SCRATCH = "scratch"
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where to write now (`partial`) and where it will be found (`folder`)."""
+    """Where to write now (`partial`) and where it will be found (`folder`).
+
+    What lies in `scratch` is for the time of the job only.
+    """
 
     folder: Path
     partial: Path
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for previews, dropped at the end."""
+        return self.partial / SCRATCH
 
     def final(self, path: Path) -> str:
         """Where the file at `path`, below `partial`, will be found."""
@@ -27,34 +39,35 @@ class Output:
 
 
 @contextmanager
-def folder(target: str) -> Iterator[Output]:
+def folder(target: Path) -> Iterator[Output]:
     """A partial folder, published into `target` at the end and dropped on any exception.
 
     Files of an earlier job under other names stay. Raises `ValueError` when `target` cannot be
-    made or written. What lies in a folder named `scratch` below it is never published.
+    made or written.
     """
-    path = Path(target)
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
+        target.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
+        out = Output(target, Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-")))
+        out.scratch.mkdir()
     except OSError as error:
         _unmake(made)
-        raise ValueError(f"out {path} cannot be written: {error.strerror}") from error
+        raise ValueError(f"out {target} cannot be written: {error.strerror}") from error
     try:
-        yield Output(path, partial)
-        shutil.rmtree(partial / "scratch", ignore_errors=True)
-        _publish(partial, path)
+        yield out
+        shutil.rmtree(out.scratch)
+        _publish(out)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(out.partial, ignore_errors=True)
         _unmake(made)
         raise
-    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(out.partial, ignore_errors=True)
 
 
-def _publish(partial: Path, target: Path) -> None:
-    for file in sorted(partial.rglob("*")):
-        place = target / file.relative_to(partial)
+def _publish(out: Output) -> None:
+    for file in sorted(out.partial.rglob("*")):
+        place = Path(out.final(file))
         if file.is_dir():
             place.mkdir(exist_ok=True)
         else:
@@ -66,3 +79,21 @@ def _unmake(made: list[Path]) -> None:
     for folder in made:
         with suppress(OSError):
             folder.rmdir()
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed worker left: partial folders of processes that are no more."""
+    for partial in target.glob(f"{PARTIAL}*"):
+        pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

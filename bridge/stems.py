@@ -25,14 +25,18 @@ RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for
 
 
 class Stem(BaseModel):
-    """One stem: what was asked for, its file beside the manifest, its level and prompt match."""
+    """One stem: what was asked for, its file beside the manifest, its level.
+
+    Prompt match is a cosine: `score_before` of the mixture, `score_after` of the stem.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str
     wav: str
     rms_db: float
-    score: float | None = None
+    score_before: float | None = None
+    score_after: float | None = None
 
 
 class Manifest(BaseModel):

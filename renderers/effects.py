@@ -16,6 +16,7 @@ import numpy as np
 import pedalboard
 import torch
 from numpy.typing import NDArray
+from pedalboard import Pedalboard  # type: ignore[attr-defined]
 from pedalboard.io import AudioFile
 
 from presets import Effect, Note, Param, Preset
@@ -71,7 +72,7 @@ EFFECTS: dict[str, tuple[Param, ...]] = {
 }
 
 
-def chain(effects: Iterable[Effect]) -> pedalboard.Pedalboard:
+def chain(effects: Iterable[Effect]) -> Pedalboard:
     """The pedalboard of a preset's effects, in order; a setting left out keeps its default.
 
     Raises `ValueError` naming the effect, the setting, what is allowed and what was given.
@@ -79,7 +80,7 @@ def chain(effects: Iterable[Effect]) -> pedalboard.Pedalboard:
     effects = tuple(effects)
     if len(effects) > MAX_EFFECTS:
         raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
-    return pedalboard.Pedalboard([_plugin(effect) for effect in effects])
+    return Pedalboard([_plugin(effect) for effect in effects])
 
 
 def _plugin(effect: Effect) -> Any:
