@@ -145,7 +145,8 @@ class Face(asyncio.DatagramProtocol):
         req = request_id(message.args[0] if message.args else None)
         target = reply_target(message, sender)
         try:
-            ANSWERS[message.address](self, understand(message, target))
+            call = understand(message, target)
+            ANSWERS[call.address](self, call)
         except Refused as error:
             code, text = error.code, str(error)
         except ValidationError as error:

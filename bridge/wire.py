@@ -96,7 +96,7 @@ def _sendable(value: Value) -> Value:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int) and not -(2**31) <= value < 2**31:
-        value = float(value) if value.bit_length() < 1024 else math.copysign(_FLOAT_MAX, value)
+        value = float(max(-(2**64), min(2**64, value)))
     if isinstance(value, float) and not math.isnan(value):
         return max(-_FLOAT_MAX, min(_FLOAT_MAX, value))
     if isinstance(value, str):

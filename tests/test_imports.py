@@ -1,0 +1,19 @@
+"""The light process stays light: what a fresh interpreter has loaded after an import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "numpy", "scipy", "numba", "soundfile", "pedalboard", "renderers", "sds")
+
+
+@pytest.mark.parametrize("module", ["bridge.cli", "bridge.server", "bridge.osc", "presets.preset"])
+def test_import_loads_nothing_heavy(module):
+    program = f"import {module}, sys; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")
