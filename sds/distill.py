@@ -112,8 +112,9 @@ def distill(
     if u0.ndim != 2 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [M, P] with values in 0..1, got {list(u0.shape)}")
     of = _count(recipe, len(u0))
+    u0 = u0.detach().float()
     best_u, best, start = u0[0].clone(), -math.inf, 0
-    stages = _stages(render, prior, prompt, u0.detach(), recipe, generator, score)
+    stages = _stages(render, prior, prompt, u0, recipe, generator, score)
     for index, now in enumerate(stages, start=1):
         improved = now.scores is not None and float(now.scores.max()) > best
         if now.scores is not None and improved:
@@ -140,7 +141,7 @@ def _stages(
     """Search the candidates, fit the best to generated clips, distill."""
 
     def hear(u: Tensor) -> Tensor:
-        return with_channels(render(u), prior.channels)
+        return with_channels(render(u).float(), prior.channels)
 
     with torch.no_grad():
         first = hear(u0[:1])

@@ -28,14 +28,16 @@ FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """First estimates, then refinement by the recipe (whose steps may be 0)."""
+    """Estimates, estimates again from the masked sources, then the recipe's steps (may be 0)."""
 
     recipe: Recipe
     draws: int = 4  # noises, shared by the prompts, whose estimates are averaged
-    first_t: float = 0.8  # noise level of the first estimates
-    first_steps: int = 8
+    first_t: float = 0.5  # noise level of the first estimates
+    first_steps: int = 16  # fewer lose power, which the residual would claim
+    rounds: int = 2  # estimates again, of each masked source instead of the mixture
+    gamma: float = 0.02  # weight of Decoder-SDS against leaving the mixture unexplained
     power: float = 2.0  # masks start as |T_k|^power / sum; 2 is Wiener
-    rest: float = 0.1  # of the mixture's power the residual claims beside what is unexplained
+    rest: float = 0.3  # share of the power that no prompt explains, given to the residual
     coarse: tuple[int, int] = (16, 4)  # bins and frames a logit covers in the first half
     smooth: float = 0.02  # weight of the logits' total variation
 
@@ -70,49 +72,64 @@ def masked_stems(
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     spectrum = stft(mid, N)  # [1, C', F, N]
     mixture = spectrum.abs().square().mean(1)[0]  # [F, N]
-    count = method.draws + recipe.steps + 1
+    first = method.draws + method.rounds
+    count = first + recipe.steps + 1
 
-    powers = torch.zeros(len(prompts), *mixture.shape)
     plain = guided(prior, cond, uncond, 1.0)
-    for i in range(method.draws):
-        powers += first_powers(prior, plain, mid, len(prompts), method, generator) / method.draws
+    powers, logits = torch.zeros(1), torch.zeros(1)
+    sources = mid.expand(len(prompts), -1, -1)  # [K, C', T']
+    for i in range(first):
+        if i >= method.draws:
+            sources = istft(logits.softmax(0)[:-1, None] * spectrum, N, mid.shape[-1])
+        new = prompted_powers(prior, plain, sources, method=method, generator=generator)
+        powers = powers + (new - powers) / (i + 1)  # the mean of all so far
+        logits = prompted_logits(powers, mixture, method)
         yield Part((i + 1) / count, "estimate", {})
-    logits = first_logits(powers, mixture, method)
 
     denoise = guided(prior, repeat(cond, recipe.samples), uncond, recipe.guidance, phi=recipe.phi)
     work = refine(prior, denoise, mid, spectrum, logits, method=method, generator=generator)
-    for i, (corrected, loss) in enumerate(work, start=method.draws + 1):
+    for i, (corrected, loss) in enumerate(work, start=first + 1):
         logits = corrected
         yield Part(i / count, "refine", {"loss": loss})
     yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
 
 
 @torch.no_grad()
-def first_powers(
-    prior: Prior, denoise: Denoiser, mid: Tensor, k: int, method: Masks, generator: torch.Generator
+def prompted_powers(
+    prior: Prior,
+    denoise: Denoiser,
+    sources: Tensor,
+    *,
+    method: Masks,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Power |T_k|^2 [K, F, N] of the mixture denoised once for each prompt from the same noise.
+    """Power |T_k|^2 [K, F, N] of each source [K, C', T'] denoised for its prompt.
 
     For Gaussian sources the ODE from z + sigma n scales it by s_k / sqrt(s_k^2 + sigma^2): with the
     same noise for all k the ratios of powers tend to s_j^2 / s_k^2 as sigma grows, Wiener's.
     """
-    z = prior.encode(mid).expand(k, -1, -1)
+    z = prior.encode(sources)
     noise = torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
-    t = torch.full((k,), method.first_t).to(z)
+    t = torch.full((len(z),), method.first_t).to(z)
     z_hat = estimate(denoise, z, noise, t, steps=method.first_steps)
-    audio = prior.decode(z_hat, like=mid.expand(k, -1, -1))
-    return stft(audio, N).abs().square().mean(1)
+    return stft(prior.decode(z_hat, like=sources), N).abs().square().mean(1)
 
 
-def first_logits(powers: Tensor, mixture: Tensor, method: Masks) -> Tensor:
+def prompted_logits(powers: Tensor, mixture: Tensor, method: Masks) -> Tensor:
     """Logits [K + 1, F, N] whose softmax is |T_k|^p / sum_j |T_j|^p, the last one the rest.
 
-    The rest claims the power that no prompt explains, and a share of the mixture's anyway.
+    The rest is what the prompts leave of the mixture's power over some 350 Hz and 0.2 s (both are
+    random from bin to bin: their difference there says nothing).
     """
-    floor = FLOOR * mixture + 1e-12
-    rest = (mixture - powers.sum(0)).clamp_min(0) + method.rest * mixture
-    everything = torch.cat([powers, rest[None]]) + floor
+    left = _blur(mixture - powers.sum(0)).clamp_min(0)
+    everything = torch.cat([powers, method.rest * left[None]]) + FLOOR * mixture + 1e-12
     return method.power / 2 * everything.log()
+
+
+def _blur(x: Tensor, bins: int = 8, frames: int = 8) -> Tensor:
+    """Mean of x [F, N] over +-bins and +-frames."""
+    kernel = (2 * bins + 1, 2 * frames + 1)
+    return F.avg_pool2d(x[None], kernel, 1, (bins, frames), count_include_pad=False)[0]
 
 
 def refine(
@@ -127,6 +144,9 @@ def refine(
 ) -> Iterator[tuple[Tensor, float]]:
     """Decoder-SDS on mask logits [K + 1, F, N]: coarse corrections first, then fine ones.
 
+    The loss is L_rec(sum of stems, mixture) + gamma * sum of L_SDS(stem), as in `sds.latents`; here
+    the first term says only that the residual should not swallow what a prompt can explain.
+
     Yields the corrected logits and the loss after each step. No network is differentiated.
     """
     recipe, frames = method.recipe, mid.shape[-1]
@@ -136,6 +156,7 @@ def refine(
     change = torch.zeros(k + 1, *shrunk, requires_grad=True)
     adam = torch.optim.Adam([change], lr=recipe.lr)
     base, wanted = logits, [torch.zeros(0)]
+    whole = magnitudes(mid, recipe.scales)
     for i in range(recipe.steps):
         if i == half:
             base = (base + _stretch(change, grid)).detach()
@@ -147,12 +168,29 @@ def refine(
             low, high = recipe.t_range
             t = torch.full((k * recipe.samples,), high + (low - high) * i / recipe.steps)
             wanted = target(prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator)
+            wanted = as_loud_as(magnitudes(x.detach(), recipe.scales), wanted)
         heard = magnitudes(x, recipe.scales)
-        loss = relative_distance(heard, wanted, log_weight=recipe.log_weight).sum()
+        l_sds = relative_distance(heard, wanted, log_weight=recipe.log_weight).sum()
+        total = magnitudes(x.sum(0, keepdim=True), recipe.scales)
+        l_rec = relative_distance(total, whole, log_weight=recipe.log_weight).sum()
+        loss = l_rec + method.gamma * l_sds
         adam.zero_grad()
         torch.autograd.backward([loss + method.smooth * _variation(change)], inputs=[change])
         adam.step()
         yield (base + _stretch(change, grid)).detach(), float(loss.detach())
+
+
+def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
+    """Targets [B, C, F, N] scaled to the energy of what is heard.
+
+    A denoised estimate is quieter than the truth (it is a mean); followed to the letter, every
+    source fades into the residual.
+    """
+    out = []
+    for h, w in zip(heard, wanted, strict=True):
+        energy, now = (x.square().flatten(1).sum(1) + 1e-12 for x in (h, w))
+        out.append(w * (energy / now).sqrt().reshape(-1, 1, 1, 1))
+    return out
 
 
 def apply(masks: Tensor, mix: Tensor, rate: int, mask_rate: int) -> Tensor:
