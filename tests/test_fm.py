@@ -1,0 +1,169 @@
+"""FM's physics: sidebands where Bessel says, graphs in closed form, no chaos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import jv
+
+from presets import Note
+from renderers import fm
+from renderers.base import physical
+
+RATE = 44100
+STEADY = 1e6  # seconds of decay: an envelope that stays at 1
+
+
+def row(*values: float) -> torch.Tensor:
+    return torch.tensor([values], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("index", [0.5, 1.5, 4.0])
+def test_sidebands_are_bessel_functions(index: float) -> None:
+    # carrier in bin 1000, modulator in bin 40 of a 4410-sample period (10 Hz a bin)
+    N = 4410
+    matrix = torch.tensor([[[0.0, 0.0], [index / (2 * np.pi), 0.0]]], dtype=torch.float64)
+    audio = fm.recursion(
+        row(40 / N, 1000 / N),
+        row(1e-6, 1e-6),
+        row(STEADY, STEADY),
+        matrix,
+        row(0.0, 1.0),
+        RATE,
+        3 * N,
+        False,
+    )
+    spectrum = np.abs(np.fft.rfft(audio[0, -N:].numpy())) * 2 / N
+    orders = np.arange(-12, 13)
+    assert np.abs(spectrum[1000 + 40 * orders] - np.abs(jv(orders, index))).max() < 1e-6
+    others = np.delete(spectrum, 1000 + 40 * np.arange(-24, 31))
+    assert others.max() < 1e-6
+
+
+def patch(seed: int, V: int) -> tuple[torch.Tensor, ...]:
+    rng = np.random.default_rng(seed)
+
+    def draw(low: float, high: float) -> torch.Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (2, V)))
+
+    matrix = torch.from_numpy(np.tril(rng.uniform(0.0, 0.3, (2, V, V))))
+    return draw(0.001, 0.05), draw(0.001, 0.01), draw(0.01, 0.03), matrix, draw(0.1, 1.0)
+
+
+def test_feed_forward_graph_is_its_closed_form() -> None:
+    cycles, attack, decay, matrix, mix = patch(0, 4)
+    matrix = torch.tril(matrix, -1)
+    samples = 1500
+    n = torch.arange(samples, dtype=torch.float64)
+    t = n / RATE
+    u = torch.zeros(2, 4, samples, dtype=torch.float64)
+    for v in range(4):
+        a, d = attack[:, v, None], decay[:, v, None]
+        f = torch.minimum(t / (a + 1e-5), torch.exp((a - t) / d**2) * (d - t + a) / d).clamp_min(0)
+        before = torch.nn.functional.pad(u[..., :-1], (1, 0))  # u[t-1]
+        x = cycles[:, v, None] * n + (matrix[:, v, :, None] * before).sum(1)
+        u[:, v] = torch.sin(2 * np.pi * x) * f
+    fast = fm.recursion(cycles, attack, decay, matrix, mix, RATE, samples, False)
+    assert (fast - (mix[..., None] * u).sum(1)).abs().max() < 1e-11
+
+
+def test_fast_recursion_equals_the_slow_one_with_its_gradient() -> None:
+    # three blocks long, feedback on, batch of 2
+    results = []
+    for render in (
+        lambda *a: fm.recursion(*a, RATE, 600, False),
+        lambda *a: fm.recursion_slowly(*a, RATE, 600),
+    ):
+        inputs = [t.clone().requires_grad_() for t in patch(1, 3)]
+        audio = render(*inputs)
+        weight = torch.linspace(-1.0, 1.0, 600, dtype=torch.float64)
+        (audio * weight).sum().backward()
+        results.append([audio.detach(), *(torch.as_tensor(t.grad) for t in inputs)])
+    results[1][4] = torch.tril(results[1][4])
+    results[0][4] = torch.tril(results[0][4])
+    for fast, slow in zip(*results, strict=True):
+        assert (fast - slow).abs().max() <= 1e-10 * slow.abs().max()
+
+
+@pytest.mark.parametrize("differentiated", range(5))
+def test_gradcheck_of_each_input_alone(differentiated: int) -> None:
+    inputs = list(patch(2, 3))
+    inputs[differentiated].requires_grad_()
+    weight = torch.sin(torch.arange(3 * 280, dtype=torch.float64)).view(280, 3)
+    assert torch.autograd.gradcheck(
+        lambda *a: fm.recursion(*a, RATE, 280, True) @ weight, inputs, eps=1e-7, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("operators", [2, 4, 8])
+def test_free_matrix_is_a_contraction(operators: int) -> None:
+    generator = torch.Generator().manual_seed(operators)
+    instrument = fm.renderer(operators=operators, matrix="free")
+    lay = fm.layout(instrument.params)
+    u = torch.rand(64, len(instrument.params), generator=generator, dtype=torch.float64)
+    u[:16, lay.edges] = torch.where(u[:16, lay.edges] < 0.5, 0.0, u[:16, lay.edges])
+    u[0, lay.edges], u[1, lay.edges] = 1.0, 0.0
+    matrix = fm.graph(lay, physical(lay.table, u), Note(60), RATE).matrix.numpy()
+    radius = np.abs(np.linalg.eigvals(matrix)).max(1)
+    assert radius.max() < 0.9
+    assert radius[0] > 0.8  # the limit is used, not hidden from
+    assert np.all(matrix[1] == 0.0)
+
+
+def test_acyclic_matrix_is_triangular_with_bounded_feedback() -> None:
+    instrument = fm.renderer(operators=5)
+    lay = fm.layout(instrument.params)
+    u = torch.ones(1, len(instrument.params), dtype=torch.float64)
+    matrix = fm.graph(lay, physical(lay.table, u), Note(24), RATE).matrix[0]
+    assert torch.equal(torch.triu(matrix, 1), torch.zeros(5, 5, dtype=torch.float64))
+    assert matrix.diagonal().tolist() == pytest.approx([0.9] * 5)
+    assert matrix[4, 0].item() == pytest.approx(fm.INDEX)
+
+
+@pytest.mark.parametrize("matrix", ["acyclic", "free"])
+def test_no_chaos_a_tiny_change_stays_tiny(matrix: fm.Matrix) -> None:
+    instrument = fm.renderer(operators=4, matrix=matrix)
+    lay = fm.layout(instrument.params)
+    u = torch.ones(1, len(instrument.params), dtype=torch.float64)  # every index at its top
+    u[:, lay.ratio] = torch.tensor([0.3, 0.4, 0.35, 0.5], dtype=torch.float64)
+    moved = u.clone()
+    moved[:, lay.attack] -= 1e-9
+    first = instrument.render(u, Note(48), RATE, 4 * RATE)
+    second = instrument.render(moved, Note(48), RATE, 4 * RATE)
+    assert (first - second).abs().max() < 1e-5  # chaos would have made it order 1 by now
+
+
+def test_output_never_exceeds_the_level() -> None:
+    instrument = fm.renderer()
+    generator = torch.Generator().manual_seed(3)
+    u = torch.rand(32, len(instrument.params), generator=generator, dtype=torch.float64)
+    level = physical(fm.layout(instrument.params).table, u)[:, -1]
+    peak = instrument.render(u, Note(60, 100), RATE, 8000).abs().amax((1, 2))
+    assert torch.all(peak <= level)
+
+
+def test_a_patch_follows_the_keyboard() -> None:
+    instrument = fm.renderer(operators=1)
+    u = torch.zeros(1, len(instrument.params), dtype=torch.float64)
+    lay = fm.layout(instrument.params)
+    u[:, lay.ratio], u[:, lay.decay], u[:, lay.mix], u[:, -1] = 1 / 3, 1.0, 1.0, 1.0  # ratio 1
+    for number in (45, 69, 93):
+        audio = instrument.render(u, Note(number), RATE, RATE)[0, 0].numpy()
+        spectrum = np.abs(np.fft.rfft(audio * np.hanning(RATE)))
+        assert spectrum.argmax() == pytest.approx(Note(number).hz, abs=1.0)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.85, 1.0), (0.95, 0.5), (1.0, 0.0), (1.3, 0.0)])
+def test_an_operator_fades_out_below_nyquist(ratio: float, expected: float) -> None:
+    lay = fm.layout(fm.renderer(operators=1).params)
+    values = torch.tensor([[1.0, 0.001, 1.0, 0.5, 0.0, 1.0]], dtype=torch.float64)
+    rate = round(2 * Note(69).hz / ratio)
+    g = fm.graph(lay, values, Note(69), rate)
+    assert g.mix[0, 0].item() / 0.5 == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(("operators", "matrix"), [(0, "acyclic"), (9, "free"), (4, "full")])
+def test_impossible_instruments_are_refused(operators: int, matrix: fm.Matrix) -> None:
+    with pytest.raises(ValueError, match=r"must be (in 1\.\.8|acyclic or free), got"):
+        fm.renderer(operators=operators, matrix=matrix)
