@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -138,5 +139,6 @@ def spread(
     if workers == 1:
         yield from map(make, items)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    # not forked: the parent may hold threads of torch and numba
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(make, items, chunksize=8)

@@ -14,10 +14,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
+import torch
+
+from presets import Note
+from renderers import fm, impact, starts
+from renderers.base import Renderer
 from sds.train.captions import PHRASES
-from sds.train.clips import RATE, Clip, is_whole, read_table, write_part
+from sds.train.clips import RATE, Audio, Clip, is_whole, read_table, write_part
 from sds.train.midi import find_fonts, midi_clips
+from sds.train.patches import patch_clips
 from sds.train.phrases import drum_hits, one_shots, phrases
 from sds.train.procedural import procedural
 from sds.train.recordings import recordings
@@ -26,6 +33,14 @@ from sds.train.songs import songs
 EXCLUDED = Path(__file__).with_name("excluded.txt")
 HELP_EXCLUDE = "recordings to leave out, a path a line (default: those in the demo's mixtures)"
 HELP_FONT = "General MIDI sound font, may be repeated (default: those of the usual folders)"
+
+PATCH_SECONDS, PATCH_BATCH = 2.0, 16
+PatchStart: TypeAlias = Callable[[Renderer, int, torch.Generator], torch.Tensor]
+PATCHES: dict[str, tuple[Callable[[], Renderer], PatchStart, range]] = {
+    # renderer: maker, random patches, keys
+    "fm": (fm.renderer, starts.fm_patches, range(28, 85)),
+    "impact": (impact.renderer, starts.impact_patches, range(48, 73)),
+}
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +72,31 @@ def _procedural(options: argparse.Namespace) -> Iterator[Clip]:
     return procedural(options.seed, hours=options.hours, workers=options.workers)
 
 
+def _patch_sounds(renderer: str, seconds: float, seed: int) -> Iterator[tuple[str, Audio]]:
+    make, start, keys = PATCHES[renderer]
+    instrument, generator = make(), torch.Generator().manual_seed(seed)
+    for batch in range(round(seconds / PATCH_SECONDS / PATCH_BATCH)):
+        u = start(instrument, PATCH_BATCH, generator)
+        key = keys[int(torch.randint(len(keys), (), generator=generator))]
+        with torch.no_grad():
+            audio = instrument.render(u, Note(key), RATE, round(PATCH_SECONDS * RATE))  # [B, C, T]
+        for index, sound in enumerate(audio.mean(dim=1).float()):
+            yield f"{seed}/{batch}/{index}", sound.numpy()
+
+
+def _patches(options: argparse.Namespace) -> Iterator[Clip]:
+    seconds = options.patch_hours * 3600 / len(PATCHES)
+    return chain.from_iterable(
+        patch_clips(name, _patch_sounds(name, seconds, options.seed), seed=options.seed)
+        for name in PATCHES
+    )
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Clip]]] = {
     "recordings": _recordings,
     "midi": _midi,
     "procedural": _procedural,
+    "patches": _patches,
 }
 
 
@@ -93,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
         "--phrases", type=int, default=1200, help="MIDI phrases (default: %(default)s)"
     )
     cli.add_argument("--hours", type=float, default=3.0, help="procedural (default: %(default)s)")
+    cli.add_argument("--patch-hours", type=float, default=1.5, help="default: %(default)s")
     cli.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     cli.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     return cli

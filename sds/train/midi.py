@@ -168,7 +168,7 @@ def batches(scores: Iterable[Score], size: int) -> Iterator[tuple[Score, ...]]:
 
 
 def midi_clips(
-    scores: Iterable[tuple[str, Score]], fonts: Sequence[Path], *, workers: int
+    scores: Iterable[tuple[str, Score]], fonts: Sequence[Path], *, workers: int = 1
 ) -> Iterator[Clip]:
     """Every score; those said to be for "all" fonts with each of them, the others with one."""
     find_synth()

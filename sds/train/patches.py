@@ -10,12 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import median_filter
 from scipy.signal import fftconvolve
 
 from sds.train.captions import composed
 from sds.train.clips import RATE, Audio, Clip, audible, split_of
 from sds.train.dsp import size
 from sds.train.midi import trimmed
+
+NOISY = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Features:
     centroid: float
     attack: float
     decay: float  # from the loudest moment until 30 dB below it
-    noisiness: float  # spectral flatness: 1 is white noise, a tone is near 0
+    noisiness: float  # power that is not in narrow peaks: 1 is noise of any colour, a tone near 0
     pitch: float
     harmonicity: float  # height of the autocorrelation's peak: 1 is periodic
 
@@ -33,7 +36,7 @@ class Features:
 def measured(audio: Audio) -> Features:
     """Features of a sound [T] of at least a twentieth of a second.
 
-    Spectrum and pitch are of the 0.25 s after the loudest moment, where a note is what it is.
+    Spectrum and pitch are of up to 0.25 s after the loudest moment, where a note is what it is.
     """
     if len(audio) < RATE // 20 or not audible(audio):
         raise ValueError(f"audio must be 0.05 s or more and audible, got {len(audio)} samples")
@@ -45,18 +48,20 @@ def measured(audio: Audio) -> Features:
     after = int(below[0]) if below.size else count - loudest
     begin = int(np.flatnonzero(level > 0.1 * level[loudest])[0])
     start = min(loudest * frame, len(audio) - RATE // 20)
-    piece = audio[start : start + RATE // 4].astype(np.float64)
+    length = min(max(after * frame, RATE // 20), RATE // 4)
+    piece = audio[start : start + length].astype(np.float64)
     piece = piece - piece.mean()
     power = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))) ** 2 + 1e-12
     hertz = np.fft.rfftfreq(len(piece), 1 / RATE)
     heard = (hertz > 40) & (hertz < 16000)
-    bands = np.array([part.mean() for part in np.array_split(power[heard], 400)])
+    # power of noise is exponentially distributed: its median is ln 2 of its mean
+    floor = median_filter(power[heard], 31) / np.log(2)
     pitch, harmonicity = _pitch(piece)
     return Features(
         centroid=float((hertz * power)[heard].sum() / power[heard].sum()),
         attack=(loudest - begin) * frame / RATE,
         decay=after * frame / RATE,
-        noisiness=float(np.exp(np.log(bands).mean()) / bands.mean()),
+        noisiness=float(np.clip(floor.sum() / power[heard].sum(), 0, 1)),
         pitch=pitch,
         harmonicity=harmonicity,
     )
@@ -72,9 +77,9 @@ def _pitch(piece: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, 
     part = curve[low:high]
     inner = (part[1:-1] >= part[:-2]) & (part[1:-1] > part[2:])
     peaks = np.flatnonzero(inner) + 1
-    if not peaks.size:
+    best = float(part[peaks].max()) if peaks.size else 0.0
+    if best <= 0:
         return 0.0, 0.0
-    best = float(part[peaks].max())
     first = int(peaks[part[peaks] >= 0.9 * best][0])
     return RATE / (low + first), float(np.clip(best, 0, 1))
 
@@ -84,12 +89,12 @@ def words_for(features: Features) -> list[str]:
     words = [
         size(features.centroid, 700, 3000, "dark/mellow/bright"),
         size(features.decay, 0.25, 1.0, "short//long"),
-        size(features.noisiness, 0.005, 0.15, "pure//noisy"),
+        size(features.noisiness, 0.01, NOISY, "pure//noisy"),
         size(features.attack, 0.02, 0.08, "percussive//soft attack"),
     ]
-    if features.harmonicity > 0.8:
+    if features.harmonicity > 0.8 and features.pitch < 3 * features.centroid:
         words.append(size(features.pitch, 140, 600, "low/mid-range/high"))
-    elif features.noisiness < 0.15:
+    elif features.harmonicity < 0.7 and features.noisiness < NOISY and features.decay > 0.25:
         words.append("inharmonic")
     return [word for word in words if word]
 
@@ -97,21 +102,25 @@ def words_for(features: Features) -> list[str]:
 def names_for(renderer: str, features: Features) -> tuple[str, tuple[str, ...]]:
     """Class and names of a sound of renderer "fm" or "impact"."""
     pitched, short = features.harmonicity > 0.8, features.decay < 0.25
-    low, noisy = features.centroid < 400, features.noisiness > 0.15
+    low, noisy = features.centroid < 400, features.noisiness > NOISY
     if renderer == "impact":
         if noisy:
             return "impact", ("noisy hit", "burst of noise", "impact with noise", "crash")
         if low:
             return "impact", ("low thud", "dull impact", "deep drum-like hit", "thump")
         if short:
-            return "wood", ("wooden knock", "dry hit", "short knock", "struck wood")
+            return "impact", ("wooden knock", "dry hit", "short knock", "struck wood")
         if pitched:
-            return "metal", ("ringing tone of struck metal", "metallic ping", "bell-like hit")
-        return "metal", ("metallic hit", "struck metal", "ringing impact", "clang")
+            return "impact", ("ringing tone of struck metal", "metallic ping", "bell-like hit")
+        return "impact", ("metallic hit", "struck metal", "ringing impact", "clang")
     if renderer != "fm":
         raise ValueError(f"renderer must be fm or impact, got {renderer!r}")
     if short and low:
-        return "kick", ("low percussive FM tone", "electronic kick drum", "FM kick drum")
+        return "electronic percussion", (
+            "low percussive FM tone",
+            "electronic kick drum",
+            "FM kick drum",
+        )
     if short:
         return "electronic percussion", ("FM percussion", "electronic percussion hit", "FM blip")
     if noisy:
@@ -119,7 +128,11 @@ def names_for(renderer: str, features: Features) -> tuple[str, tuple[str, ...]]:
     if pitched and features.pitch < 110:
         return "bass", ("FM bass", "low FM synthesizer note", "synth bass", "bass note")
     if not pitched:
-        return "bell", ("metallic FM tone", "inharmonic FM bell", "clangorous synthesizer tone")
+        return "synth tone", (
+            "metallic FM tone",
+            "inharmonic FM bell",
+            "clangorous synthesizer tone",
+        )
     return "synth tone", ("FM tone", "FM synthesizer note", "synthesizer tone", "electronic note")
 
 
