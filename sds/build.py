@@ -78,10 +78,10 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
             ) from error
         try:
             return _assemble(own, factory, conditioners)
-        except OSError as error:  # a text encoder that is fetched by name
+        except OSError as error:
             raise ModelUnavailable(
-                f"a part of the model cannot be fetched ({first_line(error)}); connect once so "
-                "that it is cached, or use a model that brings its text encoder."
+                f"{_encoder(config)} cannot be fetched ({first_line(error)}); connect once so that "
+                "it is cached, or use a model that brings its text encoder."
             ) from error
         except BUILD_ERRORS as error:
             raise ModelUnavailable(
@@ -118,6 +118,14 @@ def _assemble(config: dict[str, Any], factory: Any, conditioners: Any) -> nn.Mod
             pre_encoded_keys=text.get("pre_encoded_keys", []),
         )
     return model  # type: ignore[no-any-return]
+
+
+def _encoder(config: Mapping[str, Any]) -> str:
+    """The part of a model that comes from elsewhere, by name."""
+    for entry in config["model"]["conditioning"]["configs"]:
+        if entry["type"] == "t5":
+            return f"the text encoder {entry['config'].get('t5_model_name', 't5-base')}"
+    return "a part of the model"
 
 
 def _pretransform(spec: dict[str, Any], sample_rate: int, factory: Any) -> Any:

@@ -119,6 +119,15 @@ def write(folder, settings, model):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Tiny tensors: on a busy machine two threads mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module", params=["v", "rf_denoiser"])
 def tiny(request, tmp_path_factory):
     """(the library's module, the prior loaded from its folder, the folder)."""
@@ -678,6 +687,63 @@ def test_no_network_and_no_cache_tells_how_to_bring_the_folder(monkeypatch, tmp_
     assert one_sentence(str(caught.value))
 
 
+# -- the text encoder of Stable Audio Open ---------------------------------------------------------
+
+
+def t5_config():
+    settings = config()
+    settings["model"]["conditioning"]["configs"][0] = {
+        "id": "prompt",
+        "type": "t5",
+        "config": {"t5_model_name": "t5-small", "max_length": 6},
+    }
+    return settings
+
+
+def write_t5(folder):
+    """A T5 encoder of one layer, with a vocabulary of five words."""
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "hand", "drum"])}
+    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    shape = T5Config(vocab_size=5, d_model=512, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    T5EncoderModel(shape).save_pretrained(folder)
+
+
+def test_t5_prompts_are_heard_and_padding_is_silent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the library takes a folder of that name for the hub's model
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        write_t5(tmp_path / "t5-small")
+    settings = t5_config()
+    where = write(tmp_path / "tiny", settings, random_model(settings))
+    prior = load_prior(str(where), device="cpu")
+    cond = prior.embed(["hand drum", "drum", ""], 1.0)["cross_attn_cond"]
+    assert cond.shape == (3, 8, 32)  # six words, two numbers
+    assert cond.dtype == torch.float32
+    words = cond[:, :6].abs().amax(-1) > 0
+    assert words.tolist() == [[True] * 2 + [False] * 4, [True] + [False] * 5, [False] * 6]
+    assert not cond[2].any()
+
+
+def test_a_text_encoder_that_cannot_be_fetched_is_named(folder, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    spoil(folder, tmp_path, text=json.dumps(t5_config()))
+    with pytest.raises(ModelUnavailable, match="the text encoder t5-small cannot be") as caught:
+        load_prior(str(tmp_path), device="cpu")
+    assert one_sentence(str(caught.value))
+
+
 # -- side effects --------------------------------------------------------------------------------
 
 
@@ -711,7 +777,7 @@ def test_a_first_load_leaves_the_world_as_it_was(folder):
         capture_output=True,
         text=True,
         cwd=Path(__file__).parent.parent,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
