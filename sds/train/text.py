@@ -13,6 +13,7 @@ import logging
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -27,11 +28,12 @@ def piece_states(folder: Path, batch: int = 1024) -> Tensor:
     """Mean-pooled sentence states [V, 384] of every piece alone."""
     from transformers import BertModel
 
-    encoder = BertModel.from_pretrained(folder).eval()
+    encoder: Any = BertModel.from_pretrained(folder)
+    encoder.eval()
     ids = torch.arange(encoder.config.vocab_size)
     cls, sep = torch.full((batch,), 101), torch.full((batch,), 102)
     rows = []
-    for part in ids.split(batch):
+    for part in torch.split(ids, batch):
         n = len(part)
         states = encoder(torch.stack([cls[:n], part, sep[:n]], dim=1)).last_hidden_state
         rows.append(states.mean(1))

@@ -1,0 +1,102 @@
+"""What the training scripts share: the learning-rate curve, the moving average, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+def cosine(step: int, *, total: int, warm: int, peak: float, floor: float = 0.02) -> float:
+    """Learning rate: linear warm-up over `warm` steps, then a cosine down to `floor * peak`."""
+    if step < warm:
+        return peak * (step + 1) / warm
+    x = min(1.0, (step - warm) / max(1, total - warm))
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * x)))
+
+
+@torch.no_grad()
+def average_into(mean: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of parameters, in place."""
+    for slow, fast in zip(mean.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1.0 - decay)
+
+
+def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's moments as named tensors, so that they fit in a safetensors file."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{key}": value if isinstance(value, Tensor) else torch.tensor(float(value))
+        for index, values in state.items()
+        for key, value in values.items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
+    """The inverse of `flat_optimizer`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)
+
+
+class Checkpoint:
+    """A folder with the last state of a run: model, average, optimiser, step. Safetensors only."""
+
+    def __init__(self, folder: Path, every_seconds: float = 180.0) -> None:
+        self.folder = folder
+        self.every = every_seconds
+        self._last = time.monotonic()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a run to resume."""
+        return (self.folder / "state.json").is_file()
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last save."""
+        return time.monotonic() - self._last >= self.every
+
+    def save(
+        self,
+        step: int,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        mean: nn.Module | None = None,
+    ) -> None:
+        """Write all, each file atomically, the step last."""
+        self._write("model", dict(model.state_dict()))
+        if mean is not None:
+            self._write("mean", dict(mean.state_dict()))
+        self._write("optimizer", flat_optimizer(optimizer))
+        partial = self.folder / "state.json.partial"
+        partial.write_text(json.dumps({"step": step}))
+        partial.replace(self.folder / "state.json")
+        self._last = time.monotonic()
+
+    def load(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        mean: nn.Module | None = None,
+    ) -> int:
+        """Restore what `save` wrote; returns the step."""
+        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        if mean is not None:
+            mean.load_state_dict(load_file(self.folder / "mean.safetensors"))
+        restore_optimizer(optimizer, load_file(self.folder / "optimizer.safetensors"))
+        return int(json.loads((self.folder / "state.json").read_text())["step"])
+
+    def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
+        partial = self.folder / f"{name}.partial"
+        save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, partial)
+        partial.replace(self.folder / f"{name}.safetensors")

@@ -1,0 +1,68 @@
+"""Put trained parts into sds/weights: half precision, safetensors, nothing a loader would execute.
+
+    python -m sds.train.pack --codec runs/codec --prior runs/prior --judge runs/judge
+
+`default` gets the prior's moving average and the codec in one file, under the names that
+stable-audio-tools gives them; `judge` gets its towers. A part that is not named stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sds.checkpoints import WEIGHTS
+
+log = logging.getLogger(__name__)
+CODEC = "pretransform."
+
+
+def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating tensors as float16, the rest (counters) as they are."""
+    return {
+        k: (v.half() if v.dtype == torch.float32 else v).contiguous() for k, v in tensors.items()
+    }
+
+
+def write(tensors: dict[str, Tensor], path: Path) -> None:
+    """Save atomically, readable by all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.chmod(0o644)
+    partial.replace(path)
+    log.info("%s: %.1f MB", path, path.stat().st_size / 1e6)
+
+
+def main() -> None:
+    """Pack what is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--codec", type=Path)
+    parser.add_argument("--prior", type=Path)
+    parser.add_argument("--judge", type=Path)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    path = args.out / "default" / "model.safetensors"
+    tensors = load_file(path) if path.is_file() else {}
+    if args.codec:
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(CODEC)}
+        codec = load_file(args.codec / "model.safetensors")
+        tensors |= {CODEC + k: v for k, v in half(codec).items()}
+    if args.prior:
+        tensors = {k: v for k, v in tensors.items() if k.startswith(CODEC)}
+        tensors |= half(load_file(args.prior / "mean.safetensors"))
+    if args.codec or args.prior:
+        write(tensors, path)
+    if args.judge:
+        towers = half(load_file(args.judge / "model.safetensors"))
+        write(towers, args.out / "judge" / "model.safetensors")
+
+
+if __name__ == "__main__":
+    main()
