@@ -36,6 +36,8 @@ from presets import Note, Preset, Provenance, load, save
 from renderers import RENDERERS, Renderer, effects, random_patches, to_values
 from sds import audio
 from sds.distill import Step, distill
+from sds.judge import FOLDER as JUDGE
+from sds.judge import Judge, load_judge
 from sds.prior import GaussianPrior, Prior
 from sds.recipes import RECIPES
 from sds.separate import METHODS, separate
@@ -50,9 +52,6 @@ MIN_SECONDS = 0.1  # of a file to separate
 MAX_WORK_BYTES = 2 * 2**30  # of a file, its stems and their sums, in memory
 JUDGED_SECONDS = 30.0  # the start of a long file stands for all of it
 VERSION = metadata.version("scorewire")
-
-Judge = Callable[[Tensor, int, Sequence[str]], Tensor]
-"""Audio [B, C, T], its rate, K prompts -> cosine [B, K]."""
 
 
 # Story one: prompt to patch.
@@ -77,7 +76,9 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
         return renderer.render(u, Note(job.note), rate, samples).float()
 
     def match(sound: Tensor) -> Tensor:
-        return judge(sound, rate, [job.prompt])[:, 0] if judge else torch.zeros(len(sound))
+        return (
+            judge.similarity(sound, rate, [job.prompt])[:, 0] if judge else torch.zeros(len(sound))
+        )
 
     def keep(u: Tensor, path: Path, *, before: float | None, steps: int) -> float | None:
         """Write a patch as `path`.json and its sound as `path`.wav; match what was written."""
@@ -292,7 +293,7 @@ def _write_stems(
 
     def score(sound: Tensor, prompt: str) -> float | None:
         heard = sound[None, :, : int(JUDGED_SECONDS * rate)]
-        return float(judge(heard, rate, [prompt])[0, 0]) if judge else None
+        return float(judge.similarity(heard, rate, [prompt])[0, 0]) if judge else None
 
     return stems.Manifest(
         job=tag,
@@ -424,7 +425,7 @@ def _try_judge(models: Models) -> str:
     judge = models.judge()
     if judge is None:
         raise ValueError("there is no judge here: prompt match is not measured")
-    score = float(judge(torch.zeros(1, 1, 44100), 44100, ["silence"]))
+    score = float(judge.similarity(torch.zeros(1, 1, 44100), 44100, ["silence"]))
     return f"silence is like the word by {score:.2f}"
 
 
@@ -434,10 +435,10 @@ def _try_judge(models: Models) -> str:
 class Models:
     """The prior and the judge, loaded once and kept from job to job."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, judge: Path = JUDGE) -> None:
         self._priors: dict[str, Prior] = {}
+        self._judge_folder = judge
         self._judge: Judge | None = None
-        self._judge_tried = False
 
     def prior(self, name: str, prompts: Sequence[str]) -> Prior:
         """The prior called `name`; "gaussian" is the exact one, made for these prompts."""
@@ -449,9 +450,9 @@ class Models:
         return self._priors[name]
 
     def judge(self) -> Judge | None:
-        """The shipped judge, None when it is not there."""
-        if not self._judge_tried:
-            self._judge_tried = True
+        """The shipped judge, None when it is not there: then nothing is scored."""
+        if self._judge is None and (self._judge_folder / "model.safetensors").is_file():
+            self._judge = load_judge(self._judge_folder)
         return self._judge
 
 
