@@ -71,6 +71,8 @@ class StableAudioPrior:
     ) -> None:
         spec = config["model"]
         self._feeds = conditions(config)
+        entries = spec["conditioning"]["configs"]
+        self._own_text = any(entry["type"] == "scorewire_text" for entry in entries)
         self.name, self.model_hash = name, model_hash
         self.device, self.bf16 = torch.device(device), bf16
         self.chunk, self.overlap = chunk, overlap
@@ -84,12 +86,14 @@ class StableAudioPrior:
         self._codec = self._model.pretransform
         self._codec_type = (spec.get("pretransform") or {}).get("type")
         self.sample_rate = int(config["sample_rate"])
-        self.channels = int(self._codec.io_channels if self._codec else config["audio_channels"])
+        self.channels = int(
+            self._codec.io_channels if self._codec is not None else config["audio_channels"]
+        )
         self.max_seconds = config["sample_size"] / self.sample_rate
         low, high = config.get("sigmas", (0.01, 100.0))  # the library's own range by default
         self.sigmas = (float(low), float(high))
         self.latent_channels = int(spec["io_channels"])
-        self.ratio = int(self._codec.downsampling_ratio if self._codec else 1)
+        self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
         self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
         self._embedded: dict[tuple[str, float], Cond] = {}
         if bf16:
@@ -103,9 +107,11 @@ class StableAudioPrior:
     def embed(self, prompts: Sequence[str], seconds: float) -> Cond:
         """Conditioning of each prompt for a clip of `seconds`; remembered, so asking again is free.
 
-        "" is the library's own unconditional branch, not the embedding of an empty text: all
-        cross-attention and prepended tokens are zeros (those of the duration too) while the global
-        condition keeps the duration. `guided` with it is the library's classifier-free guidance.
+        "" is the branch the model was trained without text on. For the library's conditioners that
+        is not the embedding of an empty text: all cross-attention and prepended tokens are zeros
+        (those of the duration too), the global condition keeps the duration, and `guided` is the
+        library's own guidance. For "scorewire_text" it is the empty text: its tokens, and its part
+        of the global condition, are zeros; the duration is heard in both places.
         """
         if not (math.isfinite(seconds) and seconds > 0):
             raise ValueError(f"seconds must be finite and above 0, got {seconds}")
@@ -130,7 +136,7 @@ class StableAudioPrior:
             # The transformer drops the masks; padding is already zeros.
             names = ("cross_attn_cond", "global_cond", "prepend_cond")
             row = {name: inputs[name].float() for name in names if inputs[name] is not None}
-            if prompt == "":
+            if prompt == "" and not self._own_text:
                 for name in row.keys() - {"global_cond"}:
                     row[name] = torch.zeros_like(row[name])
             while len(self._embedded) >= CACHED_PROMPTS:

@@ -788,18 +788,20 @@ def test_a_first_load_leaves_the_world_as_it_was(folder):
 
 
 def spectral_config():
+    """The shape of the shipped default: patched, with the sentence in the global condition."""
     settings = config()
-    settings["sample_rate"], settings["sample_size"] = 44100, 132300
+    settings["sample_rate"], settings["sample_size"] = 44100, 131072
     settings["audio_channels"] = 1
-    settings["model"]["pretransform"] = {
-        "type": "scorewire_spectral",
-        "config": {"latent": 8, "width": 16},
-    }
-    settings["model"]["conditioning"]["configs"][0] = {
-        "id": "prompt",
-        "type": "scorewire_text",
-        "config": {"max_pieces": 4},
-    }
+    model = settings["model"]
+    model["pretransform"] = {"type": "scorewire_spectral", "config": {"latent": 8, "width": 16}}
+    model["conditioning"]["configs"] = [
+        {"id": "prompt", "type": "scorewire_text", "config": {"max_pieces": 4}},
+        {"id": "sentence", "type": "scorewire_text", "config": {"max_pieces": 0}},
+        {"id": "seconds_total", "type": "number", "config": {"max_val": 8}},
+    ]
+    model["diffusion"]["cross_attention_cond_ids"] = ["prompt", "seconds_total"]
+    model["diffusion"]["global_cond_ids"] = ["sentence", "seconds_total"]
+    model["diffusion"]["config"].update(patch_size=2, global_cond_type="adaLN")
     return settings
 
 
@@ -807,19 +809,38 @@ def test_our_codec_and_text_go_the_same_way(tmp_path):
     settings = spectral_config()
     model = random_model(settings)
     prior = load_prior(str(write(tmp_path / "ours", settings, model)), device="cpu")
-    assert (prior.channels, prior.ratio, prior.max_seconds) == (1, 2048, 3.0)
-    cond = prior.embed(["hand drum", "struck glass"], 1.0)
-    assert cond["cross_attn_cond"].shape == (2, 7, 32)  # sentence, 4 pieces, two numbers
+    assert (prior.channels, prior.ratio) == (1, 2048)
     audio = 0.1 * noise(1, 1, 44100)
     z = prior.encode(audio)
-    assert z.shape == (1, 8, 22) == (1, 8, prior.latent_frames(1.0))
+    assert z.shape == (1, 8, 22) == (1, 8, prior.latent_frames(1.0))  # whole patches of two
+    assert prior.encode(audio[..., :5000]).shape[-1] == 4
     with torch.no_grad():
-        torch.testing.assert_close(z, model.pretransform.encode(audio), rtol=0, atol=1e-5)
-        theirs = model.pretransform.decode(z, like=audio)
+        padded = torch.nn.functional.pad(audio, (0, 22 * 2048 - 44100))
+        torch.testing.assert_close(z, model.pretransform.encode(padded), rtol=0, atol=1e-5)
+        theirs = model.pretransform.decode(z, like=padded)
     heard = prior.decode(z, like=audio)
     assert heard.shape == audio.shape
     torch.testing.assert_close(heard, theirs[..., :44100], rtol=0, atol=1e-5)
     assert (heard - prior.decode(z)[..., :44100]).abs().max() > 1e-4  # `like` gave the phase
+    sigma = torch.tensor([1e-4])
+    kept = prior.denoise(z, sigma, prior.embed(["hand drum"], 1.0))
+    torch.testing.assert_close(kept, z, rtol=0, atol=1e-2)
+
+
+def test_our_empty_prompt_has_no_text_and_keeps_the_duration(tmp_path):
+    """As the default model is trained: a dropped prompt is an empty one."""
+    settings = spectral_config()
+    prior = load_prior(str(write(tmp_path / "ours", settings, random_model(settings))))
+    full, empty = prior.embed(["struck glass"], 1.0), prior.embed([""], 1.0)
+    tokens, whole = empty["cross_attn_cond"], empty["global_cond"]
+    assert tokens.shape == (1, 6, 32)  # sentence, 4 pieces, duration
+    assert whole.shape == (1, 64)  # sentence, duration
+    assert not tokens[:, :5].any()
+    assert not whole[:, :32].any()
+    assert full["cross_attn_cond"][:, 0].any()
+    torch.testing.assert_close(tokens[:, 5], full["cross_attn_cond"][:, 5], rtol=0, atol=0)
+    torch.testing.assert_close(whole[:, 32:], full["global_cond"][:, 32:], rtol=0, atol=0)
+    assert tokens[:, 5].any()
 
 
 default = pytest.mark.skipif(
