@@ -77,7 +77,7 @@ def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value
             kept.pop()
             continue
         texts = [(len(value), at) for at, value in enumerate(plain) if isinstance(value, str)]
-        if not texts or max(texts)[0] == 0:
+        if not texts or max(texts)[0] <= 1:
             raise ValueError(f"{address} needs {len(datagram)} bytes, the limit is {MAX_OUT}")
         at = max(texts)[1]
         text = str(plain[at]).encode()

@@ -148,6 +148,9 @@ def test_newer_ledger_and_foreign_file_are_refused_with_a_sentence(tmp_path):
     db.close()
     with pytest.raises(ValueError, match="written by a newer Scorewire"):
         Store(path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="set `data` to a folder you may write"):
+        Store(tmp_path / "file" / "jobs.sqlite")
     other = tmp_path / "other"
     other.write_bytes(b"RIFF" * 500)
     with pytest.raises(ValueError, match="is not a job ledger"):

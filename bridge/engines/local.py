@@ -61,15 +61,13 @@ class LocalEngine:
 
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
-            self._runner.cancel()
-            await asyncio.wait([self._runner])
-            self._runner = None
-        for ticket in [self._current, *self._queue]:
-            if ticket is not None:
-                ticket.end(_interrupted(ticket.job.id))
-        self._queue.clear()
-        await self._drop_worker(CLOSING if self._current is None else 0.5)
-        self._current = None
+            runner, self._runner = self._runner, None
+            runner.cancel()
+            await asyncio.wait([runner])
+            await self._drop_worker(CLOSING if self._current is None else 0.5)
+            self._current = None
+            if not runner.cancelled():
+                runner.result()  # raises what ended it
 
     def submit(self, job: Job) -> AsyncGenerator[Event, None]:
         """Queue `job` now and yield its events; the last one is Done, Failed or Cancelled.
@@ -77,7 +75,7 @@ class LocalEngine:
         Leaving the generator before its end cancels the job.
         """
         ticket = _Ticket(job)
-        if self._runner is None:
+        if self._runner is None or self._runner.done():
             ticket.end(_interrupted(job.id))
         else:
             self._queue.append(ticket)
@@ -117,13 +115,19 @@ class LocalEngine:
                 await self.cancel(ticket.job.id)
 
     async def _run_queue(self) -> None:
-        while True:
-            self._wake.clear()
-            while self._queue:
-                self._current = self._queue.popleft()
-                self._current.end(await self._run(self._current))
-                self._current = None
-            await self._wake.wait()
+        try:
+            while True:
+                self._wake.clear()
+                while self._queue:
+                    self._current = self._queue.popleft()
+                    self._current.end(await self._run(self._current))
+                    self._current = None
+                await self._wake.wait()
+        finally:
+            for ticket in (self._current, *self._queue):
+                if ticket is not None:
+                    ticket.end(_interrupted(ticket.job.id))
+            self._queue.clear()
 
     async def _run(self, ticket: _Ticket) -> Event:
         """Hand one job to the worker, pass its events on, and return the last one."""
