@@ -175,7 +175,7 @@ def distinct(captions: Iterable[str]) -> tuple[str, ...]:
     >>> distinct(["a  kick ", "a kick", ""])
     ('a kick',)
     """
-    tidy = (" ".join(caption.split()).strip(" ,") for caption in captions)
+    tidy = (" ".join(caption.split()).replace(" ,", ",").strip(" ,") for caption in captions)
     return tuple(dict.fromkeys(filter(None, tidy)))
 
 
@@ -225,7 +225,10 @@ def composed(
         before = [word for word in said if not word.startswith(AFTER) and word not in noun][:2]
         form = rng.randrange(4)
         if not said:
-            captions.append(rng.choice([noun, f"sound of {noun}", f"{noun} sound"]))
+            short = len(noun.split()) < 4 and "," not in noun and not noun.endswith("sound")
+            captions.append(
+                rng.choice([noun, f"sound of {noun}", f"{noun} sound" if short else noun])
+            )
         elif form == 0 and before:
             captions.append(f"{' '.join(before)} {noun}")
         elif form == 1 and before:

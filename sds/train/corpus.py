@@ -12,7 +12,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,7 +34,7 @@ EXCLUDED = Path(__file__).with_name("excluded.txt")
 HELP_EXCLUDE = "recordings to leave out, a path a line (default: those in the demo's mixtures)"
 HELP_FONT = "General MIDI sound font, may be repeated (default: those of the usual folders)"
 
-PATCH_SECONDS, PATCH_BATCH = 2.0, 16
+PATCH_SECONDS, PATCH_BATCH = 3.0, 16
 PatchStart: TypeAlias = Callable[[Renderer, int, torch.Generator], torch.Tensor]
 PATCHES: dict[str, tuple[Callable[[], Renderer], PatchStart, range]] = {
     # renderer: maker, random patches, keys
@@ -72,10 +72,10 @@ def _procedural(options: argparse.Namespace) -> Iterator[Clip]:
     return procedural(options.seed, hours=options.hours, workers=options.workers)
 
 
-def _patch_sounds(renderer: str, seconds: float, seed: int) -> Iterator[tuple[str, Audio]]:
+def _patch_sounds(renderer: str, seed: int) -> Iterator[tuple[str, Audio]]:
     make, start, keys = PATCHES[renderer]
     instrument, generator = make(), torch.Generator().manual_seed(seed)
-    for batch in range(round(seconds / PATCH_SECONDS / PATCH_BATCH)):
+    for batch in count():
         u = start(instrument, PATCH_BATCH, generator)
         key = keys[int(torch.randint(len(keys), (), generator=generator))]
         with torch.no_grad():
@@ -85,11 +85,13 @@ def _patch_sounds(renderer: str, seconds: float, seed: int) -> Iterator[tuple[st
 
 
 def _patches(options: argparse.Namespace) -> Iterator[Clip]:
-    seconds = options.patch_hours * 3600 / len(PATCHES)
-    return chain.from_iterable(
-        patch_clips(name, _patch_sounds(name, seconds, options.seed), seed=options.seed)
-        for name in PATCHES
-    )
+    for renderer in PATCHES:
+        frames = 0
+        for clip in patch_clips(renderer, _patch_sounds(renderer, options.seed), seed=options.seed):
+            if frames >= options.patch_hours * 3600 * RATE / len(PATCHES):
+                break
+            frames += len(clip.audio)
+            yield clip
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Clip]]] = {
@@ -148,12 +150,12 @@ def main(arguments: list[str] | None = None) -> int:
             log.info("%s: whole already", part)
             continue
         try:
-            count = write_part(options.out, part, PARTS[part](options))
+            clips = write_part(options.out, part, PARTS[part](options))
         except (ValueError, OSError) as error:
             log.error("%s: %s", part, error)
             return 2
         hours = (options.out / f"{part}.i16").stat().st_size / 2 / RATE / 3600
-        log.info("%s: %d clips, %.2f hours", part, count, hours)
+        log.info("%s: %d clips, %.2f hours", part, clips, hours)
     write_classes(options.out)
     return 0
 
