@@ -1,0 +1,116 @@
+"""Files and rates: what comes back, what is refused, and in which words."""
+
+import os
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sds import audio
+
+
+def tone(hz: float, rate: int, samples: int) -> torch.Tensor:
+    return torch.sin(2 * torch.pi * hz * torch.arange(samples, dtype=torch.float64) / rate).float()
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 192000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_float_wav_comes_back_as_it_went(tmp_path, rate, channels):
+    sound = torch.randn(channels, 333, generator=torch.Generator().manual_seed(0))
+    audio.write(tmp_path / "a.wav", sound, rate)
+    back, at = audio.read(tmp_path / "a.wav")
+    assert at == rate
+    assert torch.equal(back, sound)
+    assert soundfile.info(tmp_path / "a.wav").subtype == "FLOAT"
+
+
+def test_flac_keeps_24_bits(tmp_path):
+    sound = 0.5 * tone(440, 44100, 1000)[None]
+    audio.write(tmp_path / "a.flac", sound, 44100, subtype="PCM_24")
+    assert float((audio.read(tmp_path / "a.flac")[0] - sound).abs().max()) <= 2**-23
+
+
+def test_same_sound_same_bytes_and_nothing_beside_it(tmp_path):
+    sound = torch.randn(2, 500, generator=torch.Generator().manual_seed(0))
+    for name in ("a.wav", "b.wav", "a.wav"):
+        audio.write(tmp_path / name, sound, 44100)
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "b.wav"]
+
+
+def refused(tmp_path, name: str, data: np.ndarray, rate: int = 44100) -> str:
+    soundfile.write(tmp_path / name, data, rate, subtype="FLOAT")
+    with pytest.raises(ValueError, match=name) as error:
+        audio.read(tmp_path / name)
+    return str(error.value)
+
+
+def test_bad_files_get_one_sentence(tmp_path):
+    assert "8 channels; 1 or 2 are allowed" in refused(tmp_path, "8.wav", np.zeros((10, 8)))
+    assert "no samples; at least 1" in refused(tmp_path, "0.wav", np.zeros((0, 1)))
+    bad = np.full(10, np.nan)
+    assert "10 samples that are not finite numbers" in refused(tmp_path, "nan.wav", bad)
+    bad = np.array([0.0, np.inf])
+    assert "1 samples that are not finite numbers" in refused(tmp_path, "inf.wav", bad)
+    assert "4000 Hz; 8000 to 192000" in refused(tmp_path, "slow.wav", np.zeros(10), 4000)
+    assert "384000 Hz; 8000 to 192000" in refused(tmp_path, "fast.wav", np.zeros(10), 384000)
+    long = np.zeros(8000 * 901, np.float32)
+    assert "901 seconds; at most 900 are allowed" in refused(tmp_path, "long.wav", long, 8000)
+    (tmp_path / "text.wav").write_text("This is not a sound.\n")
+    with pytest.raises(ValueError, match=r"text\.wav is not an audio file that can be read"):
+        audio.read(tmp_path / "text.wav")
+    with pytest.raises(ValueError, match=r"gone\.wav does not exist"):
+        audio.read(tmp_path / "gone.wav")
+    with pytest.raises(ValueError, match="is a folder"):
+        audio.read(tmp_path)
+
+
+def test_truncated_file_is_refused_or_read_short(tmp_path):
+    audio.write(tmp_path / "a.wav", torch.ones(1, 1000), 44100)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[:-2000])
+    assert torch.equal(audio.read(tmp_path / "cut.wav")[0], torch.ones(1, 500))
+
+
+def test_unwritable_places_get_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot write .*a\.wav: No such file or directory"):
+        audio.write(tmp_path / "gone" / "a.wav", torch.zeros(1, 5), 44100)
+    with pytest.raises(ValueError, match="cannot hold FLOAT samples"):
+        audio.write(tmp_path / "a.flac", torch.zeros(1, 5), 44100)
+    with pytest.raises(ValueError, match="not finite"):
+        audio.write(tmp_path / "a.wav", torch.full((1, 5), torch.nan), 44100)
+    (tmp_path / "taken.wav").mkdir()
+    with pytest.raises(ValueError, match=r"cannot write .*taken\.wav: Is a directory"):
+        audio.write(tmp_path / "taken.wav", torch.zeros(1, 5), 44100)
+    assert os.listdir(tmp_path) == ["taken.wav"]
+
+
+@pytest.mark.parametrize("samples", [1, 7, 12_345])
+@pytest.mark.parametrize(
+    ("rate", "to"), [(44100, 48000), (8000, 44100), (96000, 44100), (11025, 8000)]
+)
+def test_there_and_back_has_the_same_count(rate, to, samples):
+    there = audio.resample(torch.randn(2, samples), rate, to)
+    assert there.shape == (2, -(-samples * to // rate))
+    assert audio.resample(there, to, rate, frames=samples).shape == (2, samples)
+
+
+@pytest.mark.parametrize(("rate", "to"), [(44100, 48000), (48000, 44100), (44100, 22050)])
+def test_tones_in_the_band_survive_resampling(rate, to):
+    hz = 0.4 * min(rate, to)  # 80 % of the lower band
+    out = audio.resample(tone(hz, rate, rate // 4), rate, to)
+    middle = slice(len(out) // 4, 3 * len(out) // 4)
+    error = (out - tone(hz, to, len(out)))[middle]
+    assert 10 * torch.log10(error.square().mean() / 0.5) < -85
+
+
+def test_tones_above_the_band_die():
+    out = audio.resample(tone(14_000, 44100, 20_000), 44100, 22050)
+    assert 10 * torch.log10(out[2000:-2000].square().mean() / 0.5) < -85
+
+
+def test_channels_are_repeated_or_averaged():
+    stereo = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
+    assert audio.with_channels(stereo, 1).tolist() == [[[2.0, 4.0]]]
+    assert audio.with_channels(stereo[:, :1], 2).tolist() == [[[1.0, 2.0], [1.0, 2.0]]]

@@ -1,0 +1,234 @@
+"""Score distillation on the Gaussian prior, where theory says where it must go."""
+
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import pytest
+import torch
+
+from sds.distill import distill, fit, generate
+from sds.prior import GaussianPrior, guided
+from sds.recipes import RECIPES, Recipe
+from sds.sampling import cosine, sigma_of
+from sds.spectral import magnitudes, relative_distance
+from sds.targets import sds_gradient, target
+
+HOP, FRAMES, STD = 32, 32, 0.3
+MEAN = torch.zeros(HOP)
+MEAN[3], MEAN[9] = 1.0, 0.5
+P = GaussianPrior(
+    {"": 0.0, "chord": MEAN, "half": MEAN / 2}, {"": STD, "chord": STD, "half": STD}, hop=HOP
+)
+QUICK = Recipe(
+    steps=120,
+    lr=0.05,
+    guidance=1.0,
+    domain="encoder",
+    anneal=True,
+    t_range=(0.2, 0.8),
+    scales=(64,),
+)
+
+
+def render(u: torch.Tensor) -> torch.Tensor:
+    """u [B, 32]: the level, 0..2, of each frequency of the prior's codec."""
+    return P.decode((2 * u)[:, :, None].expand(-1, -1, FRAMES))
+
+
+def starts(count: int = 1, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, HOP, generator=torch.Generator().manual_seed(seed))
+
+
+def run(recipe: Recipe, u0: torch.Tensor, *, prompt: str = "chord", score=None, seed: int = 0):
+    g = torch.Generator().manual_seed(seed)
+    return list(distill(render, P, prompt, u0, recipe=recipe, generator=g, score=score))
+
+
+def plain(prompt: str = "chord"):
+    return guided(P, P.embed([prompt], 1.0), P.embed([""], 1.0), 1.0)
+
+
+@pytest.mark.parametrize("t", [0.1, 0.5, 0.875])
+def test_mean_sds_gradient_has_the_sign_and_scale_of_theory(t):
+    """E[z - D(z + sigma n)] = sigma^2 (z - m) / (s^2 + sigma^2), eq. in ARCHITECTURE."""
+    g = torch.Generator().manual_seed(0)
+    z = torch.rand(1, HOP, 1, generator=g).expand(-1, -1, 20_000)
+    noise = torch.randn(z.shape, generator=g)
+    mean = sds_gradient(plain(), z, noise, torch.tensor([t])).mean(-1)[0]
+    sigma2 = float(sigma_of(torch.tensor(t))) ** 2
+    expected = sigma2 * (z[0, :, 0] - MEAN) / (STD**2 + sigma2)
+    # D's noise has deviation s^2 sigma / (s^2 + sigma^2) <= s / 2
+    assert torch.allclose(mean, expected, atol=5 * STD / 2 / 20_000**0.5)
+
+
+def test_multi_step_estimate_shrinks_as_the_exact_product():
+    """Each DDIM step multiplies x - m by s^2/(s^2 + sigma^2) + sigma'/sigma sigma^2/(...)."""
+    t, steps = torch.tensor([0.7]), 4
+    z = starts()[:, :, None]
+    noise = torch.ones_like(z)
+    levels = cosine(steps, t)[:, 0].tolist()
+    factor = 1.0
+    for now, after in pairwise(levels):
+        factor *= (STD**2 + after * now) / (STD**2 + now**2)
+    z_hat = z - sds_gradient(plain(), z, noise, t, steps=steps)
+    expected = MEAN[:, None] + factor * (z + levels[0] * noise - MEAN[:, None])
+    assert torch.allclose(z_hat, expected, atol=1e-5)
+
+
+def test_target_is_a_mean_of_spectrograms_without_gradient():
+    recipe = replace(QUICK, domain="decoder", samples=400)
+    x = render(starts()).requires_grad_(True)
+    t = torch.full((400,), 0.5)
+    g = torch.Generator().manual_seed(0)
+    wanted = target(P, plain(), x, t=t, recipe=recipe, generator=g)
+    assert not wanted[0].requires_grad
+    z = P.encode(x.detach()).expand(400, -1, -1)
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+    decoded = P.decode(z - sds_gradient(plain(), z, noise, t))
+    of_mean = magnitudes(decoded.mean(0, keepdim=True), (64,))[0]
+    assert torch.allclose(wanted[0][0], magnitudes(decoded, (64,))[0].mean(0), atol=1e-5)
+    assert float(wanted[0].mean()) > 1.05 * float(of_mean.mean())  # |.| is convex
+
+
+def test_rolled_target_is_rolled_back():
+    """A prior that knows nothing leaves x + sigma n, wherever the roll put it."""
+    p = GaussianPrior({"": 0.0}, {"": 1e4}, hop=HOP)
+    recipe = replace(QUICK, domain="decoder", roll=True, emphasis="waveform", samples=400)
+    denoise = guided(p, p.embed([""], 1.0), p.embed([""], 1.0), 1.0)
+    x, t = render(starts()), torch.full((400,), 0.1)
+    g = torch.Generator().manual_seed(0)
+    wanted = target(p, denoise, x, t=t, recipe=recipe, generator=g)[0]
+    noise = float(sigma_of(t[0])) / 400**0.5
+    assert float((wanted - x).std()) == pytest.approx(noise, rel=0.1)
+
+
+@pytest.mark.parametrize("recipe", [QUICK, replace(QUICK, domain="decoder", emphasis="waveform")])
+def test_distillation_ends_at_the_mean(recipe):
+    last = run(replace(recipe, steps=300), starts())[-1]
+    assert float((2 * last.best_u - MEAN).abs().max()) < 0.12
+    assert float((2 * last.best_u - MEAN).abs().mean()) < 0.04
+
+
+def test_guidance_ends_at_the_extrapolated_mean():
+    """Equal deviations: D_u + w (D_c - D_u) is the denoiser of a Gaussian at w m."""
+    last = run(replace(QUICK, guidance=2.0, steps=300), starts(), prompt="half")[-1]
+    assert float((2 * last.best_u - MEAN).abs().mean()) < 0.04
+
+
+def test_spectrogram_emphasis_finds_the_spectrum():
+    recipe = replace(
+        QUICK, domain="decoder", scales=(64, 128), log_weight=0.0, samples=4, steps=150
+    )
+    before, after = (2 * u - MEAN for u in (starts()[0], run(recipe, starts())[-1].best_u))
+    assert float(after.square().mean()) < 0.15 * float(before.square().mean())
+
+
+def test_score_picks_the_start_and_never_falls():
+    u0 = starts(12)
+    u0[7] = MEAN / 2  # the answer, as one of the candidates
+
+    def score(audio: torch.Tensor) -> torch.Tensor:
+        return -(audio - render(MEAN[None] / 2)).square().mean((1, 2))
+
+    recipe = replace(QUICK, candidates=12, starts=3, finalists=1, steps=20, look=5)
+    steps = run(recipe, u0, score=score)
+    assert [step.index for step in steps] == list(range(1, len(steps) + 1))
+    assert len(steps) == steps[-1].of == 2 + 20
+    scores = [step.score for step in steps]
+    assert scores == sorted(scores)
+    assert steps[-1].start == 7
+    assert steps[-1].score == pytest.approx(0.0, abs=1e-9)
+    assert [len(step.loss) for step in steps[2:]] == [3] * 10 + [1] * 10
+    assert sum(step.improved for step in steps) == len(set(scores))
+
+
+def test_without_a_score_the_prior_itself_judges():
+    steps = run(replace(QUICK, steps=60), starts())
+    first, last = steps[0], steps[-1]
+    assert last.score > first.score
+    gaps = [float((2 * s.best_u - MEAN).square().mean()) for s in (first, last)]
+    assert gaps[1] < 0.1 * gaps[0]
+
+
+def test_generate_then_fit_comes_before_distillation():
+    recipe = replace(
+        QUICK,
+        domain="decoder",
+        log_weight=0.1,
+        generated=2,
+        generate_steps=6,
+        fit_steps=8,
+        starts=2,
+        finalists=2,
+        steps=4,
+        look=2,
+    )
+    steps = run(recipe, starts(8))
+    stages = [step.stage for step in steps]
+    assert stages == ["search"] + ["generate"] * 6 + ["fit"] * 8 + ["distill"] * 4
+    assert float(steps[14].loss.sum()) < float(steps[7].loss.sum())
+
+
+def test_generated_latents_are_samples_of_the_prompt():
+    noise = torch.randn(8, HOP, FRAMES, generator=torch.Generator().manual_seed(0))
+    *_, z = generate(P, plain(), noise, steps=60)
+    assert torch.allclose(z.mean((0, 2)), MEAN, atol=0.08)
+    assert float((z - MEAN[:, None]).std()) == pytest.approx(STD, rel=0.1)
+
+
+def test_fit_reaches_a_sound_that_can_be_reached():
+    recipe = replace(QUICK, fit_steps=150, scales=(64, 128), log_weight=0.1)
+    wanted = magnitudes(render(MEAN[None] / 2), recipe.scales)
+    before = relative_distance(magnitudes(render(starts()), recipe.scales), wanted, log_weight=0.1)
+    *_, (_, loss) = fit(render, wanted, starts(), recipe=recipe)
+    assert float(loss) < 0.05 * float(before)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_named_recipes_run_and_repeat(name):
+    recipe = replace(
+        RECIPES[name], steps=4, scales=(64,), generate_steps=3,
+        fit_steps=min(3, RECIPES[name].fit_steps),
+    )  # fmt: skip
+    first, second = (run(recipe, starts(recipe.candidates)) for _ in range(2))
+    assert torch.equal(first[-1].best_u, second[-1].best_u)
+    assert len(first) == first[-1].of
+    assert 0.0 <= float(first[-1].best_u.min()) <= float(first[-1].best_u.max()) <= 1.0
+
+
+def test_paper_recipe_has_the_paper_s_values():
+    p = RECIPES["paper"]
+    assert (p.steps, p.samples, p.guidance, p.t_range) == (1000, 10, 60.0, (0.025, 0.875))
+    assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.05)
+
+
+def test_closing_stops_within_a_step():
+    calls = []
+
+    def counted(u: torch.Tensor) -> torch.Tensor:
+        calls.append(len(u))
+        return render(u)
+
+    g = torch.Generator().manual_seed(0)
+    work = distill(counted, P, "chord", starts(), recipe=QUICK, generator=g)
+    assert [step.index for step in islice(work, 3)] == [1, 2, 3]
+    so_far = len(calls)
+    work.close()
+    assert len(calls) == so_far < 10
+
+
+def test_stereo_prior_hears_a_mono_renderer_and_the_other_way():
+    stereo = GaussianPrior({"": 0.0, "x": 0.5}, {"": 1.0, "x": 0.3}, channels=2, hop=HOP)
+    recipe = replace(QUICK, steps=3)
+    g = torch.Generator().manual_seed(0)
+    assert len(list(distill(render, stereo, "x", starts(), recipe=recipe, generator=g))) == 4
+
+    def wide(u: torch.Tensor) -> torch.Tensor:
+        return render(u).expand(-1, 2, -1).double()
+
+    assert len(list(distill(wide, P, "chord", starts(), recipe=recipe, generator=g))) == 4
+
+
+def test_starts_outside_the_unit_interval_are_refused():
+    with pytest.raises(ValueError, match=r"u0 must be \[M, P\] with values in 0..1"):
+        run(QUICK, starts() + 1)

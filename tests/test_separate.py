@@ -1,0 +1,225 @@
+"""Separation of Gaussian sources, where the Wiener filter is the exact answer."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sds.masks import MASKS, apply, prompted_logits, prompted_powers
+from sds.metrics import null_db, sdr
+from sds.prior import GaussianPrior, guided
+from sds.separate import METHODS, separate
+from sds.spectral import stft
+from sds.windows import fades, spans
+
+RATE, HOP = 11025, 128
+HZ = (torch.arange(HOP) + 0.5) * RATE / (2 * HOP)
+LOW = 0.3 * torch.exp(-HZ / 700) + 0.01
+HIGH = 0.2 * torch.exp(-(((HZ - 3000) / 700) ** 2)) + 0.01
+BOTH = (LOW**2 + HIGH**2).sqrt()
+
+
+def prior(seconds: float = 2.0, channels: int = 1) -> GaussianPrior:
+    stds = {"": BOTH, "low": LOW, "high": HIGH}
+    stds = {name: std.repeat(channels) for name, std in stds.items()}
+    return GaussianPrior(
+        dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=seconds,
+        channels=channels,
+    )  # fmt: skip
+
+
+P = prior()
+
+
+def draw(std: torch.Tensor, samples: int, seed: int, channels: int = 1) -> torch.Tensor:
+    g = torch.Generator().manual_seed(seed)
+    z = torch.randn(channels, HOP, -(-samples // HOP), generator=g) * std[:, None]
+    return P.decode(z)[:, 0, :samples]
+
+
+def run(mix, prompts=("low", "high"), *, rate=RATE, p=P, method=None, steps=0, seed=0):
+    method = method or MASKS
+    method = replace(method, recipe=replace(method.recipe, steps=steps, guidance=1.0))
+    g = torch.Generator().manual_seed(seed)
+    return list(separate(p, prompts, mix, rate, method=method, generator=g))
+
+
+A, B = draw(LOW, 2 * RATE, 1), draw(HIGH, 2 * RATE, 2)
+WIENER = P.decode(P.encode((A + B)[None]) * (LOW**2 / BOTH**2)[:, None])[0, :, : 2 * RATE]
+
+
+def parts(last):
+    return torch.cat([last.stems, last.residual[None]])
+
+
+def test_masks_are_the_exact_posterior_for_two_gaussians():
+    """At a large sigma the powers' ratio is Wiener's, s_1^2 : s_2^2, band by band."""
+    mid = (A + B)[None]
+    method = replace(MASKS, first_t=0.97, first_steps=60)
+    denoise = guided(P, P.embed(["low", "high"], 2.0), P.embed([""], 2.0), 1.0)
+    g = torch.Generator().manual_seed(0)
+    powers = prompted_powers(P, denoise, mid.expand(2, -1, -1), method=method, generator=g)
+    share = powers[0].mean(-1) / powers.mean(-1).sum(0)  # [F]
+    exact = torch.nn.functional.interpolate(
+        (LOW**2 / BOTH**2)[None, None], size=1025, mode="linear"
+    )[0, 0]
+    weight = powers.mean(-1).sum(0)  # where nothing sounds, leakage of the frames decides
+    assert float(((share - exact).abs() * weight).sum() / weight.sum()) < 0.02
+
+
+@pytest.mark.parametrize(("rest", "within"), [(0.0, 2.0), (MASKS.rest, 4.0)])
+def test_stems_come_close_to_the_wiener_filter(rest, within):
+    """Knowing that there is nothing else (rest 0) is worth something, here as in theory."""
+    last = run(A + B, method=replace(MASKS, rest=rest))[-1]
+    for stem, truth, bound in zip(last.stems, (A, B), (WIENER, A + B - WIENER), strict=True):
+        best = float(sdr(bound, truth))
+        assert best > 15
+        assert float(sdr(stem, truth)) > best - within
+
+
+def test_refinement_keeps_what_the_estimates_found():
+    first, refined = (run(A + B, steps=n)[-1] for n in (0, 20))
+    for i, truth in enumerate((A, B)):
+        assert float(sdr(refined.stems[i], truth)) > float(sdr(first.stems[i], truth)) - 0.3
+
+
+def test_one_prompt_leaves_the_rest_in_the_residual():
+    last = run(A + B, ["low"])[-1]
+    assert float(sdr(last.stems[0], A)) > 8
+    assert float(sdr(last.residual, B)) > 6
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
+def test_stems_and_residual_null_against_the_input_as_it_came(rate, channels):
+    mix = 0.3 * torch.randn(channels, rate + 17, generator=torch.Generator().manual_seed(0))
+    last = run(mix, rate=rate)[-1]
+    assert last.stems.shape == (2, *mix.shape)
+    assert last.residual.shape == mix.shape
+    assert null_db(mix, parts(last)) < -120
+
+
+@pytest.mark.parametrize("prompts", [["low"], ["low", "high"], ["low", "high", "low"]])
+def test_any_number_of_prompts(prompts):
+    last = run(A + B, prompts)[-1]
+    assert len(last.stems) == len(prompts)
+    assert null_db(A + B, parts(last)) < -120
+
+
+def test_stereo_places_stay():
+    """Low on the left only, high on the right only: each stem keeps its side."""
+    mix = torch.cat([A, B])
+    last = run(mix)[-1]
+    low, high = last.stems.square().sum(-1)
+    assert float(low[0] / low[1]) > 10
+    assert float(high[1] / high[0]) > 10
+
+
+def test_stereo_prior_takes_mono_and_stereo():
+    p = prior(channels=2)
+    for mix in (A + B, torch.cat([A, B])):
+        for name in ("masks", "paper"):
+            last = run(mix[:, :RATE], p=p, method=METHODS[name], steps=2)[-1]
+            assert last.stems.shape == (2, len(mix), RATE)
+            assert null_db(mix[:, :RATE], parts(last)) < -120
+
+
+def test_another_rate_separates_as_well():
+    from sds.audio import resample
+
+    mix = resample(A + B, RATE, 16000)
+    last = run(mix, rate=16000)[-1]
+    for stem, truth in zip(last.stems, (A, B), strict=True):
+        assert float(sdr(stem, resample(truth, RATE, 16000))) > 9
+
+
+def test_frequencies_the_prior_cannot_hear_go_to_the_residual():
+    tone = 0.3 * torch.sin(2 * torch.pi * 10_000 * torch.arange(44100) / 44100)[None]
+    stems = apply(torch.ones(1, 1025, 87), tone, 44100, RATE)
+    assert float(stems[0, :, 12000:-12000].abs().max()) < 1e-4
+
+
+def test_windows_cross_fade_to_one():
+    for samples, size in ((10, 20), (100, 100), (101, 100), (1000, 100), (175, 100), (180, 100)):
+        windows = spans(samples, size)
+        assert windows[0][0] == 0
+        assert windows[-1][1] == samples
+        total = torch.zeros(samples)
+        for (begin, end), fade in zip(windows, fades(windows), strict=True):
+            assert end - begin == min(size, samples)
+            total[begin:end] += fade
+        assert torch.allclose(total, torch.ones(samples), atol=1e-6)
+
+
+def test_long_file_begins_as_its_first_window():
+    mix = torch.cat([A + B, A - B, B - A], 1)
+    long, window = run(mix)[-1], run(mix[:, : 2 * RATE])[-1]
+    alone = int(0.75 * 2 * RATE)  # where the second window begins
+    assert torch.equal(long.stems[..., :alone], window.stems[..., :alone])
+    assert null_db(mix, parts(long)) < -120
+
+
+@pytest.mark.parametrize("samples", [1, 50, 300])
+def test_very_short_and_silent_input(samples):
+    for mix in (torch.zeros(1, samples), torch.ones(2, samples)):
+        last = run(mix, steps=2)[-1]
+        assert bool(last.stems.isfinite().all())
+        assert null_db(mix, parts(last)) < -120
+
+
+def test_logits_without_a_source_leave_all_to_the_rest():
+    mixture = torch.ones(40, 30)
+    masks = prompted_logits(torch.zeros(2, 40, 30), mixture, MASKS).softmax(0)
+    assert float(masks[:2].max()) < 0.01
+    assert torch.allclose(masks.sum(0), mixture, atol=1e-6)
+
+
+def test_paper_method_reconstructs_as_it_goes():
+    mix = (A + B)[:, :RATE]
+    steps = run(mix, method=METHODS["paper"], steps=30)
+    rebuilt = [s.figures["reconstruction"] for s in steps if "reconstruction" in s.figures]
+    assert rebuilt[-1] < 0.2 * rebuilt[0]
+    assert null_db(mix, parts(steps[-1])) < -120
+
+
+def test_paper_method_has_the_paper_s_values():
+    p = METHODS["paper"]
+    assert (p.gamma, p.recipe.lr, p.recipe.samples, p.recipe.steps) == (0.02, 0.05, 10, 1000)
+
+
+def test_progress_runs_from_zero_to_one_and_repeats():
+    first, second = (run(torch.cat([A, B], 1), steps=3) for _ in range(2))
+    fractions = [s.fraction for s in first]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert all(s.stems is None for s in first[:-1])
+    assert torch.equal(first[-1].stems, second[-1].stems)
+
+
+def test_closing_stops_before_the_next_window():
+    seen = []
+
+    class Watched(GaussianPrior):
+        def denoise(self, x, sigma, cond):
+            seen.append(len(x))
+            return super().denoise(x, sigma, cond)
+
+    stds = {"": BOTH, "low": LOW}
+    p = Watched(dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=1.0)
+    g = torch.Generator().manual_seed(0)
+    work = separate(p, ["low"], torch.cat([A, B], 1), RATE, method=MASKS, generator=g)
+    next(work)
+    work.close()
+    assert len(seen) == MASKS.first_steps
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match=r"with 1 or 2 channels, got \[3, 5\]"):
+        run(torch.zeros(3, 5))
+    with pytest.raises(ValueError, match="at least 1 stem"):
+        run(A, [])
+
+
+def test_mask_spectrum_of_the_mixture_is_its_own():
+    assert torch.allclose(apply(torch.ones(1, 1025, 44), A, RATE, RATE)[0], A, atol=1e-5)
+    assert stft(A[None], 2048).shape[2] == 1025
