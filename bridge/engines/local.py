@@ -64,6 +64,7 @@ class LocalEngine:
             runner, self._runner = self._runner, None
             runner.cancel()
             await asyncio.wait([runner])
+            self._interrupt()  # a task cancelled before its first step runs no `finally`
             await self._drop_worker(CLOSING if self._current is None else 0.5)
             self._current = None
             if not runner.cancelled():
@@ -124,10 +125,14 @@ class LocalEngine:
                     self._current = None
                 await self._wake.wait()
         finally:
-            for ticket in (self._current, *self._queue):
-                if ticket is not None:
-                    ticket.end(_interrupted(ticket.job.id))
-            self._queue.clear()
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """End every job still here: nobody will run it."""
+        for ticket in (self._current, *self._queue):
+            if ticket is not None:
+                ticket.end(_interrupted(ticket.job.id))
+        self._queue.clear()
 
     async def _run(self, ticket: _Ticket) -> Event:
         """Hand one job to the worker, pass its events on, and return the last one."""
