@@ -193,6 +193,28 @@ def recursion(
     return audio
 
 
+def recursion_slowly(
+    cycles: Tensor,
+    attack: Tensor,
+    decay: Tensor,
+    matrix: Tensor,
+    mix: Tensor,
+    rate: int,
+    samples: int,
+) -> Tensor:
+    """`recursion` as the paper writes it, a sample at a time: kept for tests and the bench."""
+    u = torch.zeros_like(cycles)  # [B, V]
+    out = []
+    for n in range(samples):
+        t = n / rate
+        falling = torch.exp((attack - t) / decay**2) * (decay - (t - attack)) / decay
+        f = torch.minimum(t / (attack + kernels.ATTACK_FLOOR), falling).clamp_min(0.0)
+        x = cycles * n + torch.einsum("bvw,bw->bv", matrix, u)
+        u = torch.sin(TURN * x) * f
+        out.append((mix * u).sum(1))
+    return torch.stack(out, dim=1)
+
+
 class _Recursion(torch.autograd.Function):
     """`kernels.fm_forward` and its adjoint, one patch a thread: torch demands a class here."""
 
@@ -211,7 +233,7 @@ class _Recursion(torch.autograd.Function):
 
         each_patch(one, B)
         ctx.save_for_backward(*tensors, history)
-        ctx.rate = float(rate)
+        ctx.rate, ctx.full = float(rate), full
         return audio
 
     @staticmethod
@@ -221,9 +243,10 @@ class _Recursion(torch.autograd.Function):
         columns = [np.ascontiguousarray(t.detach().numpy()) for t in tensors]
         slopes = [torch.zeros(t.shape, dtype=torch.float64) for t in tensors]
         gradient = gradients[0].contiguous().numpy()
+        kernel = kernels.fm_adjoint(history.shape[1], ctx.full)
 
         def one(b: int) -> None:
-            kernels.fm_adjoint(
+            kernel(
                 *(c[b] for c in columns),
                 ctx.rate,
                 history[b].numpy(),

@@ -183,6 +183,13 @@ def modal_bank(
     return audio
 
 
+def modal_bank_slowly(cycles: Tensor, decay: Tensor, gain: Tensor, samples: int) -> Tensor:
+    """`modal_bank` evaluated mode by mode and sample by sample: kept for tests and the bench."""
+    t = torch.arange(samples, dtype=cycles.dtype)
+    modes = torch.exp(-decay[..., None] * t) * torch.sin(2.0 * math.pi * cycles[..., None] * t)
+    return (gain[..., None] * modes).sum(1)
+
+
 def reverberation(
     gain: Tensor, decay: Tensor, noise: NDArray[np.float32], samples: int, dtype: torch.dtype
 ) -> Tensor:

@@ -7,7 +7,7 @@ integer, which is exact, and 10 minutes of float64 phase are good to 1e-8 radian
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numba
@@ -22,17 +22,32 @@ ATTACK_FLOOR = 1e-5  # seconds, the paper's guard against a = 0
 ROUND = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds to the nearest integer
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], *, reassociate: bool = False) -> Callable[..., Any]:
     """Compile without Python objects or the GIL, kept on disk where a folder can be written.
 
-    Only fused multiply-add is allowed of the fast-math licences: reassociation would delete ROUND.
+    Of the fast-math licences only fused multiply-add is taken: reassociation would delete ROUND.
+    Sums that hold no ROUND may be reassociated, which is what lets them use vector registers.
     """
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"reassoc", "nsz"} if reassociate else {"contract"},
+    }
+    jitted: Callable[..., Any]
     try:
-        return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)(
-            function
-        )
+        jitted = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to cache in: a read-only install, run without a home
-        return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
+        jitted = numba.njit(**options)(function)
+    return jitted
+
+
+@partial(compiled, reassociate=True)
+def dot(a: Array, b: Array) -> float:
+    """<a, b> over the length of `a`."""
+    total = 0.0
+    for k in range(a.size):
+        total += a[k] * b[k]
+    return total
 
 
 # sin(2 pi x) for any x in turns. With c = x - 1/4 wrapped to [-1/2, 1/2] and a = 1/4 - |c|:
@@ -72,15 +87,18 @@ def powers(rate: float, d: float, table: Array) -> None:
 @compiled
 def envelope(f: Array, start: int, rate: float, a: float, d: float, table: Array) -> None:
     """Fill f [K] for the samples start .. start + K - 1; `table` comes from `powers`."""
-    rise = 1.0 / (a + ATTACK_FLOOR)
+    seconds, rise, inverse = 1.0 / rate, 1.0 / (a + ATTACK_FLOOR), 1.0 / d
     K = f.size
     first = min(K, max(0, int(np.ceil(a * rate)) - start))
     for k in range(first):
-        f[k] = (start + k) / rate * rise
-    e = np.exp(-((start + first) / rate - a) / (d * d))
+        f[k] = (start + k) * seconds * rise
+    e = np.exp(-((start + first) * seconds - a) / (d * d))
     for k in range(first, K):
-        t = (start + k) / rate
-        f[k] = max(0.0, min(t * rise, e * table[k - first] * (1.0 - (t - a) / d)))
+        t = (start + k) * seconds
+        up = t * rise
+        down = e * table[k - first] * (1.0 - (t - a) * inverse)
+        lower = up if up < down else down
+        f[k] = lower if lower > 0.0 else 0.0
 
 
 # Its derivatives, with e = exp(-r / d^2) and g = (d - r) / d, by which of the three is active:
@@ -92,25 +110,30 @@ def envelope_slopes(
     f: Array, fa: Array, fd: Array, start: int, rate: float, a: float, d: float, table: Array
 ) -> None:
     """Fill f, df/da and df/dd [K] for the samples start .. start + K - 1."""
-    rise = 1.0 / (a + ATTACK_FLOOR)
+    seconds, rise, inverse = 1.0 / rate, 1.0 / (a + ATTACK_FLOOR), 1.0 / d
     K = f.size
     first = min(K, max(0, int(np.ceil(a * rate)) - start))
-    e0 = np.exp(-((start + first) / rate - a) / (d * d))
     for k in range(first):
-        t = (start + k) / rate
+        t = (start + k) * seconds
         f[k] = t * rise
         fa[k] = -t * rise * rise
         fd[k] = 0.0
+    e0 = np.exp(-((start + first) * seconds - a) / (d * d))
     for k in range(first, K):
-        t = (start + k) / rate
+        t = (start + k) * seconds
         r = t - a
-        g = 1.0 - r / d
+        up = t * rise
+        g = 1.0 - r * inverse
         e = e0 * table[k - first]
-        rising = t * rise < e * g
-        over = g <= 0.0
-        f[k] = 0.0 if over else (t * rise if rising else e * g)
-        fa[k] = 0.0 if over else (-t * rise * rise if rising else e * (g / (d * d) + 1.0 / d))
-        fd[k] = 0.0 if over or rising else e * (2.0 * r * g / (d * d * d) + r / (d * d))
+        down = e * g
+        by_d = e * r * inverse * inverse * (2.0 * g * inverse + 1.0)
+        by_a = e * inverse * (g * inverse + 1.0)
+        lower = up if up < down else down
+        by_d = 0.0 if up < down else by_d
+        by_a = -up * rise if up < down else by_a
+        f[k] = lower if lower > 0.0 else 0.0
+        fa[k] = by_a if lower > 0.0 else 0.0
+        fd[k] = by_d if lower > 0.0 else 0.0
 
 
 @compiled
@@ -195,87 +218,84 @@ def fm_forward(operators: int, full: bool) -> Callable[..., None]:
 #     dL/dmix_v = sum_t G[t] u_v[t]     dL/d(a,d)_v = sum_t l_v[t] s_v[t] df_v[t]/d(a,d)
 # Time runs backwards only in l: u is stored, so s, c, f of a block are computed first, at full
 # width. cos(2 pi x) = sin(2 pi (x + 1/4)).
-@compiled
-def fm_adjoint(
-    cycles: Array,
-    attack: Array,
-    decay: Array,
-    matrix: Array,
-    mix: Array,
-    rate: float,
-    history: Array,
-    gradient: Array,
-    d_cycles: Array,
-    d_attack: Array,
-    d_decay: Array,
-    d_matrix: Array,
-    d_mix: Array,
-) -> None:
-    """The gradient of `fm_forward`: gradient [T] in, d_* out, same shapes and units as the inputs.
+@lru_cache
+def fm_adjoint(operators: int, full: bool) -> Callable[..., None]:
+    """The compiled gradient of `fm_forward(operators, full)`.
 
-    `history` [V, T] is what `fm_forward` kept; d_* must come in as zeros.
+    Returns `adjoint(cycles, attack, decay, matrix, mix, rate, history, gradient, d_cycles,
+    d_attack, d_decay, d_matrix, d_mix)`: history [V, T] as kept, gradient [T]; each d_* comes in
+    as zeros and gets the gradient of its namesake.
     """
-    V = cycles.size
-    T = end(attack, decay, rate, gradient.size)
-    f = np.empty((V, BLOCK))
-    fa = np.empty((V, BLOCK))
-    fd = np.empty((V, BLOCK))
-    x = np.empty((V, BLOCK))
-    fc = np.empty((V, BLOCK))
-    ell = np.empty((V, BLOCK))
-    table = np.empty((V, BLOCK))
-    for v in range(V):
-        powers(rate, decay[v], table[v])
-    q = np.zeros(V)
-    turn = 2.0 * np.pi
-    for start in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
-        K = min(BLOCK, T - start)
+    V = operators
+    columns = tuple(V if full else v + 1 for v in range(V))
+    zero = (0.0,) * V
+
+    @compiled
+    def adjoint(
+        cycles: Array,
+        attack: Array,
+        decay: Array,
+        matrix: Array,
+        mix: Array,
+        rate: float,
+        history: Array,
+        gradient: Array,
+        d_cycles: Array,
+        d_attack: Array,
+        d_decay: Array,
+        d_matrix: Array,
+        d_mix: Array,
+    ) -> None:
+        T = end(attack, decay, rate, gradient.size)
+        f, fa, fd, x, fc, ell, table = np.empty((7, V, BLOCK))
+        ramp = np.arange(BLOCK).astype(np.float64)
+        ones = np.ones(BLOCK)
+        turn = 2.0 * np.pi
         for v in range(V):
-            envelope_slopes(
-                f[v, :K], fa[v, :K], fd[v, :K], start, rate, attack[v], decay[v], table[v]
-            )
-            for k in range(K):
-                y = cycles[v] * (start + k)
-                x[v, k] = y - ((y + ROUND) - ROUND)
-            for w in range(V):
-                if matrix[v, w] != 0.0:
+            powers(rate, decay[v], table[v])
+        q = zero
+        for start in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
+            K = min(BLOCK, T - start)
+            for v in range(V):
+                envelope_slopes(
+                    f[v, :K], fa[v, :K], fd[v, :K], start, rate, attack[v], decay[v], table[v]
+                )
+                for k in range(K):
+                    y = cycles[v] * (start + k)
+                    x[v, k] = y - ((y + ROUND) - ROUND)
+                for w in range(columns[v]):
                     if start > 0:
                         x[v, 0] += matrix[v, w] * history[w, start - 1]
+                    before = history[w, start : start + K]
                     for k in range(1, K):
-                        x[v, k] += matrix[v, w] * history[w, start + k - 1]
-            for k in range(K):
-                fc[v, k] = f[v, k] * sin_turns(x[v, k] + 0.25) * turn
-        for k in range(K - 1, -1, -1):
+                        x[v, k] += matrix[v, w] * before[k - 1]
+                for k in range(K):
+                    fc[v, k] = f[v, k] * sin_turns(x[v, k] + 0.25) * turn
+            for k in range(K - 1, -1, -1):
+                g = gradient[start + k]
+                new = q
+                for v in range(V):
+                    y = g * mix[v]
+                    for w in range(V):
+                        if v < columns[w]:
+                            y += matrix[w, v] * q[w]
+                    ell[v, k] = y
+                    new = tuple_setitem(new, v, y * fc[v, k])  # type: ignore[call-arg]
+                q = new
             for v in range(V):
-                lv = gradient[start + k] * mix[v]
-                for w in range(V):
-                    lv += matrix[w, v] * q[w]
-                ell[v, k] = lv
-            for v in range(V):
-                q[v] = ell[v, k] * fc[v, k]
-        for v in range(V):
-            da = 0.0
-            dd = 0.0
-            dm = 0.0
-            dc = 0.0
-            for k in range(K):
-                s = sin_turns(x[v, k]) * ell[v, k]
-                da += s * fa[v, k]
-                dd += s * fd[v, k]
-                dm += gradient[start + k] * history[v, start + k]
-                fc[v, k] *= ell[v, k]
-                dc += fc[v, k] * (start + k)
-            d_attack[v] += da
-            d_decay[v] += dd
-            d_mix[v] += dm
-            d_cycles[v] += dc
-            for w in range(V):
-                dA = 0.0
-                if start > 0:
-                    dA = fc[v, 0] * history[w, start - 1]
-                for k in range(1, K):
-                    dA += fc[v, k] * history[w, start + k - 1]
-                d_matrix[v, w] += dA
+                for k in range(K):
+                    fc[v, k] *= ell[v, k]  # q of the whole block
+                    ell[v, k] *= sin_turns(x[v, k])
+                d_attack[v] += dot(ell[v, :K], fa[v])
+                d_decay[v] += dot(ell[v, :K], fd[v])
+                d_mix[v] += dot(gradient[start : start + K], history[v, start:])
+                d_cycles[v] += start * dot(fc[v, :K], ones) + dot(fc[v, :K], ramp)
+                for w in range(columns[v]):
+                    d_matrix[v, w] += dot(fc[v, 1:K], history[w, start:])
+                    if start > 0:
+                        d_matrix[v, w] += fc[v, 0] * history[w, start - 1]
+
+    return adjoint
 
 
 @compiled
@@ -325,6 +345,8 @@ def tail_adjoint(
     T = gradient.size
     table = np.empty(BLOCK)
     product = np.empty(BLOCK)
+    ramp = np.arange(BLOCK).astype(np.float64)
+    ones = np.ones(BLOCK)
     for m in range(gain.size):
         for k in range(BLOCK):
             table[k] = np.exp(-decay[m] * k)
@@ -336,11 +358,8 @@ def tail_adjoint(
             K = min(BLOCK, T - start)
             for k in range(K):
                 product[k] = gradient[start + k] * table[k] * noise[m, at + k]
-            here = 0.0
-            later = 0.0
-            for k in range(K):
-                here += product[k]
-                later += product[k] * k
+            here = dot(product[:K], ones)
+            later = dot(product[:K], ramp)
             total += e * here
             moment += e * (start * here + later)
         d_gain[m] = total

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import jv
 
+from bench import faust
 from presets import Note
 from renderers import fm
 from renderers.base import physical
@@ -39,6 +40,17 @@ def test_sidebands_are_bessel_functions(index: float) -> None:
     assert np.abs(spectrum[1000 + 40 * orders] - np.abs(jv(orders, index))).max() < 1e-6
     others = np.delete(spectrum, 1000 + 40 * np.arange(-24, 31))
     assert others.max() < 1e-6
+
+
+def test_faust_plays_the_same_graph() -> None:
+    pytest.importorskip("dawdreamer", reason=faust.ABSENT, exc_type=ImportError)
+    cycles, attack, decay, matrix, mix = (t[:1] for t in patch(3, 4))
+    cycles = faust.on_grid(cycles)
+    ours = fm.recursion(cycles, attack, decay, matrix, mix, RATE, RATE // 10, False)[0]
+    columns = (cycles, attack, decay, matrix * fm.TURN, mix)
+    source = faust.program(*(t[0].tolist() for t in columns), RATE)
+    theirs = torch.from_numpy(faust.compiled(source, RATE, 0.1)()).double()
+    assert (theirs - ours).norm() < 2e-6 * ours.norm()  # Faust computes in single precision
 
 
 def patch(seed: int, V: int) -> tuple[torch.Tensor, ...]:
