@@ -89,7 +89,7 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
     table = torch.tensor(IMPACT_MATERIALS, dtype=torch.float64)
-    kind = table[torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)]  # [count, 8]
+    kind = table[torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)]  # [count, 7]
 
     def spread(low: int) -> Tensor:
         a, b = kind[:, low, None].log(), kind[:, low + 1, None].log()
