@@ -169,12 +169,11 @@ def test_stubborn_worker_is_killed_after_its_grace():
 
 
 def test_silent_worker_is_given_up():
-    silent, after = run(["stubborn", "ok"], stall=0.5)
+    (silent,) = run(["stubborn"], stall=0.5)
     assert (silent[-1].code, silent[-1].reason) == (
         "stalled",
         "the worker said nothing for 0.5 s and was stopped",
     )
-    assert isinstance(after[-1], Done)
 
 
 def test_cancel_takes_a_waiting_job_out_at_once():

@@ -22,7 +22,7 @@ from bridge.jobs import Cancel, Cancelled, Done, Event, Failed, Job, event_adapt
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "bridge.worker")
-CLOSING = 3.0  # seconds a worker gets to leave after its stdin is closed
+CLOSING = 3.0  # seconds a worker gets to leave once its job is cancelled and its stdin closed
 
 
 class LocalEngine:
@@ -62,10 +62,13 @@ class LocalEngine:
     async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             runner, self._runner = self._runner, None
+            if self._current is not None and self._worker is not None:
+                # Asked to stop, it takes its half-written files away; killed, it could not.
+                self._worker.send(Cancel(id=self._current.job.id).model_dump_json())
             runner.cancel()
             await asyncio.wait([runner])
             self._interrupt()  # a task cancelled before its first step runs no `finally`
-            await self._drop_worker(CLOSING if self._current is None else 0.5)
+            await self._drop_worker(CLOSING)
             self._current = None
             if not runner.cancelled():
                 runner.result()  # raises what ended it
