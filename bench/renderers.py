@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench import faust
-from bench.timing import best, shown
+from bench.timing import best, duel, shown
 from presets import Note
 from renderers import fm, impact, random_patches
 from renderers.base import physical
@@ -73,15 +73,16 @@ def fm_against_faust() -> dict[str, object]:
     source = faust.program(
         *(t[0].tolist() for t in (cycles, attack, decay, matrix * fm.TURN, mix)), RATE
     )
+    inputs = fm_patch()
     with torch.no_grad():
-        ours = best(lambda: fm.recursion(*fm_patch(), RATE, SAMPLES, False), repeats=15)
-        audio = fm.recursion(*fm_patch(), RATE, SAMPLES, False)[0]
-    row["value"] = shown(ours)
+        audio = fm.recursion(*inputs, RATE, SAMPLES, False)[0]
     try:
         render = faust.compiled(source, RATE, SECONDS)
     except ImportError as reason:
-        return row | {"reference": faust.ABSENT.format(reason)}
-    theirs = best(render, repeats=15)
+        ours = best(lambda: fm.recursion(*inputs, RATE, SAMPLES, False))
+        return row | {"value": shown(ours), "reference": faust.ABSENT.format(reason)}
+    ours, theirs = duel(lambda: fm.recursion(*inputs, RATE, SAMPLES, False), render, repeats=30)
+    row["value"] = shown(ours)
     return row | {
         "reference": f"Faust (DawDreamer, single precision): {shown(theirs)}",
         "ratio": f"{theirs / ours:.2f}x",
@@ -93,8 +94,11 @@ def fm_batch() -> dict[str, object]:
     """A batch of 8 patches against one, forward and gradient."""
     one = [t.clone().requires_grad_() for t in fm_patch()]
     eight = [t.repeat(8, *[1] * (t.ndim - 1)).requires_grad_() for t in fm_patch()]
-    single = best(backward(lambda: fm.recursion(*one, RATE, SAMPLES, False)), repeats=10)
-    batch = best(backward(lambda: fm.recursion(*eight, RATE, SAMPLES, False)), repeats=10)
+    batch, single = duel(
+        backward(lambda: fm.recursion(*eight, RATE, SAMPLES, False)),
+        backward(lambda: fm.recursion(*one, RATE, SAMPLES, False)),
+        repeats=8,
+    )
     return {
         "name": "FM forward + gradient, batch of 8",
         "value": shown(batch),
