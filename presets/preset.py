@@ -49,7 +49,7 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str = Field(min_length=1, max_length=200)
     renderer: str
     renderer_version: int = Field(ge=1)

@@ -20,9 +20,13 @@ import math
 from functools import lru_cache
 
 import torch
-from stable_audio_tools.models.pretransforms import Pretransform
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sds.build import quiet
+
+with quiet():  # the library prints and warns while it is imported
+    from stable_audio_tools.models.pretransforms import Pretransform
 
 N_FFT = 2048
 HOP = 512
@@ -85,7 +89,7 @@ def mel_matrix(rate: int, mels: int) -> Tensor:
     weights: Tensor = melscale_fbanks(
         BINS, 0.0, rate / 2, mels, rate, norm=None, mel_scale="slaney"
     ).T  # [mels, BINS]
-    if float(weights.sum(1).min()) < 0.5:
+    if float(weights.sum(1).min()) < 0.9:
         raise ValueError(f"mels must leave every band a bin of {rate / N_FFT:.1f} Hz, got {mels}")
     return weights / weights.sum(1, keepdim=True)
 

@@ -16,9 +16,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from stable_audio_tools.models.conditioners import Conditioner
 from tokenizers import Tokenizer
 from torch import Tensor
+
+from sds.build import quiet
+
+with quiet():  # the library prints and warns while it is imported
+    from stable_audio_tools.models.conditioners import Conditioner
 
 FOLDER = Path(__file__).parent / "weights" / "text"
 

@@ -1,0 +1,128 @@
+"""The spectral codec: exact where it can be, bounded where it cannot."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sds.checkpoints import WEIGHTS
+from sds.codec import (
+    BINS,
+    GROUP,
+    HOP,
+    N_FFT,
+    SpectralCodec,
+    from_db,
+    griffin_lim,
+    istft,
+    mel_matrix,
+    mel_spread,
+    principal,
+    stft,
+    to_db,
+)
+
+FRAME = HOP * GROUP
+
+
+@pytest.fixture(scope="module")
+def codec():
+    """The shipped codec, out of the default model's file."""
+    tensors = load_file(WEIGHTS / "default" / "model.safetensors")
+    parts = {k.removeprefix("pretransform."): v for k, v in tensors.items()}
+    codec = SpectralCodec().eval().requires_grad_(False)
+    codec.load_state_dict({k: parts[k].float() for k in codec.state_dict()})
+    return codec
+
+
+def noise(frames, seed=0):
+    return 0.1 * torch.randn(2, frames * FRAME, generator=torch.Generator().manual_seed(seed))
+
+
+def test_istft_inverts_stft():
+    audio = noise(6)
+    assert torch.allclose(istft(stft(audio)), audio, atol=1e-6)
+
+
+def test_a_full_scale_sine_on_a_bin_has_magnitude_one():
+    k = 100
+    t = torch.arange(FRAME * 4)
+    audio = torch.sin(2 * torch.pi * k / N_FFT * t)[None]
+    magnitude = stft(audio).abs()[0, :, 4:-4]
+    assert torch.allclose(magnitude[k], torch.ones(magnitude.shape[1]), atol=1e-4)
+    assert float(magnitude[k + 10].max()) < 1e-4
+
+
+def test_decibels_round_trip_and_floor_is_silence():
+    magnitude = torch.logspace(-4.3, 0.5, 50)
+    assert torch.allclose(from_db(to_db(magnitude)), magnitude, rtol=1e-4)
+    assert float(from_db(to_db(torch.zeros(3))).abs().max()) == 0.0
+
+
+def test_mel_rows_are_means_and_the_spread_keeps_a_constant():
+    mel = mel_matrix(44100, 128)
+    assert mel.shape == (128, BINS)
+    assert torch.allclose(mel.sum(1), torch.ones(128), atol=1e-5)
+    assert torch.allclose(mel_spread(mel) @ torch.full((128, 1), 3.0), torch.full((BINS, 1), 3.0))
+    with pytest.raises(ValueError, match="got 250"):
+        mel_matrix(44100, 250)
+
+
+def test_true_magnitude_and_phase_give_the_audio_back():
+    audio = noise(4)
+    spectrum = stft(audio)
+    assert torch.allclose(griffin_lim(spectrum.abs(), spectrum, rounds=0), audio, atol=1e-5)
+
+
+def test_griffin_lim_rounds_bring_magnitudes_nearer():
+    wanted = stft(noise(8)).abs()
+    start = stft(noise(8, seed=1))
+
+    def error(rounds):
+        return float((stft(griffin_lim(wanted, start, rounds=rounds)).abs() - wanted).norm())
+
+    assert error(16) < 0.6 * error(0)
+
+
+def test_all_components_lose_nothing():
+    mels = 32
+    codec = SpectralCodec(latent=GROUP * mels, mels=mels)
+    levels = torch.randn(8, mels, 8 * GROUP, generator=torch.Generator().manual_seed(0))
+    assert principal(codec, levels) == pytest.approx(1.0, abs=1e-5)
+    _, mel = codec.decode_levels(codec.encode_levels(levels))
+    assert torch.allclose(mel, levels, atol=1e-3)
+
+
+def test_components_keep_the_share_they_say():
+    mels, latent = 32, 4
+    codec = SpectralCodec(latent=latent, mels=mels)
+    g = torch.Generator().manual_seed(0)
+    shapes = torch.randn(latent, GROUP * mels, generator=g)
+    z = torch.randn(400, latent, generator=g)
+    x = z @ shapes + 0.01 * torch.randn(400, GROUP * mels, generator=g)
+    levels = x.reshape(400, 1, GROUP, mels).permute(0, 3, 1, 2).reshape(400, mels, GROUP)
+    assert principal(codec, levels) > 0.999
+    latents = codec.encode_levels(levels).detach()
+    assert float(latents.var()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_shapes_padding_and_determinism(codec):
+    audio = noise(3)[:, None, :-100]
+    with torch.no_grad():
+        z = codec.encode(audio)
+        assert z.shape == (2, 64, 3)
+        assert torch.equal(z, codec.encode(audio))
+        alone = codec.decode(z)
+        assert alone.shape == (2, 1, 3 * FRAME)
+        assert torch.equal(alone, codec.decode(z))
+        assert codec.decode(z, like=audio).shape == (2, 1, 3 * FRAME)
+
+
+def test_like_lends_its_phase(codec):
+    """With the phase of the original, the decoded wave correlates with it; without, it cannot."""
+    t = torch.arange(FRAME * 8) / 44100
+    audio = 0.5 * torch.sin(2 * torch.pi * 440 * t)[None, None]
+    with torch.no_grad():
+        z = codec.encode(audio)
+        close = codec.decode(z, like=audio)
+    cosine = torch.nn.functional.cosine_similarity(close.flatten(), audio.flatten(), dim=0)
+    assert float(cosine) > 0.5
