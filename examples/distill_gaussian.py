@@ -18,7 +18,7 @@ from sds.distill import distill
 from sds.prior import GaussianPrior
 from sds.recipes import Recipe
 
-RATE, SECONDS, HZ = 44100, 0.1, 220.0
+RATE, SECONDS, HZ = 44100, 0.05, 220.0
 TRUE = torch.tensor([0.9, 0.1, 0.7, 0.3, 0.5, 0.2, 0.6, 0.4])
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     codec = GaussianPrior({"": 0.0}, {"": 1.0})  # for its encoder only: frames through a DCT
     mean = codec.encode(render(TRUE[None]))[0]  # [D, L]
     prior = GaussianPrior({"": 0.0 * mean, "chord": mean}, {"": 1.0, "chord": 0.05})
-    recipe = Recipe(steps=100, lr=0.08, guidance=1.0, anneal=True, domain="encoder")
+    recipe = Recipe(steps=60, lr=0.1, guidance=1.0, anneal=True, domain="encoder")
     start = torch.full((1, len(TRUE)), 0.5)
     generator = torch.Generator().manual_seed(0)
     for step in distill(render, prior, "chord", start, recipe=recipe, generator=generator):

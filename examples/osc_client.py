@@ -32,8 +32,12 @@ def main() -> int:
                         help="such as steps=60, seed=1, seconds=1.5, preset=fast")  # fmt: skip
     args = parser.parse_args()
     request = [REQ, args.prompt, args.renderer, str(args.out.absolute()), *args.option]
-    client = SimpleUDPClient("127.0.0.1", args.port)
+    with SimpleUDPClient("127.0.0.1", args.port) as client:
+        return ask(client, request)
 
+
+def ask(client: SimpleUDPClient, request: list[int | str]) -> int:
+    """Send, print what comes back, send again when it is quiet."""
     silent = 0
     client.send_message("/scorewire/patch", request)
     while silent < TRIES:
@@ -45,7 +49,7 @@ def main() -> int:
                 return 0 if reply.address == "/scorewire/done" else 1
         silent = 0 if heard else silent + 1
         client.send_message("/scorewire/patch", request)
-    print(f"no server answers on 127.0.0.1 port {args.port}", file=sys.stderr)
+    print("no server answers there; start one with: scorewire serve", file=sys.stderr)
     return 1
 
 
