@@ -14,12 +14,13 @@ from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sds.audio import with_channels
 from sds.prior import Denoiser, Prior, guided
 from sds.recipes import Recipe
 from sds.sampling import euler, karras
-from sds.spectral import magnitudes, relative_distance
+from sds.spectral import magnitude, magnitudes, relative_distance
 from sds.targets import distance, estimate, features, target
 
 RenderFn: TypeAlias = Callable[[Tensor], Tensor]
@@ -225,17 +226,9 @@ def _nearest(
 
     Start s takes clip s mod G; a row is given away once.
     """
-    wanted = magnitudes(clips, recipe.scales)
-    parts = []
-    for chunk in torch.split(u0, CHUNK):
-        heard = magnitudes(hear(chunk), recipe.scales)
-        spread = [
-            [w[g : g + 1].expand_as(h) for w, h in zip(wanted, heard, strict=True)]
-            for g in range(len(clips))
-        ]
-        gaps = [relative_distance(heard, w, log_weight=recipe.log_weight) for w in spread]
-        parts.append(torch.stack(gaps))
-    gap = torch.cat(parts, 1)  # [G, M]
+    floor = 0.01 * clips.square().mean().sqrt() + 1e-6
+    heard = torch.cat([_sketch(hear(chunk), floor) for chunk in torch.split(u0, CHUNK)])
+    gap = torch.cdist(_sketch(clips, floor), heard)  # [G, M]
     starts = min(recipe.starts, len(u0))
     rows = []
     for s in range(starts):
@@ -243,7 +236,13 @@ def _nearest(
         gap[:, row] = math.inf
         rows.append(row)
     which = [s % len(clips) for s in range(starts)]
-    return [w[which] for w in wanted], torch.tensor(rows)
+    return magnitudes(clips[which], recipe.scales), torch.tensor(rows)
+
+
+def _sketch(audio: Tensor, floor: Tensor) -> Tensor:
+    """A small picture [B, X] of audio [B, C, T]: log magnitudes, means of 8 bins and 4 frames."""
+    log = (magnitude(audio, 1024).mean(1, keepdim=True) + floor).log()
+    return F.avg_pool2d(log, (8, 4), ceil_mode=True).flatten(1)
 
 
 def _leaf(u: Tensor, lr: float) -> tuple[Tensor, torch.optim.Adam]:
