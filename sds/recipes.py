@@ -41,7 +41,7 @@ RECIPES = {
     # Ours: look at many patches, fit the nearest to what the prior would say, then distill with t
     # falling from large (where the target is not simply next to the start) to small.
     "default": Recipe(
-        steps=120,
+        steps=100,
         lr=0.02,
         guidance=7.0,
         t_range=(0.15, 0.85),
@@ -54,7 +54,7 @@ RECIPES = {
         starts=4,
         finalists=2,
         generated=4,
-        fit_steps=80,
+        fit_steps=60,
     ),
     "fast": Recipe(
         steps=40,
