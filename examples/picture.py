@@ -33,10 +33,12 @@ def demo_rows(demo: Path) -> list[Row]:
     first = plots.Panel("the mixture", demo / "stems" / manifest["source_wav"])
     patches: list[Row] = [[], []]
     for row, renderer in zip(patches, ("impact", "fm"), strict=True):
-        result = json.loads((demo / f"patch-{renderer}" / "result.json").read_text("utf-8"))
-        prompt = load(result["preset"]).prompt
-        row.append(plots.Panel(f"{renderer}: a random patch", Path(result["initial_wav"])))
-        row.append(plots.Panel(f"{renderer}: “{prompt}”", Path(result["wav"])))
+        folder = demo / f"patch-{renderer}"
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        prompt = load(folder / Path(result["preset"]).name).prompt
+        first_wav, wav = (folder / Path(result[key]).name for key in ("initial_wav", "wav"))
+        row.append(plots.Panel(f"{renderer}: a random patch", first_wav))
+        row.append(plots.Panel(f"{renderer}: “{prompt}”", wav))
     return [[first, *stems], [*patches[0], patches[1][1]]]
 
 
