@@ -213,12 +213,13 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             method=replace(method, recipe=recipe),
             generator=generator,
         ):
+            if now.stems is not None and now.residual is not None:
+                parts = [*now.stems, now.residual]
+                break
             row = (round(now.fraction, 6), now.stage, now.figures)
             for key, value in zip(curves, row, strict=True):
                 curves[key].append(value)
             yield clock.progress(0.97 * now.fraction, now.stage, now.figures)
-            if now.stems is not None and now.residual is not None:
-                parts = [*now.stems, now.residual]
 
         yield clock.progress(0.97, "writing the stems")
         manifest = _write_stems(job, prior, judge, mix, rate, parts, out, recipe.steps)

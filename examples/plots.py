@@ -14,10 +14,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import soundfile as sf
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 INK, MUTED, ACCENT, SECOND = "#1d2433", "#6b7385", "#2f6690", "#c8553d"
-COLOURS = "YlGnBu"  # quiet is pale, loud is dark
+# Quiet is white, loud is dark; lightness falls evenly.
+COLOURS = LinearSegmentedColormap.from_list(
+    "level", ["#ffffff", "#d8ebe7", "#93cbd0", "#4a9bb8", "#2f6690", "#1b2f5c", "#0d1330"]
+)
 RANGE_DB = 70.0
 LOW_HZ, HIGH_HZ, ROWS = 40.0, 16000.0, 220
 STYLE = {
@@ -149,6 +154,7 @@ def _loss(ax: Axes, curves: dict[str, Any]) -> None:
     if stages:
         ax.legend(frameon=False, fontsize=8)
     ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("loss")
     ax.set_ylim(bottom=0)
     ax.margins(x=0.01)
@@ -172,6 +178,7 @@ def _match(ax: Axes, curves: dict[str, Any]) -> None:
             fontsize=8,
         )
     ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("cosine" if judged else "minus distance")
     ax.margins(x=0.01)
 
@@ -181,5 +188,6 @@ def _refinement(ax: Axes, curves: dict[str, Any]) -> None:
     losses = [figures["loss"] for figures in curves["figures"] if "loss" in figures]
     ax.plot(range(1, len(losses) + 1), losses, color=ACCENT, lw=1.4)
     ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("loss")
     ax.margins(x=0.01)

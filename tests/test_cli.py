@@ -1,0 +1,190 @@
+"""The command line: the keys promised, exit codes, the ledger, Ctrl-C; through real children."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from bridge import cli, display, stems
+from bridge.store import Store
+from presets import load
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ledger of our own, and two threads' worth of machine."""
+    folder = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("SCOREWIRE_DATA", str(folder))
+    monkeypatch.setenv("SCOREWIRE_MODEL", "gaussian")
+    return folder
+
+
+def scorewire(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["scorewire", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr()
+    return int(end.value.code or 0), said.out, said.err
+
+
+def last(out: str) -> dict[str, Any]:
+    return dict(json.loads(out.strip().splitlines()[-1]))
+
+
+def test_patch_render_and_the_ledger(
+    tmp_path: Path, data: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    code, out, err = scorewire(
+        capsys, monkeypatch, "patch", "a bell", "--renderer", "fm", "--preset", "fast",
+        "--seconds", 0.25, "--steps", 1, "--seed", 3, "--out", tmp_path / "bell", "--json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    got = last(out)
+    promised = {"preset", "wav", "initial_wav", "score_before", "score_after", "steps", "seconds"}
+    assert promised <= set(got)
+    assert load(got["preset"]).seed == 3
+    assert sf.info(got["wav"]).frames == sf.info(got["initial_wav"]).frames == 11025
+
+    code, out, _ = scorewire(
+        capsys, monkeypatch, "render", got["preset"], "--note", 72, "--velocity", 64,
+        "--seconds", 0.5, "--out", tmp_path / "note.wav", "--json",
+    )  # fmt: skip
+    assert code == 0
+    assert last(out)["wav"] == str(tmp_path / "note.wav")
+    assert sf.info(tmp_path / "note.wav").frames == 22050
+
+    code, out, _ = scorewire(capsys, monkeypatch, "jobs", "--json")
+    rows = last(out)["jobs"]
+    assert [(row["kind"], row["state"]) for row in rows] == [("render", "done"), ("patch", "done")]
+    assert rows[1]["what"] == "a bell"
+
+
+def test_separate_then_verify(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    noise = 0.2 * np.random.default_rng(0).standard_normal((12000, 2))
+    sf.write(tmp_path / "take.flac", noise, 24000)
+    code, out, err = scorewire(
+        capsys, monkeypatch, "separate", tmp_path / "take.flac", "--prompt", "hum",
+        "--prompt", "hiss", "--steps", 1, "--out", tmp_path / "stems", "--json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    got = last(out)
+    assert {"stems", "residual", "manifest", "null_db", "seconds"} <= set(got)
+    assert [stem["prompt"] for stem in got["stems"]] == ["hum", "hiss"]
+    assert all(set(stem) == {"prompt", "wav"} for stem in got["stems"])
+    assert got["null_db"] < -100
+
+    code, out, _ = scorewire(capsys, monkeypatch, "verify", got["manifest"], "--json")
+    assert code == 0
+    assert last(out)["null_db"] == pytest.approx(got["null_db"], abs=0.5)
+
+    one = Path(got["stems"][0]["wav"])
+    data, rate = sf.read(one, dtype="float32")
+    sf.write(one, data * 0.5, rate, subtype="FLOAT")
+    code, out, _ = scorewire(capsys, monkeypatch, "verify", got["manifest"], "--json")
+    assert code == 1
+    assert last(out)["ok"] is False
+    assert last(out)["null_db"] > -40
+
+
+def test_doctor_runs_kernel_model_and_osc(capsys: Any, monkeypatch: Any) -> None:
+    code, out, _ = scorewire(capsys, monkeypatch, "doctor", "--json")
+    report = last(out)
+    checks = {check["name"]: check for check in report["checks"]}
+    for name in ("python", "packages", "data", "osc", "kernel", "model"):
+        assert checks[name]["ok"], checks[name]
+    assert "/scorewire/pong after" in checks["osc"]["text"]
+    assert "gaussian at 44100 Hz" in checks["model"]["text"]
+    assert report["ok"] is all(check["ok"] for check in checks.values())
+    assert code == (0 if report["ok"] else 1)
+
+
+def test_doctor_says_what_is_missing(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("SCOREWIRE_WORKER", f"{sys.executable} -c pass")
+    code, out, _ = scorewire(capsys, monkeypatch, "doctor", "--json")
+    worker = last(out)["checks"][-1]
+    assert (code, worker["ok"], worker["name"]) == (1, False, "worker")
+    assert "the worker process ended" in worker["text"]
+    assert "pip install" in worker["fix"]
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, data: Path) -> None:
+    command = [
+        sys.executable, "-m", "bridge.cli", "patch", "a bell", "--renderer", "fm",
+        "--steps", "5000", "--preset", "fast", "--out", str(tmp_path / "out"), "--json",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as child:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("out/.partial-*/scratch/best-*.wav")):
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert last(out)["error"]["code"] == "cancelled"
+    assert err == "scorewire: stopped by Ctrl-C; nothing was left behind\n"
+    assert list(tmp_path.iterdir()) == []
+    with Store(data / "jobs.sqlite") as store:
+        assert [entry.state for entry in store.list()] == ["cancelled"]
+
+
+def test_people_see_a_table(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    manifest = stems.Manifest(
+        job="0", source="a.wav", source_sha256="0", source_wav="a.wav", rate=1, frames=1,
+        channels=1, stems=(stems.Stem(prompt="x", wav="x.wav", rms_db=0),), residual="r.wav",
+        residual_rms_db=0, null_db=0, method="masks", steps=1, seed=0, model="m", model_hash="",
+        code="0",
+    )  # fmt: skip
+    stems.save(manifest, tmp_path / "stems.json")
+    code, _, err = scorewire(capsys, monkeypatch, "verify", tmp_path / "stems.json")
+    assert code == 1
+    assert err == "scorewire: a.wav, named in stems.json, is not there\n"
+    code, out, err = scorewire(capsys, monkeypatch, "jobs")
+    assert code == 0
+    assert "asked at" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), ""),
+        (("patch",), "Missing argument 'prompt'."),
+        (("patch", "x", "--renderer", "fm"), "Missing option '--out'."),
+        (("patch", "x", "--steps", "many"), "Invalid value for '--steps'"),
+        (("dance",), "No such command 'dance'."),
+        (("separate", "a.wav", "--out", "x"), "Missing option '--prompt'."),
+        (("jobs", "--limit", "0"), "Invalid value for '--limit'"),
+    ],
+)
+def test_a_wrong_command_line(
+    arguments: tuple[str, ...], reason: str, capsys: Any, monkeypatch: Any
+) -> None:
+    code, out, err = scorewire(capsys, monkeypatch, *arguments, *(["--json"] if reason else []))
+    assert code == 2
+    if reason:
+        assert reason in err
+        assert err.count("\n") == 1
+        assert reason in last(out)["error"]["reason"]
+
+
+def test_the_command_loads_no_tensor() -> None:
+    code = "import sys, bridge.cli; print(sorted({'torch', 'numpy', 'sds'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_time_left_reads_as_a_clock() -> None:
+    assert display.clock(3599.6) == "60:00 left"

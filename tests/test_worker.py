@@ -1,0 +1,346 @@
+"""The seam: prompt to patch and track to stems on the exact prior, and the pipe around them."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from safetensors.torch import save_file
+
+from bridge import outputs, pipe, stems, wav, worker
+from bridge.jobs import (
+    Best,
+    Cancelled,
+    DesignPatch,
+    Done,
+    Event,
+    Failed,
+    Job,
+    Progress,
+    RenderPreset,
+    Separate,
+    event_adapter,
+)
+from presets import load
+from renderers import effects
+from sds import metrics
+from sds.judge import Towers, load_judge
+from sds.recipes import RECIPES
+
+RATE = 44100
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipe with every stage, each short."""
+    small = replace(
+        RECIPES["fast"], steps=3, candidates=2, starts=1, look=1, generated=1, fit_steps=1
+    )
+    monkeypatch.setitem(RECIPES, "fast", replace(small, generate_steps=2))
+
+
+@pytest.fixture(scope="module")
+def judge_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judge with random weights: its scores mean nothing, but are numbers to follow."""
+    folder = tmp_path_factory.mktemp("judge")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = Towers().state_dict()
+    save_file(
+        {name: value.contiguous() for name, value in weights.items()}, folder / "model.safetensors"
+    )
+    return folder
+
+
+def patch_job(out: Path, **changes: Any) -> DesignPatch:
+    fields = {"id": "j1", "prompt": "a bell", "renderer": "fm", "model": "gaussian"}
+    return DesignPatch.model_validate(
+        fields | {"out": str(out), "duration": 0.25, "recipe": "fast"} | changes
+    )
+
+
+def separate_job(file: Path, out: Path, **changes: Any) -> Separate:
+    fields = {"id": "j2", "prompts": ("one", "two"), "model": "gaussian", "steps": 2}
+    return Separate.model_validate(fields | {"file": str(file), "out": str(out)} | changes)
+
+
+def run(job: Job, models: worker.Models | None = None) -> list[Event]:
+    return list(worker.work(job, models or worker.Models(judge=Path("nowhere"))))
+
+
+def result(events: list[Event]) -> dict[str, Any]:
+    assert isinstance(events[-1], Done)
+    return events[-1].result
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def bands(names: tuple[str, ...], frames: int) -> np.ndarray:
+    """Samples [K, T] of the exact prior's Gaussians: what each prompt truly means."""
+    prior = worker.gaussian(names)
+    generator = torch.Generator().manual_seed(5)
+    length = -(-frames // prior.hop)
+    noise = torch.randn(len(names), prior.hop, length, generator=generator)
+    stds = torch.stack([prior.stds[name] for name in names])
+    return prior.decode(noise * stds)[:, 0, :frames].numpy()
+
+
+# Prompt to patch.
+
+
+@pytest.mark.parametrize("renderer", ["fm", "impact"])
+def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
+    events = []
+    job = patch_job(tmp_path / "out", renderer=renderer)
+    for event in worker.work(job, worker.Models(judge=Path("nowhere"))):
+        events.append(event)
+        if isinstance(event, Best):  # playable while the job runs
+            heard, _ = sf.read(event.wav, dtype="float32", always_2d=True)
+            np.testing.assert_array_equal(heard.T, effects.render(load(event.preset)))
+    got = result(events)
+    assert any(isinstance(event, Best) for event in events)
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert set(got) == {
+        "preset", "wav", "initial_wav", "score_before", "score_after", "steps", "seconds", "curves",
+    }  # fmt: skip
+    assert got["steps"] == 3
+    assert got["score_before"] is None  # no judge
+    preset = load(got["preset"])
+    assert (preset.renderer, preset.prompt, preset.seed) == (renderer, "a bell", 0)
+    assert preset.provenance.method == "distill/fast"
+    heard, rate = sf.read(got["wav"], dtype="float32", always_2d=True)
+    assert (rate, len(heard)) == (RATE, 11025)
+    np.testing.assert_array_equal(heard.T, effects.render(preset))
+    curves = json.loads(Path(got["curves"]).read_text())
+    assert list(dict.fromkeys(curves["stage"])) == ["search", "generate", "fit", "distill"]
+    assert all(a <= b for a, b in zip(curves["score"], curves["score"][1:], strict=False))
+    assert sorted(contents(tmp_path / "out")) == [
+        "a-bell.json", "a-bell.wav", "a-bell__initial.wav", "curves.json",
+    ]  # fmt: skip
+
+
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    for name, seed in (("a", 7), ("b", 7), ("c", 8)):
+        run(patch_job(tmp_path / name, seed=seed))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(tmp_path / "a")["a-bell.wav"] != contents(tmp_path / "c")["a-bell.wav"]
+
+
+def test_scores_are_those_of_the_files(tmp_path: Path, judge_folder: Path) -> None:
+    got = result(run(patch_job(tmp_path), worker.Models(judge=judge_folder)))
+    judge = load_judge(judge_folder)
+    for key, score in (("initial_wav", "score_before"), ("wav", "score_after")):
+        heard = torch.from_numpy(sf.read(got[key], dtype="float32", always_2d=True)[0].T)
+        expected = float(judge.similarity(heard[None], RATE, ["a bell"]))
+        assert got[score] == pytest.approx(expected, abs=1e-6)
+    provenance = load(got["preset"]).provenance
+    assert provenance.score_before == got["score_before"]
+    assert provenance.score_after == got["score_after"]
+    assert got["score_after"] >= got["score_before"]
+
+
+def test_a_patch_longer_than_the_model_hears_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = worker.gaussian(["a bell"])
+    prior.max_seconds = 0.5
+    monkeypatch.setattr(worker, "gaussian", lambda prompts: prior)
+    with pytest.raises(ValueError, match=r"at most 0\.5 with the model gaussian, got 0\.75"):
+        run(patch_job(tmp_path / "out", duration=0.75))
+    assert not (tmp_path / "out").exists()
+
+
+# Track to stems.
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "subtype"),
+    [(44100, 1, "PCM_16"), (48000, 2, "FLOAT"), (22050, 2, "PCM_24"), (8000, 1, "PCM_16")],
+)
+def test_stems_come_back_as_they_came(
+    tmp_path: Path, rate: int, channels: int, subtype: str
+) -> None:
+    frames = rate // 2 + 17
+    audio = 0.2 * np.random.default_rng(0).standard_normal((frames, channels))
+    sf.write(tmp_path / "Take 1.wav", audio, rate, subtype=subtype)
+    got = result(run(separate_job(tmp_path / "Take 1.wav", tmp_path / "out")))
+    files = [*(stem["wav"] for stem in got["stems"]), got["residual"]]
+    assert [stem["prompt"] for stem in got["stems"]] == ["one", "two"]
+    for file in files:
+        info = sf.info(file)
+        assert (info.samplerate, info.channels, info.frames) == (rate, channels, frames)
+        assert info.subtype == "FLOAT"
+    manifest = Path(got["manifest"])
+    assert got["null_db"] < -120
+    assert stems.verify(manifest) == pytest.approx(got["null_db"], abs=0.5)
+    assert stems.load(manifest).source_wav == "../Take 1.wav"
+
+
+def test_stems_of_a_compressed_source_carry_it_along(tmp_path: Path) -> None:
+    audio = 0.2 * np.random.default_rng(0).standard_normal(8000)
+    sf.write(tmp_path / "a.flac", audio, 16000)
+    got = result(run(separate_job(tmp_path / "a.flac", tmp_path / "out")))
+    manifest = stems.load(Path(got["manifest"]))
+    copy = tmp_path / "out" / manifest.source_wav
+    assert copy.parent.name == "source"
+    np.testing.assert_array_equal(
+        sf.read(copy, dtype="float32")[0], sf.read(tmp_path / "a.flac", dtype="float32")[0]
+    )
+    assert stems.verify(Path(got["manifest"])) < -120
+
+
+def test_stems_begin_where_their_source_began(tmp_path: Path) -> None:
+    data = (0.1 * np.random.default_rng(0).standard_normal(9000)).astype("<f4")
+    at = 2**32 + 1234
+    wav.write(
+        tmp_path / "take.wav",
+        [data.tobytes()],
+        rate=RATE,
+        channels=1,
+        frames=9000,
+        bext=wav.Bext(time_reference=at),
+    )
+    got = result(run(separate_job(tmp_path / "take.wav", tmp_path / "out")))
+    bext = wav.read_header(Path(got["stems"][1]["wav"])).bext
+    assert bext is not None
+    assert (bext.time_reference, bext.description) == (at, "two")
+    assert stems.load(Path(got["manifest"])).start_samples == at
+
+
+def test_known_sources_come_out_cleaner(tmp_path: Path) -> None:
+    names = ("hum", "hiss")  # bands four octaves apart
+    sources = bands(names, RATE)
+    sf.write(tmp_path / "mix.wav", sources.sum(0), RATE, subtype="FLOAT")
+    got = result(run(separate_job(tmp_path / "mix.wav", tmp_path / "out", prompts=names)))
+    mixture = torch.from_numpy(sources.sum(0))
+    for source, stem in zip(torch.from_numpy(sources), got["stems"], strict=True):
+        estimate = torch.from_numpy(sf.read(stem["wav"], dtype="float32")[0])
+        assert float(metrics.si_sdr_improvement(estimate, source, mixture)) > 3.0
+
+
+def test_separating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    sf.write(tmp_path / "mix.wav", bands(("one", "two"), 11025).sum(0), RATE)
+    for name in ("a", "b"):
+        run(separate_job(tmp_path / "mix.wav", tmp_path / name))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_work_that_would_not_fit_is_refused() -> None:
+    minutes = torch.zeros(1).expand(2, 44100 * 600)
+    worker._check_size(minutes, 44100, 2)  # ten minutes of stereo in two stems
+    with pytest.raises(ValueError, match=r"at most 507 seconds .* 8 prompts .* got 600"):
+        worker._check_size(minutes, 44100, 8)
+
+
+# The pipe.
+
+
+def inbox(*lines: str) -> pipe.Inbox:
+    return pipe.Inbox(io.StringIO("".join(f"{line}\n" for line in lines)))
+
+
+def told(job: Job, events: Iterator[Event] | Exception, box: pipe.Inbox) -> list[Event]:
+    def work(job: Job) -> pipe.Events:
+        if isinstance(events, Exception):
+            raise events
+        yield from events
+
+    return list(pipe.run(job, work, box, codes={worker.ModelUnavailable: "no-model"}))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (ValueError("file is silent"), "bad-input", "file is silent"),
+        (worker.ModelUnavailable("ask for access"), "no-model", "ask for access"),
+        (OSError(28, "No space left on device", "/x"), "bad-output", "/x: No space left on device"),
+        (KeyError("oops"), "internal", "the worker failed: KeyError: 'oops'"),
+    ],
+)
+def test_every_end_is_told(tmp_path: Path, error: Exception, code: str, reason: str) -> None:
+    job = patch_job(tmp_path)
+    assert told(job, error, inbox()) == [Failed(id="j1", code=code, reason=reason)]
+
+
+def test_cancel_leaves_nothing(tmp_path: Path) -> None:
+    job = patch_job(tmp_path / "a" / "b")
+    box = inbox()
+    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    seen = []
+    for event in pipe.run(job, lambda _: events, box, codes={}):
+        seen.append(event)
+        if isinstance(event, Best):
+            assert Path(event.wav).is_file()
+            box._cancelled.add("j1")
+    assert seen[-1] == Cancelled(id="j1")
+    assert not any(isinstance(event, Done) for event in seen)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_that_are_no_jobs_are_answered(tmp_path: Path) -> None:
+    box = inbox("junk", '{"kind": "patch", "id": "j9"}', "", patch_job(tmp_path).model_dump_json())
+    first, second, third = (box.todo.get(timeout=5) for _ in range(3))
+    assert isinstance(first, Failed)
+    assert (first.id, first.code) == ("", "bad-job")
+    assert isinstance(second, Failed)
+    assert (second.id, second.code) == ("j9", "bad-job")
+    assert third == patch_job(tmp_path)
+
+
+def test_outputs_sweep_what_a_killed_worker_left(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f"{outputs.PARTIAL}{dead.pid}-x").mkdir()
+    (tmp_path / f"{outputs.PARTIAL}1-x").mkdir()  # process 1 lives
+    with outputs.folder(tmp_path) as out:
+        (out.partial / "a.txt").write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{outputs.PARTIAL}1-x", "a.txt"]
+
+
+def test_a_real_child_takes_jobs_cancels_and_goes_on(tmp_path: Path) -> None:
+    first = result(run(patch_job(tmp_path / "made")))
+    long = patch_job(tmp_path / "long", steps=5000)
+    render = RenderPreset(id="j3", preset=first["preset"], out=str(tmp_path / "again.wav"))
+    ends: list[Event] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "bridge.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        for job in (long, render):
+            child.stdin.write(job.model_dump_json() + "\n")
+        child.stdin.flush()
+        for line in child.stdout:
+            event = event_adapter.validate_json(line)  # nothing else is ever on stdout
+            if isinstance(event, Best) and event.id == "j1":
+                child.stdin.write('{"kind": "cancel", "id": "j1"}\n')
+                child.stdin.flush()
+            if isinstance(event, Done | Failed | Cancelled):
+                ends.append(event)
+            if len(ends) == 2:
+                child.stdin.close()
+    assert child.returncode == 0
+    assert ends[0] == Cancelled(id="j1")
+    assert isinstance(ends[1], Done)
+    assert not (tmp_path / "long").exists()
+    assert (tmp_path / "again.wav").read_bytes() == Path(first["wav"]).read_bytes()
