@@ -58,7 +58,11 @@ VERSION = metadata.version("scorewire")
 
 
 def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
-    """Look at random patches, bring the best towards the prompt, keep what matches it best."""
+    """Look at random patches, bring the best towards the prompt, keep what matches it best.
+
+    curves.json has one entry a step in each of step, stage, t, loss (null where there is none) and
+    score, which never falls.
+    """
     clock = pipe.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
     prior, judge = models.prior(job.model, [job.prompt]), models.judge()
@@ -189,7 +193,10 @@ class _Previews:
 
 
 def separate_track(job: Separate, models: Models) -> pipe.Events:
-    """Read the mixture, part it, write stems and residual at its rate, check that they add up."""
+    """Read the mixture, part it, write stems and residual at its rate, check that they add up.
+
+    curves.json has one entry a step in each of fraction, stage and figures.
+    """
     clock = pipe.Clock(job.id)
     yield clock.progress(0.0, "reading the file")
     source = Path(job.file)
