@@ -219,7 +219,7 @@ def main() -> int:
     parser.add_argument("--preset", default="default", help="paper, default or fast")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of the patches")
     parser.add_argument("--steps", type=int, help="optimisation steps, for a quick look")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     out = asked.out.absolute()
     options = [f"model={asked.model}", f"seed={asked.seed}"]
