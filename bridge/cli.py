@@ -223,10 +223,14 @@ def main() -> None:
         code = _fail("bad-input", display.refusal(error), 2, as_json)
     except TyperException as error:
         code = _fail("bad-input", error.format_message(), 2, as_json)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         code = _fail("bad-input", str(error), 1, as_json)
-    except (OSError, sqlite3.Error) as error:
-        code = _fail("bad-output", str(error), 1, as_json)
+    except sqlite3.Error as error:
+        code = _fail("bad-output", f"the job ledger cannot be used: {error}", 1, as_json)
+    except OSError as error:
+        what = "bad-input" if isinstance(error, FileNotFoundError) else "bad-output"
+        where = f"{error.filename}: " if error.filename else ""
+        code = _fail(what, f"{where}{error.strerror or error}", 1, as_json)
     except KeyboardInterrupt:
         code = _fail("cancelled", "stopped by Ctrl-C", 130, as_json)
     raise SystemExit(code or 0)

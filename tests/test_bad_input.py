@@ -245,6 +245,23 @@ def test_the_command_refuses_an_unwritable_folder(
     assert error["reason"].startswith(f"out {out} cannot be made")
 
 
+def test_a_data_folder_that_cannot_be(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "file" / "data"))
+    out = tmp_path / "out"
+    _, error, _ = refused(capsys, monkeypatch, "patch", "x", "--renderer", "fm", "--out", out)
+    assert f"{tmp_path / 'file' / 'data' / 'jobs.sqlite'} cannot be opened" in error["reason"]
+    assert not out.exists()
+
+
+def test_settings_that_are_none(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    _, error, _ = refused(capsys, monkeypatch, "serve", "--config", tmp_path / "no.toml")
+    assert error["reason"] == f"{tmp_path / 'no.toml'}: No such file or directory"
+    monkeypatch.setenv("SCOREWIRE_TEMPO", "120")
+    _, error, _ = refused(capsys, monkeypatch, "jobs")
+    assert error["reason"].startswith("SCOREWIRE_TEMPO is not a setting; the settings are ")
+
+
 def test_the_command_refuses_what_is_no_manifest(
     tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
