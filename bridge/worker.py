@@ -161,12 +161,12 @@ def _preset(job: DesignPatch, renderer: Renderer, prior: Prior, u: Tensor) -> Pr
 
 
 def _figures(step: Step) -> dict[str, float]:
-    loss = {"loss": float(step.loss.min())} if step.loss.numel() else {}
-    return loss | {"score": step.score}
+    falls = step.stage in ("fit", "distill")
+    return ({"loss": float(step.loss.min())} if falls else {}) | {"score": step.score}
 
 
 def _row(step: Step, figures: dict[str, float]) -> tuple[Any, ...]:
-    """A line of curves.json, in the order of its columns; the loss is null while generating."""
+    """A line of curves.json, in the order of its columns."""
     return step.index, step.stage, step.t, figures.get("loss"), step.score
 
 

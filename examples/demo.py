@@ -174,6 +174,12 @@ def picture_stems(
     from examples import plots
 
     curves = json.loads(Path(result["curves"]).read_text(encoding="utf-8"))
+    manifest = json.loads(Path(result["manifest"]).read_text(encoding="utf-8"))
+    matches = [
+        (stem["prompt"], stem["score_before"], stem["score_after"])
+        for stem in manifest["stems"]
+        if stem["score_after"] is not None
+    ]
     pairs = [
         (
             plots.Panel(
@@ -192,6 +198,7 @@ def picture_stems(
         plots.Panel("Residual", Path(result["residual"])),
         pairs,
         curves,
+        matches,
     )
 
 

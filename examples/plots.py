@@ -78,8 +78,12 @@ def stems(
     residual: Panel,
     pairs: Sequence[tuple[Panel, Panel]],
     curves: dict[str, Any],
+    matches: Sequence[tuple[str, float, float]],
 ) -> None:
-    """Mixture and residual, then each stem beside the source it should be, then the loss."""
+    """Mixture and residual, then each stem beside the source it should be, then the curves.
+
+    `matches` are (prompt, cosine of the mixture, cosine of the stem); none when not measured.
+    """
     rows = len(pairs) + 1
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(10, 2.3 * rows + 1.7), layout="constrained")
@@ -89,7 +93,9 @@ def stems(
         bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=50)
         bar.set_label("level, dB below the loudest")
         bar.outline.set_visible(False)  # type: ignore[operator]
-        _refinement(figure.add_subplot(grid[rows, :]), curves)
+        _refinement(figure.add_subplot(grid[rows, 0 if matches else slice(2)]), curves)
+        if matches:
+            _matches(figure.add_subplot(grid[rows, 1]), matches)
         figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
         figure.savefig(path, dpi=130)
         plt.close(figure)
@@ -184,10 +190,49 @@ def _match(ax: Axes, curves: dict[str, Any]) -> None:
 
 
 def _refinement(ax: Axes, curves: dict[str, Any]) -> None:
-    ax.set_title("Loss while the masks are refined")
-    losses = [figures["loss"] for figures in curves["figures"] if "loss" in figures]
-    ax.plot(range(1, len(losses) + 1), losses, color=ACCENT, lw=1.4)
+    """The loss of each window of the file, one line a window."""
+    windows: list[list[float]] = [[]]
+    for stage, figures in zip(curves["stage"], curves["figures"], strict=True):
+        if stage == "refine" and "loss" in figures:
+            windows[-1].append(figures["loss"])
+        elif windows[-1]:
+            windows.append([])
+    windows = [losses for losses in windows if losses]
+    ax.set_title("Loss, one line for each window of the file")
+    for number, losses in enumerate(windows):
+        shade = 0.35 + 0.6 * number / max(1, len(windows) - 1)
+        steps = range(1, len(losses) + 1)
+        ax.plot(steps, losses, color=COLOURS(shade), lw=1.5, label=f"window {number + 1}")
+    if 1 < len(windows) <= 8:
+        ax.legend(frameon=False, fontsize=8, ncols=2)
+    ax.set_ylim(bottom=0)
     ax.set_xlabel("step")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("loss")
     ax.margins(x=0.01)
+
+
+def _matches(ax: Axes, matches: Sequence[tuple[str, float, float]]) -> None:
+    """Prompt match of each stem, from the mixture's to its own."""
+    ax.set_title("Prompt match, from the mixture to the stem")
+    for (prompt, before, after), colour in zip(matches, _lines(len(matches)), strict=True):
+        ax.plot((0, 1), (before, after), color=colour, lw=1.8, marker="o", ms=4)
+        ax.annotate(
+            f"{prompt} {after:.2f}",
+            (1, after),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=8,
+        )
+    ax.set_xticks((0, 1), ("mixture", "stem"))
+    ax.set_xlim(-0.1, 1.6)
+    ax.set_ylabel("cosine")
+    ax.margins(y=0.2)
+
+
+def _lines(count: int) -> list[Any]:
+    return (
+        [ACCENT, SECOND] if count == 2 else [COLOURS(0.4 + 0.6 * i / count) for i in range(count)]
+    )
