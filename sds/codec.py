@@ -149,6 +149,20 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
         nn.init.zeros_(self.dec_out.weight)
         self.dec_out.bias = nn.Parameter(torch.zeros(BINS))
 
+    def deviation(self) -> Tensor:
+        """Standard deviation [latent] of each latent over the corpus of `principal`."""
+        # analysis = vectors / scale, synthesis = vectors * scale; latent deviation = s / scale and
+        # scale = k s ** flatten, so with flatten = 1/2 it is scale / k ** 2.
+        scale = self.synthesis.weight.norm(dim=0)
+        k = (scale**2).mean().sqrt()
+        return scale / k
+
+    def tilts(self) -> Tensor:
+        """Latent changes [2, latent] of 1 dB more level, and of 1 dB from the middle to the top."""
+        mels = self.mel.shape[0]
+        curves = torch.stack([torch.ones(mels), torch.linspace(-1, 1, mels)]) / SCALE_DB
+        return curves.repeat(1, GROUP) @ self.analysis.weight.T
+
     def levels(self, audio: Tensor) -> Tensor:
         """Mel magnitudes in scaled dB [B, mels, 4L] of audio [B, T], T a multiple of 2048."""
         return to_db(self.mel @ stft(audio).abs())

@@ -1,8 +1,8 @@
 """Encode a corpus once, a file a part: latents and captions, so the prior never waits for audio.
 
-Each clip is encoded `copies` times, at random offsets inside a latent frame and random gains, with
-a little silence after it. The codec's encoder is fixed by its first checkpoint, so this may run
-while the decoder still trains.
+Latents are kept as int8 with a scale per dimension (a step is 0.035 of a deviation, far below what
+the codec loses), in memory and on the device that trains: a batch is one gather. The codec's
+encoder is fixed by its first checkpoint, so this may run while the decoder still trains.
 """
 
 from __future__ import annotations
@@ -13,91 +13,135 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.codec import GROUP, HOP, SpectralCodec
-from sds.train.data import RATE, Clip, Corpus
+from sds.text import dim, pieces, sentence
+from sds.train.data import RATE, Corpus
 
 log = logging.getLogger(__name__)
 FRAME = HOP * GROUP
-TAIL = 8  # latent frames of silence kept after a clip
+SECONDS_A_FRAME = FRAME / RATE
+TAIL = 3  # latent frames of silence kept after a clip
+LONGEST = 30 * RATE
+REACH = 4.5  # deviations that int8 spans
+DROP = 0.125  # share of prompts left out, for guidance
+GAIN_DB, TILT_DB = 3.0, 3.0  # deviation of the level, and of the balance of lows and highs
 
 
 @torch.no_grad()
-def encode_corpus(corpus: Corpus, codec: SpectralCodec, path: Path, copies: int = 2) -> None:
-    """Write `path`: z [N, D] half, all clips one after the other, and the index in its header."""
-    rng = np.random.default_rng(0)
+def encode_corpus(corpus: Corpus, codec: SpectralCodec, path: Path) -> None:
+    """Write `path`: z [N, D] int8, all clips one after the other, and the index in its header."""
     rows: list[Tensor] = []
     index: list[list[object]] = []
     start = 0
     for number, clip in enumerate(corpus.clips):
-        audio = corpus.audio(clip, 0, min(clip.frames, 30 * RATE))
-        for copy in range(copies):
-            lead = int(rng.integers(0, FRAME // 2)) if copy else 0
-            gain = 10.0 ** (rng.uniform(-9, 0) / 20.0) if copy else 1.0
-            padded = torch.nn.functional.pad(audio * gain, (lead, TAIL * FRAME))
-            z = codec.encode(padded[None, None])[0].T.half()
-            length = (lead + len(audio)) / FRAME
-            index.append([start, len(z), round(length, 2), clip.label, list(clip.captions)])
-            rows.append(z)
-            start += len(z)
+        audio = corpus.audio(clip, 0, min(clip.frames, LONGEST))
+        z = codec.encode(torch.nn.functional.pad(audio, (0, TAIL * FRAME))[None, None])[0].T
+        index.append([start, len(z), round(len(audio) / FRAME, 2), clip.label, clip.captions])
+        rows.append(z)
+        start += len(z)
         if number % 2000 == 0:
             log.info("encoded %d of %d clips", number, len(corpus.clips))
+    whole = torch.cat(rows)
+    scale = (REACH / 127) * codec.deviation()
     silence = codec.encode(torch.zeros(1, 1, 8 * FRAME))[0, :, 4]
+    z = (torch.cat([whole, silence[None]]) / scale).round().clamp(-127, 127).to(torch.int8)
     partial = path.with_suffix(".partial")
-    save_file(
-        {"z": torch.cat(rows), "silence": silence}, partial, metadata={"index": json.dumps(index)}
-    )
+    save_file({"z": z, "scale": scale}, partial, metadata={"index": json.dumps(index)})
     partial.replace(path)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One encoded clip: rows start .. start + rows of z, of which `sounding` frames are sound."""
+class Batch:
+    """Windows z [B, D, L], raw text features [B, 1 + pieces, dim], seconds of sound [B]."""
 
-    start: int
-    rows: int
-    sounding: float
-    label: str
-    captions: tuple[str, ...]
+    z: Tensor
+    text: Tensor
+    seconds: Tensor
 
 
 class Latents:
-    """Files of `encode_corpus`, in memory."""
+    """Files of `encode_corpus` on a device, drawn from at random."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], *, max_pieces: int, device: str = "cpu") -> None:
         rows: list[Tensor] = []
-        self.entries: list[Entry] = []
+        index: list[tuple[int, int, float, str, list[str]]] = []
         first = 0
         for path in paths:
             with safe_open(path, framework="pt") as file:
-                rows.append(file.get_tensor("z"))
-                self.silence: Tensor = file.get_tensor("silence")
-                index = json.loads(file.metadata()["index"])
-            self.entries += [Entry(first + a, b, c, d, tuple(e)) for a, b, c, d, e in index]
-            first += len(rows[-1])
-        self.z = torch.cat(rows)
+                z, self.scale = file.get_tensor("z"), file.get_tensor("scale").to(device)
+                entries = json.loads(file.metadata()["index"])
+            rows.append(z)
+            index += [(first + a, b, c, label, texts) for a, b, c, label, texts in entries]
+            first += len(z)
+        self.z = torch.cat(rows).to(device)  # the last row is silence
+        self.labels = [label for _, _, _, label, _ in index]
+        self.start = torch.tensor([a for a, *_ in index], device=device)
+        self.rows = torch.tensor([b for _, b, *_ in index], device=device)
+        self.sounding = torch.tensor([c for _, _, c, *_ in index], device=device)
+        texts = ["", *sorted({text for *_, some in index for text in some})]
+        place = {text: i for i, text in enumerate(texts)}
+        most = max(len(some) for *_, some in index)
+        padded = [[place[some[k % len(some)]] for k in range(most)] for *_, some in index]
+        self.captions = torch.tensor(padded, device=device)
+        self.text = torch.zeros(len(texts), 1 + max_pieces, dim(), dtype=torch.half)
+        for i, text in enumerate(texts):
+            self.text[i, 0] = sentence(text).half()
+            vectors, _ = pieces(text, max_pieces)
+            self.text[i, 1 : 1 + len(vectors)] = vectors.half()
+        self.text = self.text.to(device)
+        self.weights = self._weights(0.5)
 
-    def crop(self, entry: Entry, frames: int, rng: np.random.Generator) -> tuple[Tensor, float]:
-        """A random window [D, frames] and the seconds of sound in it.
+    def __len__(self) -> int:
+        return len(self.labels)
 
-        A clip longer than the window fills it from anywhere; a shorter one begins the window, and
-        silence follows.
+    def _weights(self, power: float) -> Tensor:
+        """Probability of each clip: seconds of its class to `power`, shared by the class."""
+        seconds: dict[str, float] = {}
+        lengths = self.sounding.clamp_max(10 / SECONDS_A_FRAME).tolist()
+        for label, length in zip(self.labels, lengths, strict=True):
+            seconds[label] = seconds.get(label, 0.0) + length
+        share = [
+            n * seconds[label] ** (power - 1.0)
+            for label, n in zip(self.labels, lengths, strict=True)
+        ]
+        return torch.tensor(share, device=self.z.device)
+
+    def batch(
+        self, count: int, frames: int, balance: Tensor, g: torch.Generator, *, plain: bool = False
+    ) -> Batch:
+        """`count` random windows of `frames`; `plain` leaves out dropping and level changes.
+
+        A clip longer than the window fills it from anywhere; a shorter one begins the window and
+        silence follows. The duration told is the seconds of sound in the window, or (for every
+        second clip) the window itself, so that 2 s of a kick drum is a kick and its silence.
+        `balance` is the codec's `tilts`.
         """
-        slack = int(entry.sounding) - frames
-        start = int(rng.integers(0, slack + 1)) if slack > 0 else 0
-        z = self.silence[:, None].repeat(1, frames)
-        stop = min(entry.rows, start + frames)
-        z[:, : stop - start] = self.z[entry.start + start : entry.start + stop].T.float()
-        return z, min(float(frames), entry.sounding - start) * FRAME / RATE
+        device = self.z.device
 
+        def rand(*shape: int) -> Tensor:
+            return torch.rand(*shape, generator=g, device=device)
 
-def as_clips(latents: Latents) -> list[Clip]:
-    """The entries as clips, for `class_weights`."""
-    return [
-        Clip("", e.start, int(e.sounding * FRAME), e.captions, e.label, "") for e in latents.entries
-    ]
+        pick = torch.multinomial(self.weights, count, replacement=True, generator=g)
+        slack = (self.sounding[pick].floor() - frames).clamp_min(0)
+        begin = (rand(count) * (slack + 1)).floor().long()
+        at = begin[:, None] + torch.arange(frames, device=device)
+        inside = at < self.rows[pick, None]
+        z = self.z[torch.where(inside, self.start[pick, None] + at, len(self.z) - 1)]
+        z = z.float() * self.scale  # [B, L, D]
+        caption = (rand(count) * self.captions.shape[1]).long()
+        text = self.captions[pick, caption]
+        whole = torch.full((count,), float(frames), device=device)
+        sounding = torch.minimum(whole, self.sounding[pick] - begin)
+        if not plain:
+            text = torch.where(rand(count) < DROP, torch.zeros_like(text), text)
+            change = torch.randn(count, 2, generator=g, device=device)
+            change = change * torch.tensor([GAIN_DB, TILT_DB], device=device)
+            heard = at < self.sounding[pick, None]
+            z = z + heard[..., None] * (change @ balance)[:, None]
+        told = torch.where(rand(count) < 0.5, whole, sounding) * SECONDS_A_FRAME
+        return Batch(z.transpose(1, 2).contiguous(), self.text[text].float(), told)

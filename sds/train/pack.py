@@ -2,7 +2,7 @@
 
     python -m sds.train.pack --codec runs/codec --prior runs/prior --judge runs/judge
 
-`default` gets the prior's moving average and the codec in one file, under the names that
+`default` gets the best average of the prior and the codec in one file, under the names that
 stable-audio-tools gives them; `judge` gets its towers. A part that is not named stays as it is.
 """
 
@@ -56,7 +56,7 @@ def main() -> None:
         tensors |= {CODEC + k: v for k, v in half(codec).items()}
     if args.prior:
         tensors = {k: v for k, v in tensors.items() if k.startswith(CODEC)}
-        tensors |= half(load_file(args.prior / "mean.safetensors"))
+        tensors |= half(load_file(args.prior / "best.safetensors"))
     if args.codec or args.prior:
         write(tensors, path)
     if args.judge:

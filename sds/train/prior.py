@@ -1,14 +1,15 @@
 """Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
 
-    python -m sds.train.prior --data runs/corpus --codec runs/codec --out runs/prior --minutes 60
+    python -m sds.train.prior --data runs/corpus --codec runs/codec --out runs/prior --encode-only
+    python -m sds.train.prior --codec runs/codec --out runs/prior --minutes 60
+    python -m sds.train.prior --codec runs/codec --out runs/prior --device cuda --batch 1024
 
 v objective (Salimans & Ho 2022, arXiv 2202.00512): z = alpha x + sigma e with alpha = cos(pi t/2),
-sigma = sin(pi t/2); the network says v = alpha e - sigma x. t is stratified over a batch. The
-prompt is dropped from one row in eight, for guidance. Windows of 1.5 to 3 s; the duration condition
-is the seconds of sound in the window, or (half the time, for short clips) the window itself, so
-that "2 s of a kick drum" is a kick drum and then its natural silence.
+sigma = sin(pi t/2); the network says v = alpha e - sigma x. t is stratified over a batch. Windows
+are 1.5 to 3 s (`sds.train.latents` says what is told of their duration and what varies).
 
-Resumes from --out (model, average, optimiser, step). The average is what ships.
+Resumes from --out (model, average, optimiser, step). What ships is `best.safetensors`: the moving
+average where its loss on held-back clips was least.
 """
 
 from __future__ import annotations
@@ -17,27 +18,26 @@ import argparse
 import copy
 import json
 import logging
+import random
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sds.build import build_model, quiet
 from sds.checkpoints import WEIGHTS
 from sds.codec import SpectralCodec
-from sds.text import dim, pieces, sentence
 from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.data import RATE, Corpus, class_weights
-from sds.train.latents import FRAME, Latents, as_clips, encode_corpus
+from sds.train.data import Corpus
+from sds.train.latents import Batch, Latents, encode_corpus
 
 log = logging.getLogger(__name__)
 WINDOWS = (32, 48, 64)  # latent frames
-DROP = 0.125
+WARM = 300  # steps
+HELD = "held-"  # prefix of the files of held-back clips
 
 
 def load_codec(folder: Path, config: dict[str, Any]) -> SpectralCodec:
@@ -48,44 +48,15 @@ def load_codec(folder: Path, config: dict[str, Any]) -> SpectralCodec:
     return codec
 
 
-class Captions:
-    """Raw text features of every caption, computed once: sentence and pieces."""
-
-    def __init__(self, latents: Latents, max_pieces: int) -> None:
-        texts = sorted({c for e in latents.entries for c in e.captions} | {""})
-        self.row = {text: i for i, text in enumerate(texts)}
-        self.x = torch.zeros(len(texts), 1 + max_pieces, dim(), dtype=torch.half)
-        for i, text in enumerate(texts):
-            self.x[i, 0] = sentence(text).half()
-            vectors, _ = pieces(text, max_pieces)
-            self.x[i, 1 : 1 + len(vectors)] = vectors.half()
-
-    def __call__(self, texts: list[str]) -> Tensor:
-        """[B, 1 + max_pieces, dim], float32."""
-        return self.x[[self.row[text] for text in texts]].float()
-
-
-def batch(
-    latents: Latents,
-    captions: Captions,
-    weights: npt.NDArray[np.float64],
-    tokens: int,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents [B, D, L], text features and seconds [B]; B L is about `tokens`."""
-    frames = int(rng.choice(WINDOWS))
-    picks = rng.choice(len(latents.entries), tokens // frames, p=weights)
-    z, texts, seconds = [], [], []
-    for i in picks:
-        entry = latents.entries[i]
-        window, sounding = latents.crop(entry, frames, rng)
-        z.append(window)
-        whole = frames * FRAME / RATE
-        seconds.append(whole if rng.random() < 0.5 else min(whole, sounding))
-        texts.append(
-            "" if rng.random() < DROP else entry.captions[rng.integers(len(entry.captions))]
-        )
-    return torch.stack(z), captions(texts), torch.tensor(seconds)
+def encode(data: Path, out: Path, codec: SpectralCodec) -> None:
+    """Latents of every part of the corpus in `out`, where they are not yet there."""
+    for part in sorted(path.stem for path in data.glob("*.jsonl")):
+        for split, prefix in (("prior", ""), ("held", HELD)):
+            path = out / f"{prefix}{part}.latents"
+            if not path.is_file():
+                log.info("encoding %s", path.name)
+                corpus = Corpus(data, frozenset({split}), frozenset({part}))
+                encode_corpus(corpus, codec, path)
 
 
 def velocity(model: Any, z: Tensor, t: Tensor, text: Tensor, seconds: Tensor) -> Tensor:
@@ -103,79 +74,107 @@ def velocity(model: Any, z: Tensor, t: Tensor, text: Tensor, seconds: Tensor) ->
     return v
 
 
-def loss(model: Any, z: Tensor, text: Tensor, seconds: Tensor, g: torch.Generator) -> Tensor:
+def loss(model: Any, batch: Batch, g: torch.Generator) -> Tensor:
     """Mean squared error of v over a batch, t stratified on [0, 1]."""
-    b = len(z)
-    t = (torch.arange(b) + torch.rand(b, generator=g)) / b
+    z, b = batch.z, len(batch.z)
+    t = (torch.arange(b, device=z.device) + torch.rand(b, generator=g, device=z.device)) / b
     angle = (t * torch.pi / 2)[:, None, None]
-    noise = torch.randn(z.shape, generator=g)
+    noise = torch.randn(z.shape, generator=g, device=z.device)
     noisy = angle.cos() * z + angle.sin() * noise
     v = angle.cos() * noise - angle.sin() * z
-    return ((velocity(model, noisy, t, text, seconds) - v) ** 2).mean()
+    bf16 = z.device.type == "cuda"
+    with torch.autocast(z.device.type, torch.bfloat16, enabled=bf16):
+        said = velocity(model, noisy, t, batch.text, batch.seconds)
+    return ((said.float() - v) ** 2).mean()
+
+
+@torch.no_grad()
+def held_back(model: Any, held: Latents, tilts: Tensor) -> float:
+    """The loss on the same windows of held-back clips, at the same t and noise, each time."""
+    g = torch.Generator(held.z.device).manual_seed(0)
+    losses = [loss(model, held.batch(128, 48, tilts, g, plain=True), g) for _ in range(6)]
+    return float(torch.stack(losses).mean())
 
 
 def main() -> None:
     """Train, with a checkpoint every three minutes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--data", type=Path, help="corpus to encode first")
     parser.add_argument("--codec", type=Path, default=Path("runs/codec"))
     parser.add_argument("--out", type=Path, default=Path("runs/prior"))
     parser.add_argument("--config", type=Path, default=WEIGHTS / "default" / "model_config.json")
+    parser.add_argument("--encode-only", action="store_true")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--tokens", type=int, default=2048, help="latent frames in a batch")
-    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--ema", type=float, default=0.999)
+    parser.add_argument("--check", type=int, default=500, help="steps between two held-back losses")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = json.loads(args.config.read_text())
-    args.out.mkdir(parents=True, exist_ok=True)
     codec = load_codec(args.codec, config["model"]["pretransform"]["config"])
-    parts = sorted(path.stem for path in args.data.glob("*.jsonl"))
-    for part in parts:
-        cache = args.out / f"{part}.latents"
-        if not cache.is_file():
-            log.info("encoding the part %s", part)
-            encode_corpus(Corpus(args.data, frozenset({"prior"}), frozenset({part})), codec, cache)
-    latents = Latents([args.out / f"{part}.latents" for part in parts])
-    weights = class_weights(as_clips(latents))
-    captions = Captions(
-        latents, config["model"]["conditioning"]["configs"][0]["config"]["max_pieces"]
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.data:
+        encode(args.data, args.out, codec)
+    if args.encode_only:
+        return
+    files = sorted(args.out.glob("*.latents"))
+    max_pieces = config["model"]["conditioning"]["configs"][0]["config"]["max_pieces"]
+    latents, held = (
+        Latents(
+            [path for path in files if path.name.startswith(HELD) == back],
+            max_pieces=max_pieces,
+            device=args.device,
+        )
+        for back in (False, True)
     )
-    log.info("%d encoded clips, %d captions", len(latents.entries), len(captions.row))
+    tilts = codec.tilts().detach().to(args.device)
 
     torch.manual_seed(args.seed)
     with quiet():
         model: Any = build_model(config)
     model.pretransform = None
+    model.to(args.device)
     mean = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
+        model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02
     )
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(model, optimizer, mean) if checkpoint.exists else 0
-    rng = np.random.default_rng(args.seed + step)
-    g = torch.Generator().manual_seed(args.seed + step)
-    log.info(
-        "%.2f M parameters, from step %d", sum(p.numel() for p in model.parameters()) / 1e6, step
-    )
-    begin, first, total = time.monotonic(), step, 0.0
+    g = torch.Generator(args.device).manual_seed(args.seed + step)
+    windows = random.Random(args.seed + step)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    log.info("%d clips, %d held back; %.2f M parameters, step %d", len(latents), len(held), size, step)
+    begin, first, total, best = time.monotonic(), step, torch.zeros(()), float("inf")
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(step, total=args.steps, warm=300, peak=args.rate)
-        error = loss(model, *batch(latents, captions, weights, args.tokens, rng), g)
+        spent = (time.monotonic() - begin) / (60 * args.minutes)
+        for group in optimizer.param_groups:  # the curve ends with whichever ends first
+            along = max(step, round(spent * args.steps))
+            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
+            group["lr"] *= min(1.0, (step + 1) / WARM)
+        error = loss(model, latents.batch(args.batch, windows.choice(WINDOWS), tilts, g), g)
         optimizer.zero_grad()
         torch.autograd.backward([error])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
         average_into(mean, model, min(args.ema, (step + 1) / (step + 10)))
-        total += error.item()
-        if step % 100 == 0:
+        total = total.to(error.device) + error.detach()
+        if step % args.check == 0:
+            now = held_back(mean, held, tilts)
             speed = (step - first) / (time.monotonic() - begin)
-            log.info("step %d loss %.4f, %.2f steps/s", step, total / 100, speed)
-            total = 0.0
+            log.info(
+                "step %d loss %.4f, held back %.4f, %.2f steps/s",
+                step, float(total) / args.check, now, speed,
+            )  # fmt: skip
+            total = torch.zeros(())
+            if now < best:
+                best = now
+                tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
+                save_file(tensors, args.out / "best.safetensors")
         if checkpoint.due():
             checkpoint.save(step, model, optimizer, mean)
     checkpoint.save(step, model, optimizer, mean)
