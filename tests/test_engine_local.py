@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.engines.child import Child
 from bridge.engines.local import LocalEngine
 from bridge.jobs import Best, Cancelled, DesignPatch, Done, Failed, Progress
 
@@ -248,3 +249,23 @@ def test_no_child_outlives_a_parent_that_is_signalled(number, tmp_path):
     assert parent.returncode == (-number if number == signal.SIGKILL else 0), errors
     assert errors == ""
     assert gone_soon(child)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen"), [(None, b"passive 0"), ("passive", b"passive -"), ("active", b"active -")]
+)
+def test_the_child_waits_without_spinning_unless_told(monkeypatch, chosen, seen):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    program = f"import os; print(*(os.environ.get(name, '-') for name in {names!r}))"
+
+    async def said():
+        child = await Child.start((sys.executable, "-c", program))
+        line = await child.lines.get()
+        await child.close(5.0)
+        return line
+
+    assert asyncio.run(said()) == seen
