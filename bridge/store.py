@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bridge import processes
 from bridge.jobs import Cancelled, Done, Event, Failed, Job, job_adapter
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -42,6 +43,7 @@ MIGRATIONS = (
     CREATE INDEX jobs_by_request ON jobs (client, request);
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
+    "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",  # bridge.processes.own_name
 )
 _COLUMNS = (
     "job, client, request, state, created, started, ended, fraction, stage, result, code, reason"
@@ -142,26 +144,39 @@ class Store:
         self._lock = lock
 
     def recover(self) -> tuple[str, ...]:
-        """Mark as interrupted what a dead server left queued or running; return those job ids."""
+        """Mark as interrupted what dead processes left queued or running; return those job ids.
+
+        A job of another process that lives, a command line beside us, is left alone.
+        """
         reason = "the server stopped before the job ended"
         with self._writing():
             rows = self._db.execute(
-                "SELECT id FROM jobs WHERE state IN (?, ?) ORDER BY number", LIVE
+                "SELECT id, owner FROM jobs WHERE state IN (?, ?) ORDER BY number", LIVE
             ).fetchall()
-            self._db.execute(
+            own = processes.own_name()
+            lost = tuple(job for job, by in rows if by == own or not processes.lives(by))
+            self._db.executemany(
                 "UPDATE jobs SET state = 'interrupted', ended = ?, code = 'interrupted', "
-                "reason = ? WHERE state IN (?, ?)",
-                (time.time(), reason, *LIVE),
+                "reason = ? WHERE id = ?",
+                [(time.time(), reason, job) for job in lost],
             )
-        return tuple(row[0] for row in rows)
+        return lost
 
     def add(self, job: Job, *, client: str, request: int) -> None:
         """Write down a new job, queued."""
         with self._writing():
             self._db.execute(
-                "INSERT INTO jobs (id, kind, job, client, request, state, created) "
-                "VALUES (?, ?, ?, ?, ?, 'queued', ?)",
-                (job.id, job.kind, job.model_dump_json(), client, request, time.time()),
+                "INSERT INTO jobs (id, kind, job, client, request, state, created, owner) "
+                "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (
+                    job.id,
+                    job.kind,
+                    job.model_dump_json(),
+                    client,
+                    request,
+                    time.time(),
+                    processes.own_name(),
+                ),
             )
 
     def progress(self, job_id: str, fraction: float, stage: str) -> None:

@@ -128,6 +128,51 @@ def test_recovery_after_a_kill(tmp_path):
         assert store.get("b").state == "done"
 
 
+def test_recovery_leaves_alone_the_job_of_a_living_process(tmp_path):
+    """A command line works while a server starts on the same data: its job is not interrupted."""
+    path = tmp_path / "jobs.sqlite"
+    program = textwrap.dedent(
+        """
+        import sys
+        from bridge.jobs import DesignPatch
+        from bridge.store import Store
+        with Store(sys.argv[1]) as store:
+            for name in "ab":
+                job = DesignPatch(id=name, prompt="kick", renderer="fm", out="/out")
+                store.add(job, client="cli", request=1)
+            store.progress("a", 0.4, "working")
+            print("ready", flush=True)
+            sys.stdin.readline()
+            store.finish("a", "done", result={})
+        """
+    )
+    command = [sys.executable, "-c", program, path]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as beside, Store(path) as store:  # fmt: skip
+        assert beside.stdout.readline() == "ready\n"
+        assert store.recover() == ()
+        assert [store.get(name).state for name in "ab"] == ["running", "queued"]
+        beside.communicate("go\n")
+        assert store.recover() == ("b",)
+        assert [store.get(name).state for name in "ab"] == ["done", "interrupted"]
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    with sqlite3.connect(path) as db:
+        db.executescript(MIGRATIONS[0])
+        db.execute(
+            "INSERT INTO jobs (id, kind, job, client, request, state, created) "
+            "VALUES ('a', 'patch', ?, 'c', 1, 'running', 0)", (patch("a").model_dump_json(),)
+        )  # fmt: skip
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with Store(path) as store:
+        assert store.get("a").state == "running"
+        assert store.recover() == ("a",)
+
+
 def test_one_server_owns_the_ledger_and_others_may_read(tmp_path):
     path = tmp_path / "jobs.sqlite"
     with Store(path) as first, Store(path) as second:
