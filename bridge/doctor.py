@@ -35,7 +35,7 @@ WORKER_PACKAGES = (
     "stable_audio_tools",
     "torch",
 )
-INSTALL = "pip install 'scorewire[worker]'"
+INSTALL = "run `make install` in your clone of Scorewire"
 OSC_PATIENCE = 2.0  # seconds
 
 Check = dict[str, Any]

@@ -384,9 +384,7 @@ def probe(job: Probe, models: Models) -> pipe.Events:
     """Run a kernel, load the model and the judge, and say how it went: for `doctor`."""
     clock = pipe.Clock(job.id)
     yield clock.progress(0.0, "kernel")
-    checks = [
-        _tried("kernel", _try_kernel, "reinstall the worker: pip install 'scorewire[worker]'")
-    ]
+    checks = [_tried("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")]
     yield clock.progress(0.3, "model")
     checks.append(_tried("model", lambda: _try_model(job.model, models), "see the sentence above"))
     yield clock.progress(0.9, "judge")

@@ -74,7 +74,7 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
             raise ModelUnavailable(
                 f"stable-audio-tools cannot be imported ({type(error).__name__}: "
-                f"{first_line(error)}); run: pip install 'scorewire[worker]'."
+                f"{first_line(error)}); run `make install` in your clone of Scorewire."
             ) from error
         try:
             return _assemble(own, factory, conditioners)

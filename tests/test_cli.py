@@ -115,7 +115,7 @@ def test_doctor_says_what_is_missing(capsys: Any, monkeypatch: Any, tmp_path: Pa
     worker = last(out)["checks"][-1]
     assert (code, worker["ok"], worker["name"]) == (1, False, "worker")
     assert "the worker process ended" in worker["text"]
-    assert "pip install" in worker["fix"]
+    assert "make install" in worker["fix"]
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path, data: Path) -> None:
