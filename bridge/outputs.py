@@ -71,7 +71,6 @@ def _publish(out: Output) -> None:
         if file.is_dir():
             place.mkdir(exist_ok=True)
         else:
-            file.chmod(0o644)  # temporary files are made private
             file.replace(place)
 
 

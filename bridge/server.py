@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
+import secrets
 import signal
 import sqlite3
-import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -164,10 +163,10 @@ def _publish(job: Job, done: Done) -> Done | Failed:
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
+        with partial.open("x", encoding="utf-8") as file:
             file.write(text)
-        Path(partial).replace(path)
+        partial.replace(path)
     except OSError as error:
         reason = f"the result could not be written to {path}: {error.strerror}"
         return Failed(id=job.id, code="bad-output", reason=reason)

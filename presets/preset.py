@@ -8,8 +8,7 @@ that found it. `save` writes beside the target and renames, so no half-written f
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -67,13 +66,13 @@ def save(preset: Preset, path: Path | str) -> None:
     """Write `preset` as JSON, atomically. The reverse of `load`."""
     path = Path(path)
     text = json.dumps(preset.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with partial.open("x", encoding="utf-8") as file:
             file.write(text)
-        Path(partial).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -6,8 +6,7 @@ and have no random state, so the same preset gives the same samples.
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -132,15 +131,15 @@ def render(
 def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
     """Write audio [C, T] as a 32-bit float WAV, atomically; values beyond +-1 are kept."""
     path = Path(path)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".wav")
-    os.close(handle)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.wav")
+    partial.touch(exist_ok=False)  # not by mkstemp, whose files are private
+    channels = audio.shape[0]
     try:
-        with AudioFile(partial, "w", rate, num_channels=audio.shape[0], bit_depth=32) as file:
+        with AudioFile(str(partial), "w", rate, num_channels=channels, bit_depth=32) as file:
             file.write(audio)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
+        partial.replace(path)
     except BaseException:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -7,6 +7,8 @@ import pytest
 import soundfile
 import torch
 
+from presets import Preset, save
+from renderers import effects
 from sds import audio
 
 
@@ -23,6 +25,21 @@ def test_float_wav_comes_back_as_it_went(tmp_path, rate, channels):
     assert at == rate
     assert torch.equal(back, sound)
     assert soundfile.info(tmp_path / "a.wav").subtype == "FLOAT"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_every_writer_gives_the_mode_that_the_umask_leaves(tmp_path, mask):
+    sound = Preset(name="x", renderer="fm", renderer_version=1, values={})
+    before = os.umask(mask)
+    try:
+        audio.write(tmp_path / "a.wav", torch.zeros(1, 9), 44100)
+        audio.write(tmp_path / "a.flac", torch.zeros(1, 9), 44100, subtype="PCM_24")
+        effects.write(np.zeros((1, 9), np.float32), tmp_path / "b.wav", rate=44100)
+        save(sound, tmp_path / "a.json")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("a.wav", "a.flac", "b.wav", "a.json"), 0o666 & ~mask)
 
 
 def test_flac_keeps_24_bits(tmp_path):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_infinite_figures_become_null_in_the_result_file(tmp_path):
 
     assert with_server(tmp_path, story).result["null_db"] is None
     assert json.loads((tmp_path / "out" / "result.json").read_text())["null_db"] is None
+
+
+def test_the_result_file_has_the_mode_that_the_umask_leaves(tmp_path):
+    async def story(server):
+        await server.wait(server.submit(patch(tmp_path), client="c", req=1))
+
+    before = os.umask(0o027)
+    try:
+        with_server(tmp_path, story)
+    finally:
+        os.umask(before)
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["result.json"]
+    assert (tmp_path / "out" / "result.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_failure_is_told_and_written_down(tmp_path):
