@@ -34,6 +34,7 @@ GROUP = 4  # STFT frames in one latent frame
 BINS = N_FFT // 2 + 1
 FLOOR_DB = -90.0
 CENTRE_DB, SCALE_DB = -60.0, 20.0
+FLATTEN = 0.5  # how far `principal` evens the latents out: 0 not at all, 1 wholly
 
 
 @lru_cache(maxsize=8)
@@ -151,17 +152,18 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
 
     def deviation(self) -> Tensor:
         """Standard deviation [latent] of each latent over the corpus of `principal`."""
-        # analysis = vectors / scale, synthesis = vectors * scale; latent deviation = s / scale and
-        # scale = k s ** flatten, so with flatten = 1/2 it is scale / k ** 2.
-        scale = self.synthesis.weight.norm(dim=0)
-        k = (scale**2).mean().sqrt()
-        return scale / k
+        # Columns are vectors * scale, scale = k s ** FLATTEN: a latent, of deviation s / scale, has
+        # scale ** (1 / FLATTEN - 1) but for a factor; the mean square of all is 1.
+        scale: Tensor = self.synthesis.weight.norm(dim=0)
+        deviation = scale ** (1.0 / FLATTEN - 1.0)
+        return deviation / deviation.square().mean().sqrt()
 
     def tilts(self) -> Tensor:
         """Latent changes [2, latent] of 1 dB more level, and of 1 dB from the middle to the top."""
         mels = self.mel.shape[0]
         curves = torch.stack([torch.ones(mels), torch.linspace(-1, 1, mels)]) / SCALE_DB
-        return curves.repeat(1, GROUP) @ self.analysis.weight.T
+        change: Tensor = curves.repeat(1, GROUP) @ self.analysis.weight.T
+        return change
 
     def levels(self, audio: Tensor) -> Tensor:
         """Mel magnitudes in scaled dB [B, mels, 4L] of audio [B, T], T a multiple of 2048."""
@@ -235,10 +237,10 @@ def _ungroup(x: Tensor) -> Tensor:
     return x.reshape(b, n * GROUP, c // GROUP).transpose(1, 2)
 
 
-def principal(codec: SpectralCodec, levels: Tensor, *, flatten: float = 0.5) -> float:
+def principal(codec: SpectralCodec, levels: Tensor) -> float:
     """Set the linear paths to the principal components of levels [N, mels, 4L].
 
-    A component of standard deviation s becomes a latent of deviation s ** (1 - flatten) / k, k such
+    A component of standard deviation s becomes a latent of deviation s ** (1 - FLATTEN) / k, k such
     that latents have unit variance on average: between no whitening (the prior hears only the loud
     components) and full whitening (it wastes itself on faint ones). Returns the share of variance
     that the kept components explain.
@@ -249,7 +251,7 @@ def principal(codec: SpectralCodec, levels: Tensor, *, flatten: float = 0.5) -> 
     keep = codec.encoded_channels
     vectors = vectors.flip(1)[:, :keep]
     deviation = values.flip(0)[:keep].clamp_min(1e-8).sqrt()
-    scale = deviation**flatten
+    scale = deviation**FLATTEN
     scale = scale * math.sqrt(float(((deviation / scale) ** 2).mean()))
     with torch.no_grad():
         codec.analysis.weight.copy_((vectors / scale).T)

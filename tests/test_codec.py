@@ -10,6 +10,7 @@ from sds.codec import (
     GROUP,
     HOP,
     N_FFT,
+    SCALE_DB,
     SpectralCodec,
     from_db,
     griffin_lim,
@@ -103,6 +104,36 @@ def test_components_keep_the_share_they_say():
     assert principal(codec, levels) > 0.999
     latents = codec.encode_levels(levels).detach()
     assert float(latents.var()) == pytest.approx(1.0, abs=0.02)
+
+
+def fitted(latent, mels):
+    """A codec fitted to random levels [500, mels, 4] of quite uneven components."""
+    codec = SpectralCodec(latent=latent, mels=mels)
+    g = torch.Generator().manual_seed(0)
+    spread = torch.logspace(0, -2, GROUP * mels)
+    basis = torch.linalg.qr(torch.randn(GROUP * mels, GROUP * mels, generator=g)).Q
+    x = (torch.randn(500, GROUP * mels, generator=g) * spread) @ basis + 0.3
+    levels = x.reshape(500, 1, GROUP, mels).permute(0, 3, 1, 2).reshape(500, mels, GROUP)
+    principal(codec, levels)
+    return codec.requires_grad_(False), levels
+
+
+def test_deviation_is_what_the_latents_of_the_fit_have():
+    codec, levels = fitted(16, 32)
+    z = codec.encode_levels(levels)[..., 0]
+    assert float(z.std(0).max() / z.std(0).min()) > 1.2  # not evened out wholly
+    assert torch.allclose(codec.deviation(), z.std(0), rtol=1e-3)
+
+
+def test_tilts_are_the_latent_changes_of_one_decibel():
+    codec, levels = fitted(16, 32)
+    z = codec.encode_levels(levels)
+    louder = codec.encode_levels(levels + 1.0 / SCALE_DB) - z
+    slope = torch.linspace(-1, 1, 32)[:, None] / SCALE_DB
+    brighter = codec.encode_levels(levels + slope) - z
+    level, tilt = codec.tilts()
+    assert torch.allclose(louder, level[:, None].expand_as(louder), atol=1e-4)
+    assert torch.allclose(brighter, tilt[:, None].expand_as(brighter), atol=1e-4)
 
 
 def test_shapes_padding_and_determinism(codec):
