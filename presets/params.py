@@ -47,7 +47,7 @@ class Param:
         return self.low + (self.high - self.low) * u
 
     def position(self, value: float) -> float:
-        """Position in [0, 1] of a physical `value`, clipped to the range. The inverse of `value`."""
+        """Position in [0, 1] of a physical `value`, clipped to the range. Undoes `value`."""
         value = min(self.high, max(self.low, value))
         if self.scale == "log":
             return math.log(value / self.low) / math.log(self.high / self.low)

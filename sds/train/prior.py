@@ -147,7 +147,9 @@ def main() -> None:
     g = torch.Generator(args.device).manual_seed(args.seed + step)
     windows = random.Random(args.seed + step)
     size = sum(p.numel() for p in model.parameters()) / 1e6
-    log.info("%d clips, %d held back; %.2f M parameters, step %d", len(latents), len(held), size, step)
+    log.info(
+        "%d clips, %d held back; %.2f M parameters, step %d", len(latents), len(held), size, step
+    )
     begin, first, total, best = time.monotonic(), step, torch.zeros(()), float("inf")
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
         spent = (time.monotonic() - begin) / (60 * args.minutes)
