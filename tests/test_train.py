@@ -301,6 +301,14 @@ def test_held_back_is_the_same_each_time_and_gradients_are_finite(codec, latents
 # Packing
 
 
+def test_the_best_is_half_as_wide_and_a_resumed_run_knows_its_loss(tmp_path):
+    net, path = nn.Linear(2, 2), tmp_path / prior.BEST
+    assert prior.least(path) == math.inf
+    prior.keep_best(path, net, 0.33)
+    assert prior.least(path) == 0.33
+    assert torch.equal(load_file(path)["weight"], net.weight.half())
+
+
 def packed(monkeypatch, out, *arguments):
     monkeypatch.setattr(sys, "argv", ["pack", "--out", str(out), *arguments])
     pack.main()

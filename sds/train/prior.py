@@ -2,7 +2,7 @@
 
     python -m sds.train.prior --data runs/corpus --codec runs/codec --out runs/prior --encode-only
     python -m sds.train.prior --codec runs/codec --out runs/prior --minutes 60
-    python -m sds.train.prior --codec runs/codec --out runs/prior --device cuda --batch 1024
+    python -m sds.train.prior --codec runs/codec --out runs/prior --device cuda --batch 512
 
 v objective (Salimans & Ho 2022, arXiv 2202.00512): z = alpha x + sigma e with alpha = cos(pi t/2),
 sigma = sin(pi t/2); the network says v = alpha e - sigma x. t is stratified over a batch. Windows
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 WINDOWS = (32, 48, 64)  # latent frames
 WARM = 300  # steps
 HELD = "held-"  # prefix of the files of held-back clips
+BEST = "best.safetensors"
 
 
 def load_codec(folder: Path, config: dict[str, Any]) -> SpectralCodec:
@@ -96,6 +98,22 @@ def held_back(model: Any, held: Latents, tilts: Tensor) -> float:
     return float(torch.stack(losses).mean())
 
 
+def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
+    """Write what ships: the average in half precision, and its loss on held-back clips."""
+    tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"held_back": str(held_loss)})
+    partial.replace(path)
+
+
+def least(path: Path) -> float:
+    """The loss that `keep_best` wrote; infinity when there is none."""
+    if not path.is_file():
+        return float("inf")
+    with safe_open(path, framework="pt") as file:
+        return float((file.metadata() or {}).get("held_back", "inf"))
+
+
 def main() -> None:
     """Train, with a checkpoint every three minutes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -150,7 +168,8 @@ def main() -> None:
     log.info(
         "%d clips, %d held back; %.2f M parameters, step %d", len(latents), len(held), size, step
     )
-    begin, first, total, best = time.monotonic(), step, torch.zeros(()), float("inf")
+    begin, first, total = time.monotonic(), step, torch.zeros(())
+    best = least(args.out / BEST) if step else float("inf")
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
         spent = (time.monotonic() - begin) / (60 * args.minutes)
         for group in optimizer.param_groups:  # the curve ends with whichever ends first
@@ -175,8 +194,7 @@ def main() -> None:
             total = torch.zeros(())
             if now < best:
                 best = now
-                tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
-                save_file(tensors, args.out / "best.safetensors")
+                keep_best(args.out / BEST, mean, best)
         if checkpoint.due():
             checkpoint.save(step, model, optimizer, mean)
     checkpoint.save(step, model, optimizer, mean)
