@@ -17,3 +17,13 @@ def test_import_loads_nothing_heavy(module):
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")
+
+
+def test_the_model_side_imports_without_a_word():
+    """stable-audio-tools prints and warns while it is imported: `quiet` keeps that inside."""
+    for module in ("sds.text", "sds.judge", "sds.audio"):
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", f"import {module}"],
+            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+        )  # fmt: skip
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), module
