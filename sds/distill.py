@@ -161,8 +161,8 @@ def _stages(
         scores = torch.cat([scores, judged(chunk)])
         rows = torch.arange(len(scores))
         yield _Now("search", u0[rows], rows, -scores[-len(chunk) :], scores)
-    rows = scores.argsort(descending=True, stable=True)[: recipe.starts]
-    u = u0[rows]
+    top = scores.argsort(descending=True, stable=True)[: recipe.starts]
+    rows, u = top, u0[top]
 
     if recipe.generated:
         noise = torch.randn(recipe.generated, *shape, generator=generator)
@@ -176,24 +176,51 @@ def _stages(
         for i, (u, loss) in enumerate(fit(hear, wanted, u0[rows], recipe=recipe), start=1):
             look = i % recipe.look == 0 or i == recipe.fit_steps
             yield _Now("fit", u, rows, loss, judged(u) if look else None)
+        # What the fit found, and what was found by looking: the better ones go on.
+        u, rows = torch.cat([u, u0[top]]), torch.cat([rows, top])
+        keep = judged(u).argsort(descending=True, stable=True)[: recipe.starts]
+        u, rows = u[keep], rows[keep]
 
     u, adam = _leaf(u, recipe.lr)
-    wanted = []
+    wanted, nearest = [], _Nearest(u)
     for i in range(recipe.steps):
         if i == recipe.steps // 2 and len(u) > recipe.finalists:
             keep = judged(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
             rows, wanted = rows[keep], [w[keep] for w in wanted]
             u, adam = _leaf(u.detach()[keep], recipe.lr)
+            nearest = _Nearest(u)
+        if i % recipe.refresh == 0 and recipe.refresh > 1:
+            with torch.no_grad():
+                u.copy_(nearest.u)
+            nearest = _Nearest(u)
         x = hear(u)
         if i % recipe.refresh == 0:
             t = _times(recipe, i, len(u) * recipe.samples, generator)
             wanted = target(prior, denoise, x, t=t, recipe=recipe, generator=generator)
         loss = distance(features(prior, x, recipe), wanted, recipe)
+        nearest.see(u, loss)
         fall = (i / recipe.steps) if recipe.anneal else 0.0
         _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall)))
         look = (i + 1) % recipe.look == 0 or i + 1 == recipe.steps
         now = u.detach().clone()
         yield _Now("distill", now, rows, loss.detach(), judged(now) if look else None, float(t[0]))
+
+
+class _Nearest:
+    """The parameters [B, P] that came nearest to the present target, each row for itself.
+
+    Adam moves as far on the noise of a flat loss as on a slope; from target to target, what did not
+    come nearer is taken back.
+    """
+
+    def __init__(self, u: Tensor) -> None:
+        self.u = u.detach().clone()
+        self.loss = torch.full((len(u),), math.inf)
+
+    def see(self, u: Tensor, loss: Tensor) -> None:
+        better = loss.detach() < self.loss
+        self.loss = torch.where(better, loss.detach(), self.loss)
+        self.u[better] = u.detach()[better]
 
 
 def _times(recipe: Recipe, i: int, count: int, generator: torch.Generator) -> Tensor:

@@ -25,6 +25,7 @@ class Recipe:
     scales: tuple[int, ...] = SCALES
     log_weight: float = 0.0  # 0: the paper's distance; else linear + log, relative to the target
     phi: float = 0.0  # standard-deviation rescale of the guided estimate
+    peak: float = 0.0  # the level at which the prior hears a sound, its target as loud; 0: as it is
     roll: bool = False  # a random circular shift for each target, against end-of-clip habits
     candidates: int = 1  # random patches looked at first ...
     starts: int = 1  # ... of which so many are optimised, as one batch
@@ -41,15 +42,15 @@ RECIPES = {
     # Ours: look at many patches, fit the nearest to what the prior would say, then distill with t
     # falling from large (where the target is not simply next to the start) to small.
     "default": Recipe(
-        steps=100,
-        lr=0.02,
-        guidance=7.0,
-        t_range=(0.15, 0.85),
+        steps=60,
+        lr=0.01,
+        guidance=3.0,
+        t_range=(0.3, 0.8),
         anneal=True,
-        denoise_steps=3,
-        refresh=6,
+        denoise_steps=6,
+        refresh=10,
         log_weight=0.1,
-        phi=0.5,
+        peak=0.5,
         candidates=48,
         starts=4,
         finalists=2,
@@ -57,16 +58,16 @@ RECIPES = {
         fit_steps=60,
     ),
     "fast": Recipe(
-        steps=40,
-        lr=0.03,
-        guidance=7.0,
-        t_range=(0.2, 0.8),
+        steps=30,
+        lr=0.02,
+        guidance=3.0,
+        t_range=(0.3, 0.8),
         anneal=True,
-        denoise_steps=2,
-        refresh=5,
+        denoise_steps=4,
+        refresh=10,
         log_weight=0.1,
-        phi=0.5,
-        candidates=16,
+        peak=0.5,
+        candidates=24,
         starts=2,
     ),
 }

@@ -62,6 +62,10 @@ def target(
     n, length = recipe.samples, audio.shape[-1]
     shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
     rolled = audio.roll(shift, -1)
+    gain = torch.ones(len(audio), 1, 1).to(audio)
+    if recipe.peak:
+        gain = recipe.peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(1e-6)
+        rolled = rolled * gain
     z = prior.encode(rolled).repeat_interleave(n, 0)
     noise = torch.randn(z.shape, generator=generator).to(z)
     z_hat = estimate(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
@@ -69,8 +73,24 @@ def target(
         wanted = [z_hat]
     else:
         decoded = prior.decode(z_hat, like=rolled.repeat_interleave(n, 0)).roll(-shift, -1)
-        wanted = features(prior, decoded, recipe)
-    return [w.reshape(-1, n, *w.shape[1:]).mean(1) for w in wanted]
+        wanted = features(prior, decoded / gain.repeat_interleave(n, 0), recipe)
+    wanted = [w.reshape(-1, n, *w.shape[1:]).mean(1) for w in wanted]
+    return as_loud_as(features(prior, audio, recipe), wanted) if recipe.peak else wanted
+
+
+def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
+    """Targets [B, ...] scaled to the energy of what is heard.
+
+    A denoised estimate is quieter than the truth (it is a mean); followed to the letter, a sound
+    fades, its next estimate is quieter still, and the end is silence.
+    """
+    energies = [m.square().flatten(1).sum(1) + 1e-12 for m in [*heard, *wanted]]
+    gains = [
+        (h / w).sqrt() for h, w in zip(energies[: len(heard)], energies[len(heard) :], strict=True)
+    ]
+    return [
+        w * gain.reshape(-1, *[1] * (w.ndim - 1)) for w, gain in zip(wanted, gains, strict=True)
+    ]
 
 
 def distance(a: list[Tensor], b: list[Tensor], recipe: Recipe) -> Tensor:
