@@ -3,8 +3,8 @@
 Two methods. `paper` is Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621): one latent a
 source, reconstruction plus gamma times Decoder-SDS. `masks` (ours, the default) moves softmax
 masks on the complex mixture instead, so the mixture's phase is kept, no codec caps the fidelity and
-the reconstruction term is exactly zero; it starts from guidance-1 estimates (ZeroSep, arXiv
-2505.23625) and lets score distillation refine them.
+the reconstruction term is exactly zero; all sources are annealed jointly, as in MSDM (arXiv
+2302.02257), and score distillation may refine the result (`steps`).
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def test_ten_minutes_come_back_whole_in_bounded_memory(
 ) -> None:
     short = worker.METHODS["masks"]
     assert isinstance(short, Masks)
-    quick = replace(short, draws=1, first_steps=1, recipe=replace(short.recipe, steps=0))
+    quick = replace(short, draws=1, rounds=1, recipe=replace(short.recipe, steps=0))
     monkeypatch.setitem(worker.METHODS, "masks", quick)
     fields = {"sample_rate": 8000, "max_seconds": 60.0}
     prior = GaussianPrior({"": 0.0, "a": 0.0, "b": 0.0}, {"": 1.0, "a": 0.1, "b": 0.2}, **fields)

@@ -55,10 +55,9 @@ def parts(last):
 def test_masks_are_the_exact_posterior_for_two_gaussians():
     """At a large sigma the powers' ratio is Wiener's, s_1^2 : s_2^2, band by band."""
     mid = (A + B)[None]
-    method = replace(MASKS, first_t=0.97, first_steps=60)
     denoise = guided(P, P.embed(["low", "high"], 2.0), P.embed([""], 2.0), 1.0)
     g = torch.Generator().manual_seed(0)
-    powers = prompted_powers(P, denoise, mid.expand(2, -1, -1), method=method, generator=g)
+    powers = prompted_powers(P, denoise, mid.expand(2, -1, -1), t=0.97, steps=60, generator=g)
     share = powers[0].mean(-1) / powers.mean(-1).sum(0)  # [F]
     exact = torch.nn.functional.interpolate(
         (LOW**2 / BOTH**2)[None, None], size=1025, mode="linear"
@@ -170,7 +169,7 @@ def test_very_short_and_silent_input(samples):
 
 def test_logits_without_a_source_leave_all_to_the_rest():
     mixture = torch.ones(40, 30)
-    masks = prompted_logits(torch.zeros(2, 40, 30), mixture, MASKS).softmax(0)
+    masks = prompted_logits(torch.zeros(2, 40, 30), mixture, rest=0.3, power=2.0).softmax(0)
     assert float(masks[:2].max()) < 0.01
     assert torch.allclose(masks.sum(0), mixture, atol=1e-6)
 
@@ -211,7 +210,7 @@ def test_closing_stops_before_the_next_window():
     work = separate(p, ["low"], torch.cat([A, B], 1), RATE, method=MASKS, generator=g)
     next(work)
     work.close()
-    assert len(seen) == MASKS.first_steps
+    assert len(seen) == 16
 
 
 def test_bad_input_is_refused():
