@@ -25,7 +25,10 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 DATA = Path(__file__).parent / "data"
-SOURCES = (("saxophone", "saxophone.flac"), ("sea waves", "sea_waves.flac"))
+SOURCES = (
+    ("alto saxophone playing a melody", "saxophone.flac"),
+    ("ocean waves breaking on the shore", "sea_waves.flac"),
+)
 PATCHES = (
     ("kick drum, bass, reverb", "fm"),
     ("hitting pot with wooden spoon", "impact"),
