@@ -190,15 +190,18 @@ def _match(ax: Axes, curves: dict[str, Any]) -> None:
 
 
 def _refinement(ax: Axes, curves: dict[str, Any]) -> None:
-    """The loss of each window of the file, one line a window."""
+    """The loss of each window of the file, one line a window; without refinement, mask changes."""
+    refined = "refine" in curves["stage"]
+    wanted, key = ("refine", "loss") if refined else ("estimate", "change")
     windows: list[list[float]] = [[]]
     for stage, figures in zip(curves["stage"], curves["figures"], strict=True):
-        if stage == "refine" and "loss" in figures:
-            windows[-1].append(figures["loss"])
+        if stage == wanted and key in figures:
+            windows[-1].append(figures[key])
         elif windows[-1]:
             windows.append([])
     windows = [losses for losses in windows if losses]
-    ax.set_title("Loss, one line for each window of the file")
+    what = "Loss" if refined else "Change of the masks"
+    ax.set_title(f"{what}, one line for each window of the file")
     for number, losses in enumerate(windows):
         shade = 0.35 + 0.6 * number / max(1, len(windows) - 1)
         steps = range(1, len(losses) + 1)
@@ -206,9 +209,9 @@ def _refinement(ax: Axes, curves: dict[str, Any]) -> None:
     if 1 < len(windows) <= 8:
         ax.legend(frameon=False, fontsize=8, ncols=2)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("step")
+    ax.set_xlabel("step" if refined else "noise level, the draws one after another")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylabel("loss")
+    ax.set_ylabel("loss" if refined else "mean change")
     ax.margins(x=0.01)
 
 

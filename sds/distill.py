@@ -182,23 +182,23 @@ def _stages(
         u, rows = u[keep], rows[keep]
 
     u, adam = _leaf(u, recipe.lr)
-    wanted, nearest = [], _Nearest(u)
+    wanted, kept = [], Kept(u)
     for i in range(recipe.steps):
         if i == recipe.steps // 2 and len(u) > recipe.finalists:
             keep = judged(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
             rows, wanted = rows[keep], [w[keep] for w in wanted]
             u, adam = _leaf(u.detach()[keep], recipe.lr)
-            nearest = _Nearest(u)
+            kept = Kept(u)
         if i % recipe.refresh == 0 and recipe.refresh > 1:
             with torch.no_grad():
-                u.copy_(nearest.u)
-            nearest = _Nearest(u)
+                u.copy_(kept.u)
+            kept = Kept(u)
         x = hear(u)
         if i % recipe.refresh == 0:
             t = _times(recipe, i, len(u) * recipe.samples, generator)
             wanted = target(prior, denoise, x, t=t, recipe=recipe, generator=generator)
         loss = distance(features(prior, x, recipe), wanted, recipe)
-        nearest.see(u, loss)
+        kept.see(u, loss)
         fall = (i / recipe.steps) if recipe.anneal else 0.0
         _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall)))
         look = (i + 1) % recipe.look == 0 or i + 1 == recipe.steps
@@ -206,7 +206,7 @@ def _stages(
         yield _Now("distill", now, rows, loss.detach(), judged(now) if look else None, float(t[0]))
 
 
-class _Nearest:
+class Kept:
     """The parameters [B, P] that came nearest to the present target, each row for itself.
 
     Adam moves as far on the noise of a flat loss as on a slope; from target to target, what did not
@@ -218,6 +218,7 @@ class _Nearest:
         self.loss = torch.full((len(u),), math.inf)
 
     def see(self, u: Tensor, loss: Tensor) -> None:
+        """Keep the rows of u [B, P] whose loss [B] is the least so far."""
         better = loss.detach() < self.loss
         self.loss = torch.where(better, loss.detach(), self.loss)
         self.u[better] = u.detach()[better]

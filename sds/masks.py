@@ -22,7 +22,7 @@ from sds.latents import Part
 from sds.prior import Cond, Denoiser, Prior, guided, repeat
 from sds.recipes import Recipe
 from sds.spectral import istft, magnitudes, relative_distance, stft
-from sds.targets import estimate, target
+from sds.targets import as_loud_as, estimate, target
 
 N = 2048  # window of the masks at the prior's rate, hop N/4
 FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
@@ -82,6 +82,7 @@ def masked_stems(
     rest, steps = (method.rest, 16) if alone else (0.0, 1)
     low, high = method.levels
     powers, counted = torch.zeros(len(prompts), *mixture.shape), 0
+    masks = torch.full_like(powers, 1 / len(prompts))
     for i in range(first):
         done = i % method.rounds
         if done == 0:
@@ -94,9 +95,10 @@ def masked_stems(
             new = new * (mixture.sum() / new.sum().clamp_min(1e-12))
         if done >= method.rounds // 2:
             powers, counted = powers + new, counted + 1
+        before = masks
         masks = prompted_logits(new, mixture, rest=rest, power=method.power).softmax(0)[:-1]
         sources = istft(masks[:, None] * spectrum, N, mid.shape[-1])
-        yield Part((i + 1) / count, "estimate", {})
+        yield Part((i + 1) / count, "estimate", {"change": float((masks - before).abs().mean())})
     logits = prompted_logits(powers / counted, mixture, rest=rest, power=method.power)
 
     denoise = guided(prior, repeat(cond, recipe.samples), uncond, recipe.guidance, phi=recipe.phi)
@@ -197,19 +199,6 @@ def refine(
         torch.autograd.backward([loss + method.smooth * _variation(change)], inputs=[change])
         adam.step()
         yield (base + _stretch(change, grid)).detach(), float(loss.detach())
-
-
-def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
-    """Targets [B, C, F, N] scaled to the energy of what is heard.
-
-    A denoised estimate is quieter than the truth (it is a mean); followed to the letter, every
-    source fades into the residual.
-    """
-    out = []
-    for h, w in zip(heard, wanted, strict=True):
-        energy, now = (x.square().flatten(1).sum(1) + 1e-12 for x in (h, w))
-        out.append(w * (energy / now).sqrt().reshape(-1, 1, 1, 1))
-    return out
 
 
 def apply(masks: Tensor, mix: Tensor, rate: int, mask_rate: int) -> Tensor:

@@ -6,12 +6,12 @@ from itertools import islice, pairwise
 import pytest
 import torch
 
-from sds.distill import distill, fit, generate
+from sds.distill import Kept, distill, fit, generate
 from sds.prior import GaussianPrior, guided
 from sds.recipes import RECIPES, Recipe
 from sds.sampling import cosine, sigma_of
 from sds.spectral import magnitudes, relative_distance
-from sds.targets import sds_gradient, target
+from sds.targets import as_loud_as, sds_gradient, target
 
 HOP, FRAMES, STD = 32, 32, 0.3
 MEAN = torch.zeros(HOP)
@@ -232,3 +232,32 @@ def test_stereo_prior_hears_a_mono_renderer_and_the_other_way():
 def test_starts_outside_the_unit_interval_are_refused():
     with pytest.raises(ValueError, match=r"u0 must be \[M, P\] with values in 0..1"):
         run(QUICK, starts() + 1)
+
+
+def test_as_loud_as_matches_energy_row_by_row():
+    g = torch.Generator().manual_seed(0)
+    heard, wanted = ([torch.rand(3, 1, 9, 7, generator=g)] for _ in range(2))
+    matched = as_loud_as(heard, [5.0 * wanted[0]])[0]
+    energies = [x.square().flatten(1).sum(1) for x in (matched, heard[0])]
+    assert torch.allclose(*energies, rtol=1e-5)
+    shape = torch.nn.functional.cosine_similarity(matched.flatten(1), wanted[0].flatten(1))
+    assert torch.allclose(shape, torch.ones(3), atol=1e-5)
+
+
+def test_with_a_peak_the_level_of_a_sound_does_not_change_its_target():
+    recipe = replace(QUICK, domain="decoder", peak=0.5)
+    x = render(starts(2))
+
+    def wanted(audio):
+        g = torch.Generator().manual_seed(0)
+        return target(P, plain(), audio, t=torch.full((2,), 0.5), recipe=recipe, generator=g)[0]
+
+    assert torch.allclose(wanted(0.01 * x), 0.01 * wanted(x), rtol=1e-3, atol=1e-6)
+
+
+def test_kept_takes_back_what_did_not_come_nearer():
+    kept = Kept(torch.zeros(2, 3))
+    kept.see(torch.zeros(2, 3), torch.tensor([1.0, 1.0]))
+    kept.see(torch.ones(2, 3), torch.tensor([0.5, 2.0]))
+    assert kept.u.tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert kept.loss.tolist() == [0.5, 1.0]

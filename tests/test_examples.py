@@ -59,7 +59,7 @@ def test_it_leaves_patches_stems_and_pictures(demo: tuple[Path, str]) -> None:
 def test_it_prints_progress_and_a_table(demo: tuple[Path, str]) -> None:
     _, said = demo
     assert "answers OSC on 127.0.0.1:" in said
-    for words in ("distill", "refine", "best so far", "stem 2: sea waves", "100.0 %  done"):
+    for words in ("distill", "refine", "best so far", "stem 2: ocean waves", "100.0 %  done"):
         assert words in said
     table = said[said.index("prompt match  ") :].splitlines()
     assert [line.split("  ")[0] for line in table[2:6]] == [
