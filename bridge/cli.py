@@ -42,6 +42,9 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
+Refinement = Annotated[
+    int | None, typer.Option(help="Distillation steps; when left out 0 for masks, 1000 for paper.")
+]
 Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
 Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
@@ -130,7 +133,7 @@ def separate(
     prompt: Annotated[list[str], typer.Option(help="What one stem holds; once for each stem.")],
     out: Out,
     method: Annotated[str, typer.Option(help="masks or paper")] = "masks",
-    steps: Steps = None,
+    steps: Refinement = None,
     seed: Seed = 0,
     model: Model = None,
     as_json: Json = False,
@@ -239,7 +242,8 @@ def main() -> None:
 def _fail(code: str, reason: str, exit_code: int, as_json: bool) -> int:
     if as_json:
         typer.echo(json.dumps({"error": {"code": code, "reason": reason}}, ensure_ascii=False))
-    typer.echo(f"scorewire: {reason}", err=True)
+    if reason:  # none when the bare command has just shown its help
+        typer.echo(f"scorewire: {reason}", err=True)
     return exit_code
 
 

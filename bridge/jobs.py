@@ -175,6 +175,6 @@ def sentence(error: ValidationError, names: Mapping[str, str] | None = None) -> 
         return f"{where} must not be blank, got {first['input']!r}"
     if first["type"] == "extra_forbidden":
         return f"{where} is not known here"
-    text = first["msg"][0].lower() + first["msg"][1:]
+    text = (first["msg"][0].lower() + first["msg"][1:]).replace(" after validation", "")
     got = "" if first["type"] == "missing" else f", got {repr(first['input'])[:80]}"
     return f"{where}: {text}{got}"
