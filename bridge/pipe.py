@@ -96,6 +96,9 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
                     continue
                 last, stage = now, event.stage
             yield event
+    except ValidationError as error:  # of an event or a result of ours: no user's fault
+        log.exception("job %s", job.id)
+        yield Failed(id=job.id, code="internal", reason=f"the worker failed: {sentence(error)}")
     except ValueError as error:
         log.info("refused", exc_info=True)
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), "bad-input")

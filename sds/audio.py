@@ -17,13 +17,14 @@ from torch import Tensor
 RATES = (8000, 192000)
 MAX_CHANNELS = 2
 MAX_SECONDS = 15 * 60
+MAX_PEAK = 2.0**31  # full scale is 1; even integers that were read as floats stay below
 
 
 def read(path: str | Path) -> tuple[Tensor, int]:
     """Samples [C, T] float32 and rate of an audio file; one sentence (ValueError) if it is not one.
 
     Refused: more than 2 channels, rates outside 8..192 kHz, more than 15 minutes, no samples,
-    samples that are not numbers.
+    samples that are not numbers, or so large that their squares soon are none.
     """
     path = Path(path)
     if not path.is_file():
@@ -43,6 +44,9 @@ def read(path: str | Path) -> tuple[Tensor, int]:
     bad = int(data.size - np.count_nonzero(np.isfinite(data)))
     if bad:
         raise ValueError(f"{path} has {bad} samples that are not finite numbers; 0 are allowed")
+    peak = float(np.abs(data).max())
+    if peak > MAX_PEAK:
+        raise ValueError(f"{path} has samples up to {peak:.3g}; at most {MAX_PEAK:.3g} are allowed")
     return torch.from_numpy(np.ascontiguousarray(data.T)), rate
 
 

@@ -70,6 +70,8 @@ def test_bad_files_get_one_sentence(tmp_path):
     assert "10 samples that are not finite numbers" in refused(tmp_path, "nan.wav", bad)
     bad = np.array([0.0, np.inf])
     assert "1 samples that are not finite numbers" in refused(tmp_path, "inf.wav", bad)
+    loud = np.array([0.0, -1e30])
+    assert "samples up to 1e+30; at most 2.15e+09" in refused(tmp_path, "loud.wav", loud)
     assert "4000 Hz; 8000 to 192000" in refused(tmp_path, "slow.wav", np.zeros(10), 4000)
     assert "384000 Hz; 8000 to 192000" in refused(tmp_path, "fast.wav", np.zeros(10), 384000)
     long = np.zeros(8000 * 901, np.float32)
