@@ -21,9 +21,8 @@ install: .venv/.installed
 	@touch $@
 	@echo "== installed"
 
-# Two threads that spin while they wait starve whoever shares the cores: measured on two busy ones,
-# a training step of 13 s took 1.5 s with passive waiting.
-demo test bench: export OMP_WAIT_POLICY := passive
+# Threads that spin long while they wait starve whoever shares the cores (bridge/engines/child.py).
+demo test bench: export GOMP_SPINCOUNT := 5000
 
 demo: .venv/.installed
 	@echo "== demo: two prompts to patches, one recording to stems"

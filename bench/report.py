@@ -67,7 +67,7 @@ def page() -> str:
         "",
         f"- Machine: {processor()}",
         f"- Software: Python {python}, {versions}",
-        f"- Threads wait: {os.environ.get('OMP_WAIT_POLICY', 'as the system does')}",
+        f"- GOMP_SPINCOUNT: {os.environ.get('GOMP_SPINCOUNT', 'as the system has it')}",
         f"- Load average before the run: {load()}",
     ]
     for part in modules():

@@ -53,6 +53,7 @@ MASKS = Masks(
         denoise_steps=3,
         refresh=8,
         log_weight=0.05,
+        peak=0.5,  # a faint track would be strange to a prior that heard loud ones
     )
 )
 
@@ -69,6 +70,8 @@ def masked_stems(
     """Stems of one window mix [C, T] at `rate`; the masks come from its mid signal."""
     recipe = method.recipe
     mid = with_channels(resample(mix.mean(0), rate, prior.sample_rate)[None, None], prior.channels)
+    if recipe.peak:  # masks do not care how loud the mixture is, the prior does
+        mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
     seconds = mid.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     spectrum = stft(mid, N)  # [1, C', F, N]

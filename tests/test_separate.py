@@ -39,7 +39,7 @@ def draw(std: torch.Tensor, samples: int, seed: int, channels: int = 1) -> torch
 
 def run(mix, prompts=("low", "high"), *, rate=RATE, p=P, method=None, steps=0, seed=0):
     method = method or MASKS
-    method = replace(method, recipe=replace(method.recipe, steps=steps, guidance=1.0))
+    method = replace(method, recipe=replace(method.recipe, steps=steps, guidance=1.0, peak=0.0))
     g = torch.Generator().manual_seed(seed)
     return list(separate(p, prompts, mix, rate, method=method, generator=g))
 
@@ -223,3 +223,13 @@ def test_bad_input_is_refused():
 def test_mask_spectrum_of_the_mixture_is_its_own():
     assert torch.allclose(apply(torch.ones(1, 1025, 44), A, RATE, RATE)[0], A, atol=1e-5)
     assert stft(A[None], 2048).shape[2] == 1025
+
+
+def test_a_faint_mixture_is_parted_like_a_loud_one():
+    def stems(gain):
+        g = torch.Generator().manual_seed(0)
+        method = replace(MASKS, draws=1, rounds=2)
+        *_, last = separate(P, ["low", "high"], gain * (A + B), RATE, method=method, generator=g)
+        return last.stems
+
+    assert torch.allclose(stems(0.01), 0.01 * stems(1.0), rtol=1e-3, atol=1e-6)

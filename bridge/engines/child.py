@@ -15,8 +15,10 @@ log = logging.getLogger(__name__)
 
 MAX_LINE = 8 * 2**20  # bytes; a longer line is noise
 TAIL = 40  # last lines of stderr kept
-# Beside a DAW, torch threads that spin on busy cores made a training step of 1.5 s take 13 s.
-PATIENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+# Threads that spin long on busy cores starve one another: beside other work a training step of
+# 1.5 s took 13 s. Threads that never spin are slow alone: an evaluation of the model took 42 ms,
+# not 21. This many turns took 25 ms alone, and 73 ms beside two busy processes.
+PATIENT = {"GOMP_SPINCOUNT": "5000"}
 
 
 class Child(asyncio.SubprocessProtocol):
@@ -37,7 +39,7 @@ class Child(asyncio.SubprocessProtocol):
     async def start(cls, command: Sequence[str]) -> Child:
         """Start the child in its own session, so that Ctrl-C reaches us and we end it.
 
-        Its threads wait without spinning, unless the user has set OMP_WAIT_POLICY.
+        Its threads spin but shortly while they wait, unless the user has set OMP_WAIT_POLICY.
         """
         loop = asyncio.get_running_loop()
         chosen = "OMP_WAIT_POLICY" in os.environ
