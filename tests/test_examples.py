@@ -64,7 +64,7 @@ def test_it_prints_progress_and_a_table(demo: tuple[Path, str]) -> None:
     table = said[said.index("prompt match  ") :].splitlines()
     assert [line.split("  ")[0] for line in table[2:6]] == [
         "fm: kick drum, bass, reverb", "impact: hitting pot with wooden spoon",
-        "stem: saxophone", "stem: sea waves",
+        "stem: alto saxophone playing a melody", "stem: ocean waves breaking on the shore",
     ]  # fmt: skip
     assert "0.0 -> " in table[4]  # the mixture as the estimate: both sources equally loud
 
