@@ -262,7 +262,9 @@ def test_a_crash_fails_the_job_and_the_next_runs(client, out):
 def test_duplicate_datagrams_start_one_job(client, out):
     for _ in range(5):
         client.send("/scorewire/patch", 1, "ok twice", "fm", out)
-    seen = client.until("done")
+    seen = []  # on a busy machine the job may end between two of the five: then `done` comes again
+    while [m[0] for m in seen].count("accepted") < 5 or seen[-1][0] != "done":
+        seen += client.until("done")
     accepted = [m for m in seen if m[0] == "accepted"]
     assert len(accepted) == 5
     assert len({m[1][1] for m in accepted}) == 1
