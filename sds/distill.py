@@ -184,15 +184,14 @@ def _stages(
     u, adam = _leaf(u, recipe.lr)
     wanted, kept = [], Kept(u)
     for i in range(recipe.steps):
-        if i == recipe.steps // 2 and len(u) > recipe.finalists:
-            keep = judged(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
-            rows, wanted = rows[keep], [w[keep] for w in wanted]
-            u, adam = _leaf(u.detach()[keep], recipe.lr)
-            kept = Kept(u)
         if i % recipe.refresh == 0 and recipe.refresh > 1:
             with torch.no_grad():
                 u.copy_(kept.u)
             kept = Kept(u)
+        if i == recipe.steps // 2 and len(u) > recipe.finalists:
+            keep = judged(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
+            rows, wanted, kept = rows[keep], [w[keep] for w in wanted], kept.rows(keep)
+            u, adam = _leaf(u.detach()[keep], recipe.lr)
         x = hear(u)
         if i % recipe.refresh == 0:
             t = _times(recipe, i, len(u) * recipe.samples, generator)
@@ -222,6 +221,12 @@ class Kept:
         better = loss.detach() < self.loss
         self.loss = torch.where(better, loss.detach(), self.loss)
         self.u[better] = u.detach()[better]
+
+    def rows(self, keep: Tensor) -> Kept:
+        """The rows `keep` of it."""
+        some = Kept(self.u[keep])
+        some.loss = self.loss[keep]
+        return some
 
 
 def _times(recipe: Recipe, i: int, count: int, generator: torch.Generator) -> Tensor:

@@ -261,3 +261,5 @@ def test_kept_takes_back_what_did_not_come_nearer():
     kept.see(torch.ones(2, 3), torch.tensor([0.5, 2.0]))
     assert kept.u.tolist() == [[1, 1, 1], [0, 0, 0]]
     assert kept.loss.tolist() == [0.5, 1.0]
+    second = kept.rows(torch.tensor([1]))
+    assert (second.u.tolist(), second.loss.tolist()) == ([[0, 0, 0]], [1.0])
