@@ -1,0 +1,148 @@
+"""What a suite is, how suites are run, and what becomes of their figures.
+
+A suite is a function from a `Setting` to tasks, in the order they should run. A task is one method
+on one item (a recording, a prompt); its figures become a `Row`, appended to `rows.jsonl` as soon as
+they are known. A second run in the same folder skips what is there: an evaluation that was stopped,
+or crashed, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from sds.prior import Prior
+
+Figures: TypeAlias = Mapping[str, float]
+"""Numbers by name; what could not be measured is left out, never NaN."""
+
+
+class Match(Protocol):
+    """A judge: how well sounds match prompts."""
+
+    name: str
+
+    def similarity(self, audio: Tensor, rate: int, prompts: list[str]) -> Tensor:
+        """Audio [B, C, T] at `rate` against K prompts: [B, K], higher is closer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A synth as the scoreboard sees it: patches u [B, P] in [0, 1], and what they sound like."""
+
+    name: str
+    draw: Callable[[int, torch.Generator], Tensor]  # count, generator -> u [count, P]
+    render: Callable[[Tensor, int], Tensor]  # u [B, P], samples -> [B, C, T] at the prior's rate
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is scored, on what, and by whom."""
+
+    data: Path  # layout of shared/data: oneshots/ mixtures/ with manifest.json; train/ optional
+    prior: Prior
+    judge: Match
+    instruments: tuple[Instrument, ...]
+    scratch: Path  # for what several tasks share; kept from run to run
+    seed: int = 0
+    items: int | None = None  # at most so many recordings or prompts a suite; None: all
+
+    def generator(self, *words: object) -> torch.Generator:
+        """A generator that depends on the seed and these words only."""
+        from sds.train.clips import unit_hash
+
+        text = "|".join(str(word) for word in (self.seed, *words))
+        return torch.Generator().manual_seed(int(unit_hash(text) * 2**48))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One method on one item. `run` may yield often; the last figures it yields are the result."""
+
+    item: str
+    method: str
+    run: Callable[[], Iterator[Figures]]
+    tags: tuple[str, ...] = ()  # a row counts in the table of each of its tags, and in the whole
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a task found."""
+
+    suite: str
+    item: str
+    method: str
+    figures: Figures
+    tags: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure as a table shows it."""
+
+    name: str  # its key in the figures
+    header: str  # with its unit
+    digits: int = 2
+    better: Literal["higher", "lower", ""] = ""
+
+
+Suite: TypeAlias = Callable[[Setting], list[Task]]
+"""A module of a suite has `suite`, one of these, and `COLUMNS`, its figures in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """How far: task `index` of `of` is at work; `row` when it has just ended."""
+
+    index: int
+    of: int
+    suite: str
+    item: str
+    method: str
+    row: Row | None = None
+
+
+def evaluate(suites: Mapping[str, Suite], setting: Setting, rows: Path) -> Iterator[Now]:
+    """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often."""
+    done = {(row.suite, row.item, row.method) for row in read_rows(rows)}
+    every = [(name, task) for name, suite in suites.items() for task in suite(setting)]
+    for index, (name, task) in enumerate(every):
+        if (name, task.item, task.method) in done:
+            continue
+        figures: Figures = {}
+        yield Now(index, len(every), name, task.item, task.method)
+        for now in task.run():
+            figures = now
+            yield Now(index, len(every), name, task.item, task.method)
+        row = Row(name, task.item, task.method, _finite(figures), task.tags)
+        with open(rows, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+        yield Now(index + 1, len(every), name, task.item, task.method, row)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file, none if there is no file; a line cut off by a crash is left out."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found.append(Row(**{**row, "tags": tuple(row["tags"])}))
+    return found
+
+
+def _finite(figures: Figures) -> Figures:
+    bad = [name for name, value in figures.items() if not math.isfinite(value)]
+    if bad:
+        raise ValueError(f"figures must be finite, got {', '.join(bad)}")
+    return dict(figures)
