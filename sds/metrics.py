@@ -1,11 +1,14 @@
-"""How far an estimate is from the truth, in dB. All take [..., T] and work over the last axis.
+"""How far an estimate is from the truth, in dB. All but the last three take [..., T].
 
 Ratios are kept within +-LIMIT dB, so that a perfect answer is a number that JSON can carry.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.linalg import lstsq, toeplitz
+from scipy.signal import fftconvolve
 from torch import Tensor
 
 LIMIT = 200.0
@@ -35,15 +38,72 @@ def si_sdr_improvement(estimate: Tensor, reference: Tensor, mixture: Tensor) -> 
     return si_sdr(estimate, reference) - si_sdr(mixture, reference)
 
 
-def null_db(mixture: Tensor, parts: Tensor) -> float:
-    """Null depth: energy of mixture [C, T] minus the sum of parts [K, C, T], dB below the mixture.
+def bss_sdr(estimate: Tensor, reference: Tensor, *, taps: int = 512) -> Tensor:
+    """SDR of BSSEval's `sources` version (Vincent et al. 2006, eq. 17): |f|^2 / |e - f|^2.
 
-    -200 or so is a perfect null; 0 means that nothing was cancelled. For a silent mixture the
-    remainder counts against full scale.
+    f is the reference through the filter of `taps` that comes nearest to the estimate, one filter
+    for all of T. So what the estimate left out of the spectrum is forgiven: masks are flattered
+    (the authors of museval advise against it). NaN for a silent reference, -LIMIT for a silent
+    estimate.
     """
-    left = _energy((mixture.double() - parts.double().sum(0)).flatten())
-    whole = _energy(mixture.double().flatten())
-    return float(_ratio_db(left, whole if whole > 0 else torch.ones_like(whole)))
+    rows = [
+        _filtered_ratio(e, s, taps)
+        for e, s in zip(_rows(estimate).numpy(), _rows(reference).numpy(), strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.float64).reshape(reference.shape[:-1])
+
+
+def _filtered_ratio(e: np.ndarray, s: np.ndarray, taps: int) -> float:
+    if not s.any() or not e.any():
+        return -LIMIT if s.any() else float("nan")
+    s, e = np.pad(s, (0, taps - 1)), np.pad(e, (0, taps - 1))
+    # normal equations: G w = d, G[i, j] = <s(n - i), s(n - j)>, d[i] = <s(n - i), e(n)>
+    middle = len(s) - 1
+    auto = fftconvolve(s, s[::-1])[middle : middle + taps]
+    cross = fftconvolve(e, s[::-1])[middle : middle + taps]
+    w = lstsq(toeplitz(auto), cross, lapack_driver="gelsy")[0]
+    f = fftconvolve(s, w)[: len(s)]
+    return float(_ratio_db(*(_energy(torch.from_numpy(x)) for x in (f, e - f))))
+
+
+def museval_sdr(estimates: Tensor, references: Tensor, rate: int) -> Tensor:
+    """SDR [K] as museval 0.4 reports it (BSSEval v4, Stoter et al. 2018): medians over windows.
+
+    Estimates and references are [K, C, T] at `rate`. In each whole second (all of T if it is
+    shorter) it is the plain SDR over all channels: museval's filters of 512 taps enter its other
+    figures only. A second in which any reference or estimate is all zeros counts for no source;
+    NaN where none is left.
+    """
+    size = min(rate, references.shape[-1])
+    s, e = (
+        x.double().unfold(-1, size, size).movedim(1, -2).flatten(-2)  # [K, seconds, C * size]
+        for x in (references, estimates)
+    )
+    heard = ((_energy(s) > 0) & (_energy(e) > 0)).all(0)
+    ratios = _ratio_db(_energy(s), _energy(s - e))[:, heard]
+    return ratios.quantile(0.5, dim=1) if bool(heard.any()) else ratios.new_full((len(s),), np.nan)
+
+
+def level_db(part: Tensor, whole: Tensor) -> float:
+    """Energy of `part` over that of `whole`; over full scale when `whole` is silent."""
+    energy = _energy(whole.double().flatten())
+    return float(
+        _ratio_db(
+            _energy(part.double().flatten()), energy if energy > 0 else torch.ones_like(energy)
+        )
+    )
+
+
+def null_db(mixture: Tensor, parts: Tensor) -> float:
+    """Null depth: level of mixture [C, T] minus the sum of parts [K, C, T], dB below the mixture.
+
+    -200 or so is a perfect null; 0 means that nothing was cancelled.
+    """
+    return level_db(mixture.double() - parts.double().sum(0), mixture)
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.double().reshape(-1, x.shape[-1])
 
 
 def _energy(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,20 @@ def mixtures(data: Path, limit: int | None = None) -> list[Mixture]:
     return found
 
 
+def stems(data: Path, limit: int | None = None) -> list[Mixture]:
+    """The clips of `data`/stems, if there is such a folder: the names of the stems are prompts."""
+    folder = data / "stems"
+    if not folder.is_dir():
+        return []
+    found = []
+    for row in manifest(folder)[:limit]:
+        files = {name: folder / file for name, file in row["files"].items()}
+        mix, rate = read(files.pop("mix"))
+        sources = tuple(read(path)[0] for path in files.values())
+        found.append(Mixture(row["id"], tuple(files), mix, sources, rate))
+    return found
+
+
 def resampled(path: Path, rate: int) -> Tensor:
     """The samples [C, T] of a file at `rate`."""
     audio, own = read(path)
@@ -72,3 +87,19 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
     if not items:
         raise ValueError(f"{path} must list at least 1 item, got none")
     return list(items)
+
+
+def prompts(data: Path) -> list[str]:
+    """The captions and prompts that the manifests of `data` name."""
+    found = [row["caption"] for row in manifest(data / "oneshots")]
+    found += [prompt for row in manifest(data / "mixtures") for prompt in row["prompts"]]
+    return list(dict.fromkeys(found))
+
+
+def fingerprint(data: Path) -> str:
+    """A digest of what `data` lists: its manifests and the captions of its recordings."""
+    digest = hashlib.sha256()
+    for path in sorted([*data.glob("*/manifest.json"), *data.glob("train/captions.csv")]):
+        digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
