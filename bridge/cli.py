@@ -1,4 +1,4 @@
-"""`scorewire`: serve, doctor, patch, separate, render, jobs, verify.
+"""`scorewire`: serve, doctor, patch, separate, render, jobs, verify, eval.
 
 Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
 "reason"}} when it failed. Without it people get progress with the time left, and a short table.
@@ -27,10 +27,11 @@ from typer.exceptions import TyperException
 
 from bridge import config, display, doctor, server, stems
 from bridge.engines.local import LocalEngine
-from bridge.jobs import DesignPatch, Job, RenderPreset, Separate, new_id
+from bridge.jobs import DesignPatch, Evaluate, Job, RenderPreset, Separate, new_id
 from bridge.store import Entry, State, Store
 
 NULL_LIMIT_DB = -100.0
+DATA = Path("../shared/data")
 
 app = typer.Typer(
     name="scorewire",
@@ -180,6 +181,49 @@ def render(
     _show(result, display.render(result), as_json)
 
 
+@app.command("eval")
+def eval_(
+    suite: Annotated[
+        list[str], typer.Option(help="codec, prior, patch, separate, ablation or all; repeatable.")
+    ] = ["all"],  # noqa: B006, typer copies it
+    data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
+    model: Model = None,
+    judge: Annotated[
+        str, typer.Option(help="The shipped one, or a CLAP: its folder or hub id.")
+    ] = "default",
+    items: Annotated[int | None, typer.Option(help="At most so many a suite.")] = None,
+    seed: Seed = 0,
+    out: Out = Path("scoreboard"),
+    report: Annotated[Path | None, typer.Option(help="Write the page to this file too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on recordings, beside baselines; stopped, the same command goes on."""
+    if report is not None and not report.absolute().parent.is_dir():
+        raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
+    settings = config.load()
+    job = Evaluate.model_validate(
+        {
+            "id": new_id(),
+            "suites": tuple(suite),
+            "data": _absolute(data),
+            "out": _absolute(out),
+            "model": model or settings.model,
+            "judge": judge,
+            "seed": seed,
+            "items": items,
+        }
+    )
+    result = _run(job, settings, as_json)
+    page = Path(result["page"]).read_text(encoding="utf-8")
+    if report is not None:
+        report.write_text(page, encoding="utf-8")
+    if as_json:
+        figures = json.loads(Path(result["figures"]).read_text(encoding="utf-8"))
+        typer.echo(json.dumps(result | figures, ensure_ascii=False))
+    else:
+        typer.echo(page)
+
+
 @app.command()
 def jobs(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
@@ -270,7 +314,9 @@ def _run(job: Job, settings: config.Config, as_json: bool) -> dict[str, Any]:
         case "done":
             return entry.result or {}
         case "cancelled":
-            reason = "stopped by Ctrl-C; nothing was left behind"
+            goes_on = isinstance(job, Evaluate)
+            left = "the same command goes on from here" if goes_on else "nothing was left behind"
+            reason = f"stopped by Ctrl-C; {left}"
             raise CommandFailed("cancelled", reason, exit_code=130)
         case _:
             raise CommandFailed(entry.code, entry.reason)

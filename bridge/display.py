@@ -24,6 +24,7 @@ OPTIONS = {
     "prompts": "--prompt",
     "duration": "--seconds",
     "recipe": "--preset",
+    "suites": "--suite",
 }
 
 
@@ -136,6 +137,7 @@ def entry(line: Entry) -> dict[str, Any]:
     """One line of the ledger, for `jobs`."""
     job = line.job.model_dump(mode="json")
     what = job.get("prompt") or job.get("file") or job.get("preset") or ""
+    what = what or ", ".join(job.get("suites", ()))
     return {
         "id": line.job.id,
         "kind": line.job.kind,

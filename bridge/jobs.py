@@ -24,6 +24,7 @@ Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S"
 RendererName = Literal["fm", "impact"]
 Recipe = Literal["paper", "default", "fast"]
 Method = Literal["masks", "paper"]
+SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 
 
 class DesignPatch(_Value):
@@ -69,6 +70,24 @@ class RenderPreset(_Value):
     note: float | None = Field(default=None, ge=0, le=127)
     velocity: int = Field(default=100, ge=1, le=127)
     duration: float | None = Field(default=None, gt=0, le=60)
+
+
+class Evaluate(_Value):
+    """The scoreboard. Result: page (Markdown), figures (JSON), rows, seconds.
+
+    Rows in `out` that an earlier job with the same model, judge, data, seed and `items` left are
+    not measured again; a job that is cancelled or crashes leaves its rows.
+    """
+
+    kind: Literal["eval"] = "eval"
+    id: str
+    suites: tuple[SuiteName, ...] = Field(default=("all",), min_length=1)
+    data: str
+    out: str
+    model: str = "default"
+    judge: str = "default"
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    items: int | None = Field(default=None, ge=1)  # recordings or prompts a suite
 
 
 class Probe(_Value):
@@ -135,7 +154,7 @@ class Cancelled(_Value):
     id: str
 
 
-Job: TypeAlias = DesignPatch | Separate | RenderPreset | Probe
+Job: TypeAlias = DesignPatch | Separate | RenderPreset | Evaluate | Probe
 Event: TypeAlias = Progress | Best | Done | Failed | Cancelled
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])

@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from bridge import outputs, pipe, stems, wav
 from bridge.jobs import (
     Best,
     DesignPatch,
+    Evaluate,
     Job,
     Probe,
     RenderPreset,
@@ -40,6 +42,7 @@ from sds.judge import FOLDER as JUDGE
 from sds.judge import Judge, load_judge
 from sds.prior import GaussianPrior, Prior
 from sds.recipes import RECIPES
+from sds.scoreboard import board, items, report
 from sds.separate import METHODS, separate
 from sds.stable_audio import ModelUnavailable, load_prior
 
@@ -262,7 +265,7 @@ def _check_size(mix: Tensor, rate: int, prompts: int) -> None:
 def _write_stems(
     job: Separate,
     prior: Prior,
-    judge: Judge | None,
+    judge: board.Match | None,
     mix: Tensor,
     rate: int,
     parts: list[Tensor],
@@ -435,6 +438,91 @@ def _try_judge(models: Models) -> str:
     return f"silence is like the word by {score:.2f}"
 
 
+# The scoreboard.
+
+
+def evaluate(job: Evaluate, models: Models) -> pipe.Events:
+    """Run the suites and write the page; a task that ended before with the same setting is kept.
+
+    `out` gets scoreboard.md, scoreboard.json and, in a folder for this setting, rows.jsonl.
+    """
+    from sds.scoreboard.suites import SUITES  # what they import, no other job needs
+
+    clock = pipe.Clock(job.id)
+    yield clock.progress(0.0, "loading the model")
+    data = Path(job.data)
+    prior, judge = models.prior(job.model, items.prompts(data)), models.judge(job.judge)
+    if judge is None:
+        raise ValueError("there is no judge here, and the scoreboard needs one: name a --judge")
+    names = [name for name in SUITES if name in job.suites or "all" in job.suites]
+    page = report.Page(
+        command=_command(job),
+        model=prior.name,
+        model_hash=_model_hash(prior),
+        judge=judge.name,
+        data=data.resolve().name,
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )
+    facts = [page.model, page.model_hash, judge.name, _model_hash(judge), job.seed, job.items]
+    key = hashlib.sha256(json.dumps([*facts, items.fingerprint(data)]).encode()).hexdigest()[:12]
+    folder = Path(job.out) / key
+    (folder / "scratch").mkdir(parents=True, exist_ok=True)
+    setting = board.Setting(
+        data=data,
+        prior=prior,
+        judge=judge,
+        instruments=tuple(_instrument(renderer, prior) for renderer in RENDERERS.values()),
+        scratch=folder / "scratch",
+        seed=job.seed,
+        items=job.items,
+    )
+    rows, old = [], 0
+    suites = {name: SUITES[name].suite for name in names}
+    for now in board.evaluate(suites, setting, folder / "rows.jsonl"):
+        if now.row is not None:
+            rows.append(now.row)
+        old += now.old  # takes no time, so it does not count as progress
+        fraction = (now.index - old) / max(1, now.of - old)
+        stage = f"{now.suite}: {now.item}, {now.method}"
+        yield clock.progress(fraction, stage, dict(now.row.figures) if now.row else {})
+    table = report.markdown(
+        page,
+        rows,
+        {name: SUITES[name].columns for name in names},
+        {name: SUITES[name].about for name in names},
+    )
+    with outputs.folder(Path(job.out)) as out:
+        (out.partial / "scoreboard.md").write_text(table, encoding="utf-8")
+        _write_json(out.partial / "scoreboard.json", report.as_json(page, rows))
+    yield clock.done(
+        {
+            "page": out.final(out.partial / "scoreboard.md"),
+            "figures": out.final(out.partial / "scoreboard.json"),
+            "rows": str(folder / "rows.jsonl"),
+        }
+    )
+
+
+def _command(job: Evaluate) -> str:
+    """What brings these figures about, without the place of anything on this machine."""
+    words = [word for name in job.suites for word in ("--suite", name)]
+    words += ["--data", Path(job.data).name, "--seed", str(job.seed)]
+    words += ["--items", str(job.items)] if job.items else []
+    for option, name in (("--model", job.model), ("--judge", job.judge)):
+        words += [option, Path(name).name if Path(name).is_absolute() else name]
+    return shlex.join(["scorewire", "eval", *words])
+
+
+def _instrument(renderer: Renderer, prior: Prior) -> board.Instrument:
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        return random_patches(renderer, count, generator=generator)
+
+    def render(u: Tensor, samples: int) -> Tensor:
+        return renderer.render(u, Note(60), prior.sample_rate, samples).float()
+
+    return board.Instrument(renderer.name, draw, render)
+
+
 # What the stories share.
 
 
@@ -455,8 +543,12 @@ class Models:
             self._priors[name] = load_prior(name)
         return self._priors[name]
 
-    def judge(self) -> Judge | None:
-        """The shipped judge, None when it is not there: then nothing is scored."""
+    def judge(self, name: str = "default") -> board.Match | None:
+        """The shipped judge, None when it is not there: then nothing is scored. Or a CLAP."""
+        if name != "default":
+            from sds.clap import load_clap  # needs transformers
+
+            return load_clap(name)
         if self._judge is None and (self._judge_folder / "model.safetensors").is_file():
             self._judge = load_judge(self._judge_folder)
         return self._judge
@@ -473,8 +565,8 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
     return GaussianPrior(dict.fromkeys(stds, 0.0), stds)
 
 
-def _model_hash(prior: Prior) -> str:
-    return str(getattr(prior, "model_hash", ""))
+def _model_hash(model: Prior | board.Match) -> str:
+    return str(getattr(model, "model_hash", ""))
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -490,6 +582,8 @@ def work(job: Job, models: Models) -> pipe.Events:
             return separate_track(job, models)
         case RenderPreset():
             return render_preset(job, models)
+        case Evaluate():
+            return evaluate(job, models)
         case Probe():
             return probe(job, models)
 

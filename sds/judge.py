@@ -7,6 +7,7 @@ score is the cosine of the two embeddings, as CLAP's is (Elizalde et al. 2022, a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -88,9 +89,9 @@ class Towers(nn.Module):
 class Judge:
     """The shipped judge. Longer audio is heard in windows and the embeddings averaged."""
 
-    def __init__(self, towers: Towers, name: str) -> None:
+    def __init__(self, towers: Towers, name: str, *, model_hash: str = "") -> None:
         self.towers = towers.eval().requires_grad_(False)
-        self.name = name
+        self.name, self.model_hash = name, model_hash
 
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
@@ -118,4 +119,6 @@ def load_judge(folder: Path = FOLDER) -> Judge:
     towers.load_state_dict(
         {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False
     )
-    return Judge(towers, folder.name)
+    with (folder / "model.safetensors").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return Judge(towers, folder.name, model_hash=digest)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 SCALES = (1024, 2048, 4096)
+DISTANCE_SCALES = (64, 128, 256, 512, 1024, 2048)
 
 
 def stft(audio: Tensor, n: int) -> Tensor:
@@ -66,3 +67,37 @@ def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: f
         log = ((x + e).log() - (y + e).log()).square().flatten(1).mean(1)
         terms.append((linear + log_weight * log) / 2)
     return torch.stack(terms).sum(0)
+
+
+def multi_scale_distance(a: Tensor, b: Tensor, scales: Sequence[int] = DISTANCE_SCALES) -> Tensor:
+    """Multi-scale spectrogram loss of DDSP (Engel et al. 2020, arXiv 2001.04643), level-free; [B].
+
+    Audio a [B, C, T] against the true b. Mean over windows m of sum|S - T| / sum|T| + mean|ln S -
+    ln T|: DDSP's two terms and six windows, the first relative so that level does not count. In
+    the logarithm what is 80 dB below the loudest bin of T counts as that.
+    """
+    terms = []
+    for n in scales:
+        x, y = magnitude(a, n), magnitude(b, n)
+        floor = 1e-4 * y.flatten(1).amax(1).clamp_min(1e-8).reshape(-1, 1, 1, 1)
+        linear = (x - y).abs().flatten(1).sum(1) / y.flatten(1).sum(1).clamp_min(1e-8)
+        log = (x.maximum(floor).log() - y.maximum(floor).log()).abs().flatten(1).mean(1)
+        terms.append(linear + log)
+    return torch.stack(terms).mean(0)
+
+
+def log_mel_distance(a: Tensor, b: Tensor, rate: int, *, mels: int = 80, n: int = 2048) -> Tensor:
+    """Mean difference in dB of mel powers, audio a [B, C, T] against the true b at `rate`; [B].
+
+    The mel-spectrogram loss of HiFi-GAN (Kong et al. 2020, arXiv 2010.05646) in dB, with `mels`
+    Slaney bands up to half the rate and windows of `n`; what is 80 dB below the loudest band of b
+    counts as that.
+    """
+    from torchaudio.functional import melscale_fbanks
+
+    bank = melscale_fbanks(n // 2 + 1, 0.0, rate / 2, mels, rate, mel_scale="slaney").T
+    x, y = (bank.to(s) @ magnitude(s, n).square() for s in (a, b))  # [B, C, mels, N]
+    floor = 1e-8 * y.flatten(1).amax(1).clamp_min(1e-12).reshape(-1, 1, 1, 1)
+    db = 10 * (x.maximum(floor).log10() - y.maximum(floor).log10())
+    distance: Tensor = db.abs().flatten(1).mean(1)
+    return distance

@@ -2,7 +2,7 @@
 
 A suite is a function from a `Setting` to tasks, in the order they should run. A task is one method
 on one item (a recording, a prompt); its figures become a `Row`, appended to `rows.jsonl` as soon as
-they are known. A second run in the same folder skips what is there: an evaluation that was stopped,
+they are known. A second run on the same file skips what is there: an evaluation that was stopped,
 or crashed, goes on where it was.
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -80,7 +82,8 @@ class Row:
     item: str
     method: str
     figures: Figures
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()
+    seconds: float = 0.0  # what it took
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ Suite: TypeAlias = Callable[[Setting], list[Task]]
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """How far: task `index` of `of` is at work; `row` when it has just ended."""
+    """How far: task `index` of `of` is at work; `row` when it has ended, `old` if before now."""
 
     index: int
     of: int
@@ -107,24 +110,35 @@ class Now:
     item: str
     method: str
     row: Row | None = None
+    old: bool = False
 
 
 def evaluate(suites: Mapping[str, Suite], setting: Setting, rows: Path) -> Iterator[Now]:
-    """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often."""
-    done = {(row.suite, row.item, row.method) for row in read_rows(rows)}
+    """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often.
+
+    Each task's row is yielded once, in the order of the tasks, those of earlier runs too.
+    """
+    done = {(row.suite, row.item, row.method): row for row in read_rows(rows)}
     every = [(name, task) for name, suite in suites.items() for task in suite(setting)]
+    asked = Counter((name, task.item, task.method) for name, task in every)
+    for words, count in asked.items():
+        if count > 1:
+            raise ValueError(f"a suite must name a method on an item once, got {words} {count}x")
     for index, (name, task) in enumerate(every):
-        if (name, task.item, task.method) in done:
+        words = (name, task.item, task.method)
+        row = done.get(words)
+        if row is not None:
+            yield Now(index + 1, len(every), *words, row, old=True)
             continue
+        yield Now(index, len(every), *words)
+        began = time.monotonic()
         figures: Figures = {}
-        yield Now(index, len(every), name, task.item, task.method)
         for now in task.run():
             figures = now
-            yield Now(index, len(every), name, task.item, task.method)
-        row = Row(name, task.item, task.method, _finite(figures), task.tags)
-        with open(rows, "a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        yield Now(index + 1, len(every), name, task.item, task.method, row)
+            yield Now(index, len(every), *words)
+        row = Row(*words, _finite(figures), task.tags, round(time.monotonic() - began, 3))
+        _append(rows, row)
+        yield Now(index + 1, len(every), *words, row)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -132,13 +146,21 @@ def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
             continue
         found.append(Row(**{**row, "tags": tuple(row["tags"])}))
     return found
+
+
+def _append(path: Path, row: Row) -> None:
+    with open(path, "ab+") as file:
+        file.seek(max(0, file.tell() - 1))
+        cut = file.read(1) not in (b"", b"\n")  # a crash left half a line: begin another
+        line = json.dumps(asdict(row), ensure_ascii=False)
+        file.write((b"\n" if cut else b"") + line.encode() + b"\n")
 
 
 def _finite(figures: Figures) -> Figures:

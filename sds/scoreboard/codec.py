@@ -1,0 +1,246 @@
+"""What the latents keep: recordings after encode and decode, and what that caps.
+
+Each one-shot and each source of a mixture goes through `encode` and `decode`, once on its own
+(`codec`) and once with the phase of the recording (`codec, phase given`). Beside them Griffin-Lim
+on the true magnitudes (`true magnitudes`): what it loses, phase alone costs.
+
+Attack is the rise of the envelope from 10 % to 90 % at the loudest onset, onset is where it begins;
+both in ms away from the recording's. Top-1 is how often the judge picks the right caption among
+those of all one-shots, `as recorded` without any codec.
+
+`separation` is what latents cap there, SI-SDR of the sources of each mixture: the true sources as
+masks (`ideal masks`), the decoded sources as masks (`masks of decoded sources`), and the decoded
+sources as they are, with the phase of the mixture (`decoded sources`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.signal import hilbert
+from torch import Tensor
+from torch.nn import functional as F
+
+from sds.audio import resample, with_channels
+from sds.codec import griffin_lim
+from sds.codec import stft as codec_stft
+from sds.masks import N, apply
+from sds.metrics import si_sdr
+from sds.prior import Prior
+from sds.scoreboard.board import Column, Figures, Setting, Task
+from sds.scoreboard.items import Mixture, mixtures, one_shots
+from sds.spectral import log_mel_distance, multi_scale_distance, stft
+
+COLUMNS = (
+    Column("si_sdr", "SI-SDR, dB", 1, "higher"),
+    Column("spectral", "multi-scale distance", 2, "lower"),
+    Column("log_mel", "log-mel distance, dB", 1, "lower"),
+    Column("attack_ms", "attack off by, ms", 1, "lower"),
+    Column("onset_ms", "onset off by, ms", 1, "lower"),
+    Column("top1", "top-1", 2, "higher"),
+)
+SMOOTH = 0.010  # seconds of the envelope's Hann window; half of it is its width
+NEAR = 0.050  # seconds before and after the true peak in which the decoded one is sought
+TIMED = ("kick", "snare", "clock")  # classes with a table of their own: transients must survive
+SEPARATION = ("separation",)
+UNIT = 2048  # samples: Griffin-Lim takes whole frames
+ROUNDS = 16  # of Griffin-Lim, as in the spectral codec
+
+Way = Callable[[Tensor], Tensor]
+"""Audio [1, C, T] at the prior's rate -> what comes back of it, the same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A recording [1, C, T] at the prior's rate; `right` of `choices` is what it is."""
+
+    name: str
+    audio: Tensor
+    tags: tuple[str, ...]
+    struck: bool = False  # has an attack
+    choices: Sequence[str] = ()
+    right: int = 0
+
+
+def suite(setting: Setting) -> list[Task]:
+    """Every recording by every way through the codec; every mixture's sources by every cap."""
+    mixed = mixtures(setting.data, setting.items)
+    clips = [*_one_shots(setting), *_sources(mixed, setting.prior)]
+    passed = [
+        Task(clip.name, method, _passing(clip, way, setting), clip.tags)
+        for clip in clips
+        for method, way in ways(setting, clip.name).items()
+        if clip.choices or method != "as recorded"
+    ]
+    return passed + [
+        Task(
+            f"{mixture.name} {k + 1}", method, _capping(mixture, k, cap, setting.prior), SEPARATION
+        )
+        for mixture in mixed
+        for method, cap in CAPS.items()
+        for k in range(len(mixture.sources))
+    ]
+
+
+def ways(setting: Setting, name: str) -> dict[str, Way]:
+    """What may happen to the clip called `name`."""
+    prior = setting.prior
+
+    def fitted(audio: Tensor, like: Tensor) -> Tensor:
+        return F.pad(audio, (0, max(0, like.shape[-1] - audio.shape[-1])))[..., : like.shape[-1]]
+
+    def true_magnitudes(audio: Tensor) -> Tensor:
+        whole = F.pad(audio[0], (0, -audio.shape[-1] % UNIT))
+        noise = torch.randn(whole.shape, generator=setting.generator("codec", name))
+        found = griffin_lim(codec_stft(whole).abs(), codec_stft(noise), rounds=ROUNDS)
+        return fitted(found[None], audio)
+
+    return {
+        "as recorded": lambda audio: audio,
+        "codec": lambda audio: fitted(prior.decode(prior.encode(audio)), audio),
+        "codec, phase given": lambda audio: prior.decode(prior.encode(audio), like=audio),
+        "true magnitudes": true_magnitudes,
+    }
+
+
+def _one_shots(setting: Setting) -> list[Clip]:
+    shots = one_shots(setting.data, setting.prior.sample_rate, setting.items)
+    captions = list(dict.fromkeys(shot.caption for shot in shots))
+    return [
+        Clip(
+            shot.name,
+            with_channels(shot.audio[None], setting.prior.channels),
+            ("one-shots", shot.label) if shot.label in TIMED else ("one-shots",),
+            struck=True,
+            choices=captions,
+            right=captions.index(shot.caption),
+        )
+        for shot in shots
+    ]
+
+
+def _sources(mixed: list[Mixture], prior: Prior) -> list[Clip]:
+    return [
+        Clip(f"{mixture.name} {k + 1}", _at_prior(source, mixture.rate, prior), ("sources",))
+        for mixture in mixed
+        for k, source in enumerate(mixture.sources)
+    ]
+
+
+def _at_prior(audio: Tensor, rate: int, prior: Prior) -> Tensor:
+    """Audio [C, T] at `rate` -> [1, C', T'] as the prior takes it."""
+    return with_channels(resample(audio, rate, prior.sample_rate)[None], prior.channels)
+
+
+def _passing(clip: Clip, way: Way, setting: Setting) -> Callable[[], Iterator[Figures]]:
+    def run() -> Iterator[Figures]:
+        with torch.no_grad():
+            yield measured(way(clip.audio), clip, setting)
+
+    return run
+
+
+def measured(found: Tensor, clip: Clip, setting: Setting) -> Figures:
+    """How far `found` [1, C, T] is from the clip."""
+    rate, true = setting.prior.sample_rate, clip.audio
+    figures: dict[str, float] = {}
+    if true.any() and found is not true:
+        figures = {
+            "si_sdr": float(si_sdr(found, true).nanmean()),
+            "spectral": float(multi_scale_distance(found, true)),
+            "log_mel": float(log_mel_distance(found, true, rate)),
+        }
+        if clip.struck and found.any():
+            figures |= timing(found[0].mean(0), true[0].mean(0), rate)
+    if clip.choices:
+        named = setting.judge.similarity(found, rate, list(clip.choices))[0].argmax()
+        figures["top1"] = float(int(named) == clip.right)
+    return figures
+
+
+def timing(found: Tensor, true: Tensor, rate: int) -> dict[str, float]:
+    """How far attack and onset of `found` [T] are from those of `true` [T], in ms.
+
+    The attack is the rise from 10 % to 90 % of the envelope's peak. The peak of `found` is sought
+    near that of `true`, so that no stroke is taken for another.
+    """
+    a, b = envelope(found, rate), envelope(true, rate)
+    peak, near = int(b.argmax()), round(NEAR * rate)
+    start = max(0, peak - near)
+    onset_a, attack_a = rise(a, start + int(a[start : peak + near].argmax()))
+    onset_b, attack_b = rise(b, peak)
+    ms = 1000 / rate
+    return {"attack_ms": abs(attack_a - attack_b) * ms, "onset_ms": abs(onset_a - onset_b) * ms}
+
+
+def envelope(audio: Tensor, rate: int) -> Tensor:
+    """Envelope [T + 2 n] of audio [T]: |analytic signal| under a Hann window; n samples of rest."""
+    n = round(SMOOTH * rate) | 1
+    padded = F.pad(audio.double(), (n, n))
+    level = torch.from_numpy(hilbert(padded.cpu().numpy())).abs()
+    window = torch.hann_window(n + 2, periodic=False, dtype=level.dtype)[1:-1]
+    return F.conv1d(level[None, None], (window / window.sum())[None, None], padding=n // 2)[0, 0]
+
+
+def rise(level: Tensor, peak: int) -> tuple[int, int]:
+    """Onset and attack in samples: the last 10 % before `peak`, then up to the first 90 %."""
+    top = float(level[peak])
+    below = torch.where(level[:peak] < 0.1 * top)[0]
+    onset = int(below[-1]) if len(below) else 0
+    risen = torch.where(level[onset : peak + 1] >= 0.9 * top)[0]
+    return onset, int(risen[0])
+
+
+# What latents cap in separation.
+
+Cap = Callable[[Mixture, Prior], Tensor]
+"""A mixture -> estimates [K, C, T] of its sources at its rate, from the sources themselves."""
+
+
+def _ideal(mixture: Mixture, prior: Prior) -> Tensor:
+    return _masked(mixture, _true_sources(mixture, prior), prior)
+
+
+def _decoded_masks(mixture: Mixture, prior: Prior) -> Tensor:
+    return _masked(mixture, _decoded(mixture, prior), prior)
+
+
+def _decoded_sources(mixture: Mixture, prior: Prior) -> Tensor:
+    found = with_channels(_decoded(mixture, prior), len(mixture.audio))
+    return resample(found, prior.sample_rate, mixture.rate, frames=mixture.audio.shape[-1])
+
+
+CAPS: Mapping[str, Cap] = {
+    "ideal masks": _ideal,
+    "masks of decoded sources": _decoded_masks,
+    "decoded sources": _decoded_sources,
+}
+
+
+def _true_sources(mixture: Mixture, prior: Prior) -> Tensor:
+    return torch.cat([_at_prior(source, mixture.rate, prior) for source in mixture.sources])
+
+
+def _decoded(mixture: Mixture, prior: Prior) -> Tensor:
+    """Sources [K, C, T] at the prior's rate after encode and decode, like the mixture."""
+    sources = _true_sources(mixture, prior)
+    like = _at_prior(mixture.audio, mixture.rate, prior).expand_as(sources)
+    return prior.decode(prior.encode(sources), like=like)
+
+
+def _masked(mixture: Mixture, sources: Tensor, prior: Prior) -> Tensor:
+    """The mixture under power masks |S_k|^2 / sum_j |S_j|^2 of sources [K, C, T]."""
+    powers = stft(sources, N).abs().square().mean(1) + 1e-12
+    return apply(powers / powers.sum(0), mixture.audio, mixture.rate, prior.sample_rate)
+
+
+def _capping(mixture: Mixture, k: int, cap: Cap, prior: Prior) -> Callable[[], Iterator[Figures]]:
+    def run() -> Iterator[Figures]:
+        with torch.no_grad():
+            found = cap(mixture, prior)[k]
+        true = mixture.sources[k]
+        yield {"si_sdr": float(si_sdr(found, true).nanmean())} if true.any() else {}
+
+    return run

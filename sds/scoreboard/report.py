@@ -1,0 +1,119 @@
+"""Rows to a summary (mean, standard deviation, count), and the summary to a Markdown page."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sds.scoreboard.board import Column, Row
+
+Table: TypeAlias = dict[str, dict[str, dict[str, float]]]
+"""method -> figure -> {"mean", "sd", "n"}; of one value there is no "sd"."""
+
+ALL = "all"
+MARKS = {"higher": " ↑", "lower": " ↓", "": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a scoreboard says of itself, beside the figures."""
+
+    command: str
+    model: str
+    model_hash: str
+    judge: str
+    data: str  # the folder's name
+    date: str
+
+
+def summary(rows: Sequence[Row]) -> dict[str, dict[str, Table]]:
+    """suite -> tag -> table; the tag "all" holds every row. Order is that of the rows."""
+    found: dict[str, dict[str, Table]] = {}
+    groups: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for row in rows:
+        for tag in (ALL, *row.tags):
+            figures = groups.setdefault((row.suite, tag, row.method), {})
+            for name, value in row.figures.items():
+                figures.setdefault(name, []).append(value)
+    for (suite, tag, method), figures in groups.items():
+        table = found.setdefault(suite, {}).setdefault(tag, {})
+        table[method] = {name: spread(values) for name, values in figures.items()}
+    return found
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean, sample standard deviation (of two values or more) and count."""
+    found = {"mean": statistics.fmean(values)}
+    if len(values) > 1:
+        found["sd"] = statistics.stdev(values)
+    return found | {"n": len(values)}
+
+
+def as_json(page: Page, rows: Sequence[Row]) -> dict[str, Any]:
+    """Everything a program may want to know."""
+    return {
+        "command": page.command,
+        "model": {"name": page.model, "hash": page.model_hash},
+        "judge": page.judge,
+        "data": page.data,
+        "date": page.date,
+        "seconds": round(sum(row.seconds for row in rows), 1),
+        "suites": summary(rows),
+    }
+
+
+def markdown(
+    page: Page,
+    rows: Sequence[Row],
+    columns: Mapping[str, Sequence[Column]],
+    about: Mapping[str, str],
+) -> str:
+    """The page: a section a suite, in it a table of all rows and one of each tag."""
+    of_hash = f" ({page.model_hash})" if page.model_hash else ""
+    seconds = sum(row.seconds for row in rows)
+    lines = [
+        "# Scoreboard",
+        "",
+        "Written by the command below; do not edit. A cell is the mean over recordings or prompts,",
+        "± their standard deviation, and their number. ↑: higher is better, ↓: lower is better.",
+        "",
+        "```",
+        page.command,
+        "```",
+        "",
+        f"- Model: {page.model}{of_hash}",
+        f"- Judge: {page.judge}",
+        f"- Data: {page.data}",
+        f"- Date: {page.date}, {len(rows)} results in {seconds:.0f} s",
+    ]
+    for suite, tables in summary(rows).items():
+        lines += ["", f"## {suite}", "", about[suite].strip()]
+        for tag, table in tables.items():
+            lines += ["", f"### {suite}, {tag}", "", *grid(table, columns[suite])]
+    return "\n".join(lines) + "\n"
+
+
+def grid(table: Table, columns: Sequence[Column]) -> list[str]:
+    """A Markdown table, one line a method, aligned to be read as plain text."""
+    shown = [c for c in columns if any(c.name in figures for figures in table.values())]
+    cells = [["method", *(column.header + MARKS[column.better] for column in shown)]]
+    for method, figures in table.items():
+        cells.append([method, *(cell(figures.get(c.name), c.digits) for c in shown)])
+    cells = [[text.replace("|", "\\|") for text in row] for row in cells]
+    widths = [max(len(text) for text in column) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def cell(figure: Mapping[str, float] | None, digits: int) -> str:
+    """One cell of a table.
+
+    >>> cell({"mean": 7.25, "sd": 0.5, "n": 4}, 1), cell({"mean": 3, "n": 1}, 0), cell(None, 1)
+    ('7.2 ± 0.5 (4)', '3 (1)', '-')
+    """
+    if figure is None:
+        return "-"
+    around = f" ± {figure['sd']:.{digits}f}" if "sd" in figure else ""
+    return f"{figure['mean']:.{digits}f}{around} ({figure['n']:.0f})"
