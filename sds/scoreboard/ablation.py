@@ -1,0 +1,144 @@
+"""The ablations of Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621) on this model.
+
+`PLAIN` is the paper's recipe with fewer steps and noise draws; every other method changes one field
+of it (with `anneal`, the step size falls too). All start from the same random patch of an item,
+with the same random numbers, and are judged by where they end, not by the best that they passed.
+Sounds last `SECONDS`. Unless the setting says how many captions, there are `CAPTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from statistics import mean, stdev
+
+import torch
+from torch import Tensor
+
+from sds.distill import Score, distill
+from sds.recipes import RECIPES
+from sds.scoreboard.baselines import Job
+from sds.scoreboard.board import Column, Figures, Row, Setting, Task
+from sds.scoreboard.items import one_shots
+from sds.scoreboard.patch import prompts, spread
+
+CAPTIONS = 6
+SECONDS = 1.0
+
+COLUMNS = (
+    Column("match_before", "match before", 3),
+    Column("match_after", "match after", 3, "higher"),
+    Column("gain", "gain", 3, "higher"),
+)
+
+PLAIN = replace(RECIPES["paper"], steps=40, samples=2)
+VARIANTS = {
+    "plain": PLAIN,
+    "encoder": replace(PLAIN, domain="encoder"),
+    "1 denoise step": replace(PLAIN, denoise_steps=1),
+    "10 denoise steps": replace(PLAIN, denoise_steps=10),
+    "waveform": replace(PLAIN, emphasis="waveform"),
+    "guidance 3": replace(PLAIN, guidance=3.0),
+    "guidance 10": replace(PLAIN, guidance=10.0),
+    "annealed t": replace(PLAIN, anneal=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What the paper does or found: method `this` rather than `that`, and by how much CLAP."""
+
+    text: str
+    this: str
+    that: str
+    paper: str = ""
+
+
+DIRECTIONS = (
+    Direction("decoder rather than encoder SDS", "plain", "encoder", "+0.15 CLAP"),
+    Direction("10 denoise steps rather than 1", "10 denoise steps", "1 denoise step", "+0.14 CLAP"),
+    Direction("2 denoise steps rather than 1", "plain", "1 denoise step"),
+    Direction("spectrogram rather than waveform distance", "plain", "waveform"),
+    Direction("guidance 60 rather than 10", "plain", "guidance 10"),
+    Direction("guidance 60 rather than 3", "plain", "guidance 3"),
+    Direction("uniform rather than annealed t", "plain", "annealed t"),
+)
+
+
+def suite(setting: Setting) -> list[Task]:
+    """Every recipe on every caption and instrument."""
+    shots = one_shots(setting.data, setting.prior.sample_rate)
+    captions = [prompt for prompt in prompts(setting, shots) if prompt.right is not None]
+    jobs = [
+        Job(setting, replace(prompt, seconds=SECONDS), instrument)
+        for prompt in spread(captions, setting.items or CAPTIONS)
+        for instrument in setting.instruments
+    ]
+    return [
+        Task(job.item, method, partial(_run, job, method), (job.instrument.name,))
+        for job in jobs
+        for method in VARIANTS
+    ]
+
+
+def directions(rows: Sequence[Row]) -> list[str]:
+    """Whether each direction of the paper holds in the rows of this suite, a sentence each.
+
+    The mean difference of gain over the items that have both methods, and its standard error; it
+    holds, or the reverse does, where it is more than two standard errors from zero.
+    """
+    gains = {(row.item, row.method): row.figures["gain"] for row in rows}
+    items = sorted({row.item for row in rows})
+    said = []
+    for direction in DIRECTIONS:
+        differences = [
+            gains[item, direction.this] - gains[item, direction.that]
+            for item in items
+            if (item, direction.this) in gains and (item, direction.that) in gains
+        ]
+        said.append(f"{direction.text}: {_finding(differences)}{_paper(direction)}")
+    return said
+
+
+def _finding(differences: Sequence[float]) -> str:
+    if len(differences) < 2:
+        return f"not known, {len(differences)} pairs of the 2 that it takes"
+    middle, error = mean(differences), stdev(differences) / len(differences) ** 0.5
+    verdict = "not decided"
+    if abs(middle) > 2 * error:
+        verdict = "holds" if middle > 0 else "the reverse holds"
+    return f"{middle:+.3f} ± {error:.3f} over {len(differences)} pairs, {verdict}"
+
+
+def _paper(direction: Direction) -> str:
+    return f" (the paper: {direction.paper})" if direction.paper else ""
+
+
+def _run(job: Job, method: str) -> Iterator[Figures]:
+    before = float(job.rate(job.u0[:1]))
+    u = job.u0[0]
+    for step in distill(
+        job.render,
+        job.setting.prior,
+        job.prompt.text,
+        job.u0[:1],
+        recipe=VARIANTS[method],
+        generator=job.setting.generator("ablation", job.item),
+        score=_latest(),
+    ):
+        u = step.best_u
+        yield {"match_before": before}
+    after = float(job.rate(u[None]))
+    yield {"match_before": before, "match_after": after, "gain": after - before}
+
+
+def _latest() -> Score:
+    """A judge that prefers what it hears later, so that `distill` ends with its last patch."""
+    looks = count()
+
+    def score(audio: Tensor) -> Tensor:
+        return torch.full((len(audio),), float(next(looks)))
+
+    return score

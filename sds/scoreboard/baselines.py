@@ -1,0 +1,180 @@
+"""The methods of the patch suite: from a prompt and random patches to the best patch found.
+
+Every method of `METHODS` gets the same random patches, the first one being the patch "before", and
+keeps what the judge likes best. Each yields what it has found after every step and may be stopped
+at any of them.
+
+    random patch       the first patch
+    best of 64         the first 64
+    generate-then-fit  `default` with its distillation left out and those steps added to the fit
+    CMA-ES             the patches that `default` looks at, then evolution on the judge
+    paper              Audio-SDS from the first patch
+    default            `sds.recipes`
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from cmaes import CMA, SepCMA
+from torch import Tensor
+
+from sds.audio import with_channels
+from sds.distill import CHUNK, distill
+from sds.recipes import RECIPES, Recipe
+from sds.scoreboard.board import Instrument, Setting
+
+Rate: TypeAlias = Callable[[Tensor], Tensor]
+"""u [B, P] -> [B], higher is better: the judge on the sound of patches."""
+
+LOOKS = 64
+BUDGET = "default"
+DENSE = 100  # parameters up to which the whole covariance is learned
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is asked for: `seconds` of `text`; `right` is the row of its recording, if any."""
+
+    name: str
+    text: str
+    label: str
+    seconds: float
+    right: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best patch u [P] up to step `step`, and its score."""
+
+    u: Tensor
+    score: float
+    step: int
+
+
+def best_of(rate: Rate, u0: Tensor) -> Iterator[Found]:
+    """The best of the patches u0 [M, P]; a step is `CHUNK` of them."""
+    best = Found(u0[0], -math.inf, 0)
+    for part in torch.split(u0, CHUNK):
+        best = _better(best, part, rate(part))
+        yield best
+
+
+def cma_es(
+    rate: Rate, u0: Tensor, *, generator: torch.Generator, sigma: float = 0.2
+) -> Iterator[Found]:
+    """CMA-ES (Hansen 2016, arXiv 1604.00772) on the judge alone, from the best of u0 [M, P].
+
+    CTAG (Cherep et al. 2024, arXiv 2406.00294) searches a synth this way. A step is `CHUNK` of the
+    first patches, then a generation of 4 + 3 ln P. Above `DENSE` parameters the covariance is
+    diagonal (sep-CMA-ES, Ros & Hansen 2008), learned fast enough for a few thousand looks. Samples
+    outside 0..1 are set to the bound. It ends where the strategy says that it has converged.
+    """
+    best = Found(u0[0], -math.inf, 0)
+    for best in best_of(rate, u0):
+        yield best
+    strategy = (CMA if u0.shape[1] <= DENSE else SepCMA)(
+        mean=best.u.double().numpy(),
+        sigma=sigma,
+        bounds=np.tile([0.0, 1.0], (u0.shape[1], 1)),
+        n_max_resampling=0,
+        seed=int(torch.randint(2**31, (), generator=generator)),
+    )
+    while not strategy.should_stop():
+        asked = np.stack([strategy.ask() for _ in range(strategy.population_size)])
+        u = torch.from_numpy(asked).float()
+        scores = torch.cat([rate(part) for part in torch.split(u, CHUNK)])
+        strategy.tell(list(zip(asked, (-scores).tolist(), strict=True)))
+        best = _better(best, u, scores)
+        yield best
+
+
+def _better(best: Found, u: Tensor, scores: Tensor) -> Found:
+    """A step further: the best of what was found and patches u [B, P] with `scores` [B]."""
+    top = int(scores.argmax())
+    if float(scores[top]) > best.score:
+        return Found(u[top].clone(), float(scores[top]), best.step + 1)
+    return replace(best, step=best.step + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A prompt for an instrument, with the random patches u0 [M, P] that every method has."""
+
+    setting: Setting
+    prompt: Prompt
+    instrument: Instrument
+
+    @property
+    def item(self) -> str:
+        """The name of its rows."""
+        return f"{self.prompt.name}, {self.instrument.name}"
+
+    @property
+    def u0(self) -> Tensor:
+        """As many as the most that a method looks at; the same at every call."""
+        generator = self.setting.generator("patches", self.item)
+        return self.instrument.draw(max(LOOKS, RECIPES[BUDGET].candidates), generator).float()
+
+    def render(self, u: Tensor) -> Tensor:
+        """Audio [B, C, T] of patches u [B, P], differentiable."""
+        samples = round(self.prompt.seconds * self.setting.prior.sample_rate)
+        return self.instrument.render(u, samples).float()
+
+    def hear(self, u: Tensor) -> Tensor:
+        """Mono audio [B, 1, T] of patches u [B, P]."""
+        with torch.no_grad():
+            return with_channels(self.render(u), 1)
+
+    def judge(self, sound: Tensor) -> Tensor:
+        """How well audio [B, 1, T] matches the prompt, [B]."""
+        rate = self.setting.prior.sample_rate
+        return self.setting.judge.similarity(sound, rate, [self.prompt.text])[:, 0]
+
+    def rate(self, u: Tensor) -> Tensor:
+        """How well the sound of patches u [B, P] matches the prompt, [B]."""
+        return self.judge(self.hear(u))
+
+
+def _distilled(job: Job, recipe: Recipe) -> Iterator[Found]:
+    for step in distill(
+        job.render,
+        job.setting.prior,
+        job.prompt.text,
+        job.u0[: recipe.candidates],
+        recipe=recipe,
+        generator=job.setting.generator("distill", job.item),
+        score=job.judge,
+    ):
+        yield Found(step.best_u, step.score, step.index)
+
+
+def _generate_then_fit(job: Job) -> Iterator[Found]:
+    recipe = RECIPES[BUDGET]
+    fitting = replace(
+        recipe,
+        generated=max(recipe.generated, recipe.starts),
+        fit_steps=recipe.fit_steps + recipe.steps,
+        steps=0,
+    )
+    return _distilled(job, fitting)
+
+
+def _evolved(job: Job) -> Iterator[Found]:
+    u0 = job.u0[: RECIPES[BUDGET].candidates]
+    return cma_es(job.rate, u0, generator=job.setting.generator("cma-es", job.item))
+
+
+METHODS: dict[str, Callable[[Job], Iterator[Found]]] = {
+    BUDGET: lambda job: _distilled(job, RECIPES[BUDGET]),
+    "paper": lambda job: _distilled(job, RECIPES["paper"]),
+    "generate-then-fit": _generate_then_fit,
+    "CMA-ES": _evolved,
+    f"best of {LOOKS}": lambda job: best_of(job.rate, job.u0[:LOOKS]),
+    "random patch": lambda job: best_of(job.rate, job.u0[:1]),
+}

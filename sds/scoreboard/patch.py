@@ -1,0 +1,188 @@
+"""Prompt to patch: each method on each caption and instrument, in the time that ours takes.
+
+Sounds last as long as the caption's recording, at least `SHORTEST` and at most `LONGEST` seconds;
+prompts without a recording get `LONGEST`. `BUDGET` runs first and to its end; the others stop after
+the step in which the seconds it took are over, or earlier when they are done. Time is that of the
+steps: loading models and scoring are not in it.
+
+The rank of a patch is that of its caption's recording among all recordings, ordered by `gap`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
+from sds.scoreboard.board import Column, Figures, Setting, Task
+from sds.scoreboard.items import OneShot, one_shots
+from sds.spectral import magnitudes
+
+SHORTEST, LONGEST = 1.0, 2.0  # seconds of sound
+UNSEEN = ("tin can dropped on concrete", "lo-fi hip hop kick", "seagulls at a harbour")
+WINDOWS = (512, 1024, 2048, 4096)
+FLOOR = 0.01  # 40 dB below the sound's level
+
+COLUMNS = (
+    Column("match_before", "match before", 3),
+    Column("match_after", "match after", 3, "higher"),
+    Column("rank", "rank", 1, "lower"),
+    Column("top1", "top 1", 2, "higher"),
+    Column("top3", "top 3", 2, "higher"),
+    Column("seconds", "seconds", 1),
+    Column("seconds_to_first_best", "seconds to the first best", 2, "lower"),
+    Column("steps", "steps", 0),
+)
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds, from any beginning."""
+
+_Item = TypeVar("_Item")
+
+
+def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
+    """Every method on every prompt and instrument; then, tagged "best", the better instrument."""
+    rate = setting.prior.sample_rate
+    shots = one_shots(setting.data, rate)
+    recordings = [log_spectra(shot.audio, round(LONGEST * rate)) for shot in shots]
+    tasks = []
+    for prompt in spread(prompts(setting, shots), setting.items):
+        for instrument in setting.instruments:
+            job, tags = Job(setting, prompt, instrument), (instrument.name, prompt.label)
+            tasks += [
+                Task(job.item, method, partial(_run, job, method, recordings, clock), tags)
+                for method in METHODS
+            ]
+        tasks += [
+            Task(f"{prompt.name}, best", method, partial(_best, setting, prompt, method), ("best",))
+            for method in METHODS
+        ]
+    return tasks
+
+
+def prompts(setting: Setting, shots: Sequence[OneShot]) -> list[Prompt]:
+    """The captions of recordings, then those of `UNSEEN`."""
+    longest = min(LONGEST, setting.prior.max_seconds)
+    asked = []
+    for row, shot in enumerate(shots):
+        seconds = max(shot.audio.shape[-1] / setting.prior.sample_rate, SHORTEST)
+        asked.append(Prompt(shot.name, shot.caption, shot.label, min(seconds, longest), row))
+    return asked + [Prompt(text, text, "unseen", longest) for text in UNSEEN]
+
+
+def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
+    """At most `count` of the items, evenly spaced, the first and the last among them.
+
+    >>> spread("abcdefg", 3)
+    ['a', 'd', 'g']
+    """
+    if count is None or count >= len(items):
+        return list(items)
+    return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def log_spectra(audio: Tensor, samples: int) -> list[Tensor]:
+    """log(S_m + e) of audio [C, T], mixed to mono, cut or padded to `samples`, at level 1.
+
+    The level is the root mean square, e is `FLOOR`; one [1, 1, F, N] for each window of `WINDOWS`.
+    """
+    mono = F.pad(audio.mean(0), (0, samples - audio.shape[-1]))  # negative: cuts
+    mono = mono / mono.square().mean().sqrt().clamp_min(1e-8)
+    return [(m + FLOOR).log() for m in magnitudes(mono[None, None], WINDOWS)]
+
+
+def gap(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """Multi-scale log-spectral distance: the mean over windows of mean |log(S+e) - log(T+e)|."""
+    gaps = [(x - y).abs().mean() for x, y in zip(a, b, strict=True)]
+    return float(torch.stack(gaps).mean())
+
+
+def rank(sound: Sequence[Tensor], recordings: Sequence[Sequence[Tensor]], right: int) -> int:
+    """The place of recording `right` when all are ordered by their `gap` to the sound; 1 is first.
+
+    All are `log_spectra`.
+    """
+    gaps = [gap(sound, recording) for recording in recordings]
+    return 1 + sum(other < gaps[right] for other in gaps)
+
+
+def _run(
+    job: Job, method: str, recordings: Sequence[Sequence[Tensor]], clock: Clock
+) -> Iterator[Figures]:
+    """One method: its steps, timed; then what the judge and the recordings say of its sound."""
+    setting, prompt = job.setting, job.prompt
+    budget = math.inf if method == BUDGET else _stored(setting, job.item, BUDGET)["seconds"]
+    before = float(job.rate(job.u0[:1]))
+    search = METHODS[method](job)
+    found, seconds, first = Found(job.u0[0], before, 0), 0.0, 0.0
+    while seconds < budget:
+        start = clock()
+        step = next(search, None)
+        if step is None:
+            break
+        seconds += clock() - start
+        first = first or seconds
+        found = step
+        yield {"match_before": before, "match_after": found.score, "steps": found.step}
+    sound = job.hear(found.u[None])
+    figures = {
+        "match_before": before,
+        "match_after": float(job.judge(sound)),
+        "seconds": seconds,
+        "seconds_to_first_best": first,
+        "steps": float(found.step),
+    }
+    if prompt.right is not None:
+        spectra = log_spectra(sound[0], round(LONGEST * setting.prior.sample_rate))
+        place = rank(spectra, recordings, prompt.right)
+        figures |= {"rank": float(place), "top1": float(place == 1), "top3": float(place <= 3)}
+    _store(setting, job.item, method, figures, found.u)
+    yield figures
+
+
+def _best(setting: Setting, prompt: Prompt, method: str) -> Iterator[Figures]:
+    """The figures of the instrument that the judge prefers; the time and steps of all together."""
+    each = [
+        _stored(setting, Job(setting, prompt, instrument).item, method)
+        for instrument in setting.instruments
+    ]
+    better = max(each, key=lambda figures: figures["match_after"])
+    totals = {name: sum(figures[name] for figures in each) for name in ("seconds", "steps")}
+    first = each[0]["seconds_to_first_best"]
+    yield {**better, **totals, "seconds_to_first_best": first}
+
+
+def _file(setting: Setting) -> Path:
+    return setting.scratch / "patch.jsonl"
+
+
+def _store(setting: Setting, item: str, method: str, figures: Figures, u: Tensor) -> None:
+    """Keep the patch and its figures: for the tasks after this one, and for a listener."""
+    setting.scratch.mkdir(parents=True, exist_ok=True)
+    row = {"item": item, "method": method, "figures": figures, "u": u.tolist()}
+    with open(_file(setting), "a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(row, ensure_ascii=False))
+
+
+def _stored(setting: Setting, item: str, method: str) -> Figures:
+    """The figures that `_store` kept last."""
+    path = _file(setting)
+    lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in reversed(lines.split("\n")):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:  # cut off by a crash
+            continue
+        if (row["item"], row["method"]) == (item, method):
+            return dict(row["figures"])
+    what = f"{method} on {item}; take its line from the rows to run it again"
+    raise ValueError(f"{path} must hold {what}")

@@ -1,0 +1,327 @@
+"""The patch suite and the ablations on tones, where the best patch and the ranks are known."""
+
+import json
+import math
+from dataclasses import fields, replace
+from itertools import count, islice, pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from sds.audio import write
+from sds.prior import GaussianPrior
+from sds.recipes import RECIPES
+from sds.scoreboard import ablation, patch
+from sds.scoreboard.baselines import METHODS, best_of, cma_es
+from sds.scoreboard.board import Instrument, Row, Setting, evaluate, read_rows
+from sds.scoreboard.patch import FLOOR, UNSEEN, WINDOWS, gap, log_spectra, rank, spread
+
+RATE, HOP = 8000, 200
+TONES = {"a low tone": 150.0, "a middle tone": 400.0, "a high tone": 700.0}
+HZ = TONES | dict.fromkeys(UNSEEN, 500.0)
+PROMPTS = dict.fromkeys(["", *HZ], 0.1)
+PRIOR = GaussianPrior(PROMPTS, PROMPTS, sample_rate=RATE, hop=HOP)
+SHORT = replace(
+    RECIPES["default"],
+    steps=6,
+    denoise_steps=1,
+    refresh=3,
+    candidates=16,
+    starts=2,
+    finalists=1,
+    generated=2,
+    generate_steps=3,
+    fit_steps=4,
+    look=2,
+    scales=(512,),
+)
+STEPS = 2 + 3 + 4 + 6  # looks at 8 patches, of the generation, of the fit, of the distillation
+
+
+def tone(hz, seconds=1.0):
+    return torch.sin(2 * torch.pi * hz * torch.arange(round(seconds * RATE)) / RATE)
+
+
+def tuned(name, low, high):
+    """u [B, 2]: pitch, from `low` to `high` Hz, and level."""
+
+    def render(u, samples):
+        hz = low + (high - low) * u[:, :1]
+        phase = 2 * torch.pi * hz * torch.arange(samples) / RATE
+        return ((0.1 + u[:, 1:]) * torch.sin(phase))[:, None]
+
+    return Instrument(name, lambda n, generator: torch.rand(n, 2, generator=generator), render)
+
+
+class Ear:
+    """Minus the distance, in kHz, of a sound's mean frequency from the prompt's."""
+
+    name = "ear"
+
+    def similarity(self, audio, rate, prompts):
+        power = torch.fft.rfft(audio.mean(1) * torch.hann_window(audio.shape[-1])).abs().square()
+        hz = torch.fft.rfftfreq(audio.shape[-1], 1 / rate)
+        heard = (power * hz).sum(1) / power.sum(1)
+        return -(heard[:, None] - torch.tensor([HZ[prompt] for prompt in prompts])).abs() / 1000
+
+
+@pytest.fixture
+def setting(tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "default", SHORT)
+    monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], samples=1, scales=(512,)))
+    folder = tmp_path / "data" / "oneshots"
+    folder.mkdir(parents=True)
+    rows = []
+    for caption, hz in TONES.items():
+        name = caption.split()[1]
+        write(folder / f"{name}.wav", 0.1 * tone(hz, 1.2)[None], RATE)
+        rows.append({"id": name, "caption": caption, "cls": "tone", "file": f"{name}.wav"})
+    (folder / "manifest.json").write_text(json.dumps({"items": rows}))
+    instruments = (tuned("wide", 100, 800), tuned("narrow", 350, 450))
+    return Setting(tmp_path / "data", PRIOR, Ear(), instruments, tmp_path / "scratch")
+
+
+def run(setting, suite, rows, limit=None):
+    """The rows after `limit` of them, or all."""
+    made = (now for now in evaluate({"patch": suite}, setting, rows) if now.row and not now.old)
+    list(islice(made, limit))
+    return read_rows(rows)
+
+
+def ticking(setting):
+    """The patch suite on a clock that makes every step last a second."""
+    ticks = count()
+    return patch.suite(setting, clock=lambda: float(next(ticks)))
+
+
+# Retrieval
+
+
+def test_gap_is_that_of_a_plain_loop():
+    g = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 3000, generator=g)
+    terms = []
+    for n in WINDOWS:
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+        logs = []
+        for x in (a, b):
+            level = np.pad(x.numpy(), (0, 1000)) / math.sqrt(float(x.square().sum()) / 4000)
+            padded = np.pad(level, n // 2)
+            frames = [padded[i : i + n] for i in range(0, 4000 + 1, n // 4)]
+            size = np.abs(np.fft.rfft(np.stack(frames) * window)) / np.sqrt((window**2).sum())
+            logs.append(np.log(size + FLOOR))
+        terms.append(np.abs(logs[0] - logs[1]).mean())
+    found = gap(log_spectra(a[None], 4000), log_spectra(b[None], 4000))
+    assert found == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+def test_same_sound_at_any_level_is_first():
+    recordings = [log_spectra(tone(hz)[None], 2 * RATE) for hz in (200, 300, 400)]
+    sound = log_spectra(0.01 * tone(300)[None], 2 * RATE)
+    assert gap(sound, recordings[1]) == pytest.approx(0.0, abs=1e-3)
+    assert rank(sound, recordings, 1) == 1
+
+
+def test_rank_counts_the_recordings_that_are_nearer():
+    noise = torch.randn(2 * RATE, generator=torch.Generator().manual_seed(0))
+    grades = [log_spectra((tone(300, 2.0) + dirt * noise)[None], 2 * RATE) for dirt in (0, 0.1, 1)]
+    assert [rank(grades[0], grades, right) for right in range(3)] == [1, 2, 3]
+    assert [rank(grades[0], [grades[0]] * 3, right) for right in range(3)] == [1, 1, 1]
+
+
+def test_items_are_spread_evenly():
+    assert spread(range(23), 6) == [0, 4, 9, 13, 18, 22]
+    assert spread(range(23), 1) == [0]
+    assert spread(range(23), None) == spread(range(23), 99) == list(range(23))
+
+
+# Searches
+
+
+def test_best_of_is_the_best():
+    u0 = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    found = list(best_of(lambda u: u[:, 1], u0))
+    assert [f.step for f in found] == [1, 2, 3]
+    assert [f.score for f in found] == [float(u0[:n, 1].max()) for n in (8, 16, 20)]
+    assert torch.equal(found[-1].u, u0[u0[:, 1].argmax()])
+
+
+@pytest.mark.parametrize(("parameters", "generations"), [(10, 120), (120, 900)])
+def test_cma_es_finds_the_optimum_and_the_bound(parameters, generations):
+    """The nearest point of the cube to a point outside it; more than 100: diagonal covariance."""
+    wanted = torch.linspace(0.2, 0.8, parameters)
+    wanted[3] = 1.2
+    u0 = torch.rand(16, parameters, generator=torch.Generator().manual_seed(0))
+    g = torch.Generator().manual_seed(0)
+    search = cma_es(lambda u: -(u - wanted).square().sum(1), u0, generator=g)
+    found = list(islice(search, 2 + generations))
+    assert all(a.score <= b.score for a, b in pairwise(found))
+    assert found[-1].score == pytest.approx(-0.04, abs=1e-4)
+    assert torch.allclose(found[-1].u, wanted.clamp(0, 1), atol=0.01)
+    assert float(found[-1].u[3]) == pytest.approx(1.0, abs=1e-4)
+
+
+# The patch suite
+
+
+def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
+    rows = run(replace(setting, items=4), ticking, tmp_path / "rows.jsonl")
+    assert len(rows) == 4 * 3 * 6  # prompts, two instruments and the better one, methods
+    steps = {
+        "default": STEPS,
+        "paper": STEPS,
+        "generate-then-fit": STEPS,
+        "CMA-ES": STEPS,
+        "best of 64": 8,
+        "random patch": 1,
+    }
+    for row in rows:
+        n = 2 if row.tags == ("best",) else 1
+        assert row.figures["steps"] == n * steps[row.method], row
+        assert row.figures["seconds"] == n * steps[row.method], row
+        assert row.figures["seconds_to_first_best"] == 1
+    by_key = {(row.item, row.method): row.figures for row in rows}
+    for (item, method), figures in by_key.items():
+        seen = item.split(",")[0] not in UNSEEN
+        assert ("rank" in figures, "top1" in figures, "top3" in figures) == (seen, seen, seen)
+        assert figures["match_before"] - 1e-6 <= figures["match_after"]
+        if method == "random patch" and not item.endswith("best"):
+            assert figures["match_before"] == pytest.approx(figures["match_after"], abs=1e-6)
+    wide = {name: by_key[f"{name}, wide", "CMA-ES"] for name in ("low", "high")}
+    assert all(found["match_after"] > -1e-3 for found in wide.values())  # within 1 Hz
+    assert [found["rank"] for found in wide.values()] == [1, 1]
+    tags = {row.item: row.tags for row in rows}
+    assert tags["low, narrow"] == ("narrow", "tone")
+    assert tags[f"{UNSEEN[0]}, wide"] == ("wide", "unseen")
+
+
+def test_better_instrument_is_the_judges(setting):
+    """Not the one with the better rank; and it took the time of both."""
+    setting.scratch.mkdir()
+    shared = {"match_before": -0.3, "seconds_to_first_best": 1.0, "top1": 0.0, "top3": 1.0}
+    wide = shared | {"match_after": -0.1, "rank": 3.0, "seconds": 10.0, "steps": 7.0}
+    narrow = shared | {"match_after": -0.2, "rank": 2.0, "seconds": 20.0, "steps": 5.0}
+    with open(setting.scratch / "patch.jsonl", "w") as file:
+        for name, figures in (("wide", wide), ("narrow", narrow)):
+            row = {"item": f"high, {name}", "method": "paper", "figures": figures, "u": [0.5]}
+            file.write(json.dumps(row) + "\n")
+        file.write('{"item": "high, wi')  # a crash
+    (task,) = [t for t in patch.suite(setting) if (t.item, t.method) == ("high, best", "paper")]
+    assert list(task.run()) == [wide | {"seconds": 30.0, "steps": 12.0}]
+
+
+def test_stopped_suite_goes_on(setting, tmp_path):
+    setting = replace(setting, items=1)
+    whole = run(setting, ticking, tmp_path / "whole.jsonl")
+    assert {row.item.split(",")[0] for row in whole} == {"low"}
+    setting = replace(setting, scratch=tmp_path / "again")
+    assert len(run(setting, ticking, tmp_path / "parts.jsonl", 8)) == 8
+    with open(setting.scratch / "patch.jsonl", "a") as file:
+        file.write('\n{"item": "low, na')
+    parts = run(setting, ticking, tmp_path / "parts.jsonl")
+    assert [replace(row, seconds=0.0) for row in parts] == [
+        replace(row, seconds=0.0) for row in whole
+    ]
+
+
+def test_lost_scratch_is_one_sentence(setting):
+    (task,) = [t for t in patch.suite(setting) if (t.item, t.method) == ("low, wide", "paper")]
+    with pytest.raises(ValueError, match=r"must hold default on low, wide; take its line from"):
+        next(iter(task.run()))
+
+
+def test_default_runs_first():
+    assert next(iter(METHODS)) == "default"
+
+
+# The ablations
+
+
+@pytest.mark.parametrize("method", ablation.VARIANTS)
+def test_one_field_changes(method):
+    changed = ablation.VARIANTS[method]
+    differ = [
+        f.name
+        for f in fields(changed)
+        if getattr(changed, f.name) != getattr(ablation.PLAIN, f.name)
+    ]
+    assert len(differ) == (method != "plain")
+
+
+class Loyal:
+    """A judge that likes nothing better than the first sound it heard for a prompt."""
+
+    name = "loyal"
+
+    def __init__(self):
+        self.first = {}
+
+    def similarity(self, audio, rate, prompts):
+        first = self.first.setdefault(prompts[0], audio)
+        return -(audio - first).square().mean((1, 2)).sqrt()[:, None]
+
+
+def test_ablation_is_judged_by_the_last_patch(setting, tmp_path, monkeypatch):
+    few = {name: replace(recipe, steps=5) for name, recipe in ablation.VARIANTS.items()}
+    monkeypatch.setattr(ablation, "VARIANTS", few)
+    one = replace(setting, judge=Loyal(), instruments=setting.instruments[:1], items=2)
+    rows = run(one, ablation.suite, tmp_path / "rows.jsonl")
+    assert {row.item for row in rows} == {"low, wide", "high, wide"}
+    assert len(rows) == 2 * len(few)
+    for row in rows:
+        assert row.figures["match_before"] == 0
+        assert row.figures["gain"] == row.figures["match_after"] < -1e-3
+
+
+class Level:
+    """Minus the distance of a sound's amplitude from 0.6."""
+
+    name = "level"
+
+    def similarity(self, audio, rate, prompts):
+        level = audio.square().mean((1, 2)).mul(2).sqrt()
+        return -(level - 0.6).abs()[:, None].expand(-1, len(prompts))
+
+
+def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
+    """The prior is one tone with and without prompt, so that guidance changes nothing."""
+    audio = tone(400)[None, None]
+    mean = PRIOR.encode(0.6 * audio)[0]
+    prior = GaussianPrior(
+        dict.fromkeys(PROMPTS, mean), dict.fromkeys(PROMPTS, 1e-3), sample_rate=RATE, hop=HOP
+    )
+    loudness = Instrument(
+        "level",
+        lambda n, generator: torch.rand(n, 1, generator=generator),
+        lambda u, samples: u[:, :, None] * audio[..., :samples],
+    )
+    sure = replace(setting, prior=prior, judge=Level(), instruments=(loudness,), items=1)
+    rows = run(sure, ablation.suite, tmp_path / "rows.jsonl")
+    assert [row.method for row in rows] == list(ablation.VARIANTS)
+    assert all(row.figures["match_after"] > -0.05 for row in rows)  # 0.05 is the size of a step
+
+
+def test_directions_are_paired_means():
+    """Differences 0.1, 0.2, 0.3: 0.2 +- 0.1 / sqrt 3; an item without a pair counts for nothing."""
+    gains = {
+        "plain": [0.3, 0.5, 0.7, 0.9],
+        "encoder": [0.2, 0.3, 0.4],
+        "waveform": [0.5, 0.3, 0.7],
+        "guidance 3": [1.3, 1.5, 1.8],
+        "annealed t": [0.1],
+    }
+    rows = [
+        Row("ablation", f"item {i}", method, {"gain": gain})
+        for method, values in gains.items()
+        for i, gain in enumerate(values)
+    ]
+    decoder, ten, _two, spectrogram, _, three, uniform = ablation.directions(rows)
+    assert decoder == (
+        "decoder rather than encoder SDS: +0.200 ± 0.058 over 3 pairs, holds"
+        " (the paper: +0.15 CLAP)"
+    )
+    assert "not known, 0 pairs of the 2 that it takes (the paper: +0.14 CLAP)" in ten
+    assert spectrogram.endswith("+0.000 ± 0.115 over 3 pairs, not decided")
+    assert three.endswith("-1.033 ± 0.033 over 3 pairs, the reverse holds")
+    assert uniform.endswith("not known, 1 pairs of the 2 that it takes")
