@@ -17,8 +17,9 @@ from sds.codec import SpectralCodec, principal
 from sds.stable_audio import load_prior
 from sds.text import sentence
 from sds.train import pack, prior
+from sds.train.clips import Clip, levelled, read_part, write_part
 from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.data import RATE, Corpus, class_weights
+from sds.train.data import RATE, Corpus, balanced, class_weights
 from sds.train.latents import DROP, FRAME, REACH, SECONDS_A_FRAME, TAIL, Batch, Latents
 from sds.train.prior import encode
 
@@ -177,17 +178,35 @@ def test_audio_is_the_clip_and_silence_past_its_end(folder):
     assert [(c.label, c.frames) for c in corpus.clips] == [("tone", 3 * RATE), ("drum", RATE // 4)]
     raw = np.fromfile(folder / "small.i16", dtype=np.int16)[3 * RATE :][: RATE // 4]
     short = corpus.audio(corpus.clips[1], 0, RATE)
-    assert torch.equal(short[: RATE // 4], torch.from_numpy(raw / np.float32(32768)))
+    assert torch.equal(short[: RATE // 4], torch.from_numpy(raw / np.float32(32767)))
     assert not short[RATE // 4 :].any()
     assert corpus.crop(corpus.clips[0], 100, np.random.default_rng(0)).shape == (100,)
     with pytest.raises(ValueError, match=r"no clips of \['judge'\]"):
         Corpus(folder, frozenset({"judge"}))
 
 
-def test_a_class_weighs_by_the_root_of_its_seconds(folder):
-    weights = class_weights(Corpus(folder, frozenset({"prior"})).clips)
+def test_samples_come_back_as_they_were_written(tmp_path):
+    tone = np.sin(np.arange(RATE, dtype=np.float32) / 20)
+    write_part(tmp_path, "tone", [Clip(tone, ("a tone",), "tone", "prior", "a")])
+    corpus = Corpus(tmp_path, frozenset({"prior"}))
+    written = next(read_part(tmp_path, "tone")).audio
+    assert np.array_equal(corpus.audio(corpus.clips[0]).numpy(), written)
+    assert np.abs(written - levelled(tone, "a")).max() <= 0.5 / 32767 + 1e-7
+
+
+def test_a_class_weighs_by_the_root_of_its_seconds(folder, latents):
+    corpus = Corpus(folder, frozenset({"prior"}))
+    weights = class_weights(corpus.clips)
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] / weights[1] == pytest.approx(math.sqrt(3.0 / 0.25))
+    assert latents.weights.tolist() == pytest.approx(weights.tolist(), rel=1e-2)  # frames rounded
+
+
+def test_clips_share_their_class_by_length_and_ten_seconds_are_long():
+    weights = balanced(["rain", "kick", "rain", "rain"], [30.0, 1.0, 5.0, 10.0])
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[0] == weights[3] == pytest.approx(2 * weights[2])
+    assert weights[[0, 2, 3]].sum() / weights[1] == pytest.approx(math.sqrt(25.0))
 
 
 def test_the_file_holds_bytes_and_is_not_made_twice(folder, codec, encoded):

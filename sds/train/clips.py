@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 44100
+FULL_SCALE = 32767  # int16 of a sample that is 1.0
 SILENCE = 1e-4  # a clip whose peak is below this (-80 dBFS) is not worth a caption
 
 Audio: TypeAlias = NDArray[np.float32]
@@ -99,7 +100,7 @@ def write_part(folder: Path, part: str, clips: Iterable[Clip]) -> int:
     ):
         for clip in clips:
             audio = levelled(clip.audio, clip.origin)
-            samples.write(np.round(audio * 32767).astype("<i2").tobytes())
+            samples.write(np.round(audio * FULL_SCALE).astype("<i2").tobytes())
             row = {
                 "start": start,
                 "frames": len(audio),
@@ -126,7 +127,7 @@ def read_part(folder: Path, part: str) -> Iterator[Clip]:
     samples = np.memmap(folder / f"{part}.i16", dtype="<i2", mode="r")
     for row in read_table(folder, part):
         stored = samples[row["start"] : row["start"] + row["frames"]]
-        audio = stored.astype(np.float32) / np.float32(32767)
+        audio = stored.astype(np.float32) / np.float32(FULL_SCALE)
         yield Clip(audio, tuple(row["captions"]), row["class"], row["split"], row["origin"])
 
 

@@ -6,7 +6,7 @@ line a clip: start, frames, captions, class, split, origin).
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sds.train.clips import FULL_SCALE, read_table
+
 RATE = 44100
+LONG = 10.0  # seconds of a clip that count
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,7 @@ class Corpus:
             if parts is not None and part not in parts:
                 continue
             self._samples[part] = np.memmap(index.with_suffix(".i16"), dtype=np.int16, mode="r")
-            for line in index.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
+            for row in read_table(folder, part):
                 if row["split"] in splits and row["frames"] > 0:
                     self.clips.append(
                         Clip(
@@ -66,7 +68,7 @@ class Corpus:
         out = torch.zeros(frames)
         if stop > start:
             part = self._samples[clip.part][clip.start + start : clip.start + stop]
-            out[: stop - start] = torch.from_numpy(part.astype(np.float32)) / 32768.0
+            out[: stop - start] = torch.from_numpy(part.astype(np.float32)) / FULL_SCALE
         return out
 
     def crop(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
@@ -76,12 +78,14 @@ class Corpus:
         return self.audio(clip, start, frames)
 
 
-def class_weights(clips: list[Clip], power: float = 0.5) -> npt.NDArray[np.float64]:
-    """Probability of each clip: seconds of a class raised to `power`, shared by its clips."""
-    seconds: dict[str, float] = {}
-    for clip in clips:
-        seconds[clip.label] = seconds.get(clip.label, 0.0) + clip.frames / RATE
-    weight = np.array(
-        [seconds[c.label] ** (power - 1.0) * min(c.frames / RATE, 10.0) for c in clips]
-    )
+def class_weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
+    """Probability of each clip, as `balanced` has it."""
+    return balanced([clip.label for clip in clips], [clip.frames / RATE for clip in clips])
+
+
+def balanced(labels: Sequence[str], seconds: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Probability of each clip: a class has the root of its seconds, its clips share by length."""
+    _, classes = np.unique(labels, return_inverse=True)
+    length = np.minimum(seconds, LONG)
+    weight = length / np.sqrt(np.bincount(classes, length))[classes]
     return np.asarray(weight / weight.sum())

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sds.codec import GROUP, HOP, SpectralCodec
 from sds.text import dim, pieces, sentence
-from sds.train.data import RATE, Corpus
+from sds.train.data import RATE, Corpus, balanced
 
 log = logging.getLogger(__name__)
 FRAME = HOP * GROUP
@@ -94,22 +94,11 @@ class Latents:
             vectors, _ = pieces(text, max_pieces)
             self.text[i, 1 : 1 + len(vectors)] = vectors.half()
         self.text = self.text.to(device)
-        self.weights = self._weights(0.5)
+        shares = balanced(self.labels, (self.sounding * SECONDS_A_FRAME).tolist())
+        self.weights = torch.tensor(shares, dtype=torch.float, device=device)
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def _weights(self, power: float) -> Tensor:
-        """Probability of each clip: seconds of its class to `power`, shared by the class."""
-        seconds: dict[str, float] = {}
-        lengths = self.sounding.clamp_max(10 / SECONDS_A_FRAME).tolist()
-        for label, length in zip(self.labels, lengths, strict=True):
-            seconds[label] = seconds.get(label, 0.0) + length
-        share = [
-            n * seconds[label] ** (power - 1.0)
-            for label, n in zip(self.labels, lengths, strict=True)
-        ]
-        return torch.tensor(share, device=self.z.device)
 
     def batch(
         self, count: int, frames: int, balance: Tensor, g: torch.Generator, *, plain: bool = False
