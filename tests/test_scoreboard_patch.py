@@ -231,6 +231,24 @@ def test_lost_scratch_is_one_sentence(setting):
         next(iter(task.run()))
 
 
+def test_findings_are_of_the_instruments_not_of_their_best():
+    rows = [
+        Row("patch", item, method, {"match_after": match}, tags)
+        for item, tags, method, match in (
+            ("low, fm", ("fm",), "default", 0.5),
+            ("low, fm", ("fm",), "paper", 0.1),
+            ("low, impact", ("impact",), "default", 0.7),
+            ("low, impact", ("impact",), "paper", 0.5),
+            ("low, best", ("best",), "default", 9.0),
+            ("low, best", ("best",), "paper", 0.5),
+        )
+    ]
+    paper, *others = patch.findings(rows)
+    assert paper == "match, default rather than paper: +0.300 ± 0.100 over 2 pairs, holds"
+    assert len(others) == 4
+    assert all("not known, 0 of the 2 pairs" in other for other in others)
+
+
 def test_default_runs_first():
     assert next(iter(METHODS)) == "default"
 
@@ -321,7 +339,7 @@ def test_directions_are_paired_means():
         "decoder rather than encoder SDS: +0.200 ± 0.058 over 3 pairs, holds"
         " (the paper: +0.15 CLAP)"
     )
-    assert "not known, 0 pairs of the 2 that it takes (the paper: +0.14 CLAP)" in ten
+    assert "not known, 0 of the 2 pairs that it takes (the paper: +0.14 CLAP)" in ten
     assert spectrogram.endswith("+0.000 ± 0.115 over 3 pairs, not decided")
     assert three.endswith("-1.033 ± 0.033 over 3 pairs, the reverse holds")
-    assert uniform.endswith("not known, 1 pairs of the 2 that it takes")
+    assert uniform.endswith("not known, 1 of the 2 pairs that it takes")

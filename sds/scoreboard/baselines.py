@@ -1,15 +1,7 @@
 """The methods of the patch suite: from a prompt and random patches to the best patch found.
 
-Every method of `METHODS` gets the same random patches, the first one being the patch "before", and
-keeps what the judge likes best. Each yields what it has found after every step and may be stopped
-at any of them.
-
-    random patch       the first patch
-    best of 64         the first 64
-    generate-then-fit  `default` with its distillation left out and those steps added to the fit
-    CMA-ES             the patches that `default` looks at, then evolution on the judge
-    paper              Audio-SDS from the first patch
-    default            `sds.recipes`
+Every method of `METHODS` gets the same random patches and keeps what the judge likes best. Each
+yields what it has found after every step and may be stopped at any of them.
 """
 
 from __future__ import annotations
