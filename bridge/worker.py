@@ -454,7 +454,7 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
     prior, judge = models.prior(job.model, items.prompts(data)), models.judge(job.judge)
     if judge is None:
         raise ValueError("there is no judge here, and the scoreboard needs one: name a --judge")
-    names = [name for name in SUITES if name in job.suites or "all" in job.suites]
+    entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
     page = report.Page(
         command=_command(job),
         model=prior.name,
@@ -477,7 +477,7 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
         items=job.items,
     )
     rows, old = [], 0
-    suites = {name: SUITES[name].suite for name in names}
+    suites = {name: entry.suite for name, entry in entries.items()}
     for now in board.evaluate(suites, setting, folder / "rows.jsonl"):
         if now.row is not None:
             rows.append(now.row)
@@ -485,15 +485,10 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
         fraction = (now.index - old) / max(1, now.of - old)
         stage = f"{now.suite}: {now.item}, {now.method}"
         yield clock.progress(fraction, stage, dict(now.row.figures) if now.row else {})
-    table = report.markdown(
-        page,
-        rows,
-        {name: SUITES[name].columns for name in names},
-        {name: SUITES[name].about for name in names},
-    )
     with outputs.folder(Path(job.out)) as out:
+        table = report.markdown(page, rows, entries)
         (out.partial / "scoreboard.md").write_text(table, encoding="utf-8")
-        _write_json(out.partial / "scoreboard.json", report.as_json(page, rows))
+        _write_json(out.partial / "scoreboard.json", report.as_json(page, rows, entries))
     yield clock.done(
         {
             "page": out.final(out.partial / "scoreboard.md"),

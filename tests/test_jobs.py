@@ -8,6 +8,7 @@ from bridge.jobs import (
     Cancelled,
     DesignPatch,
     Done,
+    Evaluate,
     Probe,
     Progress,
     RenderPreset,
@@ -22,6 +23,7 @@ from bridge.jobs import (
 
 PATCH = {"kind": "patch", "id": "a", "prompt": "kick", "renderer": "fm", "out": "/out"}
 SEPARATE = {"kind": "separate", "id": "a", "file": "/m.wav", "prompts": ["voice"], "out": "/out"}
+EVAL = {"kind": "eval", "id": "a", "data": "/d", "out": "/o"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,7 @@ SEPARATE = {"kind": "separate", "id": "a", "file": "/m.wav", "prompts": ["voice"
         DesignPatch(id="a", prompt="ü kick", renderer="impact", out="/o", steps=5, note=36.5),
         Separate(id="a", file="/m", prompts=("a", "b"), out="/o", method="paper"),
         RenderPreset(id="a", preset="/p", out="/o", note=64, duration=1.5),
+        Evaluate(id="a", suites=("codec", "patch"), data="/d", out="/o", items=3),
         Probe(id="a"),
     ],
 )
@@ -65,6 +68,9 @@ def test_lines_to_and_from_the_worker():
         (SEPARATE | {"prompts": ["a"] * 9}, "prompts: tuple should have at most 8 items"),
         (SEPARATE | {"prompts": ["a", " "]}, "separate.prompts.1 must not be blank, got ' '"),
         (SEPARATE | {"method": "magic"}, "input should be 'masks' or 'paper', got 'magic'"),
+        (EVAL | {"suites": []}, "suites: tuple should have at least 1 item"),
+        (EVAL | {"suites": ["x"]}, "input should be 'codec', 'prior', 'patch', 'separate', 'abl"),
+        (EVAL | {"items": 0}, "eval.items: input should be greater than or equal to 1, got 0"),
         ({"kind": "patch"}, "patch.id: field required"),
         ({"kind": "opera"}, "the message: input tag 'opera' found using 'kind' does not match"),
     ],

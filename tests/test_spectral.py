@@ -9,8 +9,10 @@ import torch
 from sds.spectral import (
     SCALES,
     istft,
+    log_mel_distance,
     magnitude,
     magnitudes,
+    multi_scale_distance,
     relative_distance,
     squared_distance,
     stft,
@@ -77,6 +79,30 @@ def test_distance_ignores_phase_but_not_pitch():
     )
     same = relative_distance(shifted, a, log_weight=0.0)
     assert float(same) < 0.01 * float(relative_distance(other, a, log_weight=0.0))
+
+
+def test_distances_of_twice_as_loud():
+    x = noise(2, 1, 20_000)
+    assert multi_scale_distance(2 * x, x).tolist() == pytest.approx(2 * [1 + math.log(2)], rel=1e-4)
+    assert log_mel_distance(2 * x, x, 44100).tolist() == pytest.approx(2 * [6.0206], rel=1e-4)
+
+
+def test_what_is_80_db_below_the_loudest_is_silence():
+    x = noise(1, 1, 20_000)
+    tail = torch.cat([x, torch.zeros_like(x)], -1)
+    hiss = tail + 1e-6 * noise(1, 1, 40_000, seed=1)
+    assert float(multi_scale_distance(hiss, tail)) < 1e-3
+    assert float(log_mel_distance(hiss, tail, 44100)) < 1e-3
+    # silence in place of noise of power v: 80 dB, and less where its bands are below the loudest
+    assert 65 < float(log_mel_distance(0 * x, x, 44100)) < 80
+
+
+def test_distances_ignore_the_level_of_the_pair():
+    a, b = noise(1, 1, 20_000), noise(1, 1, 20_000, seed=1)
+    for distance in (multi_scale_distance, partial(log_mel_distance, rate=44100)):
+        once = float(distance(a, b))
+        assert once > 0.5
+        assert float(distance(0.01 * a, 0.01 * b)) == pytest.approx(once, rel=1e-3)
 
 
 def test_rows_are_independent():

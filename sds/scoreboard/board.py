@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -98,6 +98,20 @@ class Column:
 
 Suite: TypeAlias = Callable[[Setting], list[Task]]
 """A module of a suite has `suite`, one of these, and `COLUMNS`, its figures in order."""
+
+
+def _nothing(rows: Sequence[Row]) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A suite as `sds.scoreboard.suites` lists it."""
+
+    suite: Suite
+    columns: tuple[Column, ...]
+    about: str  # what a reader should know of its methods and figures
+    findings: Callable[[Sequence[Row]], list[str]] = _nothing  # sentences that its rows support
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from scipy.signal import hilbert
+from scipy.signal import fftconvolve, hilbert
+from scipy.signal.windows import hann
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,7 +46,6 @@ COLUMNS = (
 SMOOTH = 0.010  # seconds of the envelope's Hann window; half of it is its width
 NEAR = 0.050  # seconds before and after the true peak in which the decoded one is sought
 TIMED = ("kick", "snare", "clock")  # classes with a table of their own: transients must survive
-SEPARATION = ("separation",)
 UNIT = 2048  # samples: Griffin-Lim takes whole frames
 ROUNDS = 16  # of Griffin-Lim, as in the spectral codec
 
@@ -68,20 +69,18 @@ def suite(setting: Setting) -> list[Task]:
     """Every recording by every way through the codec; every mixture's sources by every cap."""
     mixed = mixtures(setting.data, setting.items)
     clips = [*_one_shots(setting), *_sources(mixed, setting.prior)]
-    passed = [
-        Task(clip.name, method, _passing(clip, way, setting), clip.tags)
-        for clip in clips
-        for method, way in ways(setting, clip.name).items()
-        if clip.choices or method != "as recorded"
-    ]
-    return passed + [
-        Task(
-            f"{mixture.name} {k + 1}", method, _capping(mixture, k, cap, setting.prior), SEPARATION
-        )
-        for mixture in mixed
-        for method, cap in CAPS.items()
-        for k in range(len(mixture.sources))
-    ]
+    tasks = []
+    for clip in clips:
+        if clip.choices:
+            tasks.append(Task(clip.name, "as recorded", _naming(clip, setting), clip.tags))
+        for method, way in ways(setting, clip.name).items():
+            tasks.append(Task(clip.name, method, _passing(clip, way, setting), clip.tags))
+    for mixture in mixed:
+        for method, cap in CAPS.items():
+            for k in range(len(mixture.sources)):
+                run = _capping(mixture, k, cap, setting.prior)
+                tasks.append(Task(f"{mixture.name} {k + 1}", method, run, ("separation",)))
+    return tasks
 
 
 def ways(setting: Setting, name: str) -> dict[str, Way]:
@@ -98,7 +97,6 @@ def ways(setting: Setting, name: str) -> dict[str, Way]:
         return fitted(found[None], audio)
 
     return {
-        "as recorded": lambda audio: audio,
         "codec": lambda audio: fitted(prior.decode(prior.encode(audio)), audio),
         "codec, phase given": lambda audio: prior.decode(prior.encode(audio), like=audio),
         "true magnitudes": true_magnitudes,
@@ -134,30 +132,45 @@ def _at_prior(audio: Tensor, rate: int, prior: Prior) -> Tensor:
     return with_channels(resample(audio, rate, prior.sample_rate)[None], prior.channels)
 
 
-def _passing(clip: Clip, way: Way, setting: Setting) -> Callable[[], Iterator[Figures]]:
+def _naming(clip: Clip, setting: Setting) -> Callable[[], Iterator[Figures]]:
     def run() -> Iterator[Figures]:
-        with torch.no_grad():
-            yield measured(way(clip.audio), clip, setting)
+        yield named(clip.audio, clip, setting)
 
     return run
 
 
-def measured(found: Tensor, clip: Clip, setting: Setting) -> Figures:
-    """How far `found` [1, C, T] is from the clip."""
-    rate, true = setting.prior.sample_rate, clip.audio
-    figures: dict[str, float] = {}
-    if true.any() and found is not true:
-        figures = {
-            "si_sdr": float(si_sdr(found, true).nanmean()),
-            "spectral": float(multi_scale_distance(found, true)),
-            "log_mel": float(log_mel_distance(found, true, rate)),
-        }
-        if clip.struck and found.any():
-            figures |= timing(found[0].mean(0), true[0].mean(0), rate)
-    if clip.choices:
-        named = setting.judge.similarity(found, rate, list(clip.choices))[0].argmax()
-        figures["top1"] = float(int(named) == clip.right)
+def _passing(clip: Clip, way: Way, setting: Setting) -> Callable[[], Iterator[Figures]]:
+    def run() -> Iterator[Figures]:
+        with torch.no_grad():
+            found = way(clip.audio)
+            lost = distances(found, clip, setting.prior.sample_rate)
+        yield {**lost, **named(found, clip, setting)}
+
+    return run
+
+
+def distances(found: Tensor, clip: Clip, rate: int) -> Figures:
+    """How far `found` [1, C, T] is from the clip; nothing of a silent one."""
+    true = clip.audio
+    if not true.any():
+        return {}
+    figures = {
+        "si_sdr": float(si_sdr(found, true).nanmean()),
+        "spectral": float(multi_scale_distance(found, true)),
+        "log_mel": float(log_mel_distance(found, true, rate)),
+    }
+    if clip.struck and found.any():
+        figures |= timing(found[0].mean(0), true[0].mean(0), rate)
     return figures
+
+
+def named(found: Tensor, clip: Clip, setting: Setting) -> Figures:
+    """Whether the judge picks the right choice for `found` [1, C, T], 1 or 0."""
+    if not clip.choices:
+        return {}
+    rate = setting.prior.sample_rate
+    picked = setting.judge.similarity(found, rate, list(clip.choices))[0].argmax()
+    return {"top1": float(int(picked) == clip.right)}
 
 
 def timing(found: Tensor, true: Tensor, rate: int) -> dict[str, float]:
@@ -178,10 +191,9 @@ def timing(found: Tensor, true: Tensor, rate: int) -> dict[str, float]:
 def envelope(audio: Tensor, rate: int) -> Tensor:
     """Envelope [T + 2 n] of audio [T]: |analytic signal| under a Hann window; n samples of rest."""
     n = round(SMOOTH * rate) | 1
-    padded = F.pad(audio.double(), (n, n))
-    level = torch.from_numpy(hilbert(padded.cpu().numpy())).abs()
-    window = torch.hann_window(n + 2, periodic=False, dtype=level.dtype)[1:-1]
-    return F.conv1d(level[None, None], (window / window.sum())[None, None], padding=n // 2)[0, 0]
+    level = np.abs(hilbert(F.pad(audio.double(), (n, n)).cpu().numpy()))
+    window = hann(n + 2)[1:-1]
+    return torch.from_numpy(fftconvolve(level, window / window.sum(), mode="same"))
 
 
 def rise(level: Tensor, peak: int) -> tuple[int, int]:

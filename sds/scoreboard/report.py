@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sds.scoreboard.board import Column, Row
+from sds.scoreboard.board import Column, Entry, Row
 
 Table: TypeAlias = dict[str, dict[str, dict[str, float]]]
 """method -> figure -> {"mean", "sd", "n"}; of one value there is no "sd"."""
@@ -51,8 +51,9 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return found | {"n": len(values)}
 
 
-def as_json(page: Page, rows: Sequence[Row]) -> dict[str, Any]:
+def as_json(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Everything a program may want to know."""
+    tables = summary(rows)
     return {
         "command": page.command,
         "model": {"name": page.model, "hash": page.model_hash},
@@ -60,16 +61,18 @@ def as_json(page: Page, rows: Sequence[Row]) -> dict[str, Any]:
         "data": page.data,
         "date": page.date,
         "seconds": round(sum(row.seconds for row in rows), 1),
-        "suites": summary(rows),
+        "suites": {
+            suite: {"tables": tables[suite], "findings": entries[suite].findings(_of(suite, rows))}
+            for suite in tables
+        },
     }
 
 
-def markdown(
-    page: Page,
-    rows: Sequence[Row],
-    columns: Mapping[str, Sequence[Column]],
-    about: Mapping[str, str],
-) -> str:
+def _of(suite: str, rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.suite == suite]
+
+
+def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> str:
     """The page: a section a suite, in it a table of all rows and one of each tag."""
     of_hash = f" ({page.model_hash})" if page.model_hash else ""
     seconds = sum(row.seconds for row in rows)
@@ -89,9 +92,12 @@ def markdown(
         f"- Date: {page.date}, {len(rows)} results in {seconds:.0f} s",
     ]
     for suite, tables in summary(rows).items():
-        lines += ["", f"## {suite}", "", about[suite].strip()]
+        entry = entries[suite]
+        lines += ["", f"## {suite}", "", entry.about.strip()]
+        if findings := entry.findings(_of(suite, rows)):
+            lines += ["", *(f"- {finding}" for finding in findings)]
         for tag, table in tables.items():
-            lines += ["", f"### {suite}, {tag}", "", *grid(table, columns[suite])]
+            lines += ["", f"### {suite}, {tag}", "", *grid(table, entry.columns)]
     return "\n".join(lines) + "\n"
 
 

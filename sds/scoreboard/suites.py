@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sds.scoreboard import codec
-from sds.scoreboard.board import Column, Suite
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A suite, the figures its table shows, and what a reader should know of them."""
-
-    suite: Suite
-    columns: tuple[Column, ...]
-    about: str
-
+from sds.scoreboard import ablation, codec, patch, separate
+from sds.scoreboard.board import Entry
 
 SUITES = {
     "codec": Entry(codec.suite, codec.COLUMNS, str(codec.__doc__)),
+    "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings),
+    "separate": Entry(separate.suite, separate.COLUMNS, str(separate.__doc__)),
+    "ablation": Entry(ablation.suite, ablation.COLUMNS, str(ablation.__doc__), ablation.directions),
 }
