@@ -165,6 +165,31 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
         change: Tensor = curves.repeat(1, GROUP) @ self.analysis.weight.T
         return change
 
+    def at_speed(self, z: Tensor, speed: Tensor, frames: int) -> Tensor:
+        """Latents [B, latent, `frames`] of the sound in z [B, latent, L] played at `speed` [B].
+
+        Twice as fast is an octave higher: mel levels are looked up where both came from. Past the
+        edges of z the last frame, band, is held.
+        """
+        levels = _ungroup(self.synthesis(z.transpose(1, 2)))  # [B, mels, 4L]
+        b, mels, length = levels.shape
+        centre = self.mel @ torch.arange(BINS, device=z.device, dtype=z.dtype)  # [mels], rising
+        source = centre / speed[:, None]
+        above = torch.searchsorted(centre, source).clamp(1, mels - 1)
+        below, upper = centre[above - 1], centre[above]
+        band = above - 1 + ((source - below) / (upper - below)).clamp(0, 1)
+        ticks = torch.arange(GROUP * frames, device=z.device, dtype=z.dtype)
+        frame = (ticks + 0.5) * speed[:, None] - 0.5
+        at = torch.stack(
+            [
+                (frame * 2 + 1).div(length)[:, None].expand(b, mels, -1) - 1,
+                (band * 2 + 1).div(mels)[:, :, None].expand(-1, -1, GROUP * frames) - 1,
+            ],
+            dim=3,
+        )
+        moved = F.grid_sample(levels[:, None], at, padding_mode="border", align_corners=False)
+        return self.encode_levels(moved[:, 0])
+
     def levels(self, audio: Tensor) -> Tensor:
         """Mel magnitudes in scaled dB [B, mels, 4L] of audio [B, T], T a multiple of 2048."""
         return to_db(self.mel @ stft(audio).abs())

@@ -157,3 +157,30 @@ def test_like_lends_its_phase(codec):
         close = codec.decode(z, like=audio)
     cosine = torch.nn.functional.cosine_similarity(close.flatten(), audio.flatten(), dim=0)
     assert float(cosine) > 0.5
+
+
+def test_at_speed_one_changes_nothing(codec):
+    z = torch.randn(2, 64, 12, generator=torch.Generator().manual_seed(0))
+    z = codec.encode_levels(codec.decode_levels(z)[1])
+    same = codec.at_speed(z, torch.ones(2), 12)
+    torch.testing.assert_close(same, z, rtol=0, atol=3e-3)  # weights are in half
+
+
+def test_at_speed_is_what_playing_faster_sounds_like(codec):
+    """A sine's level curve moves up by the speed; a click comes earlier by it."""
+    time = torch.arange(24 * 2048) / 44100
+    slow, fast = (torch.sin(2 * torch.pi * 1500 * s * time)[None, None] * 0.3 for s in (1.0, 1.2))
+    moved = codec.at_speed(codec.encode(slow), torch.tensor([1.2]), 16)
+    heard, wanted = (
+        codec.decode_levels(z[..., 4:12])[1].mean(2) for z in (moved, codec.encode(fast))
+    )
+    assert (
+        int(heard.argmax()) == int(wanted.argmax()) != int(codec.levels(slow[0]).mean(2).argmax())
+    )
+    click = torch.zeros(1, 1, 24 * 2048)
+    click[..., 12 * 2048 :] = 0.5 * torch.randn(
+        12 * 2048, generator=torch.Generator().manual_seed(1)
+    )
+    moved = codec.decode_levels(codec.at_speed(codec.encode(click), torch.tensor([1.2]), 16))[1]
+    onset = int((moved.mean(1)[0] > moved.mean()).float().argmax())
+    assert abs(onset - 48 / 1.2) <= 2

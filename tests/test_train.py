@@ -104,7 +104,7 @@ def generator(seed=0):
 
 
 def draw(latents, codec, count, frames, *, seed=0, plain=True):
-    return latents.batch(count, frames, codec.tilts(), generator(seed), plain=plain)
+    return latents.batch(count, frames, codec, generator(seed), plain=plain)
 
 
 def source(folder, codec, split, number):
@@ -304,12 +304,11 @@ def test_saying_nothing_costs_the_mean_square_of_v(monkeypatch):
 
 
 def test_held_back_is_the_same_each_time_and_gradients_are_finite(codec, latents, held, model):
-    tilts = codec.tilts()
-    first = prior.held_back(model, held, tilts)
+    first = prior.held_back(model, held, codec)
     torch.manual_seed(1)
-    assert prior.held_back(model, held, tilts) == first
+    assert prior.held_back(model, held, codec) == first
     assert 0.1 < first < 10.0
-    error = prior.loss(model, latents.batch(4, 32, tilts, generator()), generator())
+    error = prior.loss(model, latents.batch(4, 32, codec, generator()), generator())
     error.backward()
     grads = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(torch.isfinite(g).all() for g in grads)

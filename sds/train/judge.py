@@ -37,10 +37,12 @@ def batch(
     rng: np.random.Generator,
     text: dict[str, Tensor],
 ) -> tuple[Tensor, Tensor, list[str]]:
-    """Audio [B, T], sentence vectors [B, D] and labels; crops, gain, hiss and tilt vary."""
+    """Audio [B, T], sentence vectors [B, D], labels; crops, speed, gain, hiss and tilt vary."""
     seconds = float(rng.uniform(1.0, WINDOW))
     picks = [corpus.clips[i] for i in rng.choice(len(corpus.clips), size, p=weights)]
-    audio = torch.stack([corpus.crop(c, int(seconds * RATE), rng) for c in picks])
+    speed = float(rng.uniform(0.85, 1.18))
+    audio = torch.stack([corpus.crop(c, int(speed * seconds * RATE), rng) for c in picks])
+    audio = F.interpolate(audio[None], size=int(seconds * RATE), mode="linear")[0]
     tilt = torch.from_numpy(rng.uniform(-0.4, 0.4, (size, 1))).float()
     audio = audio + tilt * F.pad(audio, (1, 0))[:, :-1]
     hiss = 10.0 ** torch.from_numpy(rng.uniform(-5.0, -3.0, (size, 1))).float()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ LONGEST = 30 * RATE
 REACH = 4.5  # deviations that int8 spans
 DROP = 0.125  # share of prompts left out, for guidance
 GAIN_DB, TILT_DB = 3.0, 3.0  # deviation of the level, and of the balance of lows and highs
+SPEED = 1.2  # the most a clip is played faster or slower
 
 
 @torch.no_grad()
@@ -101,14 +103,20 @@ class Latents:
         return len(self.labels)
 
     def batch(
-        self, count: int, frames: int, balance: Tensor, g: torch.Generator, *, plain: bool = False
+        self,
+        count: int,
+        frames: int,
+        codec: SpectralCodec,
+        g: torch.Generator,
+        *,
+        plain: bool = False,
     ) -> Batch:
-        """`count` random windows of `frames`; `plain` leaves out dropping and level changes.
+        """`count` random windows of `frames`; `plain` leaves out dropping and all variation.
 
         A clip longer than the window fills it from anywhere; a shorter one begins the window and
         silence follows. The duration told is the seconds of sound in the window, or (for every
         second clip) the window itself, so that 2 s of a kick drum is a kick and its silence.
-        `balance` is the codec's `tilts`.
+        Speed (with it pitch and length), level and balance vary.
         """
         device = self.z.device
 
@@ -116,21 +124,24 @@ class Latents:
             return torch.rand(*shape, generator=g, device=device)
 
         pick = torch.multinomial(self.weights, count, replacement=True, generator=g)
-        slack = (self.sounding[pick].floor() - frames).clamp_min(0)
+        speed = torch.ones(count, device=device) if plain else SPEED ** (2 * rand(count) - 1)
+        span = frames if plain else math.ceil(frames * SPEED) + 1
+        slack = (self.sounding[pick] - frames * speed).floor().clamp_min(0)
         begin = (rand(count) * (slack + 1)).floor().long()
-        at = begin[:, None] + torch.arange(frames, device=device)
+        at = begin[:, None] + torch.arange(span, device=device)
         inside = at < self.rows[pick, None]
         z = self.z[torch.where(inside, self.start[pick, None] + at, len(self.z) - 1)]
         z = z.float() * self.scale  # [B, L, D]
         caption = (rand(count) * self.captions.shape[1]).long()
         text = self.captions[pick, caption]
         whole = torch.full((count,), float(frames), device=device)
-        sounding = torch.minimum(whole, self.sounding[pick] - begin)
+        sounding = torch.minimum(whole, (self.sounding[pick] - begin) / speed)
         if not plain:
             text = torch.where(rand(count) < DROP, torch.zeros_like(text), text)
             change = torch.randn(count, 2, generator=g, device=device)
             change = change * torch.tensor([GAIN_DB, TILT_DB], device=device)
-            heard = at < self.sounding[pick, None]
-            z = z + heard[..., None] * (change @ balance)[:, None]
+            heard = torch.arange(frames, device=device) < sounding[:, None]
+            z = codec.at_speed(z.transpose(1, 2), speed, frames).transpose(1, 2)
+            z = z + heard[..., None] * (change @ codec.tilts())[:, None]
         told = torch.where(rand(count) < 0.5, whole, sounding) * SECONDS_A_FRAME
         return Batch(z.transpose(1, 2).contiguous(), self.text[text].float(), told)

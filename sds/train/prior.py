@@ -91,10 +91,10 @@ def loss(model: Any, batch: Batch, g: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def held_back(model: Any, held: Latents, tilts: Tensor) -> float:
+def held_back(model: Any, held: Latents, codec: SpectralCodec) -> float:
     """The loss on the same windows of held-back clips, at the same t and noise, each time."""
     g = torch.Generator(held.z.device).manual_seed(0)
-    losses = [loss(model, held.batch(128, 48, tilts, g, plain=True), g) for _ in range(6)]
+    losses = [loss(model, held.batch(128, 48, codec, g, plain=True), g) for _ in range(6)]
     return float(torch.stack(losses).mean())
 
 
@@ -149,7 +149,7 @@ def main() -> None:
         )
         for back in (False, True)
     )
-    tilts = codec.tilts().detach().to(args.device)
+    codec.requires_grad_(False).to(args.device)
 
     torch.manual_seed(args.seed)
     with quiet():
@@ -176,7 +176,7 @@ def main() -> None:
             along = max(step, round(spent * args.steps))
             group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
             group["lr"] *= min(1.0, (step + 1) / WARM)
-        error = loss(model, latents.batch(args.batch, windows.choice(WINDOWS), tilts, g), g)
+        error = loss(model, latents.batch(args.batch, windows.choice(WINDOWS), codec, g), g)
         optimizer.zero_grad()
         torch.autograd.backward([error])
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -185,7 +185,7 @@ def main() -> None:
         average_into(mean, model, min(args.ema, (step + 1) / (step + 10)))
         total = total.to(error.device) + error.detach()
         if step % args.check == 0:
-            now = held_back(mean, held, tilts)
+            now = held_back(mean, held, codec)
             speed = (step - first) / (time.monotonic() - begin)
             log.info(
                 "step %d loss %.4f, held back %.4f, %.2f steps/s",
