@@ -317,7 +317,18 @@ def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
     sure = replace(setting, prior=prior, judge=Level(), instruments=(loudness,), items=1)
     rows = run(sure, ablation.suite, tmp_path / "rows.jsonl")
     assert [row.method for row in rows] == list(ablation.VARIANTS)
+    assert not any(row.figures["diverged"] for row in rows)
     assert all(row.figures["match_after"] > -0.05 for row in rows)  # 0.05 is the size of a step
+
+
+def test_divergence_is_said_and_the_last_sound_judged(setting, tmp_path):
+    """60 times a mean near the largest number is no number."""
+    means = {prompt: 1e38 if prompt else 0.0 for prompt in PROMPTS}
+    prior = GaussianPrior(means, PROMPTS, sample_rate=RATE, hop=HOP)
+    far = replace(setting, prior=prior, instruments=setting.instruments[:1], items=1)
+    for row in run(far, ablation.suite, tmp_path / "rows.jsonl"):
+        assert row.figures["diverged"] == 1
+        assert row.figures["gain"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_directions_are_paired_means():

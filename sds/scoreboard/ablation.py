@@ -3,9 +3,9 @@
 "plain" is the paper's recipe with fewer steps and noise draws: decoder SDS, 2 denoising steps,
 spectrogram distance, guidance 60, t uniform. Every other method changes one field of it (with
 annealed t, the step size falls too). All start from the same random patch of an item, with the same
-random numbers, and are judged by where they end, not by the best that they passed. Sounds last 1
-second. A direction holds where its mean difference of gain, paired over items, is more than two
-standard errors above zero.
+random numbers, and are judged by where they end, not by the best that they passed; a method that
+diverges (its numbers overflow), by where it last was. Sounds last 1 second. A direction holds where
+its mean difference of gain, paired over items, is more than two standard errors above zero.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ COLUMNS = (
     Column("match_before", "match before", 3),
     Column("match_after", "match after", 3, "higher"),
     Column("gain", "gain", 3, "higher"),
+    Column("diverged", "diverged", 2, "lower"),
 )
 
 PLAIN = replace(RECIPES["paper"], steps=40, samples=2)
@@ -95,7 +96,7 @@ def directions(rows: Sequence[Row]) -> list[str]:
 
 def _run(job: Job, method: str) -> Iterator[Figures]:
     before = float(job.rate(job.u0[:1]))
-    u = job.u0[0]
+    u, diverged = job.u0[0], False
     for step in distill(
         job.render,
         job.setting.prior,
@@ -105,10 +106,15 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
         generator=job.setting.generator("ablation", job.item),
         score=_latest(),
     ):
-        u = step.best_u
+        u, diverged = step.best_u, not bool(step.loss.isfinite().all())
         yield {"match_before": before}
     after = float(job.rate(u[None]))
-    yield {"match_before": before, "match_after": after, "gain": after - before}
+    yield {
+        "match_before": before,
+        "match_after": after,
+        "gain": after - before,
+        "diverged": float(diverged),
+    }
 
 
 def _latest() -> Score:
@@ -116,6 +122,7 @@ def _latest() -> Score:
     looks = count()
 
     def score(audio: Tensor) -> Tensor:
-        return torch.full((len(audio),), float(next(looks)))
+        sound = audio.isfinite().flatten(1).all(1)
+        return torch.where(sound, float(next(looks)), -torch.inf)
 
     return score
