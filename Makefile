@@ -1,11 +1,14 @@
 # make demo    set everything up, then prompt -> patch and track -> stems on the default model
 # make test    every test        make check   lint, types, import contracts
 # make bench   measure speed, write docs/benchmarks.md
+# make score   measure quality on the recordings in DATA, write docs/scoreboard.md
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean install
+DATA ?= ../shared/data
+
+.PHONY: demo test check bench score clean install
 
 install: .venv/.installed
 
@@ -22,7 +25,7 @@ install: .venv/.installed
 	@echo "== installed"
 
 # Threads that spin long while they wait starve whoever shares the cores (bridge/engines/child.py).
-demo test bench: export GOMP_SPINCOUNT := 5000
+demo test bench score: export GOMP_SPINCOUNT := 5000
 
 demo: .venv/.installed
 	@echo "== demo: two prompts to patches, one recording to stems"
@@ -44,6 +47,11 @@ bench: .venv/.installed
 	@echo "== bench: some minutes; let nothing else run meanwhile"
 	@$(BIN)/python -m bench.report docs/benchmarks.md
 	@echo "== bench: wrote docs/benchmarks.md"
+
+score: .venv/.installed
+	@echo "== score: hours; stopped, it goes on where it was"
+	@$(BIN)/scorewire eval --suite all --data $(DATA) --out runs/scoreboard --report docs/scoreboard.md
+	@echo "== score: wrote docs/scoreboard.md"
 
 clean:
 	rm -rf .venv build demo-out *.egg-info

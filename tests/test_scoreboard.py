@@ -144,7 +144,7 @@ def test_a_figure_that_is_no_number_is_refused(
     value: float, setting: Setting, tmp_path: Path
 ) -> None:
     suites = {"s": counted([], {"x": 1.0, "bad": value})}
-    with pytest.raises(ValueError, match="figures must be finite, got bad"):
+    with pytest.raises(ValueError, match="figures must be finite, got bad of s: a, m"):
         list(board.evaluate(suites, setting, tmp_path / "rows.jsonl"))
 
 

@@ -150,7 +150,11 @@ def evaluate(suites: Mapping[str, Suite], setting: Setting, rows: Path) -> Itera
         for now in task.run():
             figures = now
             yield Now(index, len(every), *words)
-        row = Row(*words, _finite(figures), task.tags, round(time.monotonic() - began, 3))
+        bad = [key for key, value in figures.items() if not math.isfinite(value)]
+        if bad:
+            where = f"{name}: {task.item}, {task.method}"
+            raise ValueError(f"figures must be finite, got {', '.join(bad)} of {where}")
+        row = Row(*words, dict(figures), task.tags, round(time.monotonic() - began, 3))
         _append(rows, row)
         yield Now(index + 1, len(every), *words, row)
 
@@ -175,10 +179,3 @@ def _append(path: Path, row: Row) -> None:
         cut = file.read(1) not in (b"", b"\n")  # a crash left half a line: begin another
         line = json.dumps(asdict(row), ensure_ascii=False)
         file.write((b"\n" if cut else b"") + line.encode() + b"\n")
-
-
-def _finite(figures: Figures) -> Figures:
-    bad = [name for name, value in figures.items() if not math.isfinite(value)]
-    if bad:
-        raise ValueError(f"figures must be finite, got {', '.join(bad)}")
-    return dict(figures)
