@@ -1,6 +1,7 @@
-"""How far an estimate is from the truth, in dB. All but the last three take [..., T].
+"""How far an estimate is from the truth, in dB, and a set of sounds from another (`frechet`).
 
-Ratios are kept within +-LIMIT dB, so that a perfect answer is a number that JSON can carry.
+All but the last four functions take [..., T]. Ratios are kept within +-LIMIT dB, so that a perfect
+answer is a number that JSON can carry.
 """
 
 from __future__ import annotations
@@ -100,6 +101,26 @@ def null_db(mixture: Tensor, parts: Tensor) -> float:
     -200 or so is a perfect null; 0 means that nothing was cancelled.
     """
     return level_db(mixture.double() - parts.double().sum(0), mixture)
+
+
+def frechet(x: Tensor, y: Tensor, *, weights: Tensor | None = None) -> float:
+    """Frechet distance of Gaussians through embeddings x [N, K] and y [M, K].
+
+    Dowson & Landau 1982, eq. 4, as in FAD (Kilgour et al. 2019, arXiv 1812.08466, eq. 1):
+    |m_x - m_y|^2 + Tr(C_x + C_y - 2 (C_x C_y)^1/2). `weights` [M] are those of the rows of y. Small
+    sets are far from everything: compare sets of one size.
+    """
+    if min(len(x), len(y)) < 2:
+        raise ValueError(f"x and y must hold at least 2 embeddings, got {len(x)} and {len(y)}")
+    x, y = x.double(), y.double()
+    w = torch.ones(len(y), dtype=torch.float64) if weights is None else weights.double()
+    gap = x.mean(0) - (w @ y) / w.sum()
+    c_x, c_y = (torch.atleast_2d(c) for c in (torch.cov(x.T), torch.cov(y.T, aweights=w)))
+    # C_x C_y has the eigenvalues of the symmetric R C_y R with R = C_x^1/2
+    values, vectors = torch.linalg.eigh(c_x)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ c_y @ root).clamp_min(0).sqrt().sum()
+    return float((gap.square().sum() + c_x.trace() + c_y.trace() - 2 * cross).clamp_min(0))
 
 
 def _rows(x: Tensor) -> Tensor:
