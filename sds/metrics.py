@@ -115,7 +115,8 @@ def frechet(x: Tensor, y: Tensor, *, weights: Tensor | None = None) -> float:
     x, y = x.double(), y.double()
     w = torch.ones(len(y), dtype=torch.float64) if weights is None else weights.double()
     gap = x.mean(0) - (w @ y) / w.sum()
-    c_x, c_y = (torch.atleast_2d(c) for c in (torch.cov(x.T), torch.cov(y.T, aweights=w)))
+    shape = x.shape[1], x.shape[1]
+    c_x, c_y = torch.cov(x.T).reshape(shape), torch.cov(y.T, aweights=w).reshape(shape)
     # C_x C_y has the eigenvalues of the symmetric R C_y R with R = C_x^1/2
     values, vectors = torch.linalg.eigh(c_x)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
