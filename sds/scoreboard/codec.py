@@ -5,8 +5,8 @@ Each one-shot and each source of a mixture goes through `encode` and `decode`, o
 on the true magnitudes (`true magnitudes`): what it loses, phase alone costs.
 
 Attack is the rise of the envelope from 10 % to 90 % at the loudest onset, onset is where it begins;
-both in ms away from the recording's. Top-1 is how often the judge picks the right caption among
-those of all one-shots, `as recorded` without any codec.
+both in ms away from the recording's, where that rises within 50 ms. Top-1 is how often the judge
+picks the right class among those of all one-shots, `as recorded` without any codec.
 
 `separation` is what latents cap there, SI-SDR of the sources of each mixture: the true sources as
 masks (`ideal masks`), the decoded sources as masks (`masks of decoded sources`), and the decoded
@@ -32,7 +32,7 @@ from sds.masks import N, apply
 from sds.metrics import si_sdr
 from sds.prior import Prior
 from sds.scoreboard.board import Column, Figures, Setting, Task
-from sds.scoreboard.items import Mixture, mixtures, one_shots
+from sds.scoreboard.items import Mixture, manifest, mixtures, one_shots
 from sds.spectral import log_mel_distance, multi_scale_distance, stft
 
 COLUMNS = (
@@ -43,6 +43,7 @@ COLUMNS = (
     Column("onset_ms", "onset off by, ms", 1, "lower"),
     Column("top1", "top-1", 2, "higher"),
 )
+SHARP = 0.050  # seconds: what rises more slowly has no attack to time
 SMOOTH = 0.010  # seconds of the envelope's Hann window; half of it is its width
 NEAR = 0.050  # seconds before and after the true peak in which the decoded one is sought
 TIMED = ("kick", "snare", "clock")  # classes with a table of their own: transients must survive
@@ -60,7 +61,6 @@ class Clip:
     name: str
     audio: Tensor
     tags: tuple[str, ...]
-    struck: bool = False  # has an attack
     choices: Sequence[str] = ()
     right: int = 0
 
@@ -105,15 +105,14 @@ def ways(setting: Setting, name: str) -> dict[str, Way]:
 
 def _one_shots(setting: Setting) -> list[Clip]:
     shots = one_shots(setting.data, setting.prior.sample_rate, setting.items)
-    captions = list(dict.fromkeys(shot.caption for shot in shots))
+    labels = list(dict.fromkeys(row["cls"] for row in manifest(setting.data / "oneshots")))
     return [
         Clip(
             shot.name,
             with_channels(shot.audio[None], setting.prior.channels),
             ("one-shots", shot.label) if shot.label in TIMED else ("one-shots",),
-            struck=True,
-            choices=captions,
-            right=captions.index(shot.caption),
+            labels,
+            labels.index(shot.label),
         )
         for shot in shots
     ]
@@ -154,14 +153,12 @@ def distances(found: Tensor, clip: Clip, rate: int) -> Figures:
     true = clip.audio
     if not true.any():
         return {}
-    figures = {
+    return {
         "si_sdr": float(si_sdr(found, true).nanmean()),
         "spectral": float(multi_scale_distance(found, true)),
         "log_mel": float(log_mel_distance(found, true, rate)),
+        **timing(found[0].mean(0), true[0].mean(0), rate),
     }
-    if clip.struck and found.any():
-        figures |= timing(found[0].mean(0), true[0].mean(0), rate)
-    return figures
 
 
 def named(found: Tensor, clip: Clip, setting: Setting) -> Figures:
@@ -173,17 +170,20 @@ def named(found: Tensor, clip: Clip, setting: Setting) -> Figures:
     return {"top1": float(int(picked) == clip.right)}
 
 
-def timing(found: Tensor, true: Tensor, rate: int) -> dict[str, float]:
+def timing(found: Tensor, true: Tensor, rate: int) -> Figures:
     """How far attack and onset of `found` [T] are from those of `true` [T], in ms.
 
     The attack is the rise from 10 % to 90 % of the envelope's peak. The peak of `found` is sought
-    near that of `true`, so that no stroke is taken for another.
+    near that of `true`, so that no stroke is taken for another. Nothing of a `true` that is not
+    `SHARP`, nor of a silent `found`.
     """
     a, b = envelope(found, rate), envelope(true, rate)
     peak, near = int(b.argmax()), round(NEAR * rate)
     start = max(0, peak - near)
     onset_a, attack_a = rise(a, start + int(a[start : peak + near].argmax()))
     onset_b, attack_b = rise(b, peak)
+    if attack_b > SHARP * rate or not found.any():
+        return {}
     ms = 1000 / rate
     return {"attack_ms": abs(attack_a - attack_b) * ms, "onset_ms": abs(onset_a - onset_b) * ms}
 
