@@ -27,10 +27,9 @@ from sds.train.midi import find_fonts, midi_clips
 from sds.train.patches import patch_clips
 from sds.train.phrases import drum_hits, one_shots, phrases
 from sds.train.procedural import procedural
-from sds.train.recordings import recordings
+from sds.train.recordings import EXCLUDED, read_exclude, recordings
 from sds.train.songs import songs
 
-EXCLUDED = Path(__file__).with_name("excluded.txt")
 HELP_EXCLUDE = "recordings to leave out, a path a line (default: those in the demo's mixtures)"
 HELP_FONT = "General MIDI sound font, may be repeated (default: those of the usual folders)"
 
@@ -43,14 +42,6 @@ PATCHES: dict[str, tuple[Callable[[], Renderer], PatchStart, range]] = {
 }
 
 log = logging.getLogger(__name__)
-
-
-def read_exclude(file: Path | None) -> tuple[str, ...]:
-    """Paths, one a line; empty lines and lines that begin with # do not count."""
-    if file is None:
-        return ()
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
-    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def _recordings(options: argparse.Namespace) -> Iterator[Clip]:

@@ -16,6 +16,7 @@ import soundfile
 from sds.train.captions import recording_captions
 from sds.train.clips import RATE, Clip, Split, audible, side_of, split_of, spread
 
+EXCLUDED = Path(__file__).with_name("excluded.txt")
 FEW = 12  # classes with fewer files than this alternate, so that both sides hear them
 WHOLE_CLASS = 0.25  # a caption on more of its class than this is never held: the class would go
 
@@ -34,6 +35,14 @@ class Recording:
 def recording_group(path: str) -> str:
     """The take a file was cut from: pieces and second microphones of one take are one group."""
     return re.sub(r"(_p\d+)?(_(cnd|dnm))?$", "", path.removesuffix(".ogg"))
+
+
+def read_exclude(file: Path | None) -> tuple[str, ...]:
+    """Paths, one a line; empty lines and lines that begin with # do not count."""
+    if file is None:
+        return ()
+    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def read_recordings(data: Path, *, exclude: Collection[str] = ()) -> list[Recording]:
