@@ -37,9 +37,10 @@ from bridge.jobs import (
 from presets import Note, Preset, Provenance, load, save
 from renderers import RENDERERS, Renderer, effects, random_patches, to_values
 from sds import audio
+from sds.bank import Bank, load_bank, synth
 from sds.distill import Step, distill
+from sds.judge import EAR, Judge, load_judge
 from sds.judge import FOLDER as JUDGE
-from sds.judge import Judge, load_judge
 from sds.prior import GaussianPrior, Prior
 from sds.recipes import RECIPES
 from sds.scoreboard import board, items, report
@@ -61,8 +62,9 @@ VERSION = metadata.version("scorewire")
 
 
 def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
-    """Look at random patches, bring the best towards the prompt, keep what matches it best.
+    """Look at patches near the prompt, bring the best nearer, keep what the ear likes best.
 
+    The ear (`sds.judge.EAR`) searches; the judge, who chose nothing, scores what comes out.
     curves.json has one entry a step in each of step, stage, t, loss (null where there is none) and
     score, which never falls.
     """
@@ -76,23 +78,24 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
     recipe = RECIPES[job.recipe]
     recipe = replace(recipe, steps=job.steps or recipe.steps)
     generator = torch.Generator().manual_seed(job.seed)
-    u0 = random_patches(renderer, max(recipe.candidates, recipe.starts), generator=generator)
+    ear = models.ear()
+    u0 = random_patches(renderer, 1, generator=generator).float()  # what is to be beaten
+    if (more := max(recipe.candidates, recipe.starts) - 1) > 0:
+        u0 = torch.cat([u0, models.near(renderer, job.prompt, more, generator)])
     samples = round(job.duration * rate)
 
     def render(u: Tensor) -> Tensor:
         return renderer.render(u, Note(job.note), rate, samples).float()
 
-    def match(sound: Tensor) -> Tensor:
-        return (
-            judge.similarity(sound, rate, [job.prompt])[:, 0] if judge else torch.zeros(len(sound))
-        )
+    def liking(ear: board.Match) -> Callable[[Tensor], Tensor]:
+        return lambda sound: ear.similarity(sound, rate, [job.prompt])[:, 0]
 
     def keep(u: Tensor, path: Path, *, before: float | None, steps: int) -> float | None:
         """Write a patch as `path`.json and its sound as `path`.wav; match what was written."""
         patch = _preset(job, renderer, prior, u)
         heard = effects.render(patch, rate=rate)
         effects.write(heard, path.with_suffix(".wav"), rate=rate)
-        after = float(match(torch.from_numpy(heard)[None])) if judge else None
+        after = float(liking(judge)(torch.from_numpy(heard)[None])) if judge else None
         facts = {"steps": steps, "score_before": before, "score_after": after}
         provenance = patch.provenance.model_copy(update=facts)
         save(patch.model_copy(update={"provenance": provenance}), path.with_suffix(".json"))
@@ -114,7 +117,7 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
             u0,
             recipe=recipe,
             generator=generator,
-            score=match if judge else None,
+            score=liking(ear) if ear else None,
         ):
             best = step.best_u
             figures = _figures(step)
@@ -471,7 +474,8 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
         data=data,
         prior=prior,
         judge=judge,
-        instruments=tuple(_instrument(renderer, prior) for renderer in RENDERERS.values()),
+        ear=models.ear() or judge,
+        instruments=tuple(_instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=folder / "scratch",
         seed=job.seed,
         items=job.items,
@@ -508,26 +512,30 @@ def _command(job: Evaluate) -> str:
     return shlex.join(["scorewire", "eval", *words])
 
 
-def _instrument(renderer: Renderer, prior: Prior) -> board.Instrument:
+def _instrument(renderer: Renderer, prior: Prior, models: Models) -> board.Instrument:
     def draw(count: int, generator: torch.Generator) -> Tensor:
         return random_patches(renderer, count, generator=generator)
 
     def render(u: Tensor, samples: int) -> Tensor:
         return renderer.render(u, Note(60), prior.sample_rate, samples).float()
 
-    return board.Instrument(renderer.name, draw, render)
+    def near(prompt: str, count: int, generator: torch.Generator) -> Tensor:
+        return models.near(renderer, prompt, count, generator)
+
+    return board.Instrument(renderer.name, draw, render, near)
 
 
 # What the stories share.
 
 
 class Models:
-    """The prior and the judge, loaded once and kept from job to job."""
+    """The prior, the judge, the ear and the banks, loaded once and kept from job to job."""
 
-    def __init__(self, *, judge: Path = JUDGE) -> None:
+    def __init__(self, *, judge: Path = JUDGE, ear: Path = EAR) -> None:
         self._priors: dict[str, Prior] = {}
-        self._judge_folder = judge
-        self._judge: Judge | None = None
+        self._folders = {"judge": judge, "ear": ear}
+        self._judges: dict[str, Judge] = {}
+        self._banks: dict[str, Bank | None] = {}
 
     def prior(self, name: str, prompts: Sequence[str]) -> Prior:
         """The prior called `name`; "gaussian" is the exact one, made for these prompts."""
@@ -544,9 +552,30 @@ class Models:
             from sds.clap import load_clap  # needs transformers
 
             return load_clap(name)
-        if self._judge is None and (self._judge_folder / "model.safetensors").is_file():
-            self._judge = load_judge(self._judge_folder)
-        return self._judge
+        return self._listener("judge")
+
+    def ear(self) -> Judge | None:
+        """Who listens while something is searched; None when it is not there."""
+        return self._listener("ear")
+
+    def near(
+        self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator
+    ) -> Tensor:
+        """Patches [count, P] of the bank nearest to the prompt; random ones without a bank."""
+        ear, name = self.ear(), renderer.name
+        if ear is not None and name not in self._banks:
+            told = synth(name, renderer.version, len(renderer.params))
+            self._banks[name] = load_bank(name, told, ear.model_hash)
+        bank = self._banks.get(name)
+        if ear is None or bank is None:
+            return random_patches(renderer, count, generator=generator).float()
+        return bank.nearest(ear.read([prompt])[0], count)
+
+    def _listener(self, which: str) -> Judge | None:
+        folder = self._folders[which]
+        if which not in self._judges and (folder / "model.safetensors").is_file():
+            self._judges[which] = load_judge(folder)
+        return self._judges.get(which)
 
 
 def gaussian(prompts: Sequence[str]) -> GaussianPrior:

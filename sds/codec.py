@@ -32,7 +32,7 @@ N_FFT = 2048
 HOP = 512
 GROUP = 4  # STFT frames in one latent frame
 BINS = N_FFT // 2 + 1
-FLOOR_DB = -90.0
+FLOOR_DB, CEILING_DB = -90.0, 10.0  # a full-scale sine is at 0
 CENTRE_DB, SCALE_DB = -60.0, 20.0
 FLATTEN = 0.5  # how far `principal` evens the latents out: 0 not at all, 1 wholly
 
@@ -78,8 +78,11 @@ def to_db(magnitude: Tensor) -> Tensor:
 
 
 def from_db(level: Tensor) -> Tensor:
-    """The inverse of `to_db`; what is at the floor becomes silence."""
-    db = level * SCALE_DB + CENTRE_DB
+    """The inverse of `to_db`; what is at the floor becomes silence, and nothing passes +10 dB.
+
+    A prior may ask for any level: guidance of 60 extrapolates decibels, and would overflow.
+    """
+    db = (level * SCALE_DB + CENTRE_DB).clamp_max(CEILING_DB)
     return torch.where(db > FLOOR_DB + 1.0, 10.0 ** (db / 20.0), torch.zeros_like(db))
 
 

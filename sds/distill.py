@@ -1,8 +1,9 @@
 """Score distillation: move a renderer's parameters until a prior finds the sound plausible.
 
 Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621), with what made it work better here: many
-candidates looked at first, a fit to clips that the prior generates outright, several starts at
-once, and a noise level that falls. `sds.recipes` has the numbers, `sds.targets` the formulas.
+candidates looked at first, evolution towards and a fit to clips that the prior generates outright,
+several starts at once, and a noise level that falls. `sds.recipes` has the numbers, `sds.targets`
+the formulas.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.audio import with_channels
+from sds.evolve import evolve
 from sds.prior import Denoiser, Prior, guided
 from sds.recipes import Recipe
 from sds.sampling import euler, karras
-from sds.spectral import magnitude, magnitudes, relative_distance
+from sds.spectral import log_gaps, log_spectra, magnitude, magnitudes, relative_distance
 from sds.targets import distance, estimate, features, target
 
 RenderFn: TypeAlias = Callable[[Tensor], Tensor]
 """u [B, P] in [0, 1] -> audio [B, C, T] at the prior's rate, differentiable."""
 
-Stage: TypeAlias = Literal["search", "generate", "fit", "distill"]
+Stage: TypeAlias = Literal["search", "generate", "evolve", "fit", "distill"]
 
 CHUNK = 8  # candidates rendered at once
+CLOSE = (512, 2048)  # windows in which evolution compares with the clips
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
 """Audio [B, 1, T] -> [B], higher is better: a judge that is not the prior."""
@@ -126,8 +129,8 @@ def distill(
 
 def _count(recipe: Recipe, candidates: int) -> int:
     """How many steps `_stages` yields."""
-    fitting = recipe.generate_steps + recipe.fit_steps if recipe.generated else 0
-    return -(-candidates // CHUNK) + fitting + recipe.steps
+    clips = recipe.generate_steps + recipe.generations + recipe.fit_steps
+    return -(-candidates // CHUNK) + (clips if recipe.generated else 0) + recipe.steps
 
 
 def _stages(
@@ -139,7 +142,7 @@ def _stages(
     generator: torch.Generator,
     score: Score | None,
 ) -> Iterator[_Now]:
-    """Search the candidates, fit the best to generated clips, distill."""
+    """Search the candidates, let them evolve towards generated clips, fit, distill."""
 
     def hear(u: Tensor) -> Tensor:
         return with_channels(render(u).float(), prior.channels)
@@ -172,12 +175,25 @@ def _stages(
             yield _Now("generate", u, rows, torch.zeros(0))
         with torch.no_grad():
             clips = prior.decode(z)[..., : first.shape[-1]]
-            wanted, rows = _nearest(clips, hear, u0, recipe)
-        for i, (u, loss) in enumerate(fit(hear, wanted, u0[rows], recipe=recipe), start=1):
+            liked = judge(clips.mean(1, keepdim=True)).argsort(descending=True, stable=True)
+            clips = clips[liked[: recipe.starts]]
+        old = scores.argsort(descending=True, stable=True)[: recipe.crowd]
+        crowd, u, rows = u0[old], u0[top], top
+        fitness = _fitness(hear, judge, clips, recipe)
+        work = evolve(fitness, crowd, generations=recipe.generations, generator=generator)
+        for crowd, fit_for in work:
+            fittest = fit_for.argsort(descending=True, stable=True)[: recipe.starts]
+            u, rows = crowd[fittest], old[fittest]
+            yield _Now("evolve", u, rows, -fit_for[fittest], judged(u))
+        bred, parents = u, rows
+        with torch.no_grad():
+            wanted, near = _nearest(clips, hear, crowd, recipe)
+        rows = old[near]
+        for i, (u, loss) in enumerate(fit(hear, wanted, crowd[near], recipe=recipe), start=1):
             look = i % recipe.look == 0 or i == recipe.fit_steps
             yield _Now("fit", u, rows, loss, judged(u) if look else None)
-        # What the fit found, and what was found by looking: the better ones go on.
-        u, rows = torch.cat([u, u0[top]]), torch.cat([rows, top])
+        # What the fit found, and what was found before it: the better ones go on.
+        u, rows = torch.cat([u, bred]), torch.cat([rows, parents])
         keep = judged(u).argsort(descending=True, stable=True)[: recipe.starts]
         u, rows = u[keep], rows[keep]
 
@@ -250,6 +266,20 @@ def _probe(prior: Prior, denoise: Denoiser, noise: Tensor, recipe: Recipe) -> Sc
         return -distance(features(prior, x, recipe), wanted, recipe)
 
     return judge
+
+
+def _fitness(hear: RenderFn, judge: Score, clips: Tensor, recipe: Recipe) -> RenderFn:
+    """What evolution raises: the judge's score, less what the way to the nearest clip costs."""
+    spectra = log_spectra(clips, CLOSE)
+
+    def fitness(u: Tensor) -> Tensor:
+        with torch.no_grad():
+            sounds = [hear(part) for part in torch.split(u, CHUNK)]
+            gaps = [log_gaps(log_spectra(x, CLOSE), spectra).amin(1) for x in sounds]
+            likes = [judge(x.mean(1, keepdim=True)) for x in sounds]
+        return torch.cat(likes) - recipe.closeness * torch.cat(gaps)
+
+    return fitness
 
 
 def _nearest(

@@ -3,6 +3,9 @@
 Trained apart from the prior, on other clips (`sds.train.judge`), with nothing learned in common:
 its own mel front end, its own networks; only the frozen word vectors of `sds.text` serve both. The
 score is the cosine of the two embeddings, as CLAP's is (Elizalde et al. 2022, arXiv 2206.04769).
+
+Two are shipped. Searches listen with the one in EAR, which therefore flatters what they find; the
+one in FOLDER chooses nothing and reports.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ N_FFT, HOP, MELS = 2048, 1024, 64
 WINDOW = 3.0  # seconds heard at once
 MIN_SECONDS = 0.5
 FOLDER = Path(__file__).parent / "weights" / "judge"
+EAR = Path(__file__).parent / "weights" / "ear"
 
 
 def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
@@ -106,11 +110,16 @@ class Judge:
         return F.normalize(torch.stack(parts).mean(0), dim=1)
 
     @torch.no_grad()
-    def similarity(self, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """Cosine [B, K] of audio [B, C, T] with each of K prompts; -1..1, higher is closer."""
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """Unit vectors [K, dim] of K prompts."""
         from sds.text import sentences
 
-        return self.hear(audio, rate) @ self.towers.read(sentences(prompts)).T
+        return self.towers.read(sentences(prompts))
+
+    @torch.no_grad()
+    def similarity(self, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
+        """Cosine [B, K] of audio [B, C, T] with each of K prompts; -1..1, higher is closer."""
+        return self.hear(audio, rate) @ self.read(prompts).T
 
 
 def load_judge(folder: Path = FOLDER) -> Judge:

@@ -27,11 +27,14 @@ class Recipe:
     phi: float = 0.0  # standard-deviation rescale of the guided estimate
     peak: float = 0.0  # the level at which the prior hears a sound, its target as loud; 0: as it is
     roll: bool = False  # a random circular shift for each target, against end-of-clip habits
-    candidates: int = 1  # random patches looked at first ...
+    candidates: int = 1  # patches looked at first ...
     starts: int = 1  # ... of which so many are optimised, as one batch
     finalists: int = 1  # ... and so many after the first half of the steps
-    generated: int = 0  # clips the prior generates outright, for the fit
+    generated: int = 0  # clips the prior generates outright; `starts` of them, by the judge, count
     generate_steps: int = 20
+    generations: int = 0  # of differential evolution ...
+    crowd: int = 24  # ... of so many patches
+    closeness: float = 0.3  # what a log-spectral distance of 1 to the nearest clip costs there
     fit_steps: int = 0  # steps that fit each start to its generated clip before distilling
     look: int = 10  # steps between two looks for the best
 
@@ -39,10 +42,11 @@ class Recipe:
 RECIPES = {
     # Audio-SDS as far as it is known (digests of the paper; reference notes, section 1.1).
     "paper": Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2),
-    # Ours: look at many patches, fit the nearest to what the prior would say, then distill with t
-    # falling from large (where the target is not simply next to the start) to small.
+    # Ours: look at many patches, let the best evolve towards what the prior would say, fit the
+    # nearest to it, then distill with t falling from large (where the target is not simply next to
+    # the start) to small.
     "default": Recipe(
-        steps=60,
+        steps=20,
         lr=0.01,
         guidance=3.0,
         t_range=(0.3, 0.8),
@@ -54,8 +58,10 @@ RECIPES = {
         candidates=48,
         starts=4,
         finalists=2,
-        generated=4,
-        fit_steps=60,
+        generated=8,
+        generate_steps=16,
+        generations=24,
+        fit_steps=20,
     ),
     "fast": Recipe(
         steps=30,

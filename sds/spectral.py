@@ -69,6 +69,18 @@ def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: f
     return torch.stack(terms).sum(0)
 
 
+def log_spectra(audio: Tensor, scales: Sequence[int]) -> list[Tensor]:
+    """log(S_m + 0.01) of audio [B, C, T] brought to level 1 (root mean square), for each m."""
+    level = audio.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-8)
+    return [(magnitude(audio / level, n) + 0.01).log() for n in scales]
+
+
+def log_gaps(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+    """Multi-scale log-spectral distance, mean |log S - log T|, of each a to each b; [A, B]."""
+    gaps = [(x[:, None] - y[None]).abs().flatten(2).mean(2) for x, y in zip(a, b, strict=True)]
+    return torch.stack(gaps).mean(0)
+
+
 def multi_scale_distance(a: Tensor, b: Tensor, scales: Sequence[int] = DISTANCE_SCALES) -> Tensor:
     """Multi-scale spectrogram loss of DDSP (Engel et al. 2020, arXiv 2001.04643), level-free; [B].
 

@@ -184,3 +184,9 @@ def test_at_speed_is_what_playing_faster_sounds_like(codec):
     moved = codec.decode_levels(codec.at_speed(codec.encode(click), torch.tensor([1.2]), 16))[1]
     onset = int((moved.mean(1)[0] > moved.mean()).float().argmax())
     assert abs(onset - 48 / 1.2) <= 2
+
+
+def test_no_level_overflows():
+    assert from_db(torch.tensor([3.0, 4.0, 1e4, 1e30])).tolist() == pytest.approx(
+        [1.0, 10**0.5, 10**0.5, 10**0.5]
+    )

@@ -82,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def setting(data: Path, tmp_path: Path) -> Setting:
-    return Setting(data, Identity(), Deaf(), (), tmp_path)
+    return Setting(data, Identity(), Deaf(), Deaf(), (), tmp_path)
 
 
 # The board.

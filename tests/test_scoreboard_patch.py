@@ -15,7 +15,8 @@ from sds.recipes import RECIPES
 from sds.scoreboard import ablation, patch
 from sds.scoreboard.baselines import METHODS, best_of, cma_es
 from sds.scoreboard.board import Instrument, Row, Setting, evaluate, read_rows
-from sds.scoreboard.patch import FLOOR, UNSEEN, WINDOWS, gap, log_spectra, rank, spread
+from sds.scoreboard.patch import UNSEEN, WINDOWS, rank, spectra, spread
+from sds.spectral import log_gaps
 
 RATE, HOP = 8000, 200
 TONES = {"a low tone": 150.0, "a middle tone": 400.0, "a high tone": 700.0}
@@ -32,11 +33,13 @@ SHORT = replace(
     finalists=1,
     generated=2,
     generate_steps=3,
+    generations=2,
+    crowd=6,
     fit_steps=4,
     look=2,
     scales=(512,),
 )
-STEPS = 2 + 3 + 4 + 6  # looks at 8 patches, of the generation, of the fit, of the distillation
+STEPS = 2 + 3 + 2 + 4 + 6  # looks at 8 patches, of generation, evolution, fit, distillation
 
 
 def tone(hz, seconds=1.0):
@@ -51,7 +54,13 @@ def tuned(name, low, high):
         phase = 2 * torch.pi * hz * torch.arange(samples) / RATE
         return ((0.1 + u[:, 1:]) * torch.sin(phase))[:, None]
 
-    return Instrument(name, lambda n, generator: torch.rand(n, 2, generator=generator), render)
+    def draw(n, generator):
+        return torch.rand(n, 2, generator=generator)
+
+    def near(prompt, n, generator):
+        return draw(n, generator)
+
+    return Instrument(name, draw, render, near)
 
 
 class Ear:
@@ -79,7 +88,7 @@ def setting(tmp_path, monkeypatch):
         rows.append({"id": name, "caption": caption, "cls": "tone", "file": f"{name}.wav"})
     (folder / "manifest.json").write_text(json.dumps({"items": rows}))
     instruments = (tuned("wide", 100, 800), tuned("narrow", 350, 450))
-    return Setting(tmp_path / "data", PRIOR, Ear(), instruments, tmp_path / "scratch")
+    return Setting(tmp_path / "data", PRIOR, Ear(), Ear(), instruments, tmp_path / "scratch")
 
 
 def run(setting, suite, rows, limit=None):
@@ -110,22 +119,22 @@ def test_gap_is_that_of_a_plain_loop():
             padded = np.pad(level, n // 2)
             frames = [padded[i : i + n] for i in range(0, 4000 + 1, n // 4)]
             size = np.abs(np.fft.rfft(np.stack(frames) * window)) / np.sqrt((window**2).sum())
-            logs.append(np.log(size + FLOOR))
+            logs.append(np.log(size + 0.01))
         terms.append(np.abs(logs[0] - logs[1]).mean())
-    found = gap(log_spectra(a[None], 4000), log_spectra(b[None], 4000))
+    found = float(log_gaps(spectra(a[None], 4000), spectra(b[None], 4000)))
     assert found == pytest.approx(np.mean(terms), rel=1e-4)
 
 
 def test_same_sound_at_any_level_is_first():
-    recordings = [log_spectra(tone(hz)[None], 2 * RATE) for hz in (200, 300, 400)]
-    sound = log_spectra(0.01 * tone(300)[None], 2 * RATE)
-    assert gap(sound, recordings[1]) == pytest.approx(0.0, abs=1e-3)
+    recordings = [spectra(tone(hz)[None], 2 * RATE) for hz in (200, 300, 400)]
+    sound = spectra(0.01 * tone(300)[None], 2 * RATE)
+    assert float(log_gaps(sound, recordings[1])) == pytest.approx(0.0, abs=1e-3)
     assert rank(sound, recordings, 1) == 1
 
 
 def test_rank_counts_the_recordings_that_are_nearer():
     noise = torch.randn(2 * RATE, generator=torch.Generator().manual_seed(0))
-    grades = [log_spectra((tone(300, 2.0) + dirt * noise)[None], 2 * RATE) for dirt in (0, 0.1, 1)]
+    grades = [spectra((tone(300, 2.0) + dirt * noise)[None], 2 * RATE) for dirt in (0, 0.1, 1)]
     assert [rank(grades[0], grades, right) for right in range(3)] == [1, 2, 3]
     assert [rank(grades[0], [grades[0]] * 3, right) for right in range(3)] == [1, 1, 1]
 
@@ -196,12 +205,12 @@ def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
     assert tags[f"{UNSEEN[0]}, wide"] == ("wide", "unseen")
 
 
-def test_better_instrument_is_the_judges(setting):
-    """Not the one with the better rank; and it took the time of both."""
+def test_better_instrument_is_the_ears(setting):
+    """Not the one with the better match or rank; and it took the time of both."""
     setting.scratch.mkdir()
     shared = {"match_before": -0.3, "seconds_to_first_best": 1.0, "top1": 0.0, "top3": 1.0}
-    wide = shared | {"match_after": -0.1, "rank": 3.0, "seconds": 10.0, "steps": 7.0}
-    narrow = shared | {"match_after": -0.2, "rank": 2.0, "seconds": 20.0, "steps": 5.0}
+    wide = shared | {"match_after": -0.2, "ear": -0.1, "rank": 3.0, "seconds": 10.0, "steps": 7.0}
+    narrow = shared | {"match_after": -0.1, "ear": -0.2, "rank": 2.0, "seconds": 20.0, "steps": 5.0}
     with open(setting.scratch / "patch.jsonl", "w") as file:
         for name, figures in (("wide", wide), ("narrow", narrow)):
             row = {"item": f"high, {name}", "method": "paper", "figures": figures, "u": [0.5]}
@@ -313,6 +322,7 @@ def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
         "level",
         lambda n, generator: torch.rand(n, 1, generator=generator),
         lambda u, samples: u[:, :, None] * audio[..., :samples],
+        lambda prompt, n, generator: torch.rand(n, 1, generator=generator),
     )
     sure = replace(setting, prior=prior, judge=Level(), instruments=(loudness,), items=1)
     rows = run(sure, ablation.suite, tmp_path / "rows.jsonl")

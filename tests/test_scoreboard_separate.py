@@ -78,7 +78,7 @@ def setting(tmp_path):
             item["files"][part] = f"{part or 'none'}.wav"
             write(tmp_path / folder / item["files"][part], audio, RATE)
         (tmp_path / folder / "manifest.json").write_text(json.dumps({"items": [item]}))
-    return Setting(tmp_path, PRIOR, NoJudge(), (), tmp_path / "scratch")
+    return Setting(tmp_path, PRIOR, NoJudge(), NoJudge(), (), tmp_path / "scratch")
 
 
 def test_ideal_mask_parts_two_sines():

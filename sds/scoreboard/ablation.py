@@ -95,7 +95,7 @@ def directions(rows: Sequence[Row]) -> list[str]:
 
 
 def _run(job: Job, method: str) -> Iterator[Figures]:
-    before = float(job.rate(job.u0[:1]))
+    before = float(job.judge(job.hear(job.u0[:1])))
     u, diverged = job.u0[0], False
     for step in distill(
         job.render,
@@ -108,7 +108,7 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
     ):
         u, diverged = step.best_u, not bool(step.loss.isfinite().all())
         yield {"match_before": before}
-    after = float(job.rate(u[None]))
+    after = float(job.judge(job.hear(u[None])))
     yield {
         "match_before": before,
         "match_after": after,

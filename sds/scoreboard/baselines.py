@@ -1,7 +1,8 @@
-"""The methods of the patch suite: from a prompt and random patches to the best patch found.
+"""The methods of the patch suite: from a prompt and first patches to the best patch found.
 
-Every method of `METHODS` gets the same random patches and keeps what the judge likes best. Each
-yields what it has found after every step and may be stopped at any of them.
+Every method of `METHODS` listens with the ear and keeps what it likes best; the judge, who reports,
+chooses nothing. All begin with the same random patch; `default` has its bank besides, the others
+have random patches. Each yields what it has found after every step and may be stopped at any.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from torch import Tensor
 from sds.audio import with_channels
 from sds.distill import CHUNK, distill
 from sds.recipes import RECIPES, Recipe
-from sds.scoreboard.board import Instrument, Setting
+from sds.scoreboard.board import Instrument, Match, Setting
 
 Rate: TypeAlias = Callable[[Tensor], Tensor]
-"""u [B, P] -> [B], higher is better: the judge on the sound of patches."""
+"""u [B, P] -> [B], higher is better: the ear on the sound of patches."""
 
 LOOKS = 64
+FIT_STEPS = 200  # more than the time of `default` allows
 BUDGET = "default"
 DENSE = 100  # parameters up to which the whole covariance is learned
 
@@ -60,7 +62,7 @@ def best_of(rate: Rate, u0: Tensor) -> Iterator[Found]:
 def cma_es(
     rate: Rate, u0: Tensor, *, generator: torch.Generator, sigma: float = 0.2
 ) -> Iterator[Found]:
-    """CMA-ES (Hansen 2016, arXiv 1604.00772) on the judge alone, from the best of u0 [M, P].
+    """CMA-ES (Hansen 2016, arXiv 1604.00772) on the ear alone, from the best of u0 [M, P].
 
     CTAG (Cherep et al. 2024, arXiv 2406.00294) searches a synth this way. A step is `CHUNK` of the
     first patches, then a generation of 4 + 3 ln P. Above `DENSE` parameters the covariance is
@@ -124,37 +126,53 @@ class Job:
             return with_channels(self.render(u), 1)
 
     def judge(self, sound: Tensor) -> Tensor:
-        """How well audio [B, 1, T] matches the prompt, [B]."""
-        rate = self.setting.prior.sample_rate
-        return self.setting.judge.similarity(sound, rate, [self.prompt.text])[:, 0]
+        """How well audio [B, 1, T] matches the prompt, [B]: what is reported."""
+        return self._match(self.setting.judge, sound)
+
+    def listen(self, sound: Tensor) -> Tensor:
+        """The same by the ear: what a search may know."""
+        return self._match(self.setting.ear, sound)
 
     def rate(self, u: Tensor) -> Tensor:
-        """How well the sound of patches u [B, P] matches the prompt, [B]."""
-        return self.judge(self.hear(u))
+        """How well the sound of patches u [B, P] matches the prompt by the ear, [B]."""
+        return self.listen(self.hear(u))
+
+    def banked(self, count: int) -> Tensor:
+        """The first random patch, then the bank's nearest to the prompt; [count, P]."""
+        generator = self.setting.generator("bank", self.item)
+        near = self.instrument.near(self.prompt.text, count - 1, generator)
+        return torch.cat([self.u0[:1], near.float()])
+
+    def _match(self, who: Match, sound: Tensor) -> Tensor:
+        rate = self.setting.prior.sample_rate
+        return who.similarity(sound, rate, [self.prompt.text])[:, 0]
 
 
-def _distilled(job: Job, recipe: Recipe) -> Iterator[Found]:
+def _distilled(job: Job, recipe: Recipe, u0: Tensor) -> Iterator[Found]:
     for step in distill(
         job.render,
         job.setting.prior,
         job.prompt.text,
-        job.u0[: recipe.candidates],
+        u0,
         recipe=recipe,
         generator=job.setting.generator("distill", job.item),
-        score=job.judge,
+        score=job.listen,
     ):
         yield Found(step.best_u, step.score, step.index)
 
 
-def _generate_then_fit(job: Job) -> Iterator[Found]:
+def _default(job: Job) -> Iterator[Found]:
     recipe = RECIPES[BUDGET]
-    fitting = replace(
-        recipe,
-        generated=max(recipe.generated, recipe.starts),
-        fit_steps=recipe.fit_steps + recipe.steps,
-        steps=0,
-    )
-    return _distilled(job, fitting)
+    return _distilled(job, recipe, job.banked(recipe.candidates))
+
+
+def _generate_then_fit(job: Job) -> Iterator[Found]:
+    fitting = replace(RECIPES[BUDGET], generations=0, fit_steps=FIT_STEPS, steps=0)
+    return _distilled(job, fitting, job.u0[: fitting.candidates])
+
+
+def _paper(job: Job) -> Iterator[Found]:
+    return _distilled(job, RECIPES["paper"], job.u0[:1])
 
 
 def _evolved(job: Job) -> Iterator[Found]:
@@ -163,8 +181,8 @@ def _evolved(job: Job) -> Iterator[Found]:
 
 
 METHODS: dict[str, Callable[[Job], Iterator[Found]]] = {
-    BUDGET: lambda job: _distilled(job, RECIPES[BUDGET]),
-    "paper": lambda job: _distilled(job, RECIPES["paper"]),
+    BUDGET: _default,
+    "paper": _paper,
     "generate-then-fit": _generate_then_fit,
     "CMA-ES": _evolved,
     f"best of {LOOKS}": lambda job: best_of(job.rate, job.u0[:LOOKS]),

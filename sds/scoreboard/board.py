@@ -42,6 +42,7 @@ class Instrument:
     name: str
     draw: Callable[[int, torch.Generator], Tensor]  # count, generator -> u [count, P]
     render: Callable[[Tensor, int], Tensor]  # u [B, P], samples -> [B, C, T] at the prior's rate
+    near: Callable[[str, int, torch.Generator], Tensor]  # prompt, count -> u of its bank [count, P]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Setting:
 
     data: Path  # layout of shared/data: oneshots/ mixtures/ with manifest.json; train/ optional
     prior: Prior
-    judge: Match
+    judge: Match  # reports
+    ear: Match  # what searches may listen to; where it is the judge, they flatter themselves
     instruments: tuple[Instrument, ...]
     scratch: Path  # for what several tasks share; kept from run to run
     seed: int = 0

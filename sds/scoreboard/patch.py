@@ -1,22 +1,23 @@
 """Prompt to patch: each method on each caption and instrument, in the time that `default` takes.
 
-Every method gets the same random patches and keeps the patch that the judge likes best; the first
-patch is the match "before". `default` runs first and to its end; the others stop after the step in
-which its seconds are over, or earlier when they are done. Seconds are those of the steps: loading
-models and scoring are not in them. Steps are of descent, of 8 patches looked at, or generations.
+Every method begins with the same random patch, the match "before", and keeps the patch that the ear
+likes best; what is reported is the judge's, who chose nothing. `default` runs first and to its end;
+the others stop after the step in which its seconds are over, or earlier when they are done. Seconds
+are those of the steps: loading models and scoring are not in them. Steps are of descent, of 8
+patches looked at, or generations.
 
     random patch       the first patch
     best of 64         the first 64
-    generate-then-fit  `default` with its distillation left out and those steps added to the fit
-    CMA-ES             the patches that `default` looks at, then evolution on the judge
+    generate-then-fit  random patches, the nearest fitted to clips that the prior generates
+    CMA-ES             as many random patches as `default` looks at, then evolution on the ear
     paper              Audio-SDS from the first patch
-    default            `sds.recipes`
+    default            `sds.recipes`, from the bank
 
 Sounds last as long as the caption's recording, at least 1 and at most 2 seconds; those of prompts
 without a recording ("unseen": not among the training captions) last 2. The rank of a sound is that
 of its caption's recording among all recordings, ordered by multi-scale log-spectral distance at the
-same level. The rows "best" are those of the instrument whose match is better, with the time of all;
-the table of all rows counts them beside the rows they come from.
+same level. The rows "best" are those of the instrument that the ear likes better, with the time of
+all; the table of all rows counts them beside the rows they come from.
 """
 
 from __future__ import annotations
@@ -30,23 +31,22 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TypeAlias, TypeVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.scoreboard.items import OneShot, one_shots
-from sds.spectral import magnitudes
+from sds.spectral import log_gaps, log_spectra
 
 SHORTEST, LONGEST = 1.0, 2.0  # seconds of sound
 UNSEEN = ("tin can dropped on concrete", "lo-fi hip hop kick", "seagulls at a harbour")
 WINDOWS = (512, 1024, 2048, 4096)
-FLOOR = 0.01  # 40 dB below the sound's level
 
 COLUMNS = (
     Column("match_before", "match before", 3),
     Column("match_after", "match after", 3, "higher"),
+    Column("ear", "by the ear", 3),
     Column("rank", "rank", 1, "lower"),
     Column("top1", "top 1", 2, "higher"),
     Column("top3", "top 3", 2, "higher"),
@@ -65,7 +65,7 @@ def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
     """Every method on every prompt and instrument; then, tagged "best", the better instrument."""
     rate = setting.prior.sample_rate
     shots = one_shots(setting.data, rate)
-    recordings = [log_spectra(shot.audio, round(LONGEST * rate)) for shot in shots]
+    recordings = [spectra(shot.audio, round(LONGEST * rate)) for shot in shots]
     tasks = []
     for prompt in spread(prompts(setting, shots), setting.items):
         for instrument in setting.instruments:
@@ -102,28 +102,15 @@ def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
     return [items[round(i * (len(items) - 1) / max(1, count - 1))] for i in range(count)]
 
 
-def log_spectra(audio: Tensor, samples: int) -> list[Tensor]:
-    """log(S_m + e) of audio [C, T], mixed to mono, cut or padded to `samples`, at level 1.
-
-    The level is the root mean square, e is `FLOOR`; one [1, 1, F, N] for each window of `WINDOWS`.
-    """
+def spectra(audio: Tensor, samples: int) -> list[Tensor]:
+    """`log_spectra` of audio [C, T], mixed to mono, cut or padded to `samples`."""
     mono = F.pad(audio.mean(0), (0, samples - audio.shape[-1]))  # negative: cuts
-    mono = mono / mono.square().mean().sqrt().clamp_min(1e-8)
-    return [(m + FLOOR).log() for m in magnitudes(mono[None, None], WINDOWS)]
-
-
-def gap(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Multi-scale log-spectral distance: the mean over windows of mean |log(S+e) - log(T+e)|."""
-    gaps = [(x - y).abs().mean() for x, y in zip(a, b, strict=True)]
-    return float(torch.stack(gaps).mean())
+    return log_spectra(mono[None, None], WINDOWS)
 
 
 def rank(sound: Sequence[Tensor], recordings: Sequence[Sequence[Tensor]], right: int) -> int:
-    """The place of recording `right` when all are ordered by their `gap` to the sound; 1 is first.
-
-    All are `log_spectra`.
-    """
-    gaps = [gap(sound, recording) for recording in recordings]
+    """The place of recording `right` when all are ordered by their `log_gaps` to the sound."""
+    gaps = [float(log_gaps(sound, recording)) for recording in recordings]
     return 1 + sum(other < gaps[right] for other in gaps)
 
 
@@ -133,9 +120,9 @@ def _run(
     """One method: its steps, timed; then what the judge and the recordings say of its sound."""
     setting, prompt = job.setting, job.prompt
     budget = math.inf if method == BUDGET else _stored(setting, job.item, BUDGET)["seconds"]
-    before = float(job.rate(job.u0[:1]))
+    before = float(job.judge(job.hear(job.u0[:1])))
     search = METHODS[method](job)
-    found, seconds, first = Found(job.u0[0], before, 0), 0.0, 0.0
+    found, seconds, first = Found(job.u0[0], -math.inf, 0), 0.0, 0.0
     while seconds < budget:
         start = clock()
         step = next(search, None)
@@ -144,30 +131,31 @@ def _run(
         seconds += clock() - start
         first = first or seconds
         found = step
-        yield {"match_before": before, "match_after": found.score, "steps": found.step}
+        yield {"match_before": before, "steps": found.step}
     sound = job.hear(found.u[None])
     figures = {
         "match_before": before,
+        "ear": float(job.listen(sound)),
         "match_after": float(job.judge(sound)),
         "seconds": seconds,
         "seconds_to_first_best": first,
         "steps": float(found.step),
     }
     if prompt.right is not None:
-        spectra = log_spectra(sound[0], round(LONGEST * setting.prior.sample_rate))
-        place = rank(spectra, recordings, prompt.right)
+        heard = spectra(sound[0], round(LONGEST * setting.prior.sample_rate))
+        place = rank(heard, recordings, prompt.right)
         figures |= {"rank": float(place), "top1": float(place == 1), "top3": float(place <= 3)}
     _store(setting, job.item, method, figures, found.u)
     yield figures
 
 
 def _best(setting: Setting, prompt: Prompt, method: str) -> Iterator[Figures]:
-    """The figures of the instrument that the judge prefers; the time and steps of all together."""
+    """The figures of the instrument that the ear prefers; the time and steps of all together."""
     each = [
         _stored(setting, Job(setting, prompt, instrument).item, method)
         for instrument in setting.instruments
     ]
-    better = max(each, key=lambda figures: figures["match_after"])
+    better = max(each, key=lambda figures: figures["ear"])
     totals = {name: sum(figures[name] for figures in each) for name in ("seconds", "steps")}
     first = each[0]["seconds_to_first_best"]
     yield {**better, **totals, "seconds_to_first_best": first}

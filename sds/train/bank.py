@@ -1,0 +1,59 @@
+"""Fill the banks of patches that a search begins with: `python -m sds.train.bank --help`.
+
+Random patches of each renderer are played at middle C and heard by the ear. Make them anew when a
+renderer's version or the ear has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from presets import Note
+from renderers import RENDERERS, Renderer, random_patches
+from sds.bank import FOLDER, Bank, save_bank, synth
+from sds.judge import EAR, RATE, Judge, load_judge
+
+log = logging.getLogger(__name__)
+SECONDS, CHUNK = 1.5, 16
+COUNTS = {"fm": 12288, "impact": 4096}  # impact patches have thirty times as many numbers
+
+
+def fill(renderer: Renderer, ear: Judge, count: int, seed: int) -> Bank:
+    """A bank of `count` random patches."""
+    generator = torch.Generator().manual_seed(seed)
+    patches, vectors = [], []
+    for start in range(0, count, CHUNK):
+        u = random_patches(renderer, CHUNK, generator=generator).half()
+        with torch.no_grad():
+            sound = renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
+        patches.append(u)
+        vectors.append(ear.hear(sound.mean(1, keepdim=True), RATE).half())
+        if start % (64 * CHUNK) == 0:
+            log.info("%s: %d of %d", renderer.name, start, count)
+    u, heard = torch.cat(patches)[:count], torch.cat(vectors)[:count]
+    told = synth(renderer.name, renderer.version, len(renderer.params))
+    return Bank(u, heard, told, ear.model_hash)
+
+
+def main() -> None:
+    """Fill and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--renderer", choices=sorted(RENDERERS), nargs="+", default=[*RENDERERS])
+    parser.add_argument("--count", type=int, help=f"patches of each (default: {COUNTS})")
+    parser.add_argument("--seed", type=int, default=2026)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    args.out.mkdir(parents=True, exist_ok=True)
+    ear = load_judge(EAR)
+    for name in args.renderer:
+        bank = fill(RENDERERS[name], ear, args.count or COUNTS[name], args.seed)
+        save_bank(bank, args.out / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main()
