@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+CODEC = "pretransform."  # prefix of the codec's tensors in a model
+
 
 def cosine(step: int, *, total: int, warm: int, peak: float, floor: float = 0.02) -> float:
     """Learning rate: linear warm-up over `warm` steps, then a cosine down to `floor * peak`."""

@@ -31,6 +31,7 @@ LONGEST = 30 * RATE
 REACH = 4.5  # deviations that int8 spans
 DROP = 0.125  # share of prompts left out, for guidance
 GAIN_DB, TILT_DB = 3.0, 3.0  # deviation of the level, and of the balance of lows and highs
+RECORDINGS = "recordings"  # the part that is not synthesised
 SPEED = 1.2  # the most a clip is played faster or slower
 
 
@@ -69,9 +70,13 @@ class Batch:
 class Latents:
     """Files of `encode_corpus` on a device, drawn from at random."""
 
-    def __init__(self, paths: Sequence[Path], *, max_pieces: int, device: str = "cpu") -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, max_pieces: int, device: str = "cpu", real: float = 1.0
+    ) -> None:
+        """`real` is how many times as often as by its class a recording is drawn."""
         rows: list[Tensor] = []
         index: list[tuple[int, int, float, str, list[str]]] = []
+        favour: list[float] = []
         first = 0
         for path in paths:
             with safe_open(path, framework="pt") as file:
@@ -79,6 +84,7 @@ class Latents:
                 entries = json.loads(file.metadata()["index"])
             rows.append(z)
             index += [(first + a, b, c, label, texts) for a, b, c, label, texts in entries]
+            favour += [real if path.stem == RECORDINGS else 1.0] * len(entries)
             first += len(z)
         self.z = torch.cat(rows).to(device)  # the last row is silence
         self.labels = [label for _, _, _, label, _ in index]
@@ -97,7 +103,7 @@ class Latents:
             self.text[i, 1 : 1 + len(vectors)] = vectors.half()
         self.text = self.text.to(device)
         shares = balanced(self.labels, (self.sounding * SECONDS_A_FRAME).tolist())
-        self.weights = torch.tensor(shares, dtype=torch.float, device=device)
+        self.weights = torch.tensor(shares, device=device) * torch.tensor(favour, device=device)
 
     def __len__(self) -> int:
         return len(self.labels)

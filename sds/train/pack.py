@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sds.checkpoints import WEIGHTS
+from sds.train.common import CODEC
 
 log = logging.getLogger(__name__)
-CODEC = "pretransform."
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

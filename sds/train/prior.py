@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from sds.build import build_model, quiet
 from sds.checkpoints import WEIGHTS
 from sds.codec import SpectralCodec
-from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.common import CODEC, Checkpoint, average_into, cosine
 from sds.train.data import Corpus
 from sds.train.latents import Batch, Latents, encode_corpus
 
@@ -128,6 +128,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--ema", type=float, default=0.999)
+    parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
+    parser.add_argument(
+        "--begin", type=Path, help="weights to begin with: a best.safetensors, a model"
+    )
     parser.add_argument("--check", type=int, default=500, help="steps between two held-back losses")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -146,6 +150,7 @@ def main() -> None:
             [path for path in files if path.name.startswith(HELD) == back],
             max_pieces=max_pieces,
             device=args.device,
+            real=1.0 if back else args.real,
         )
         for back in (False, True)
     )
@@ -155,6 +160,9 @@ def main() -> None:
     with quiet():
         model: Any = build_model(config)
     model.pretransform = None
+    if args.begin:
+        begun = load_file(args.begin).items()
+        model.load_state_dict({k: v for k, v in begun if not k.startswith(CODEC)})
     model.to(args.device)
     mean = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
