@@ -269,7 +269,8 @@ def test_clips_are_made_once_and_again_the_same(setting):
 def test_without_recordings_the_shipped_statistics_do(setting, tmp_path):
     found = score(setting, tmp_path)
     assert {method for _, method in found} == {*prior.GUIDANCE, prior.NOISE}
-    assert set(found[prior.EVERY, "guidance 3"]) == {"fad_statistics", "copying"}
+    assert set(found[prior.EVERY, "guidance 3"]) == {"fad_statistics", "copying", "copied"}
+    assert set(found[prior.EVERY, prior.NOISE]) == {"fad_statistics"}
 
 
 def test_who_has_heard_what(tmp_path):
