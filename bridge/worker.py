@@ -457,24 +457,24 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
     prior, judge = models.prior(job.model, items.prompts(data)), models.judge(job.judge)
     if judge is None:
         raise ValueError("there is no judge here, and the scoreboard needs one: name a --judge")
+    ear = models.ear() or judge
     entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
     page = report.Page(
         command=_command(job),
-        model=prior.name,
-        model_hash=_model_hash(prior),
-        judge=judge.name,
+        model=_weights(prior),
+        judge=_weights(judge),
+        ear=_weights(ear),
         data=data.resolve().name,
         date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
-    facts = [page.model, page.model_hash, judge.name, _model_hash(judge), job.seed, job.items]
-    key = hashlib.sha256(json.dumps([*facts, items.fingerprint(data)]).encode()).hexdigest()[:12]
-    folder = Path(job.out) / key
+    facts = [page.model, page.judge, page.ear, job.seed, job.items, items.fingerprint(data)]
+    folder = Path(job.out) / hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
     (folder / "scratch").mkdir(parents=True, exist_ok=True)
     setting = board.Setting(
         data=data,
         prior=prior,
         judge=judge,
-        ear=models.ear() or judge,
+        ear=ear,
         instruments=tuple(_instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=folder / "scratch",
         seed=job.seed,
@@ -500,6 +500,10 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
             "rows": str(folder / "rows.jsonl"),
         }
     )
+
+
+def _weights(model: Prior | board.Match) -> report.Weights:
+    return report.Weights(model.name, _model_hash(model))
 
 
 def _command(job: Evaluate) -> str:

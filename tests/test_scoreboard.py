@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -175,7 +176,14 @@ ENTRY = Entry(
     "What it is.",
     lambda rows: [f"{len(rows)} rows"],
 )
-PAGE = report.Page("scorewire eval", "m", "abc", "judge", "data", "2026-01-02")
+PAGE = report.Page(
+    command="scorewire eval",
+    model=report.Weights("m", "abc"),
+    judge=report.Weights("judge"),
+    ear=report.Weights("ear", "def"),
+    data="data",
+    date="2026-01-02",
+)
 
 
 def test_mean_spread_and_count() -> None:
@@ -193,7 +201,7 @@ def test_mean_spread_and_count() -> None:
 
 def test_a_page_is_a_table_in_plain_text() -> None:
     page = report.markdown(PAGE, ROWS, {"s": ENTRY})
-    assert "- Model: m (abc)\n- Judge: judge\n- Data: data\n" in page
+    assert "- Model: m (abc)\n- Judge: judge; searches listen to: ear (def)\n- Data: data\n" in page
     assert "3 results in 4 s" in page
     assert "- 3 rows\n" in page
     assert page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines() == [
@@ -235,6 +243,24 @@ def test_a_codec_that_loses_nothing(setting: Setting) -> None:
     # white noise keeps its magnitudes and loses its phase
     assert got["kick", "true magnitudes"]["si_sdr"] < 0
     assert got["kick", "true magnitudes"]["log_mel"] < 3
+
+
+def test_recordings_of_the_training_folder_pass_too(
+    setting: Setting, data: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(data, tmp_path / "copy")
+    (folder / "train").mkdir()
+    lines = ["path,caption,class,adjectives"]
+    for name in ("a", "b"):  # few files of a class: the prior hears every other one
+        audio.write(folder / f"train/{name}.wav", torch.cat(8 * [struck(5)], -1), RATE)
+        lines.append(f"{name}.wav,a kick,kick,")
+    (folder / "train/captions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = {t.item: t for t in codec.suite(replace(setting, data=folder)) if t.method == "codec"}
+    assert set(found) == {"kick", "bell", "tones 1", "tones 2", "a.wav"}
+    assert found["a.wav"].tags == ("learned", "kick")
+    (got,) = found["a.wav"].run()
+    assert got["si_sdr"] == 200.0
+    assert got["top1"] == 1.0  # "kick" is the first class
 
 
 def test_a_codec_of_another_rate_and_more_channels(setting: Setting) -> None:

@@ -4,9 +4,15 @@ Each one-shot and each source of a mixture goes through `encode` and `decode`, o
 (`codec`) and once with the phase of the recording (`codec, phase given`). Beside them Griffin-Lim
 on the true magnitudes (`true magnitudes`): what it loses, phase alone costs.
 
+So do, where the data has train/captions.csv, at most 10 recordings of each of 22 classes: those
+that nothing was trained on (`held back`), and, since these have no snare and no clock, kicks,
+snares and clocks that the codec learned from and the judge did not (`learned`). Of each the first
+3 s.
+
 Attack is the rise of the envelope from 10 % to 90 % at the loudest onset, onset is where it begins;
 both in ms away from the recording's, where that rises within 50 ms. Top-1 is how often the judge
-picks the right class among those of all one-shots, `as recorded` without any codec.
+picks the right class among those of all one-shots, or among the 22; `as recorded` is that of the
+recordings themselves.
 
 `separation` is what latents cap there, SI-SDR of the sources of each mixture: the true sources as
 masks (`ideal masks`), the decoded sources as masks (`masks of decoded sources`), and the decoded
@@ -32,8 +38,11 @@ from sds.masks import N, apply
 from sds.metrics import si_sdr
 from sds.prior import Prior
 from sds.scoreboard.board import Column, Figures, Setting, Task
-from sds.scoreboard.items import Mixture, manifest, mixtures, one_shots
+from sds.scoreboard.items import Mixture, manifest, mixtures, one_shots, resampled
+from sds.scoreboard.recordings import CLASSES, recordings
 from sds.spectral import log_mel_distance, multi_scale_distance, stft
+from sds.train.clips import Split
+from sds.train.recordings import Recording
 
 COLUMNS = (
     Column("si_sdr", "SI-SDR, dB", 1, "higher"),
@@ -46,6 +55,7 @@ COLUMNS = (
 SHARP = 0.050  # seconds: what rises more slowly has no attack to time
 SMOOTH = 0.010  # seconds of the envelope's Hann window; half of it is its width
 NEAR = 0.050  # seconds before and after the true peak in which the decoded one is sought
+COUNT, SECONDS = 10, 3.0  # recordings of a class, and how much of each
 TIMED = ("kick", "snare", "clock")  # classes with a table of their own: transients must survive
 UNIT = 2048  # samples: Griffin-Lim takes whole frames
 ROUNDS = 16  # of Griffin-Lim, as in the spectral codec
@@ -68,7 +78,7 @@ class Clip:
 def suite(setting: Setting) -> list[Task]:
     """Every recording by every way through the codec; every mixture's sources by every cap."""
     mixed = mixtures(setting.data, setting.items)
-    clips = [*_one_shots(setting), *_sources(mixed, setting.prior)]
+    clips = [*_one_shots(setting), *_sources(mixed, setting.prior), *_recordings(setting)]
     tasks = []
     for clip in clips:
         if clip.choices:
@@ -124,6 +134,31 @@ def _sources(mixed: list[Mixture], prior: Prior) -> list[Clip]:
         for mixture in mixed
         for k, source in enumerate(mixture.sources)
     ]
+
+
+def _recordings(setting: Setting) -> list[Clip]:
+    held = _some(setting, CLASSES, "held")
+    learned = _some(setting, TIMED, "prior")
+    return [_recorded(setting, row, "held back") for row in held] + [
+        _recorded(setting, row, "learned") for row in learned
+    ]
+
+
+def _some(setting: Setting, labels: Sequence[str], side: Split) -> list[Recording]:
+    rows = [row for label in labels for row in recordings(setting.data, [label], [side])[:COUNT]]
+    return rows[: setting.items]
+
+
+def _recorded(setting: Setting, row: Recording, tag: str) -> Clip:
+    rate = setting.prior.sample_rate
+    audio = resampled(setting.data / "train" / row.path, rate)[:, : round(SECONDS * rate)]
+    return Clip(
+        row.path,
+        with_channels(audio[None], setting.prior.channels),
+        (tag, row.label) if row.label in TIMED else (tag,),
+        CLASSES,
+        CLASSES.index(row.label),
+    )
 
 
 def _at_prior(audio: Tensor, rate: int, prior: Prior) -> Tensor:

@@ -93,6 +93,8 @@ def prompts(data: Path) -> list[str]:
     """The captions and prompts that the manifests of `data` name."""
     found = [row["caption"] for row in manifest(data / "oneshots")]
     found += [prompt for row in manifest(data / "mixtures") for prompt in row["prompts"]]
+    if (data / "stems").is_dir():
+        found += [name for row in manifest(data / "stems") for name in row["files"]]
     return list(dict.fromkeys(found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from sds.scoreboard.board import Column, Entry, Row
@@ -17,13 +17,24 @@ MARKS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """A model by name, and a digest of its weights where there is one."""
+
+    name: str
+    hash: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hash})" if self.hash else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What a scoreboard says of itself, beside the figures."""
 
     command: str
-    model: str
-    model_hash: str
-    judge: str
+    model: Weights
+    judge: Weights
+    ear: Weights
     data: str  # the folder's name
     date: str
 
@@ -55,11 +66,7 @@ def as_json(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> di
     """Everything a program may want to know."""
     tables = summary(rows)
     return {
-        "command": page.command,
-        "model": {"name": page.model, "hash": page.model_hash},
-        "judge": page.judge,
-        "data": page.data,
-        "date": page.date,
+        **asdict(page),
         "seconds": round(sum(row.seconds for row in rows), 1),
         "suites": {
             suite: {"tables": tables[suite], "findings": entries[suite].findings(_of(suite, rows))}
@@ -74,7 +81,6 @@ def _of(suite: str, rows: Sequence[Row]) -> list[Row]:
 
 def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> str:
     """The page: a section a suite, in it a table of all rows and one of each tag."""
-    of_hash = f" ({page.model_hash})" if page.model_hash else ""
     seconds = sum(row.seconds for row in rows)
     lines = [
         "# Scoreboard",
@@ -86,8 +92,8 @@ def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> s
         page.command,
         "```",
         "",
-        f"- Model: {page.model}{of_hash}",
-        f"- Judge: {page.judge}",
+        f"- Model: {page.model}",
+        f"- Judge: {page.judge}; searches listen to: {page.ear}",
         f"- Data: {page.data}",
         f"- Date: {page.date}, {len(rows)} results in {seconds:.0f} s",
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sds.scoreboard import ablation, codec, patch, separate
+from sds.scoreboard import ablation, codec, patch, prior, separate
 from sds.scoreboard.board import Entry
 
 SUITES = {
     "codec": Entry(codec.suite, codec.COLUMNS, str(codec.__doc__)),
+    "prior": Entry(prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings),
     "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings),
     "separate": Entry(separate.suite, separate.COLUMNS, str(separate.__doc__)),
     "ablation": Entry(ablation.suite, ablation.COLUMNS, str(ablation.__doc__), ablation.directions),
