@@ -25,6 +25,7 @@ from sds.judge import RATE, WINDOW, Towers
 from sds.text import dim, sentence, sentences
 from sds.train.common import Checkpoint, cosine
 from sds.train.data import Clip, Corpus, class_weights
+from sds.train.latents import RECORDINGS
 
 log = logging.getLogger(__name__)
 SAME_CLASS = 0.3
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -94,6 +96,8 @@ def main() -> None:
     names = sorted({clip.label for clip in held.clips})
     some = [held.clips[i] for i in np.random.default_rng(0).permutation(len(held.clips))[:200]]
     weights = class_weights(corpus.clips)
+    weights *= [args.real if clip.part == RECORDINGS else 1.0 for clip in corpus.clips]
+    weights /= weights.sum()
     text = {c: sentence(c) for clip in corpus.clips for c in clip.captions}
     log.info(
         "%d clips, %d captions; %d held-back classes", len(corpus.clips), len(text), len(names)

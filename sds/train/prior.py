@@ -6,7 +6,7 @@
 
 v objective (Salimans & Ho 2022, arXiv 2202.00512): z = alpha x + sigma e with alpha = cos(pi t/2),
 sigma = sin(pi t/2); the network says v = alpha e - sigma x. t is stratified over a batch. Windows
-are 1.5 to 3 s (`sds.train.latents` says what is told of their duration and what varies).
+are 0.7 to 3 s (`sds.train.latents` says what is told of their duration and what varies).
 
 Resumes from --out (model, average, optimiser, step). What ships is `best.safetensors`: the moving
 average where its loss on held-back clips was least.
@@ -36,7 +36,7 @@ from sds.train.data import Corpus
 from sds.train.latents import Batch, Latents, encode_corpus
 
 log = logging.getLogger(__name__)
-WINDOWS = (32, 48, 64)  # latent frames
+WINDOWS = (16, 32, 48, 64)  # latent frames
 WARM = 300  # steps
 HELD = "held-"  # prefix of the files of held-back clips
 BEST = "best.safetensors"
