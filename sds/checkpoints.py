@@ -168,6 +168,11 @@ def load_weights(model: nn.Module, path: Path) -> str:
             "must be unwrapped first)."
         )
     model.load_state_dict(tensors)
+    return digest(path)
+
+
+def digest(path: Path) -> str:
+    """Sixteen hex digits that tell the weights in a file from others."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

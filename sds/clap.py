@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from sds.audio import resample
 from sds.build import BUILD_ERRORS, quiet
-from sds.checkpoints import HUB_ID, ModelUnavailable, first_line
+from sds.checkpoints import HUB_ID, ModelUnavailable, digest, first_line
 from sds.windows import spans
 
 PEAK = 10 ** (-1 / 20)
@@ -51,11 +51,13 @@ def prepare(audio: Tensor, rate: int, to: int) -> Tensor:
 class ClapJudge:
     """A ClapModel with its feature extractor and tokenizer; does what `sds.judge.Judge` does."""
 
-    def __init__(self, model: Any, extractor: Any, tokenizer: Any, name: str) -> None:
+    def __init__(
+        self, model: Any, extractor: Any, tokenizer: Any, name: str, *, model_hash: str = ""
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.extractor = extractor
         self.tokenizer = tokenizer
-        self.name = name
+        self.name, self.model_hash = name, model_hash
 
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
@@ -128,7 +130,9 @@ def load_clap(name: str) -> ClapJudge:
             f"missing or of another shape, the first is {wrong[0]}."
         )
     label = path.resolve().name if path.is_dir() else name
-    return ClapJudge(model, processor.feature_extractor, processor.tokenizer, label)
+    hashed = digest(folder / "model.safetensors")
+    extractor, tokenizer = processor.feature_extractor, processor.tokenizer
+    return ClapJudge(model, extractor, tokenizer, label, model_hash=hashed)
 
 
 def _missing(folder: Path) -> str | None:

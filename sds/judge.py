@@ -10,7 +10,6 @@ one in FOLDER chooses nothing and reports.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.audio import resample
+from sds.checkpoints import digest
 
 RATE = 44100
 N_FFT, HOP, MELS = 2048, 1024, 64
@@ -128,6 +128,4 @@ def load_judge(folder: Path = FOLDER) -> Judge:
     towers.load_state_dict(
         {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False
     )
-    with (folder / "model.safetensors").open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return Judge(towers, folder.name, model_hash=digest)
+    return Judge(towers, folder.name, model_hash=digest(folder / "model.safetensors"))
