@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 import pytest
 import torch
 
-from sds.distill import Kept, distill, fit, generate
+from sds.distill import FEW, Kept, distill, fit, generate, suited
 from sds.prior import GaussianPrior, guided
 from sds.recipes import RECIPES, Recipe
 from sds.sampling import cosine, sigma_of
@@ -263,3 +263,11 @@ def test_kept_takes_back_what_did_not_come_nearer():
     assert kept.loss.tolist() == [0.5, 1.0]
     second = kept.rows(torch.tensor([1]))
     assert (second.u.tolist(), second.loss.tolist()) == ([[0, 0, 0]], [1.0])
+
+
+def test_many_knobs_are_fitted_in_the_time_that_few_evolve():
+    recipe = RECIPES["default"]
+    assert suited(recipe, FEW) == recipe
+    many = suited(recipe, FEW + 1)
+    assert (many.generations, many.fit_steps) == (0, recipe.fit_steps + 2.5 * recipe.generations)
+    assert suited(RECIPES["paper"], 836) == RECIPES["paper"]

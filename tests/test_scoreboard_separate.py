@@ -139,7 +139,7 @@ def test_suite_scores_each_source_under_each_method(setting, monkeypatch, tmp_pa
     rows = tmp_path / "rows.jsonl"
     list(evaluate({"separate": suite}, setting, rows))
     found = {(row.item, row.method, row.tags): row.figures for row in read_rows(rows)}
-    assert len(found) == 2 * 6 + 3 * 5
+    assert len(found) == 2 * 6 + 3 * 4  # two sources; three
     assert {name for figures in found.values() for name in figures} <= {
         *(column.name for column in COLUMNS), "bss_sdr_half", "leak_db_half"
     }  # fmt: skip

@@ -31,6 +31,7 @@ from sds.scoreboard.items import Mixture, mixtures, stems
 from sds.separate import separate
 from sds.spectral import istft, stft
 
+FOR_TWO = ("harmonic/percussive", "paper")  # the paper reports two sources
 HARMONIC, NMF_COMPONENTS, NMF_STEPS = 31, 16, 200
 SILENT_DB = -60.0
 
@@ -124,7 +125,7 @@ def suite(setting: Setting) -> list[Task]:
         Task(f"{mixture.name} / {prompt}", name, partial(_run, setting, mixture, name, k), (tag,))
         for tag, mixture in found[: setting.items]
         for name in (*BASELINES, *PROMPTED)
-        if name != "harmonic/percussive" or len(mixture.sources) == 2
+        if name not in FOR_TWO or len(mixture.sources) == 2
         for k, prompt in enumerate(mixture.prompts)
     ]
 
