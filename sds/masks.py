@@ -1,11 +1,15 @@
 """Separation by time-frequency masks that a prior shapes: softmax over K prompts and the rest.
 
 Masks act on the complex mixture spectrogram, the same for both channels, so whatever they are, the
-stems and the residual sum to the mixture and keep its phase. They come from annealing all sources
-jointly: noise each masked source, denoise it for its prompt and away from another source's, mask
-the mixture anew by the powers of the results, and again with less noise. That is MSDM's sampling
-(Mariani et al. 2023, arXiv 2302.02257) with a projection on the mixture in place of its Dirac
-score. Decoder-SDS may move the masks' logits from there.
+stems and the residual sum to the mixture and keep its phase.
+
+With several prompts the mixture is taken apart into spectra that come back (`sds.factors`), each
+shared out by how well it fits what the prior makes of the noised mixture for each prompt.
+Without components, and for a lone prompt, masks come from annealing all sources jointly: noise each
+masked source, denoise it for its prompt and away from another source's, mask the mixture anew by
+the powers of the results, and again with less noise. That is MSDM's sampling (Mariani et al. 2023,
+arXiv 2302.02257) with a projection on the mixture in place of its Dirac score. Decoder-SDS may move
+the masks' logits from there.
 """
 
 from __future__ import annotations
@@ -18,11 +22,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.audio import resample, with_channels
+from sds.factors import affinity, nmf, shared
 from sds.latents import Part
 from sds.prior import Cond, Denoiser, Prior, guided, repeat
 from sds.recipes import Recipe
 from sds.spectral import istft, magnitudes, relative_distance, stft
 from sds.targets import as_loud_as, estimate, target
+from sds.windows import fades, spans
 
 N = 2048  # window of the masks at the prior's rate, hop N/4
 FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
@@ -30,9 +36,18 @@ FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Joint annealing, then the recipe's steps (may be 0); both push by the recipe's guidance."""
+    """Components or joint annealing, then the recipe's steps (may be 0).
+
+    Annealing and steps push by the recipe's guidance, components are given away without.
+    """
 
     recipe: Recipe
+    components: int = 32  # spectra that the mixture is made of; 0: none, each bin for itself
+    block: float = 20.0  # seconds that are taken apart into components at once
+    factor_steps: int = 100
+    at: float = 0.85  # the noise level at which components are given to prompts ...
+    looks: int = 4  # ... and how many noises
+    sharpness: float = 12.0  # a share is affinity^sharpness / sum: 1 is soft, 100 is all or nothing
     draws: int = 3  # annealings of other noises, whose powers are averaged
     rounds: int = 6  # noise levels of an annealing; the powers of the later half count
     levels: tuple[float, float] = (0.5, 0.95)  # the last and the first of them
@@ -72,44 +87,108 @@ def masked_stems(
     mid = with_channels(resample(mix.mean(0), rate, prior.sample_rate)[None, None], prior.channels)
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
         mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
+    spectrum = stft(mid, N)  # [1, C', F, N]
+    if method.components and len(prompts) > 1:
+        first, work = method.looks, assigned(prior, prompts, mid, spectrum, method, generator)
+    else:
+        first = method.draws * method.rounds
+        work = annealed(prior, prompts, mid, spectrum, method, generator)
+    count = first + recipe.steps + 1
+    logits = torch.zeros(0)
+    for i, found in enumerate(work, start=1):
+        logits = found
+        yield Part(i / count, "estimate", {})
+
+    if recipe.steps:
+        steps = refine(prior, prompts, mid, spectrum, logits, method=method, generator=generator)
+        for i, (moved, loss) in enumerate(steps, start=first + 1):
+            logits = moved
+            yield Part(i / count, "refine", {"loss": loss})
+    yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
+
+
+def assigned(
+    prior: Prior,
+    prompts: Sequence[str],
+    mid: Tensor,
+    spectrum: Tensor,
+    method: Masks,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Logits [K + 1, F, N] of components of mid [1, C', T] shared out to prompts; after each look.
+
+    A look denoises the mixture itself for each prompt, from the same noise. Single bins of that say
+    little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's. What
+    counts is how well each component of the mixture fits the estimates.
+    """
+    magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
+    parts = nmf(magnitude, method.components, steps=method.factor_steps, generator=generator)
+    spent = torch.full((1, *magnitude.shape), -30.0)  # the prompts name all there is
+    likes = torch.zeros(())
+    for look in range(1, method.looks + 1):
+        estimates = prompted_levels(prior, prompts, mid, t=method.at, generator=generator)
+        likes = likes + affinity(*parts, estimates).clamp_min(1e-6).log()  # [K, R]
+        shares = (method.sharpness / look * likes).softmax(0)
+        yield torch.cat([shared(*parts, shares).log(), spent])
+
+
+def prompted_levels(
+    prior: Prior, prompts: Sequence[str], mid: Tensor, *, t: float, generator: torch.Generator
+) -> Tensor:
+    """Magnitudes [K, F, N] of mid [1, C', T] denoised from time t for each prompt.
+
+    Longer sounds than the prior takes are denoised in windows, whose powers are cross-faded.
+    """
+    hop, total = N // 4, mid.shape[-1]
+    frames = total // hop + 1
+    windows = spans(frames, max(2, int(prior.max_seconds * prior.sample_rate) // hop))
+    powers = torch.zeros(len(prompts), N // 2 + 1, frames)
+    for (begin, end), fade in zip(windows, fades(windows), strict=True):
+        part = mid[..., begin * hop : min(total, end * hop)]
+        cond = prior.embed(prompts, part.shape[-1] / prior.sample_rate)
+        denoise = guided(prior, cond, cond, 1.0)
+        sources = part.expand(len(prompts), -1, -1)
+        found = prompted_powers(prior, denoise, sources, t=t, generator=generator)
+        powers[..., begin:end] += found[..., : end - begin] * fade
+    return powers.sqrt()
+
+
+def annealed(
+    prior: Prior,
+    prompts: Sequence[str],
+    mid: Tensor,
+    spectrum: Tensor,
+    method: Masks,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Logits [K + 1, F, N] of mid [1, C', T] by annealing all sources jointly; after each round."""
+    guidance = method.recipe.guidance
     seconds = mid.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
-    spectrum = stft(mid, N)  # [1, C', F, N]
     mixture = spectrum.abs().square().mean(1)[0]  # [F, N]
-    first = method.draws * method.rounds
-    count = first + recipe.steps + 1
-
     # Several prompts are taken to name all there is: a share for the rest would cost every stem.
     # A lone one has nobody to compete with: its level decides, which one step from t > 0.5 loses.
     alone = len(prompts) == 1
     rest, steps = (method.rest, 16) if alone else (0.0, 1)
     low, high = method.levels
     powers, counted = torch.zeros(len(prompts), *mixture.shape), 0
-    masks = torch.full_like(powers, 1 / len(prompts))
-    for i in range(first):
+    sources = mid.expand(len(prompts), -1, -1)  # [K, C', T']
+    for i in range(method.draws * method.rounds):
         done = i % method.rounds
         if done == 0:
-            sources = mid.expand(len(prompts), -1, -1)  # [K, C', T']
+            sources = mid.expand(len(prompts), -1, -1)
         other = uncond if alone else turned(cond, 1 + i % (len(prompts) - 1))
         t = low if alone else high + (low - high) * done / max(1, method.rounds - 1)
-        denoise = guided(prior, cond, other, recipe.guidance)
+        denoise = guided(prior, cond, other, guidance)
         new = prompted_powers(prior, denoise, sources, t=t, steps=steps, generator=generator)
         if not alone:
             new = new * (mixture.sum() / new.sum().clamp_min(1e-12))
         if done >= method.rounds // 2:
             powers, counted = powers + new, counted + 1
-        before = masks
-        masks = prompted_logits(new, mixture, rest=rest, power=method.power).softmax(0)[:-1]
-        sources = istft(masks[:, None] * spectrum, N, mid.shape[-1])
-        yield Part((i + 1) / count, "estimate", {"change": float((masks - before).abs().mean())})
-    logits = prompted_logits(powers / counted, mixture, rest=rest, power=method.power)
-
-    denoise = guided(prior, repeat(cond, recipe.samples), uncond, recipe.guidance, phi=recipe.phi)
-    work = refine(prior, denoise, mid, spectrum, logits, method=method, generator=generator)
-    for i, (corrected, loss) in enumerate(work, start=first + 1):
-        logits = corrected
-        yield Part(i / count, "refine", {"loss": loss})
-    yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
+        now = prompted_logits(new, mixture, rest=rest, power=method.power)
+        sources = istft(now.softmax(0)[:-1, None] * spectrum, N, mid.shape[-1])
+        mean = powers / counted if counted else new
+        yield prompted_logits(mean, mixture, rest=rest, power=method.power)
 
 
 def turned(cond: Cond, by: int) -> Cond:
@@ -158,7 +237,7 @@ def _blur(x: Tensor, bins: int = 8, frames: int = 8) -> Tensor:
 
 def refine(
     prior: Prior,
-    denoise: Denoiser,
+    prompts: Sequence[str],
     mid: Tensor,
     spectrum: Tensor,
     logits: Tensor,
@@ -173,6 +252,10 @@ def refine(
 
     Yields the corrected logits and the loss after each step. No network is differentiated.
     """
+    seconds = mid.shape[-1] / prior.sample_rate
+    cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
+    cond = repeat(cond, method.recipe.samples)
+    denoise = guided(prior, cond, uncond, method.recipe.guidance, phi=method.recipe.phi)
     recipe, frames = method.recipe, mid.shape[-1]
     k, grid = len(logits) - 1, logits.shape[1:]
     half = recipe.steps // 2

@@ -57,7 +57,10 @@ def separate(
         raise ValueError(f"mix must be [C, T] with 1 or 2 channels, got {list(mix.shape)}")
     if not prompts:
         raise ValueError("prompts must name at least 1 stem, got none")
-    windows = spans(mix.shape[1], int(prior.max_seconds * rate))
+    longest = prior.max_seconds
+    if isinstance(method, Masks) and len(prompts) > 1 and not method.recipe.steps:
+        longest = max(longest, method.block if method.components else 0.0)
+    windows = spans(mix.shape[1], int(longest * rate))
     stems = zeros(len(prompts), *mix.shape)
     for i, ((begin, end), fade) in enumerate(zip(windows, fades(windows), strict=True)):
         part = mix[:, begin:end]

@@ -1,0 +1,51 @@
+"""Non-negative factors of a magnitude spectrogram: spectra and when they sound.
+
+A source is made of few spectra that come back (Smaragdis & Brown 2003), so what is undecided from
+bin to bin is decided for a whole component, by all the bins and frames in which it sounds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TINY = 1e-9
+
+
+def nmf(
+    magnitude: Tensor, components: int, *, steps: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Spectra W [F, R], each summing to 1, and activations H [R, N] with W H near `magnitude`.
+
+    Multiplicative updates that never raise the Kullback-Leibler divergence (Lee & Seung 2001,
+    theorem 2), from random starts.
+    """
+    bins, frames = magnitude.shape
+    draws = torch.rand(components, bins + frames, generator=generator) + 0.1
+    w, h = (x.to(magnitude) for x in (draws[:, :bins].T, draws[:, bins:]))
+    w = w / w.sum(0)
+    h = h * (magnitude.sum() / h.sum())
+    for _ in range(steps):
+        h = h * (w.T @ (magnitude / (w @ h + TINY)))  # columns of w sum to 1
+        w = w * ((magnitude / (w @ h + TINY)) @ h.T) / (h.sum(1) + TINY)
+        total = w.sum(0) + TINY
+        w, h = w / total, h * total[:, None]
+    return w, h
+
+
+def affinity(w: Tensor, h: Tensor, estimates: Tensor) -> Tensor:
+    """How much of each component is in each estimate [K, F, N], whatever its level; [K, R].
+
+    The cosine of the two, but for the component's own norm.
+    """
+    norm = estimates.flatten(1).norm(dim=1).clamp_min(TINY)
+    inner = torch.einsum("fr,kfn,rn->kr", w, estimates, h)
+    fit: Tensor = inner / norm[:, None]
+    return fit
+
+
+def shared(w: Tensor, h: Tensor, shares: Tensor) -> Tensor:
+    """Masks [K, F, N] that sum to 1, from the share [K, R] that each source has of a component."""
+    parts = torch.einsum("fr,kr,rn->kfn", w, shares, h) + TINY
+    masks: Tensor = parts / parts.sum(0)
+    return masks
