@@ -47,6 +47,7 @@ class Masks:
     factor_steps: int = 100
     at: float = 0.85  # the noise level at which components are given to prompts ...
     looks: int = 4  # ... and how many noises
+    grain: float = 0.25  # weight of single bins against their components, geometric
     sharpness: float = 12.0  # a share is affinity^sharpness / sum: 1 is soft, 100 is all or nothing
     draws: int = 3  # annealings of other noises, whose powers are averaged
     rounds: int = 6  # noise levels of an annealing; the powers of the later half count
@@ -124,12 +125,15 @@ def assigned(
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
     parts = nmf(magnitude, method.components, steps=method.factor_steps, generator=generator)
     spent = torch.full((1, *magnitude.shape), -30.0)  # the prompts name all there is
-    likes = torch.zeros(())
+    likes, powers = torch.zeros(()), torch.zeros(())
     for look in range(1, method.looks + 1):
         estimates = prompted_levels(prior, prompts, mid, t=method.at, generator=generator)
         likes = likes + affinity(*parts, estimates).clamp_min(1e-6).log()  # [K, R]
+        powers = powers + estimates.square() / estimates.square().sum((1, 2), keepdim=True)
         shares = (method.sharpness / look * likes).softmax(0)
-        yield torch.cat([shared(*parts, shares).log(), spent])
+        bins = (powers / powers.sum(0).clamp_min(1e-30)).clamp_min(FLOOR).log()
+        whole = (1 - method.grain) * shared(*parts, shares).log()
+        yield torch.cat([whole + method.grain * method.power / 2 * bins, spent])
 
 
 def prompted_levels(

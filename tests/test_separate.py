@@ -251,4 +251,4 @@ def test_components_go_to_their_prompts(channels):
     assert len(steps) == MASKS.looks + 2  # one block, whatever the prior's window
     assert null_db(mix, parts(last)) < -120
     for stem, truth in zip(last.stems, (low, high), strict=True):
-        assert float(sdr(stem[:1], truth)) > 8
+        assert float(sdr(stem[:1], truth)) > 7
