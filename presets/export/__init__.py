@@ -1,0 +1,13 @@
+"""Presets to the files of other synths and samplers: one file a format.
+
+`EXPORTERS` is the whole list, by the name that `scorewire export --to` takes. Writers are standard
+library only; the sound comes as bytes from a `Source` (`renderers.source`).
+"""
+
+from __future__ import annotations
+
+from presets.export.base import Exported, Exporter, Source
+
+__all__ = ["EXPORTERS", "Exported", "Exporter", "Source"]
+
+EXPORTERS: dict[str, Exporter] = {}

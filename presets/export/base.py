@@ -1,0 +1,70 @@
+"""What an exporter is: a preset and its sound in, the bytes of files and what was lost out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from presets.params import Note
+from presets.preset import Preset
+
+
+class Source(Protocol):
+    """The preset as our renderer plays it, effects and all, in bytes: no array library here.
+
+    `rate` in Hz, `channels` 1 or 2, `seconds` how long the patch sounds until it has fallen by
+    80 dB (at most 60). Samples are little-endian and interleaved.
+    """
+
+    rate: int
+    channels: int
+    seconds: float
+
+    def floats(self, note: Note, seconds: float) -> bytes:
+        """32-bit float samples of one note."""
+        ...
+
+    def pcm(self, note: Note, seconds: float, *, bits: int, gain: float = 1.0) -> bytes:
+        """16- or 24-bit integer samples of one note times `gain`, last 10 ms faded out."""
+        ...
+
+    def peak(self, note: Note, seconds: float) -> float:
+        """The largest absolute sample of one note."""
+        ...
+
+    def cycles(self, note: Note, times: Sequence[float], size: int) -> list[bytes]:
+        """One period of `size` float samples at each of `times` (seconds), dry, band-limited.
+
+        Raises `ValueError` when the patch has no period at this note.
+        """
+        ...
+
+    def impulse(self, rate: int) -> bytes:
+        """The space of an impact preset, dry sound at sample 0, float mono. Else `ValueError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Files by relative path (the first is the one to open), and what the format cannot say.
+
+    A sentence of `lost` names the thing, what became of it, and how much, where that is known.
+    """
+
+    files: dict[str, bytes]
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """One format: what it is called, which renderers' presets it carries, and how.
+
+    `export(preset, source, stem)` names its files after `stem`, a safe file name without suffix.
+    Raises `ValueError` with one sentence when this preset cannot be carried at all.
+    """
+
+    title: str
+    suffix: str
+    renderers: frozenset[str]
+    export: Callable[[Preset, Source, str], Exported]

@@ -1,0 +1,13 @@
+"""The real synths and samplers that read what we export: one file an engine, none of them needed.
+
+An engine is asked for the sound of an exported file, which `renderers.fidelity` then compares with
+ours. `ENGINES` is the whole list, by format, the first available one is used.
+"""
+
+from __future__ import annotations
+
+from renderers.engines.base import Engine
+
+__all__ = ["ENGINES", "Engine"]
+
+ENGINES: dict[str, tuple[Engine, ...]] = {}
