@@ -1,0 +1,128 @@
+"""The laws of our FM voice in plain Python, for formats that need its numbers and not its sound.
+
+They repeat the limits of `renderers.fm.graph` and the envelope of `renderers.kernels`, without an
+array library; tests hold both to the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+FEEDBACK = 0.9  # the spectral radius that a matrix with loops is held below
+ATTACK_FLOOR = 1e-5  # seconds
+GRID = 512  # points of a quadrature over a decay
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What an FM preset plays at velocity 100, limits applied, fade near Nyquist not.
+
+    One entry an operator: `ratio` times the note's frequency, `attack` and `decay` in seconds,
+    `mix` with level; `matrix[v][w]` in radians, by which operator w moves the phase of v.
+    """
+
+    ratio: tuple[float, ...]
+    attack: tuple[float, ...]
+    decay: tuple[float, ...]
+    matrix: tuple[tuple[float, ...], ...]
+    mix: tuple[float, ...]
+
+
+def voice(values: Mapping[str, float]) -> Voice:
+    """The voice of an FM preset's `values`. A mix or an edge without a value is 0."""
+    operators = range(1, 1 + sum(re.fullmatch(r"op\d_ratio", name) is not None for name in values))
+
+    def knob(kind: str) -> tuple[float, ...]:
+        return tuple(values.get(f"op{v}_{kind}", 0.0) for v in operators)
+
+    edges = [m for name in values if (m := re.fullmatch(r"op(\d)_from_op(\d)", name))]
+    loops = order(len(operators), ((int(m[1]) - 1, int(m[2]) - 1) for m in edges)) is None
+    matrix = [[values.get(f"op{v}_from_op{w}", 0.0) for w in operators] for v in operators]
+    tame = at_most(radius(matrix), FEEDBACK) if loops else 1.0
+    mix = knob("mix")
+    level = at_most(sum(mix), 1.0) * values["level"]
+    return Voice(
+        knob("ratio"),
+        knob("attack"),
+        knob("decay"),
+        tuple(tuple(tame * a for a in row) for row in matrix),
+        tuple(level * m for m in mix),
+    )
+
+
+def at_most(x: float, limit: float) -> float:
+    """A factor in (0, 1] with x * factor < limit: (1 + (x / limit)^8)^(-1/8)."""
+    return float((1.0 + (x / limit) ** 8) ** -0.125)
+
+
+def radius(matrix: Sequence[Sequence[float]]) -> float:
+    """The spectral radius of a matrix >= 0, from above: |A^64|^(1/64) in the Frobenius norm."""
+    power = matrix
+    for _ in range(6):
+        columns = list(zip(*power, strict=True))
+        power = [
+            [sum(a * b for a, b in zip(row, column, strict=True)) for column in columns]
+            for row in power
+        ]
+    return float((sum(a * a for row in power for a in row) + 1e-60) ** (1.0 / 128.0))
+
+
+def order(operators: int, edges: Iterable[tuple[int, int]]) -> tuple[int, ...] | None:
+    """Operators, each after all that modulate it, or None where they go round in a loop.
+
+    `edges` are (modulated, modulator), counted from 0; self-feedback is not a loop.
+
+    >>> order(3, [(0, 2), (2, 1), (1, 1)])
+    (1, 2, 0)
+    """
+    waiting: dict[int, set[int]] = {v: set() for v in range(operators)}
+    for v, w in edges:
+        if v != w:
+            waiting[v].add(w)
+    done: list[int] = []
+    while waiting:
+        ready = [v for v in waiting if waiting[v].issubset(done)]
+        if not ready:
+            return None
+        done += ready[:1]
+        del waiting[ready[0]]
+    return tuple(done)
+
+
+def fade(hz: float, rate: float) -> float:
+    """Gain of an operator near Nyquist: 1 to 0.45 rate, 0 from 0.5 rate on, smoothstep between."""
+    x = min(1.0, max(0.0, (0.5 * rate - hz) / (0.05 * rate)))
+    return x * x * (3.0 - 2.0 * x)
+
+
+def envelope(t: float, attack: float, decay: float) -> float:
+    """Amplitude at `t` seconds of our attack and decay, in seconds.
+
+    f = max(0, min(t / (attack + 1e-5), exp(-r / decay^2) (1 - r / decay))), r = t - attack.
+    """
+    r = t - attack
+    if r >= decay:
+        return 0.0
+    falling = 1.0 if r <= 0.0 else math.exp(-r / decay**2) * (1.0 - r / decay)
+    return max(0.0, min(t / (attack + ATTACK_FLOOR), falling))
+
+
+# With f the decay from 1 to 0 over d seconds, minimise the integral of f (ln f + k r)^2: relative
+# errors, weighted by how loud the moment is. Then k = -(integral of f r ln f) / (of f r^2). In
+# x = r / d, with f = exp(-x / d) (1 - x), k = K(d) / d. The grid is fine where f is: x = y^2.
+@lru_cache(maxsize=64)
+def decay_rate(decay: float) -> float:
+    """k in 1/s of the exponential exp(-k r) that is nearest to our decay of `decay` seconds."""
+    above = below = 0.0
+    for i in range(GRID):
+        y = (i + 0.5) / GRID
+        x = y * y
+        log = -x / decay + math.log1p(-x)
+        weight = math.exp(log) * y
+        above -= weight * x * log
+        below += weight * x * x
+    return above / below / decay

@@ -1,0 +1,77 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.optimize import minimize_scalar
+
+from presets import Note
+from presets.export import laws
+from renderers import fm, random_patches, to_values
+from renderers.base import below_nyquist, physical
+from renderers.fm import recursion
+
+
+@pytest.mark.parametrize("matrix", ["acyclic", "free"])
+@pytest.mark.parametrize("operators", [1, 4, 8])
+def test_limits_are_those_of_the_renderer(matrix: fm.Matrix, operators: int) -> None:
+    r = fm.renderer(operators=operators, matrix=matrix)
+    lay = fm.layout(r.params)
+    random = torch.rand(8, len(r.params), generator=torch.Generator().manual_seed(1)).double()
+    u = torch.cat([random_patches(r, 8, generator=torch.Generator().manual_seed(0)), random])
+    g = fm.graph(lay, physical(lay.table, u), Note(20), 48000)
+    for b in range(len(u)):
+        ours = laws.voice(to_values(r, u[b]))
+        assert np.array(ours.ratio) * Note(20).hz == pytest.approx(g.hz[b].numpy(), rel=1e-12)
+        assert ours.attack == pytest.approx(g.attack[b].tolist(), rel=1e-12)
+        assert ours.decay == pytest.approx(g.decay[b].tolist(), rel=1e-12)
+        assert np.array(ours.matrix) == pytest.approx(g.matrix[b].numpy(), rel=1e-10, abs=1e-14)
+        assert ours.mix == pytest.approx(g.mix[b].tolist(), rel=1e-10, abs=1e-14)
+
+
+def test_fade_is_that_of_the_renderer() -> None:
+    hz = torch.linspace(18000.0, 25000.0, 50, dtype=torch.float64)
+    ours = [laws.fade(x, 48000) for x in hz.tolist()]
+    assert ours == pytest.approx(below_nyquist(hz, 48000).tolist(), abs=1e-14)
+
+
+@pytest.mark.parametrize(("attack", "decay"), [(0.001, 0.02), (0.3, 0.5), (0.05, 4.0)])
+def test_envelope_is_that_of_the_kernel(attack: float, decay: float) -> None:
+    column = torch.tensor([[1.0]], dtype=torch.float64)
+    # a quarter of a turn moved by a large constant phase: u = sin(2 pi 0.25 n) f, odd samples +-f
+    audio = recursion(
+        0.25 * column, attack * column, decay * column, 0 * column[None], column, 8000, 4000, False
+    )[0].numpy()
+    n = np.arange(1, 4000, 2)
+    ours = [laws.envelope(t, attack, decay) for t in n / 8000]
+    assert ours == pytest.approx(np.abs(audio[n]), abs=1e-12)
+
+
+@pytest.mark.parametrize("decay", [0.02, 0.3, 1.0, 10.0])
+def test_nearest_exponential_minimises_weighted_relative_error(decay: float) -> None:
+    def f(x: float) -> float:
+        return math.exp(-x / decay) * (1.0 - x)
+
+    def cost(k: float) -> float:
+        def error(x: float) -> float:
+            return f(x) * (math.log(f(x)) + k * x) ** 2
+
+        return quad(error, 0, 1, points=[0.1 * min(1, decay), min(0.9, 3 * decay)], limit=200)[0]
+
+    best = minimize_scalar(cost, bounds=(0.5, 100), method="bounded", options={"xatol": 1e-6})
+    assert laws.decay_rate(decay) * decay == pytest.approx(best.x, rel=1e-3)
+
+
+def test_loops_are_found() -> None:
+    assert laws.order(3, [(1, 0), (2, 1), (0, 0)]) == (0, 1, 2)
+    assert laws.order(3, [(0, 1), (1, 2), (2, 0)]) is None
+    assert laws.order(2, []) == (0, 1)
+
+
+def test_missing_mix_and_edges_are_zero() -> None:
+    values = {"op1_ratio": 1.0, "op1_attack": 0.01, "op1_decay": 1.0, "op1_mix": 0.5, "level": 1.0}
+    values |= {"op2_ratio": 2.0, "op2_attack": 0.01, "op2_decay": 1.0, "op1_from_op2": 3.0}
+    ours = laws.voice(values)
+    assert ours.matrix == ((0.0, 3.0), (0.0, 0.0))
+    assert ours.mix == pytest.approx((0.5, 0.0), rel=1e-3)
