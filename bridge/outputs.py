@@ -6,6 +6,7 @@ that fails or is cancelled leaves neither it nor folders made for it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PARTIAL = ".partial-"
 SCRATCH = "scratch"
@@ -63,6 +65,11 @@ def folder(target: Path) -> Iterator[Output]:
         _unmake(made)
         raise
     shutil.rmtree(out.partial, ignore_errors=True)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """One JSON object in one line, UTF-8."""
+    path.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _publish(out: Output) -> None:

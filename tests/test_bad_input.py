@@ -14,9 +14,12 @@ import soundfile as sf
 
 from bridge import cli, pipe, stems, worker
 from bridge.jobs import Done, Failed, Job, RenderPreset, Separate, job_adapter
+from bridge.worker import models as worker_models
 from presets import Effect, Preset, save
 from sds.masks import Masks
 from sds.prior import GaussianPrior
+from sds.separate import METHODS
+from sds.stable_audio import ModelUnavailable
 
 RATE = 44100
 
@@ -78,7 +81,7 @@ def failed(job: Job) -> Failed:
     """How the worker refuses `job`."""
     box = pipe.Inbox(io.StringIO(""))
     models = worker.Models(judge=Path("nowhere"))
-    codes = {worker.ModelUnavailable: "no-model"}
+    codes = {ModelUnavailable: "no-model"}
     *_, end = pipe.run(job, lambda job: worker.work(job, models), box, codes=codes)
     assert isinstance(end, Failed)
     assert "\n" not in end.reason
@@ -174,13 +177,13 @@ def test_silence_is_separated_into_silence(tmp_path: Path) -> None:
 def test_ten_minutes_come_back_whole_in_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = worker.METHODS["masks"]
+    short = METHODS["masks"]
     assert isinstance(short, Masks)
     quick = replace(short, draws=1, rounds=1, recipe=replace(short.recipe, steps=0))
-    monkeypatch.setitem(worker.METHODS, "masks", quick)
+    monkeypatch.setitem(METHODS, "masks", quick)
     fields = {"sample_rate": 8000, "max_seconds": 60.0}
     prior = GaussianPrior({"": 0.0, "a": 0.0, "b": 0.0}, {"": 1.0, "a": 0.1, "b": 0.2}, **fields)
-    monkeypatch.setattr(worker, "gaussian", lambda prompts: prior)
+    monkeypatch.setattr(worker_models, "gaussian", lambda prompts: prior)
     file = tone(tmp_path / "long.wav", 600, rate=8000)
     job = Separate(
         id="j", file=str(file), prompts=("a", "b"), out=str(tmp_path / "out"), model="gaussian"

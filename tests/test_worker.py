@@ -29,11 +29,13 @@ from bridge.jobs import (
     Separate,
     event_adapter,
 )
+from bridge.worker import models, separate
 from presets import load
 from renderers import effects
 from sds import metrics
 from sds.judge import Towers, load_judge
 from sds.recipes import RECIPES
+from sds.stable_audio import ModelUnavailable
 
 RATE = 44100
 
@@ -72,8 +74,8 @@ def separate_job(file: Path, out: Path, **changes: Any) -> Separate:
     return Separate.model_validate(fields | {"file": str(file), "out": str(out)} | changes)
 
 
-def run(job: Job, models: worker.Models | None = None) -> list[Event]:
-    return list(worker.work(job, models or worker.Models(judge=Path("nowhere"))))
+def run(job: Job, loaded: worker.Models | None = None) -> list[Event]:
+    return list(worker.work(job, loaded or worker.Models(judge=Path("nowhere"))))
 
 
 def result(events: list[Event]) -> dict[str, Any]:
@@ -91,7 +93,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def bands(names: tuple[str, ...], frames: int) -> np.ndarray:
     """Samples [K, T] of the exact prior's Gaussians: what each prompt truly means."""
-    prior = worker.gaussian(names)
+    prior = models.gaussian(names)
     generator = torch.Generator().manual_seed(5)
     length = -(-frames // prior.hop)
     noise = torch.randn(len(names), prior.hop, length, generator=generator)
@@ -158,9 +160,9 @@ def test_scores_are_those_of_the_files(tmp_path: Path, judge_folder: Path) -> No
 def test_a_patch_longer_than_the_model_hears_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prior = worker.gaussian(["a bell"])
+    prior = models.gaussian(["a bell"])
     prior.max_seconds = 0.5
-    monkeypatch.setattr(worker, "gaussian", lambda prompts: prior)
+    monkeypatch.setattr(models, "gaussian", lambda prompts: prior)
     with pytest.raises(ValueError, match=r"at most 0\.5 with the model gaussian, got 0\.75"):
         run(patch_job(tmp_path / "out", duration=0.75))
     assert not (tmp_path / "out").exists()
@@ -244,9 +246,9 @@ def test_separating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_work_that_would_not_fit_is_refused() -> None:
     minutes = torch.zeros(1).expand(2, 44100 * 600)
-    worker._check_size(minutes, 44100, 2)  # ten minutes of stereo in two stems
+    separate._check_size(minutes, 44100, 2)  # ten minutes of stereo in two stems
     with pytest.raises(ValueError, match=r"at most 507 seconds .* 8 prompts .* got 600"):
-        worker._check_size(minutes, 44100, 8)
+        separate._check_size(minutes, 44100, 8)
 
 
 # The pipe.
@@ -262,14 +264,14 @@ def told(job: Job, events: Iterator[Event] | Exception, box: pipe.Inbox) -> list
             raise events
         yield from events
 
-    return list(pipe.run(job, work, box, codes={worker.ModelUnavailable: "no-model"}))
+    return list(pipe.run(job, work, box, codes={ModelUnavailable: "no-model"}))
 
 
 @pytest.mark.parametrize(
     ("error", "code", "reason"),
     [
         (ValueError("file is silent"), "bad-input", "file is silent"),
-        (worker.ModelUnavailable("ask for access"), "no-model", "ask for access"),
+        (ModelUnavailable("ask for access"), "no-model", "ask for access"),
         (OSError(28, "No space left on device", "/x"), "bad-output", "/x: No space left on device"),
         (KeyError("oops"), "internal", "the worker failed: KeyError: 'oops'"),
     ],

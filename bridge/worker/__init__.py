@@ -1,0 +1,43 @@
+"""THE SEAM: the one process where presets, renderers and priors meet. Run with -m, never imported.
+
+    echo '{"kind": "render", "id": "1", "preset": "bell.json", ...}' | python -m bridge.worker
+
+One job a line in, one event a line out (`bridge.jobs`), files by path. A module is a story, and
+its jobs are generators, so a job stops between any two of their events; the models stay loaded
+from job to job.
+
+- `patch`: prompt to patch.
+- `separate`: track to stems.
+- `render`: preset to sound file.
+- `probe`: what `doctor` asks.
+- `evaluate`: the scoreboard.
+- `models`: prior, judge, ear and banks, loaded once.
+"""
+
+from __future__ import annotations
+
+from bridge import pipe
+from bridge.jobs import DesignPatch, Evaluate, Job, Probe, RenderPreset, Separate
+from bridge.worker.evaluate import evaluate
+from bridge.worker.models import Models
+from bridge.worker.patch import design_patch
+from bridge.worker.probe import probe
+from bridge.worker.render import render_preset
+from bridge.worker.separate import separate_track
+
+__all__ = ["Models", "work"]
+
+
+def work(job: Job, models: Models) -> pipe.Events:
+    """The events of one job; exceptions come through."""
+    match job:
+        case DesignPatch():
+            return design_patch(job, models)
+        case Separate():
+            return separate_track(job, models)
+        case RenderPreset():
+            return render_preset(job)
+        case Evaluate():
+            return evaluate(job, models)
+        case Probe():
+            return probe(job, models)

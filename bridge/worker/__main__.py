@@ -1,0 +1,22 @@
+"""`python -m bridge.worker`: jobs from stdin, events to stdout."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from bridge import pipe
+from bridge.worker import Models, work
+from sds.stable_audio import ModelUnavailable
+
+
+def main() -> None:
+    """Jobs from stdin to events on stdout, until stdin ends."""
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    models = Models()
+    pipe.serve(lambda job: work(job, models), codes={ModelUnavailable: "no-model"})
+
+
+if __name__ == "__main__":
+    main()

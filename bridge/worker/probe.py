@@ -1,0 +1,70 @@
+"""What `doctor` asks of the worker: whether kernel, model and judge work here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from bridge import pipe
+from bridge.jobs import Probe
+from bridge.worker.models import Models
+from presets import Note
+from renderers import RENDERERS, random_patches
+
+
+def probe(job: Probe, models: Models) -> pipe.Events:
+    """Run a kernel, load the model and the judge, and say how it went: for `doctor`."""
+    clock = pipe.Clock(job.id)
+    yield clock.progress(0.0, "kernel")
+    checks = [_tried("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")]
+    yield clock.progress(0.3, "model")
+    checks.append(_tried("model", lambda: _try_model(job.model, models), "see the sentence above"))
+    yield clock.progress(0.9, "judge")
+    checks.append(_tried("judge", lambda: _try_judge(models), "without it nothing is scored"))
+    yield clock.done({"checks": checks})
+
+
+def _tried(name: str, attempt: Callable[[], str], fix: str) -> dict[str, Any]:
+    try:
+        return {"name": name, "ok": True, "text": attempt(), "fix": ""}
+    except (ValueError, RuntimeError, OSError) as error:
+        return {"name": name, "ok": False, "text": str(error), "fix": fix}
+
+
+def _try_kernel() -> str:
+    """The FM kernel and its adjoint on 0.1 s of sound."""
+    renderer = RENDERERS["fm"]
+    u = random_patches(renderer, 1, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    renderer.render(u, Note(), 44100, 64)  # compiles
+    began = time.perf_counter()
+    renderer.render(u, Note(), 44100, 4410).square().sum().backward()  # type: ignore[no-untyped-call]
+    spent = 1000 * (time.perf_counter() - began)
+    if u.grad is None or not bool(u.grad.isfinite().all()):
+        raise RuntimeError("the FM kernel gives no finite gradient")
+    return f"0.1 s of FM and its gradient in {spent:.1f} ms, {torch.get_num_threads()} threads"
+
+
+def _try_model(name: str, models: Models) -> str:
+    """One encode and one evaluation of the model on a second of silence."""
+    prior = models.prior(name, ["test"])
+    seconds = min(1.0, prior.max_seconds)
+    silence = torch.zeros(1, prior.channels, round(seconds * prior.sample_rate))
+    with torch.inference_mode():
+        z = prior.encode(silence)
+        cond = prior.embed(["test"], seconds)
+        began = time.perf_counter()
+        prior.denoise(z, torch.ones(1), cond)
+    spent = 1000 * (time.perf_counter() - began)
+    where = "a CUDA GPU" if torch.cuda.is_available() else "the CPU"
+    return f"{prior.name} at {prior.sample_rate} Hz on {where}, one evaluation in {spent:.0f} ms"
+
+
+def _try_judge(models: Models) -> str:
+    judge = models.judge()
+    if judge is None:
+        raise ValueError("there is no judge here: prompt match is not measured")
+    score = float(judge.similarity(torch.zeros(1, 1, 44100), 44100, ["silence"]))
+    return f"silence is like the word by {score:.2f}"

@@ -1,0 +1,29 @@
+"""Preset to sound file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bridge import outputs, pipe
+from bridge.jobs import RenderPreset
+from presets import load
+from renderers import effects
+
+
+def render_preset(job: RenderPreset) -> pipe.Events:
+    """Preset file to WAV file, through the preset's effects."""
+    clock = pipe.Clock(job.id)
+    yield clock.progress(0.0, "render")
+    target = Path(job.out)
+    if target.suffix.lower() != ".wav":
+        raise ValueError(f"out must end in .wav, got {target.name!r}")
+    patch = load(job.preset)
+    with outputs.folder(target.parent) as out:
+        effects.render_file(
+            patch,
+            out.partial / target.name,
+            note=job.note,
+            velocity=job.velocity,
+            seconds=job.duration,
+        )
+    yield clock.done({"wav": job.out})
