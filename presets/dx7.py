@@ -1,0 +1,175 @@
+"""What a Yamaha DX7 is: its 32 algorithms, the numbers of a voice, and what they mean physically.
+
+The laws of levels, rates and frequencies are those of the Dexed engine, which follows the hardware:
+each is a formula here and is checked in the tests against the sound of Dexed itself. Operators are
+numbered as on the panel, 1 to 6; a modulator usually has a higher number than what it modulates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+# modulator and target of each edge; carriers; feedback from > to
+_TABLE = (
+    ("21 65 54 43", "1 3", "66"),
+    ("21 65 54 43", "1 3", "22"),
+    ("32 21 65 54", "1 4", "66"),
+    ("32 21 65 54", "1 4", "46"),
+    ("21 43 65", "1 3 5", "66"),
+    ("21 43 65", "1 3 5", "56"),
+    ("21 43 53 65", "1 3", "66"),
+    ("21 43 53 65", "1 3", "44"),
+    ("21 43 53 65", "1 3", "22"),
+    ("32 21 54 64", "1 4", "33"),
+    ("32 21 54 64", "1 4", "66"),
+    ("21 43 53 63", "1 3", "22"),
+    ("21 43 53 63", "1 3", "66"),
+    ("21 43 54 64", "1 3", "66"),
+    ("21 43 54 64", "1 3", "22"),
+    ("21 31 51 43 65", "1", "66"),
+    ("21 31 51 43 65", "1", "22"),
+    ("21 31 41 54 65", "1", "33"),
+    ("32 21 64 65", "1 4 5", "66"),
+    ("31 32 54 64", "1 2 4", "33"),
+    ("31 32 64 65", "1 2 4 5", "33"),
+    ("21 63 64 65", "1 3 4 5", "66"),
+    ("32 64 65", "1 2 4 5", "66"),
+    ("63 64 65", "1 2 3 4 5", "66"),
+    ("64 65", "1 2 3 4 5", "66"),
+    ("32 54 64", "1 2 4", "66"),
+    ("32 54 64", "1 2 4", "33"),
+    ("21 43 54", "1 3 6", "55"),
+    ("43 65", "1 2 3 5", "66"),
+    ("43 54", "1 2 3 6", "55"),
+    ("65", "1 2 3 4 5", "66"),
+    ("", "1 2 3 4 5 6", "66"),
+)
+
+TOP_INDEX = 4.0 * math.pi  # radians of phase, an operator at output level 99
+CONTROL_RATE = 44100.0 / 64.0  # envelope steps a second
+OCTAVE_DB = 20.0 * math.log10(2.0)
+LOW_LEVELS = (0, 5, 9, 13, 17, 20, 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 42, 43, 45, 46)
+NO_TRANSPOSE = 24  # the byte that means none
+NO_DETUNE = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Who modulates whom: edges (modulator, target), what is heard, and the one feedback edge."""
+
+    edges: tuple[tuple[int, int], ...]
+    carriers: tuple[int, ...]
+    feedback: tuple[int, int]
+
+
+def _pair(text: str) -> tuple[int, int]:
+    return int(text[0]), int(text[1])
+
+
+ALGORITHMS = {
+    number: Algorithm(
+        tuple(_pair(edge) for edge in edges.split()),
+        tuple(int(carrier) for carrier in carriers.split()),
+        _pair(feedback),
+    )
+    for number, (edges, carriers, feedback) in enumerate(_TABLE, start=1)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator's numbers as the panel shows them, in the order of the single-voice format."""
+
+    rates: tuple[int, ...] = (99, 99, 99, 99)
+    levels: tuple[int, ...] = (99, 99, 99, 0)
+    break_point: int = 39  # 39 = MIDI 60
+    left_depth: int = 0
+    right_depth: int = 0
+    left_curve: int = 0
+    right_curve: int = 0
+    rate_scaling: int = 0
+    amp_sensitivity: int = 0
+    velocity: int = 0
+    output: int = 0
+    fixed: int = 0  # 1 = a frequency in Hz, 0 = a ratio
+    coarse: int = 1
+    fine: int = 0
+    detune: int = NO_DETUNE
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A whole voice: `operators` 1 to 6, then the rest in the order of the single-voice format."""
+
+    operators: tuple[Operator, ...] = (Operator(output=99), *(Operator(),) * 5)
+    pitch_rates: tuple[int, ...] = (99, 99, 99, 99)
+    pitch_levels: tuple[int, ...] = (50, 50, 50, 50)
+    algorithm: int = 1  # 1..32
+    feedback: int = 0
+    key_sync: int = 1
+    lfo_speed: int = 35
+    lfo_delay: int = 0
+    lfo_pitch_depth: int = 0
+    lfo_amp_depth: int = 0
+    lfo_sync: int = 1
+    lfo_wave: int = 0
+    pitch_sensitivity: int = 0
+    transpose: int = NO_TRANSPOSE
+    name: str = "INIT VOICE"
+
+
+def steps(level: int) -> int:
+    """A level 0..99 in steps of 1/8 octave, 0..127: finer at the bottom, where a byte is short."""
+    return LOW_LEVELS[level] if level < len(LOW_LEVELS) else level + 28
+
+
+def gain(output: int) -> float:
+    """Amplitude of an operator at output level 0..99; 1 at 99. The inverse of `output`."""
+    return float(2.0 ** ((steps(output) - 127) / 8.0))
+
+
+def output(amplitude: float) -> int:
+    """The output level nearest to an amplitude of 0..1 in dB; 0 when it is below the lowest."""
+    if amplitude <= gain(1):
+        return 0
+    wanted = 127.0 + 8.0 * math.log2(min(amplitude, 1.0))
+    return min(range(1, 100), key=lambda level: abs(steps(level) - wanted))
+
+
+def level_db(level: int) -> float:
+    """Where an envelope level 0..99 lies below the operator's output level, in dB: 0 at 99."""
+    return ((steps(level) >> 1) - 63) * OCTAVE_DB / 4.0
+
+
+def octaves_per_second(rate: int) -> float:
+    """Speed of a falling envelope segment of rate 0..99; an attack has this as its slowest part.
+
+    An octave is 6.02 dB, and a fall linear in dB is an exponential.
+    """
+    speed = (rate * 41) >> 6
+    return float((4 + (speed & 3)) * 2 ** (8 + (speed >> 2)) / 2**24 * CONTROL_RATE)
+
+
+def ratio(coarse: int, fine: int) -> float:
+    """Frequency over the key's, 0.5 .. 61.69."""
+    return (coarse or 0.5) * (1.0 + fine / 100.0)
+
+
+def fixed_hz(coarse: int, fine: int) -> float:
+    """Frequency in Hz of an operator in fixed mode, 1 .. 9772."""
+    return float(10.0 ** ((coarse & 3) + fine / 100.0))
+
+
+def feedback_index(output: int, feedback: int) -> float:
+    """Radians by which an operator at this level modulates itself, feedback 0..7."""
+    return TOP_INDEX * gain(output) * 2.0 ** (feedback - 8) if feedback else 0.0
+
+
+# Dexed measures pitch on a logarithmic scale, and its detune is a share of that logarithm which
+# shrinks as the pitch rises. At MIDI 36, 48, 60, 72, 84 a unit is 1.98, 1.56, 1.20, 0.91 and 0.68
+# cents.
+def detune_cents(detune: int, hz: float) -> float:
+    """Cents by which `detune` 0..14 moves an operator whose key sounds at `hz`."""
+    octaves = math.log2(max(hz, 1.0))
+    return 1200.0 * octaves * 0.0209 * math.exp(-0.396 * octaves) / 7.0 * (detune - NO_DETUNE)
