@@ -51,13 +51,18 @@ def for_preset(preset: Preset) -> Renderer:
 
 
 def to_values(renderer: Renderer, u: Tensor) -> dict[str, float]:
-    """Physical values by name of one patch u [P]. The inverse of `from_values`."""
+    """Physical values by name of one patch u [P]. The inverse of `from_values`.
+
+    Knobs that act as their mean (`fm.settled`) come out at it.
+    """
     if u.shape != (len(renderer.params),):
         raise ValueError(
             f"{renderer.name}: u must be [{len(renderer.params)}], got {list(u.shape)}"
         )
-    values = physical(curves(renderer.params), u.detach()[None])[0].tolist()
-    return dict(zip((p.name for p in renderer.params), values, strict=True))
+    values = physical(curves(renderer.params), u.detach()[None])
+    if renderer.name == "fm":
+        values = fm.settled(fm.layout(renderer.params), values)
+    return dict(zip((p.name for p in renderer.params), values[0].tolist(), strict=True))
 
 
 def from_values(renderer: Renderer, values: dict[str, float]) -> Tensor:

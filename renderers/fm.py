@@ -3,7 +3,7 @@
 u_v[t] = sin(w_v t + <A_v, u[t-1]>) f_v(t), and the output is a separate mix row over u.
 Knobs of operator v: `op1_ratio` (times the note's frequency), `op1_attack` and `op1_decay`
 (seconds), `op1_mix`, and its row of A: `op2_from_op1` (radians; `op2_from_op2` is self-feedback);
-one `level` for the patch.
+one `level` for the patch. What is not in the matrix has no knob.
 
 What is heard is `graph(...)`, which makes every patch tame:
 - An operator fades out from 0.9 Nyquist to Nyquist, with everything it modulates and mixes to.
@@ -11,6 +11,9 @@ What is heard is `graph(...)`, which makes every patch tame:
 - `free`: every entry of A up to `INDEX`; the whole matrix is scaled until its spectral radius is
   below 0.9. For A >= 0 that makes u[t-1] -> u[t] a contraction in some weighted maximum norm
   (Perron), because |d sin| <= 1: no chaos, and gradients that mean something.
+- `dx7:N`: the edges of the DX7's algorithm N between its six operators, up to its `TOP_INDEX`, one
+  self-feedback up to 0.9, and a mix of the carriers alone. An operator there has one output level,
+  so the knobs of a modulator of several operators act as their mean.
 - The mix row is scaled to sum to at most 1, so the output never exceeds level * velocity gain.
 """
 
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +29,7 @@ import torch
 from torch import Tensor
 
 from presets import Note, Param
+from presets.dx7 import ALGORITHMS, TOP_INDEX
 from renderers import kernels
 from renderers.base import (
     Curves,
@@ -43,21 +47,27 @@ INDEX = 4.0  # radians
 FEEDBACK = 0.9
 TURN = 2.0 * np.pi
 
-Matrix = Literal["acyclic", "free"]
+MATRICES = ("acyclic", "free", *(f"dx7:{n}" for n in ALGORITHMS))
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each knob of a patch stands: column numbers, and the table's curves."""
+    """Where each knob of a patch stands: column numbers, and the table's curves.
+
+    Places 0 .. V - 1 are in an order in which A is lower triangular, unless it is `free`: the
+    operators' own, and the reverse in the DX7's algorithms. The operator at place V - 1 is heard.
+    """
 
     operators: int
-    matrix: Matrix
+    matrix: Literal["acyclic", "free"]
     ratio: Tensor  # [V]
     attack: Tensor  # [V]
     decay: Tensor  # [V]
-    mix: Tensor  # [V]
+    mix: Tensor  # [C]
+    carriers: Tensor  # [C] the places that are mixed
     edges: Tensor  # [E] columns of the entries of A
     cells: Tensor  # [E] their places v * V + w in A
+    shared: Tensor | None  # [E, E] the mean over the edges of one modulator; None: no such edges
     table: Curves
 
 
@@ -72,25 +82,40 @@ class Graph:
     mix: Tensor  # [B, V] with level and velocity
 
 
-def renderer(*, operators: int = 4, matrix: Matrix = "acyclic") -> Renderer:
-    """An FM synthesiser with 1..8 operators. With one operator both matrices are the same."""
-    if operators not in OPERATORS:
-        raise ValueError(f"operators must be in 1..8, got {operators}")
-    if matrix not in ("acyclic", "free"):
-        raise ValueError(f"matrix must be acyclic or free, got {matrix!r}")
+def renderer(*, operators: int | None = None, matrix: str = "acyclic") -> Renderer:
+    """An FM synthesiser with 1..8 operators, 4 unless said; six in an algorithm of the DX7.
+
+    `matrix` is one of `MATRICES`. With one operator `acyclic` and `free` are the same. A loop over
+    several operators, in the algorithms 4 and 6, is left to the self-feedback of operator 6, as
+    synths that play DX7 patches differ on it: `dx7:4` is `dx7:3`, and `dx7:6` is `dx7:5`.
+    """
+    if matrix not in MATRICES:
+        raise ValueError(f"matrix must be acyclic, free or dx7:1 .. dx7:32, got {matrix!r}")
+    dx7 = matrix.startswith("dx7:")
+    count = (6 if dx7 else 4) if operators is None else operators
+    if count not in OPERATORS or (dx7 and count != 6):
+        allowed = f"6 for {matrix}" if dx7 else "in 1..8"
+        raise ValueError(f"operators must be {allowed}, got {operators}")
+    everyone = range(1, count + 1)
+    if dx7:
+        edges, carriers = _algorithm(int(matrix[4:]))
+    else:
+        free = matrix == "free"
+        edges = frozenset((v, w) for v in everyone for w in everyone if free or w <= v)
+        carriers = frozenset(everyone)
     params: list[Param] = []
-    for v in range(1, operators + 1):
+    for v in everyone:
         params += [
             Param(f"op{v}_ratio", 0.25, 16.0, "x note", "log"),
             Param(f"op{v}_attack", 0.001, 2.0, "s", "log"),
             Param(f"op{v}_decay", 0.02, 10.0, "s", "log"),
-            Param(f"op{v}_mix", 0.0, 1.0),
         ]
-        for w in range(1, (v if matrix == "acyclic" else operators) + 1):
-            self_feedback = w == v and matrix == "acyclic"
-            params.append(
-                Param(f"op{v}_from_op{w}", 0.0, FEEDBACK if self_feedback else INDEX, "rad")
-            )
+        if v in carriers:
+            params.append(Param(f"op{v}_mix", 0.0, 1.0))
+        for w in everyone:
+            if (v, w) in edges:
+                most = FEEDBACK if w == v and matrix != "free" else TOP_INDEX if dx7 else INDEX
+                params.append(Param(f"op{v}_from_op{w}", 0.0, most, "rad"))
     params.append(Param("level", 0.01, 1.0, "x", "log"))
     table = tuple(params)
     return Renderer("fm", VERSION, table, partial(_render, layout(table)))
@@ -99,31 +124,66 @@ def renderer(*, operators: int = 4, matrix: Matrix = "acyclic") -> Renderer:
 def layout(params: tuple[Param, ...]) -> Layout:
     """Read operators, matrix and columns off the names, as `renderer` wrote them."""
     where = {p.name: i for i, p in enumerate(params)}
-    V = sum(name.endswith("_ratio") for name in where)
     edges = [(int(m[1]), int(m[2]), i) for m, i in _matches(r"op(\d)_from_op(\d)", where)]
+    heard = [(int(m[1]), i) for m, i in _matches(r"op(\d)_mix", where)]
+    V = sum(name.endswith("_ratio") for name in where)
+    up, down = any(w > v for v, w, _ in edges), any(w < v for v, w, _ in edges)
+    order = range(V, 0, -1) if up and not down else range(1, V + 1)
+    place = {v: k for k, v in enumerate(order)}
 
     def knob(kind: str) -> Tensor:
-        return torch.tensor([where[f"op{v}_{kind}"] for v in range(1, V + 1)])
+        return torch.tensor([where[f"op{v}_{kind}"] for v in order])
 
     return Layout(
         V,
-        "free" if any(w > v for v, w, _ in edges) else "acyclic",
+        "free" if up and down else "acyclic",
         knob("ratio"),
         knob("attack"),
         knob("decay"),
-        knob("mix"),
+        torch.tensor([i for _, i in heard]),
+        torch.tensor([place[v] for v, _ in heard]),
         torch.tensor([i for _, _, i in edges]),
-        torch.tensor([(v - 1) * V + w - 1 for v, w, _ in edges]),
+        torch.tensor([place[v] * V + place[w] for v, w, _ in edges]),
+        _shared([(v, w) for v, w, _ in edges]) if up and not down else None,
         curves(params),
     )
 
 
 def for_names(names: frozenset[str]) -> Renderer:
     """The FM renderer that a preset with these value names asks for."""
-    operators = len(list(_matches(r"op(\d)_ratio", dict.fromkeys(names, 0))))
+    where = dict.fromkeys(names, 0)
+    operators = sum(1 for _ in _matches(r"op(\d)_ratio", where))
     if operators not in OPERATORS:
         raise ValueError(f"an fm preset has op1_ratio up to op8_ratio, got {operators} operators")
-    return renderer(operators=operators, matrix="free" if "op1_from_op2" in names else "acyclic")
+    edges = frozenset((int(m[1]), int(m[2])) for m, _ in _matches(r"op(\d)_from_op(\d)", where))
+    carriers = frozenset(int(m[1]) for m, _ in _matches(r"op(\d)_mix", where))
+    if operators == 6:
+        for n in ALGORITHMS:
+            if (edges, carriers) == _algorithm(n):
+                return renderer(matrix=f"dx7:{n}")
+    return renderer(operators=operators, matrix="free" if (1, 2) in edges else "acyclic")
+
+
+def settled(lay: Layout, values: Tensor) -> Tensor:
+    """Physical values [B, P] with the knobs of a shared modulator at their mean, as they sound."""
+    depth = values[:, lay.edges]
+    return values if lay.shared is None else values.index_copy(1, lay.edges, depth @ lay.shared)
+
+
+@cache
+def _algorithm(number: int) -> tuple[frozenset[tuple[int, int]], frozenset[int]]:
+    """Edges (modulated, modulator) and carriers of a DX7 algorithm, its loop as self-feedback."""
+    plan = ALGORITHMS[number]
+    back_to = plan.feedback[1]
+    edges = frozenset((v, w) for w, v in plan.edges) | {(back_to, back_to)}
+    return edges, frozenset(plan.carriers)
+
+
+def _shared(edges: list[tuple[int, int]]) -> Tensor | None:
+    """The matrix [E, E] that gives edges (modulated, modulator) of one modulator their mean."""
+    knobs = [(w, v == w) for v, w in edges]
+    same = torch.tensor([[a == b for b in knobs] for a in knobs], dtype=torch.float64)
+    return None if len(set(knobs)) == len(knobs) else same / same.sum(1, keepdim=True)
 
 
 def graph(lay: Layout, values: Tensor, note: Note, rate: int) -> Graph:
@@ -131,11 +191,12 @@ def graph(lay: Layout, values: Tensor, note: Note, rate: int) -> Graph:
     B, V = values.shape[0], lay.operators
     hz = values[:, lay.ratio] * note.hz
     heard = below_nyquist(hz, rate)  # [B, V]
-    flat = values.new_zeros(B, V * V).index_copy(1, lay.cells, values[:, lay.edges])
+    depth = settled(lay, values)[:, lay.edges]
+    flat = values.new_zeros(B, V * V).index_copy(1, lay.cells, depth)
     A = flat.view(B, V, V)
     if lay.matrix == "free":
         A = A * _tame(A)[:, None, None]
-    mix = values[:, lay.mix]
+    mix = values.new_zeros(B, V).index_copy(1, lay.carriers, values[:, lay.mix])
     mix = mix * _at_most(mix.sum(1, keepdim=True), 1.0) * values[:, -1:] * note.gain
     # g_v scales u_v wherever it goes: column v of A, entry v of the mix
     return Graph(

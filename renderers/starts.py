@@ -26,7 +26,8 @@ FM_RATIOS = (0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 4.0, 5.0, 7.0)
 def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
     """Musical random patches u [count, P]: plucks, bells, basses, reeds, pads, drums, noise.
 
-    Each is a row of `FM_SOUNDS` jittered; the last operator carries, others may join the mix.
+    Each is a row of `FM_SOUNDS` jittered; the last operator carries, others may join the mix. In an
+    algorithm of the DX7 the first one is the last, all its carriers join, and so do most edges.
     """
     lay = fm.layout(instrument.params)
     V = lay.operators
@@ -48,19 +49,24 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
     ratio[:, -1] = torch.where(odd[:, -1], ratio[:, -1], kind[:, 7])
     carrier = uniform(count, V) < 0.25
     carrier[:, -1] = True
+    sparse = lay.edges.numel() < V * (V + 1) // 2
+    if sparse:
+        carrier[:] = False
+        carrier[:, lay.carriers] = True
     values = torch.zeros(count, len(instrument.params), dtype=torch.float64)
     values[:, lay.ratio] = ratio * torch.exp(0.003 * (uniform(count, V) - 0.5))
     values[:, lay.attack] = spread(0, count, V)
     # a modulator that dies before its carrier is what makes a sound struck rather than held
     values[:, lay.decay] = spread(2, count, V) * torch.where(carrier, 1.0, uniform(count, V))
-    values[:, lay.mix] = torch.where(carrier, 0.2 + 0.8 * uniform(count, V), 0.0)
+    mix = torch.where(carrier, 0.2 + 0.8 * uniform(count, V), 0.0)
+    values[:, lay.mix] = mix[:, lay.carriers]
     E = lay.edges.numel()
     own = lay.cells % (V + 1) == 0
-    joined = uniform(count, E) < torch.where(own, 0.35, 0.6)
+    joined = uniform(count, E) < torch.where(own, 0.35, 0.95 if sparse else 0.6)
     depth = spread(4, count, E) * uniform(count, E) * torch.where(own, 0.2, 1.0)
     values[:, lay.edges] = torch.where(joined, depth, 0.0)
     values[:, -1] = 0.3 + 0.5 * uniform(count)
-    return positions(lay.table, values)
+    return positions(lay.table, fm.settled(lay, values))
 
 
 # lowest mode Hz (from, to), its decay s (from, to), then per octave: octaves of gain lost, octaves

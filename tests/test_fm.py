@@ -9,8 +9,9 @@ from scipy.special import jv
 
 from bench import faust
 from presets import Note
-from renderers import fm
-from renderers.base import physical
+from presets.dx7 import ALGORITHMS
+from renderers import fm, from_values, to_values
+from renderers.base import Renderer, curves, physical
 
 RATE = 44100
 STEADY = 1e6  # seconds of decay: an envelope that stays at 1
@@ -134,7 +135,7 @@ def test_acyclic_matrix_is_triangular_with_bounded_feedback() -> None:
 
 
 @pytest.mark.parametrize("matrix", ["acyclic", "free"])
-def test_no_chaos_a_tiny_change_stays_tiny(matrix: fm.Matrix) -> None:
+def test_no_chaos_a_tiny_change_stays_tiny(matrix: str) -> None:
     instrument = fm.renderer(operators=4, matrix=matrix)
     lay = fm.layout(instrument.params)
     u = torch.ones(1, len(instrument.params), dtype=torch.float64)  # every index at its top
@@ -166,6 +167,65 @@ def test_a_patch_follows_the_keyboard() -> None:
         assert spectrum.argmax() == pytest.approx(Note(number).hz, abs=1.0)
 
 
+def dx7_patch(algorithm: int) -> tuple[Renderer, torch.Tensor]:
+    instrument = fm.renderer(matrix=f"dx7:{algorithm}")
+    u = torch.rand(1, len(instrument.params), generator=torch.Generator().manual_seed(algorithm))
+    return instrument, u.double()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_algorithm_has_the_edges_of_the_dx7_and_no_others(algorithm: int) -> None:
+    plan = ALGORITHMS[algorithm]
+    instrument, u = dx7_patch(algorithm)
+    lay = fm.layout(instrument.params)
+    g = fm.graph(lay, physical(lay.table, u), Note(30), RATE)
+    order = range(6) if algorithm == 32 else range(5, -1, -1)  # the places' operators, from 0
+    A = torch.zeros(6, 6, dtype=torch.float64)
+    A[np.ix_(order, order)] = g.matrix[0]
+    loop = {(plan.feedback[1], plan.feedback[1])}
+    assert {(w + 1, v + 1) for v, w in A.nonzero().tolist()} == set(plan.edges) | loop
+    heard = {order[k] + 1 for k in g.mix[0].nonzero().flatten().tolist()}
+    assert heard == set(plan.carriers)
+    assert torch.equal(
+        torch.triu(g.matrix, 1), torch.zeros_like(g.matrix)
+    )  # the kernel's fast path
+    names = frozenset(p.name for p in instrument.params)
+    assert fm.for_names(names).params == instrument.params
+
+
+def test_loops_over_several_operators_are_left_to_self_feedback() -> None:
+    assert fm.renderer(matrix="dx7:4").params == fm.renderer(matrix="dx7:3").params
+    assert fm.renderer(matrix="dx7:6").params == fm.renderer(matrix="dx7:5").params
+
+
+def test_dx7_operators_sound_as_the_paper_numbers_them() -> None:
+    """Algorithm 5 built by hand, operators 1 to 6 in that order, through the slow recursion."""
+    instrument, u = dx7_patch(5)
+    names = [p.name for p in instrument.params]
+    values = dict(zip(names, physical(curves(instrument.params), u)[0].tolist(), strict=True))
+    knobs = [row(*(values[f"op{v}_{kind}"] for v in range(1, 7))) for kind in ("attack", "decay")]
+    cycles = row(*(values[f"op{v}_ratio"] * Note(36).hz / RATE for v in range(1, 7)))
+    A = torch.zeros(1, 6, 6, dtype=torch.float64)
+    for v, w in ((1, 2), (3, 4), (5, 6), (6, 6)):
+        A[0, v - 1, w - 1] = values[f"op{v}_from_op{w}"] / fm.TURN
+    mix = row(*(values.get(f"op{v}_mix", 0.0) for v in range(1, 7)))
+    mix = mix * values["level"] * (1.0 + mix.sum() ** 8) ** -0.125
+    slow = fm.recursion_slowly(cycles, *knobs, A, mix, RATE, 600)
+    fast = instrument.render(u, Note(36), RATE, 600)[:, 0]
+    assert (fast - slow).abs().max() < 1e-11
+
+
+def test_a_shared_modulator_has_one_level() -> None:
+    instrument = fm.renderer(matrix="dx7:22")  # operator 6 modulates 3, 4 and 5
+    _, u = dx7_patch(22)
+    sounds = instrument.render(u, Note(60), RATE, 2000)
+    values = to_values(instrument, u[0])
+    assert len({values[f"op{v}_from_op6"] for v in (3, 4, 5)}) == 1
+    assert values["op6_from_op6"] != values["op5_from_op6"]
+    again = instrument.render(from_values(instrument, values)[None], Note(60), RATE, 2000)
+    assert (again - sounds).abs().max() < 1e-12
+
+
 @pytest.mark.parametrize(("ratio", "expected"), [(0.85, 1.0), (0.95, 0.5), (1.0, 0.0), (1.3, 0.0)])
 def test_an_operator_fades_out_below_nyquist(ratio: float, expected: float) -> None:
     lay = fm.layout(fm.renderer(operators=1).params)
@@ -175,7 +235,11 @@ def test_an_operator_fades_out_below_nyquist(ratio: float, expected: float) -> N
     assert g.mix[0, 0].item() / 0.5 == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize(("operators", "matrix"), [(0, "acyclic"), (9, "free"), (4, "full")])
-def test_impossible_instruments_are_refused(operators: int, matrix: fm.Matrix) -> None:
-    with pytest.raises(ValueError, match=r"must be (in 1\.\.8|acyclic or free), got"):
+@pytest.mark.parametrize(
+    ("operators", "matrix"), [(0, "acyclic"), (9, "free"), (4, "full"), (4, "dx7:5"), (6, "dx7:33")]
+)
+def test_impossible_instruments_are_refused(operators: int, matrix: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"must be (in 1\.\.8|6 for dx7:5|acyclic, free or .*), got"
+    ):
         fm.renderer(operators=operators, matrix=matrix)
