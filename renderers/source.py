@@ -1,0 +1,196 @@
+"""A preset's sound as bytes: what exporters, which hold no array library, are given.
+
+`RenderedSource` is the `Source` of `presets.export.base`. Notes pass through the preset's effects,
+but for `cycles`, which are dry, and `impulse`, which is the space alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from presets import Note, Preset
+from presets.params import A4_HZ, A4_NUMBER
+from renderers import effects, fm, for_preset, from_values, impact
+from renderers.base import Renderer, physical
+
+Audio = NDArray[np.float32]  # [C, T]
+
+LENGTHS = (4.0, 15.0, 60.0)  # seconds rendered until the sound is seen to end
+QUIET = 1e-4  # -80 dB
+FADE = 0.01  # seconds, at the end of integer samples
+CACHE_BYTES = 128 << 20
+
+TUNED = 0.002  # relative: 3.5 cents off an integer ratio is taken for that ratio
+MOST_CYCLES = 4  # of the note in one period
+
+IMPULSE_PEAK = 10 ** (-1 / 20)  # -1 dBFS
+IMPULSE_FADE = 0.05  # seconds
+
+
+class RenderedSource:
+    """A preset played by its renderer at `rate` Hz; the last notes are kept in memory.
+
+    Raises `ValueError` when the preset does not fit its renderer, or is silent at its own note.
+    """
+
+    def __init__(self, preset: Preset, rate: int = 44100) -> None:
+        self._preset = preset
+        self._renderer: Renderer = for_preset(preset)
+        self._kept: dict[tuple[Note, int], Audio] = {}
+        self.rate = rate
+        self.seconds = self._length()
+        self.channels = self._audio(Note(preset.note), self.seconds).shape[0]
+
+    def floats(self, note: Note, seconds: float) -> bytes:
+        """One note as 32-bit floats, interleaved; values beyond 1 are kept."""
+        return _interleaved(self._audio(note, seconds).astype("<f4"))
+
+    def pcm(self, note: Note, seconds: float, *, bits: int, gain: float = 1.0) -> bytes:
+        """One note times `gain` as 16- or 24-bit integers, the last 10 ms faded out.
+
+        Raises `ValueError` for other `bits`, and when the note would be clipped.
+        """
+        if bits not in (16, 24):
+            raise ValueError(f"bits must be 16 or 24, got {bits}")
+        audio = self._audio(note, seconds).astype(np.float64) * gain
+        peak, full = float(np.abs(audio).max()), 2.0 ** (bits - 1)
+        if peak > 1.0:
+            raise ValueError(f"samples must stay within 1 of full scale, got a peak of {peak:.3g}")
+        count = min(audio.shape[1], round(FADE * self.rate))
+        audio[:, audio.shape[1] - count :] *= _fall(count)
+        levels = np.minimum(np.round(audio * full), full - 1)
+        if bits == 16:
+            return _interleaved(levels.astype("<i2"))
+        wide = np.ascontiguousarray(levels.T.astype("<i4")).reshape(-1, 1)
+        return wide.view(np.uint8)[:, :3].tobytes()
+
+    def peak(self, note: Note, seconds: float) -> float:
+        """The largest absolute sample of one note."""
+        return float(np.abs(self._audio(note, seconds)).max())
+
+    def cycles(self, note: Note, times: Sequence[float], size: int) -> list[bytes]:
+        """One period, `size` floats, around each of `times` (seconds): dry, in phase, band-limited.
+
+        The note is moved to the nearest one whose period is a whole number of samples. A period is
+        d <= 4 cycles of the note, for the smallest d with which every ratio heard times d is whole
+        (within 3.5 cents, and then rendered as whole). Raises `ValueError` when there is none.
+        """
+        if self._renderer.name != "fm":
+            raise ValueError(f"{self._renderer.name} patches have no period: only fm ones may have")
+        values, cycles = _tuned(self._renderer, self._preset)
+        period = round(cycles * self.rate / note.hz)
+        number = A4_NUMBER + 12 * math.log2(cycles * self.rate / period / A4_HZ)
+        dry = self._preset.model_copy(update={"values": values, "effects": ()})
+        seconds = max(times) + 2 * period / self.rate
+        x = effects.render(
+            dry, note=number, velocity=note.velocity, seconds=seconds, rate=self.rate
+        )[0].astype(np.float64)
+        return [_cycle(x, round(t * self.rate), period, size).tobytes() for t in times]
+
+    def impulse(self, rate: int) -> bytes:
+        """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS.
+
+        It lasts until it stays 80 dB below its peak, and 50 ms more, in which it is faded out.
+        Raises `ValueError` for other renderers.
+        """
+        if self._renderer.name != "impact":
+            raise ValueError(f"{self._renderer.name} patches have no space: only impact ones have")
+        lay = impact.layout(self._renderer.params)
+        u = from_values(self._renderer, self._preset.values)[None]
+        o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
+        seconds = 80 / 60 * impact.T60 / float(o.band_decay.min()) + IMPULSE_FADE
+        noise = impact.noise_bands(lay.bands, rate)
+        samples = round(min(seconds, LENGTHS[-1]) * rate)
+        h = impact.reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        x = h[0].numpy()
+        x[0] += float(o.dry)
+        x *= IMPULSE_PEAK / np.abs(x).max()
+        fade = round(IMPULSE_FADE * rate)
+        x = x[: np.flatnonzero(np.abs(x) > QUIET)[-1] + 1 + fade]
+        x[-fade:] *= _fall(fade)
+        return x.astype("<f4").tobytes()
+
+    def _audio(self, note: Note, seconds: float) -> Audio:
+        """One note [C, T] float32, from memory when it was played lately."""
+        key = (note, round(seconds * self.rate))
+        if key not in self._kept:
+            audio = effects.render(
+                self._preset,
+                note=note.number,
+                velocity=note.velocity,
+                seconds=seconds,
+                rate=self.rate,
+            )
+            while self._kept and sum(a.nbytes for a in self._kept.values()) > CACHE_BYTES:
+                del self._kept[next(iter(self._kept))]  # the oldest
+            self._kept[key] = audio
+        return self._kept[key]
+
+    def _length(self) -> float:
+        """Seconds until the preset's own note stays 80 dB below its peak, at most 60."""
+        # an echo may follow a silence as long as the delay
+        gap = max((e.values.get("delay_seconds", 0.5) for e in self._preset.effects), default=0.1)
+        end = 0.0
+        for length in LENGTHS:
+            x = np.abs(self._audio(Note(self._preset.note), length)).max(0)
+            loud = np.flatnonzero(x > QUIET * x.max())
+            if loud.size == 0:
+                raise ValueError(
+                    f"preset {self._preset.name!r} is silent at note {self._preset.note:g}"
+                )
+            end = float(loud[-1] + 1) / self.rate
+            if end + gap < length:
+                break
+        return end
+
+
+def _tuned(renderer: Renderer, preset: Preset) -> tuple[dict[str, float], int]:
+    """The preset's values with ratios a whole number of times 1/d, and that d."""
+    lay = fm.layout(renderer.params)
+    u = from_values(renderer, preset.values)[None]
+    g = fm.graph(lay, physical(lay.table, u), Note(0), 192000)
+    heard, reaches = g.mix[0] > 0, g.matrix[0] > 0
+    for _ in range(lay.operators):
+        heard = heard | reaches[heard].any(0)
+    names = [f"op{v}_ratio" for v in range(1, lay.operators + 1) if heard[v - 1]]
+    for d in range(1, MOST_CYCLES + 1):
+        whole = {name: round(preset.values[name] * d) / d for name in names}
+        if all(abs(whole[n] / preset.values[n] - 1) <= TUNED for n in names):
+            return preset.values | whole, d
+    ratios = ", ".join(f"{preset.values[n]:.4g}" for n in names)
+    raise ValueError(
+        "a period needs ratios that are whole when multiplied by 1, 2, 3 or 4, within 3.5 cents;"
+        f" the ratios are {ratios}"
+    )
+
+
+# With x periodic, any P samples are the cycle. Where x swells or decays the cut would click, so two
+# periods are faded into one another: c[n] = x[k - P + n] n/P + x[k + n] (1 - n/P), whose both ends
+# are x[k]. Its harmonics are those of x around k seen through a triangle 2 P long. Rolling by k
+# puts every cycle at the phase of sample 0, so that neighbours may be faded from one to the next.
+def _cycle(x: NDArray[np.float64], k: int, period: int, size: int) -> Audio:
+    """The period around sample k of x [T] at `size` samples, without the mean."""
+    ramp = np.arange(period) / period
+    padded = np.concatenate([np.zeros(period), x])  # before the note there is silence
+    before, after = padded[k : k + period], padded[k + period : k + 2 * period]
+    spectrum = np.fft.rfft(np.roll(before * ramp + after * (1 - ramp), k % period))
+    spectrum[0] = 0.0
+    partials = np.zeros(size // 2 + 1, dtype=complex)
+    count = min(spectrum.size, partials.size) - 1  # neither Nyquist has a phase
+    partials[:count] = spectrum[:count]
+    return (np.fft.irfft(partials, size) * (size / period)).astype("<f4")
+
+
+def _fall(count: int) -> NDArray[np.float64]:
+    """Half a cosine from 1 to 0, `count` samples."""
+    fall: NDArray[np.float64] = 0.5 + 0.5 * np.cos(np.pi * np.arange(1, count + 1) / count)
+    return fall
+
+
+def _interleaved(audio: NDArray[np.generic]) -> bytes:
+    return np.ascontiguousarray(audio.T).tobytes()
