@@ -149,16 +149,53 @@ def end(attack: Array, decay: Array, rate: float, samples: int) -> int:
 # With V a constant and u a tuple, LLVM unrolls the operators and keeps u in registers (1.3 times
 # faster than arrays, measured). The own feedback is added last, so that in an acyclic graph, where
 # it is the only loop, the chain is one product and one sine.
+@compiled
+def fm_block(
+    u: Any,
+    full: bool,
+    phase: Array,
+    f: Array,
+    matrix: Array,
+    mix: Array,
+    out: Array,
+    history: Array,
+) -> Any:
+    """The recursion over one block: u_v[t] = sin(w_v t + <A_v, u[t-1]>) f_v(t); out = <mix, u>.
+
+    Audio-SDS, FM. u, the V values before the block, is a tuple; phase (turns), f (envelopes)
+    [V, >= K]; matrix [V, V] in turns, of which only the lower triangle is read unless `full`;
+    mix [V]. Fills out [K] and, unless it is empty, history [V, K] with u; returns the last u.
+    """
+    V = len(u)
+    keep = history.size > 0
+    for k in range(out.size):
+        y = 0.0
+        new = u
+        for v in range(V):
+            x = phase[v, k]
+            for w in range(V if full else v):
+                if w != v:
+                    x += matrix[v, w] * u[w]
+            x += matrix[v, v] * u[v]
+            s = sin_turns(x) * f[v, k]
+            new = tuple_setitem(new, v, s)  # type: ignore[call-arg]
+            y += mix[v] * s
+            if keep:
+                history[v, k] = s
+        u = new
+        out[k] = y
+    return u
+
+
 @lru_cache
 def fm_forward(operators: int, full: bool) -> Callable[..., None]:
-    """The compiled forward of one patch; `full` reads the whole matrix, else its lower triangle.
+    """The compiled forward of one patch, from silence to its end: `fm_block` after `fm_block`.
 
     Returns `forward(cycles, attack, decay, matrix, mix, rate, out, history)`. In: cycles, attack,
     decay, mix [V] in turns per sample, seconds, seconds, gain; matrix [V, V] in turns. Fills
     out [T] and, unless it is empty, history [V, T] with u.
     """
     V = operators
-    columns = tuple(V if full else v for v in range(V))
     zero = (0.0,) * V
 
     @compiled
@@ -172,8 +209,6 @@ def fm_forward(operators: int, full: bool) -> Callable[..., None]:
         out: Array,
         history: Array,
     ) -> None:
-        """Audio-SDS, FM: u_v[t] = sin(w_v t + <A_v, u[t-1]>) f_v(t); out = <mix, u>."""
-        keep = history.size > 0
         T = end(attack, decay, rate, out.size)
         f = np.empty((V, BLOCK))
         phase = np.empty((V, BLOCK))
@@ -188,22 +223,8 @@ def fm_forward(operators: int, full: bool) -> Callable[..., None]:
                 for k in range(K):
                     x = cycles[v] * (start + k)
                     phase[v, k] = x - ((x + ROUND) - ROUND)
-            for k in range(K):
-                y = 0.0
-                new = u
-                for v in range(V):
-                    x = phase[v, k]
-                    for w in range(columns[v]):
-                        if w != v:
-                            x += matrix[v, w] * u[w]
-                    x += matrix[v, v] * u[v]
-                    s = sin_turns(x) * f[v, k]
-                    new = tuple_setitem(new, v, s)  # type: ignore[call-arg]
-                    y += mix[v] * s
-                    if keep:
-                        history[v, start + k] = s
-                u = new
-                out[start + k] = y
+            stop = start + K
+            u = fm_block(u, full, phase, f, matrix, mix, out[start:stop], history[:, start:stop])
         out[T:] = 0.0
 
     return forward
