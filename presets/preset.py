@@ -7,23 +7,83 @@ that found it. `save` writes beside the target and renames, so no half-written f
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 FORMAT = 1
+VST3 = "VST3"  # the kind of an effect that is a plugin
+MAX_STATE = 4 * 2**20  # bytes of a plugin's state
+
+
+class Plugin(BaseModel):
+    """A VST3 plugin by the name of its file, never by a path: a preset names code, brings none.
+
+    `name` chooses in a file that holds several plugins. An `instrument` stands first in the chain
+    and plays the note in place of the renderer. `state` is a .vstpreset file as base64 text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(max_length=200, pattern=r"^[^/\\:\x00-\x1f]+\.[vV][sS][tT]3$")
+    name: str = Field(default="", max_length=200)
+    instrument: bool = False
+    state: str = ""
+
+    @field_validator("state")
+    @classmethod
+    def _is_vstpreset(cls, text: str) -> str:
+        if len(text) > 4 * MAX_STATE // 3 + 4:
+            raise ValueError(f"a plugin's state has at most {MAX_STATE >> 20} MiB")
+        try:
+            data = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"a plugin's state must be base64 text ({error})") from error
+        if data and data[:4] != b"VST3":
+            raise ValueError(f"a plugin's state must begin as a .vstpreset does, got {data[:4]!r}")
+        return text
 
 
 class Effect(BaseModel):
-    """One pedalboard effect of the chain: class name as `kind`, its settings in its own units."""
+    """One effect of the chain: pedalboard's class as `kind`, or VST3 with the `plugin` it is.
+
+    `values` are settings in the effect's own units.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
     values: dict[str, float] = Field(default_factory=dict)
+    plugin: Plugin | None = None
+
+    @model_validator(mode="after")
+    def _plugin_and_kind_agree(self) -> Effect:
+        if (self.kind == VST3) != (self.plugin is not None):
+            rule = "an effect of kind 'VST3' names its plugin, and no other kind has one"
+            raise ValueError(f"{rule}, got kind {self.kind!r}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Chains without plugins are written as they were before there were any."""
+        data: dict[str, Any] = write(self)
+        if self.plugin is None:
+            data.pop("plugin", None)
+        return data
 
 
 class Provenance(BaseModel):

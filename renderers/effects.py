@@ -1,13 +1,15 @@
-"""Preset to sound file: the renderer, then the preset's chain of pedalboard effects.
+"""Preset to sound file: the renderer, then the preset's chain of pedalboard effects and plugins.
 
-`EFFECTS` is the whole list of what a preset may carry. Chains start from silence at each render
-and have no random state, so the same preset gives the same samples.
+`EFFECTS` is the whole list of effects of our own; VST3 plugins run in a child process each
+(`renderers.plugins`). Chains start from silence at each render, and our own effects have no random
+state, so the same preset gives the same samples.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from pedalboard import Pedalboard  # type: ignore[attr-defined]
 from pedalboard.io import AudioFile
 
 from presets import Effect, Note, Param, Preset
-from renderers import for_preset, from_values
+from presets.preset import VST3
+from renderers import for_preset, from_values, plugins
 
 MAX_EFFECTS = 16
 RATES = (8000, 192000)
@@ -72,17 +75,19 @@ EFFECTS: dict[str, tuple[Param, ...]] = {
 
 
 def chain(effects: Iterable[Effect]) -> Pedalboard:
-    """The pedalboard of a preset's effects, in order; a setting left out keeps its default.
+    """The pedalboard of effects of our own, in order; a setting left out keeps its default.
 
     Raises `ValueError` naming the effect, the setting, what is allowed and what was given.
     """
     effects = tuple(effects)
     if len(effects) > MAX_EFFECTS:
         raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
-    return Pedalboard([_plugin(effect) for effect in effects])
+    return Pedalboard([_own(effect) for effect in effects])
 
 
-def _plugin(effect: Effect) -> Any:
+def _own(effect: Effect) -> Any:
+    if effect.plugin is not None:
+        raise ValueError(f"plugin {effect.plugin.file} runs in a child process, not in this chain")
     if effect.kind not in EFFECTS:
         raise ValueError(f"unknown effect {effect.kind!r}; allowed are {', '.join(EFFECTS)}")
     allowed = {param.name: param for param in EFFECTS[effect.kind]}
@@ -107,25 +112,60 @@ def render(
     velocity: int = 100,
     seconds: float | None = None,
     rate: int = 44100,
+    plugin: Path | str | None = None,
 ) -> NDArray[np.float32]:
     """Audio [C, T] float32 of a preset: its renderer at `rate` Hz, then its effects.
 
-    `note` (MIDI number) and `seconds` default to what the preset was designed at.
+    `note` (MIDI number) and `seconds` default to what the preset was designed at. `plugin` (a
+    path, or the file name of an installed VST3) is put behind the chain when it is an effect; an
+    instrument plays the note in place of the renderer, into the chain.
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"rate must be in range {RATES[0]}..{RATES[1]} Hz, got {rate}")
-    board = chain(preset.effects)
-    renderer = for_preset(preset)
-    number = preset.note if note is None else note
+    instrument, steps = _steps(preset.effects, plugin)
+    played = Note(preset.note if note is None else note, velocity)
     samples = max(1, round((preset.seconds if seconds is None else seconds) * rate))
+    if instrument is not None:
+        audio = plugins.play(instrument, played, samples=samples, rate=rate)
+    else:
+        audio = _synthesised(preset, played, samples, rate)
+    for step in steps:
+        if isinstance(step, plugins.Hosted):
+            audio = plugins.process(step, audio, rate=rate)
+        else:
+            audio = step(audio, rate)
+    return audio
+
+
+def _steps(
+    effects: tuple[Effect, ...], plugin: Path | str | None
+) -> tuple[plugins.Hosted | None, list[Pedalboard | plugins.Hosted]]:
+    """The instrument, when a plugin is one, and the steps behind it: boards of ours, plugins."""
+    if len(effects) > MAX_EFFECTS:
+        raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
+    steps: list[Pedalboard | plugins.Hosted] = []
+    for foreign, group in groupby(effects, key=lambda effect: effect.kind == VST3):
+        alike = list(group)
+        steps += map(plugins.hosted, alike) if foreign else [chain(alike)]
+    if plugin is not None:
+        guest = plugins.recognised(plugins.Hosted(plugins.located(plugin)))
+        steps = [guest, *steps] if guest.instrument else [*steps, guest]
+    plays = [isinstance(step, plugins.Hosted) and bool(step.instrument) for step in steps]
+    if any(plays[1:]):
+        raise ValueError("an instrument must be first in the chain, and the only one")
+    first = steps[0] if any(plays) else None
+    if isinstance(first, plugins.Hosted):
+        return first, steps[1:]
+    return None, steps
+
+
+def _synthesised(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[np.float32]:
+    renderer = for_preset(preset)
     with torch.inference_mode():
         u = from_values(renderer, preset.values)
-        audio = renderer.render(u.reshape(1, -1), Note(number, velocity), rate, samples)[0]
+        audio = renderer.render(u.reshape(1, -1), note, rate, samples)[0]
     dry: NDArray[np.float32] = audio.to(torch.float32).numpy()
-    if len(board) == 0:
-        return dry
-    wet: NDArray[np.float32] = board(dry, rate)
-    return wet
+    return dry
 
 
 def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
@@ -151,6 +191,8 @@ def render_file(
     velocity: int = 100,
     seconds: float | None = None,
     rate: int = 44100,
+    plugin: Path | str | None = None,
 ) -> None:
     """`render` a preset and `write` it."""
-    write(render(preset, note=note, velocity=velocity, seconds=seconds, rate=rate), path, rate=rate)
+    audio = render(preset, note=note, velocity=velocity, seconds=seconds, rate=rate, plugin=plugin)
+    write(audio, path, rate=rate)
