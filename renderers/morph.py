@@ -1,0 +1,164 @@
+"""On the way from one patch to another: knobs go straight in u, octaves for what has octaves.
+
+Patches of different layouts meet in one that holds both. FM: the operators of both, counted from
+the last, which is heard; an operator that only one patch has is silent in the other. Impact: modes
+that are nearest in frequency are one mode on the way; a mode without a partner fades in.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from presets import Effect, Preset
+from renderers import fm, for_preset, from_values, impact, to_values
+from renderers.base import Renderer, physical, positions
+
+
+def morph(a: Preset, b: Preset, position: float) -> Preset:
+    """The preset at `position` of the way from `a`, at 0, to `b`, at 1; both ends are exact.
+
+    Settings of the same effects go along, other chains change over in the middle. Raises
+    `ValueError` when the renderers differ or position is not in 0..1.
+    """
+    if not 0.0 <= position <= 1.0:
+        raise ValueError(f"position must be in 0..1, got {position:g}")
+    if a.renderer != b.renderer:
+        raise ValueError(f"only presets of one renderer morph, got {a.renderer} and {b.renderer}")
+    if position in (0.0, 1.0):
+        return b if position else a
+    renderer, u, v = together(a, b)
+    near = b if position >= 0.5 else a
+    return near.model_copy(
+        update={
+            "name": f"{a.name[:90]} to {b.name[:90]} {position:.2f}",
+            "values": to_values(renderer, u + position * (v - u)),
+            "seconds": a.seconds ** (1.0 - position) * b.seconds**position,
+            "effects": _chain(a, b, position),
+            "seed": None,
+            "provenance": near.provenance.model_copy(
+                update={"method": "morph", "score_before": None, "score_after": None}
+            ),
+        }
+    )
+
+
+def together(a: Preset, b: Preset) -> tuple[Renderer, Tensor, Tensor]:
+    """A renderer that holds both patches, and both as u [P] of it."""
+    first, second = for_preset(a), for_preset(b)
+    u, v = from_values(first, a.values), from_values(second, b.values)
+    if a.renderer == "impact":
+        return _modes_together(first, u, second, v)
+    if first.params == second.params:
+        return first, u, v
+    return _operators_together(first, u, second, v)
+
+
+def _operators_together(
+    first: Renderer, u: Tensor, second: Renderer, v: Tensor
+) -> tuple[Renderer, Tensor, Tensor]:
+    """Both in the places of `fm.Layout`, where neither has loops unless it is `free`.
+
+    In a `free` matrix the limit on loops also weighs on what had none, so a patch of another matrix
+    with much feedback jumps a little as it leaves its end. Depths beyond `fm.INDEX` are cut.
+    """
+    ours = [fm.layout(r.params) for r in (first, second)]
+    free = any(lay.matrix == "free" for lay in ours)
+    V = max(lay.operators for lay in ours)
+    renderer = fm.renderer(operators=V, matrix="free" if free else "acyclic")
+    lay = fm.layout(renderer.params)
+    rows = []
+    for k, patch in enumerate((u, v)):
+        old, other = ours[k], ours[1 - k]
+        values = physical(old.table, patch[None])
+        values = fm.settled(old, values)[0]
+        others = physical(other.table, (v, u)[k][None])[0]
+        out = torch.zeros(len(renderer.params), dtype=torch.float64)
+        pad = V - old.operators
+        for column in ("ratio", "attack", "decay"):
+            mine, theirs = values[getattr(old, column)], others[getattr(other, column)]
+            out[getattr(lay, column)] = torch.cat([theirs[:pad], mine])
+        out[lay.mix[pad + old.carriers]] = values[old.mix]
+        A = torch.zeros(V, V, dtype=torch.float64)
+        A[pad + old.cells // old.operators, pad + old.cells % old.operators] = values[old.edges]
+        out[lay.edges] = A.flatten()[lay.cells]
+        out[-1] = values[-1]
+        rows.append(positions(lay.table, out[None])[0])
+    return renderer, rows[0], rows[1]
+
+
+def _modes_together(
+    first: Renderer, u: Tensor, second: Renderer, v: Tensor
+) -> tuple[Renderer, Tensor, Tensor]:
+    """Both with as many modes and bands as the larger has of each, the modes in its order."""
+    lays = [impact.layout(r.params) for r in (first, second)]
+    N, M = max(lay.modes for lay in lays), max(lay.bands for lay in lays)
+    renderer = impact.renderer(modes=N, bands=M)
+    lay = impact.layout(renderer.params)
+    parts = [_parts(x, y, N) for x, y in zip(lays, (u, v), strict=True)]
+    large = 0 if lays[0].modes == N else 1
+    modes = [parts[large][0], _matched(parts[large][0], parts[1 - large][0])]
+    out = []
+    for k, (_, bands, rest) in enumerate(parts):
+        laid = modes[0] if k == large else modes[1]
+        out.append(torch.cat([laid.flatten(), _spread(bands, M).flatten(), rest]))
+    u, v = positions(lay.table, torch.stack(out))
+    return renderer, u, v
+
+
+def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Physical values of a patch: modes [n, 3], bands [M, 2], the four knobs of the whole.
+
+    The bank is divided by the root of its size, and silent partners will count there: the level
+    makes up for it, and the gains of the modes where it is at its end.
+    """
+    values = physical(lay.table, u[None])[0]
+    top = lay.table.low[-1] * lay.table.log_ratio[-1].exp()
+    level = values[-1] * math.sqrt(N / lay.modes)
+    values[-1] = level.clamp_max(top)
+    modes, bands, rest = values[: 3 * lay.modes], values[3 * lay.modes : -4], values[-4:]
+    modes[1::3] *= level / values[-1]
+    return modes.view(-1, 3), bands.view(-1, 2), rest
+
+
+def _matched(large: Tensor, small: Tensor) -> Tensor:
+    """Modes [N, 3] of `small` [n, 3] in the places of those of `large` nearest in octaves."""
+    apart = (large[:, None, 0].log() - small[None, :, 0].log()).abs()
+    places, which = linear_sum_assignment(apart.numpy())
+    out = large.clone()
+    out[:, 1] = 0.0  # cut to the least gain there is
+    out[places] = small[which]
+    return out
+
+
+def _spread(bands: Tensor, count: int) -> Tensor:
+    """Bands [m, 2] as `count` bands over the same range, interpolated in octaves."""
+    m = len(bands)
+    if m == count:
+        return bands
+    at = torch.arange(count, dtype=torch.float64) * (m - 1) / (count - 1)
+    low = at.floor().long().clamp_max(max(0, m - 2))
+    logs, part = bands.log(), (at - low)[:, None]
+    return torch.exp(logs[low] + part * (logs[(low + 1).clamp_max(m - 1)] - logs[low]))
+
+
+def _chain(a: Preset, b: Preset, position: float) -> tuple[Effect, ...]:
+    """The effects on the way; a setting that one leaves out, and a plugin, are the nearer one's."""
+    near, far = (b, a) if position >= 0.5 else (a, b)
+    if [(e.kind, e.plugin) for e in a.effects] != [(e.kind, e.plugin) for e in b.effects]:
+        return near.effects
+    part = min(position, 1.0 - position)
+    return tuple(
+        x.model_copy(
+            update={
+                "values": {
+                    name: value + part * (y.values.get(name, value) - value)
+                    for name, value in x.values.items()
+                }
+            }
+        )
+        for x, y in zip(near.effects, far.effects, strict=True)
+    )

@@ -1,0 +1,128 @@
+"""Variations are near, valid and repeatable; they play the same notes and go as far as asked."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from presets import Note, Preset
+from renderers import fm, for_preset, from_values, impact, random_patches, to_values
+from renderers.base import Renderer
+from renderers.fidelity import lsd
+from renderers.variations import OFTEN, STEPS, around, vary
+
+RATE = 44100
+INSTRUMENTS = {
+    "fm": fm.renderer(),
+    "fm_free": fm.renderer(operators=3, matrix="free"),
+    "fm_dx7": fm.renderer(matrix="dx7:19"),
+    "impact": impact.renderer(modes=48, bands=8),
+}
+
+
+def patches(instrument: Renderer, count: int, seed: int = 0) -> torch.Tensor:
+    return random_patches(instrument, count, generator=torch.Generator().manual_seed(seed))
+
+
+def preset(instrument: Renderer, seed: int = 0) -> Preset:
+    return Preset(
+        name="bell",
+        renderer=instrument.name,
+        renderer_version=instrument.version,
+        values=to_values(instrument, patches(instrument, 1, seed)[0]),
+        prompt="a bell",
+        tags=("bells",),
+    )
+
+
+def heard(p: Preset) -> np.ndarray:
+    instrument = for_preset(p)
+    u = from_values(instrument, p.values)[None]
+    return instrument.render(u, Note(p.note), RATE, RATE)[0, 0].numpy()
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_variations_are_valid_distinct_and_repeatable(name: str) -> None:
+    start = preset(INSTRUMENTS[name])
+    ten = vary(start, 10, seed=4)
+    assert ten == vary(start, 10, seed=4)
+    assert ten[:3] != vary(start, 3, seed=5)
+    assert [p.name for p in ten] == [f"bell {i}" for i in range(1, 11)]
+    assert {(p.prompt, p.tags, p.renderer) for p in ten} == {("a bell", ("bells",), start.renderer)}
+    sounds = [heard(start), *(heard(p) for p in ten)]  # for_preset refuses what is out of range
+    assert all(0.01 < np.abs(sound).max() < 4.0 for sound in sounds)
+    near = [lsd(a, b, RATE) for i, a in enumerate(sounds) for b in sounds[:i]]
+    assert min(near) > 0.3
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_distance_grows_with_the_amount(name: str) -> None:
+    instrument = INSTRUMENTS[name]
+    u = patches(instrument, 1)[0]
+    moves = [
+        (around(instrument, u, 40, amount=a, generator=torch.Generator().manual_seed(1)) - u).abs()
+        for a in (0.05, 0.1, 0.3, 1.0)
+    ]
+    for less, more in pairwise(moves):
+        assert (less.norm(dim=1) < more.norm(dim=1)).all()
+    start = preset(instrument)
+    far = [
+        np.mean([lsd(heard(start), heard(p), RATE) for p in vary(start, 8, amount=a)])
+        for a in (0.03, 0.2, 1.0)
+    ]
+    assert far == sorted(far)
+
+
+def test_ratios_step_by_octaves_and_fifths_and_the_loudest_stays() -> None:
+    instrument = fm.renderer()
+    u = patches(instrument, 1, seed=8)[0]
+    where = {p.name: i for i, p in enumerate(instrument.params)}
+    ratios = [where[f"op{v}_ratio"] for v in range(1, 5)]
+    mix = u[[where[f"op{v}_mix"] for v in range(1, 5)]]
+    generator = torch.Generator().manual_seed(0)
+    moved = around(instrument, u, 4000, amount=1.0, generator=generator)[:, ratios]
+    octaves = (moved - u[ratios]) * math.log2(16.0 / 0.25)
+    nearest = min_gap(octaves, (0.0, *STEPS))
+    assert nearest.max() < 5 * 0.01  # deviations of the detune
+    loudest = int(mix.argmax())
+    stepped = (octaves.abs() > 0.1).double().mean(0)
+    assert stepped[loudest] == 0.0
+    others = [v for v in range(4) if v != loudest]
+    assert all(0.3 * OFTEN < stepped[v] <= 1.1 * OFTEN for v in others)
+
+
+def min_gap(x: torch.Tensor, places: tuple[float, ...]) -> torch.Tensor:
+    return (x[..., None] - torch.tensor(places, dtype=x.dtype)).abs().amin(-1)
+
+
+def test_a_kind_of_knob_moves_together() -> None:
+    instrument = fm.renderer()
+    u = torch.full((len(instrument.params),), 0.5, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(2)
+    moved = around(instrument, u, 4000, amount=0.1, generator=generator) - u
+    where = {p.name: i for i, p in enumerate(instrument.params)}
+    decays = moved[:, [where[f"op{v}_decay"] for v in range(1, 5)]]
+    correlation = torch.corrcoef(decays.T)
+    assert correlation[0, 1:].tolist() == pytest.approx([0.5] * 3, abs=0.06)
+    # one octave at amount 1, of the log2(10 / 0.02) that the knob spans
+    assert float(decays.std()) == pytest.approx(0.1 / math.log2(500.0), rel=0.05)
+    assert torch.all(moved[:, where["level"]] == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "amount", "sentence"),
+    [
+        (0, 0.3, r"count must be in 1\.\.1000, got 0"),
+        (1001, 0.3, "got 1001"),
+        (3, 0.0, "amount must be above 0 and at most 1, got 0"),
+        (3, 1.5, r"got 1\.5"),
+        (3, math.nan, "got nan"),
+    ],
+)
+def test_impossible_wishes_are_refused(count: int, amount: float, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        vary(preset(fm.renderer()), count, amount=amount)
