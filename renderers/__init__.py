@@ -4,95 +4,30 @@
   in torch.
 - `renderers.fm`: operators that modulate each other's phase.
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
+- `renderers.table`: the list of renderers; the values of a preset to a patch and back.
 - `renderers.starts`: musical random patches of each.
 - `renderers.kernels`: the compiled loops under both.
+- `renderers.voice`: FM notes and samples in real time; loads no torch.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 
 `RENDERERS` is the whole list. `to_values` and `from_values` turn a patch into the physical values
-of a preset and back; `for_preset` finds the renderer a preset was made for.
+of a preset and back; `for_preset` finds the renderer a preset was made for. They come from
+`renderers.table` when they are first asked for: the player imports `renderers.voice` without torch.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from presets import Preset
-from renderers import fm, impact, starts
-from renderers.base import Renderer, curves, physical, positions
+if TYPE_CHECKING:
+    from renderers.base import Renderer
+    from renderers.table import RENDERERS, for_preset, from_values, random_patches, to_values
 
 __all__ = ["RENDERERS", "Renderer", "for_preset", "from_values", "random_patches", "to_values"]
 
-RENDERERS: dict[str, Renderer] = {"fm": fm.renderer(), "impact": impact.renderer()}
 
-_FOR_NAMES = {"fm": fm.for_names, "impact": impact.for_names}
-_RANDOM = {"fm": starts.fm_patches, "impact": starts.impact_patches}
-
-
-def for_preset(preset: Preset) -> Renderer:
-    """The renderer, with as many operators or modes, that `preset` was made for.
-
-    Raises `ValueError` when there is none of its name or version, or its values do not fit.
-    """
-    if preset.renderer not in RENDERERS:
-        raise ValueError(
-            f"preset {preset.name!r}: unknown renderer {preset.renderer!r};"
-            f" allowed are {', '.join(RENDERERS)}"
-        )
-    version = RENDERERS[preset.renderer].version
-    if preset.renderer_version != version:
-        raise ValueError(
-            f"preset {preset.name!r} is for {preset.renderer} version {preset.renderer_version};"
-            f" this build plays version {version}"
-        )
-    renderer = _FOR_NAMES[preset.renderer](frozenset(preset.values))
-    from_values(renderer, preset.values)
-    return renderer
-
-
-def to_values(renderer: Renderer, u: Tensor) -> dict[str, float]:
-    """Physical values by name of one patch u [P]. The inverse of `from_values`.
-
-    Knobs that act as their mean (`fm.settled`) come out at it.
-    """
-    if u.shape != (len(renderer.params),):
-        raise ValueError(
-            f"{renderer.name}: u must be [{len(renderer.params)}], got {list(u.shape)}"
-        )
-    values = physical(curves(renderer.params), u.detach()[None])
-    if renderer.name == "fm":
-        values = fm.settled(fm.layout(renderer.params), values)
-    return dict(zip((p.name for p in renderer.params), values[0].tolist(), strict=True))
-
-
-def from_values(renderer: Renderer, values: dict[str, float]) -> Tensor:
-    """One patch u [P], float64, of physical `values`. The inverse of `to_values`.
-
-    Raises `ValueError` when a value is missing, unknown or outside its knob's range.
-    """
-    known = {p.name for p in renderer.params}
-    for name in values:
-        if name not in known:
-            raise ValueError(f"{renderer.name} has no value {name!r}; it has {_some(known)}")
-    for p in renderer.params:
-        if p.name not in values:
-            raise ValueError(f"{renderer.name} needs a value {p.name!r} in {p.low:g}..{p.high:g}")
-        slack = 1e-6 * (p.high - p.low)
-        if not p.low - slack <= values[p.name] <= p.high + slack:
-            raise ValueError(
-                f"{p.name} must be in {p.low:g}..{p.high:g} {p.unit}, got {values[p.name]:g}"
-            )
-    row = torch.tensor([[values[p.name] for p in renderer.params]], dtype=torch.float64)
-    return positions(curves(renderer.params), row)[0]
-
-
-def random_patches(renderer: Renderer, count: int, *, generator: torch.Generator) -> Tensor:
-    """Musical random patches u [count, P], float64: starts for a search, sounds for a corpus."""
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    return _RANDOM[renderer.name](renderer, count, generator)
-
-
-def _some(names: set[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'renderers' has no attribute {name!r}")
+    return getattr(importlib.import_module("renderers.table"), name)

@@ -27,3 +27,17 @@ def test_the_model_side_imports_without_a_word():
             capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
         )  # fmt: skip
         assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), module
+
+
+def test_a_player_needs_no_torch():
+    """The kernels and the voice come without the renderers, whose names still are where they were."""
+    program = (
+        "import renderers.kernels, sys; assert 'torch' not in sys.modules;"
+        "from renderers import RENDERERS, for_preset; assert 'torch' in sys.modules;"
+        "print(*RENDERERS)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert (run.returncode, run.stdout.split(), run.stderr) == (0, ["fm", "impact"], "")
