@@ -37,6 +37,7 @@ REQUESTS = {
         "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model"
     ),
     "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds"),
+    "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
     "/scorewire/job": Request("i:req s:job"),

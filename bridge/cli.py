@@ -1,4 +1,4 @@
-"""`scorewire`: serve, doctor, patch, separate, render, jobs, verify, eval.
+"""`scorewire`: serve, doctor, patch, separate, render, export, jobs, verify, eval.
 
 Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
 "reason"}} when it failed. Without it people get progress with the time left, and a short table.
@@ -27,8 +27,9 @@ from typer.exceptions import TyperException
 
 from bridge import config, display, doctor, server, stems
 from bridge.engines.local import LocalEngine
-from bridge.jobs import DesignPatch, Evaluate, Job, RenderPreset, Separate, new_id
+from bridge.jobs import DesignPatch, Evaluate, Export, Job, RenderPreset, Separate, new_id
 from bridge.store import Entry, State, Store
+from presets.export import EXPORTERS
 
 NULL_LIMIT_DB = -100.0
 DATA = Path("../shared/data")
@@ -179,6 +180,28 @@ def render(
     )
     result = _run(job, config.load(), as_json)
     _show(result, display.render(result), as_json)
+
+
+@app.command()
+def export(
+    preset: Annotated[Path, typer.Argument(help="A preset file.")],
+    to: Annotated[list[str], typer.Option(help=f"{', '.join(EXPORTERS)} or all; repeatable.")],
+    out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
+    rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
+    as_json: Json = False,
+) -> None:
+    """Write a preset as files of other synths, and say what each of them lost."""
+    job = Export.model_validate(
+        {
+            "id": new_id(),
+            "preset": _absolute(preset),
+            "formats": tuple(to),
+            "out": _absolute(out),
+            "rate": rate,
+        }
+    )
+    result = _run(job, config.load(), as_json)
+    _show(result, display.export(result), as_json)
 
 
 @app.command("eval")

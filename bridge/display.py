@@ -25,6 +25,7 @@ OPTIONS = {
     "duration": "--seconds",
     "recipe": "--preset",
     "suites": "--suite",
+    "formats": "--to",
 }
 
 
@@ -110,6 +111,21 @@ def separate(result: dict[str, Any]) -> Table:
 def render(result: dict[str, Any]) -> Table:
     """The result of `render`."""
     return _pairs(("sound", result["wav"]), ("seconds", f"{result['seconds']:.1f}"))
+
+
+def export(result: dict[str, Any]) -> Table:
+    """The result of `export`: a row a format, what it lost below it."""
+    table = Table("format", "file", "difference", "engine", box=None)
+    for name, entry in result["formats"].items():
+        if "refused" in entry:
+            table.add_row(name, f"not written: {entry['refused']}", "", "")
+            continue
+        far = entry["fidelity_db"]
+        difference = "" if far is None else f"{far:.2f} dB"
+        table.add_row(name, entry["file"], difference, entry["engine"] or entry["unchecked"])
+        for sentence_ in entry["lost"]:
+            table.add_row("", f"lost: {sentence_}", "", "", style="dim")
+    return table
 
 
 def verify(result: dict[str, Any], limit: float) -> Table:

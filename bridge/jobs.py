@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from presets.export import EXPORTERS
+
+ALL = "all"  # formats
 MAX_PROMPT = 300
 MAX_STEMS = 8
 
@@ -20,6 +23,13 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _format(name: str) -> str:
+    if name != ALL and name not in EXPORTERS:
+        raise ValueError(f"must be {ALL} or one of {', '.join(EXPORTERS)}")
+    return name
+
+
+Format = Annotated[str, AfterValidator(_format)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
 RendererName = Literal["fm", "impact"]
 Recipe = Literal["paper", "default", "fast"]
@@ -70,6 +80,45 @@ class RenderPreset(_Value):
     note: float | None = Field(default=None, ge=0, le=127)
     velocity: int = Field(default=100, ge=1, le=127)
     duration: float | None = Field(default=None, gt=0, le=60)
+
+
+class Export(_Value):
+    """Preset to files of other synths. Result: file, formats (an entry a name), seconds.
+
+    One format is written to `out`, a folder or a file with the format's suffix; several, or "all",
+    make the folder `out` a bundle, in which `file` is REPORT.md. An entry has file, files, lost,
+    fidelity_db, rms, engine and unchecked (why there is no engine); or refused, why the format
+    cannot carry this preset, which fails a job of one format.
+    """
+
+    kind: Literal["export"] = "export"
+    id: str
+    preset: str
+    formats: tuple[Format, ...] = Field(min_length=1)
+    out: str
+    rate: Literal[44100, 48000] = 44100
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The formats asked for, each once."""
+        return tuple(EXPORTERS) if ALL in self.formats else tuple(dict.fromkeys(self.formats))
+
+    @property
+    def bundle(self) -> bool:
+        """Whether `out` is a folder of several formats and a report."""
+        return ALL in self.formats or len(self.names) > 1
+
+    @property
+    def folder(self) -> Path:
+        """Where files are written."""
+        return Path(self.out).parent if self.named else Path(self.out)
+
+    @property
+    def named(self) -> bool:
+        """Whether `out` names the file itself, by the suffix of its one format."""
+        if self.bundle:
+            return False
+        return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
 
 
 class Evaluate(_Value):
@@ -154,7 +203,7 @@ class Cancelled(_Value):
     id: str
 
 
-Job: TypeAlias = DesignPatch | Separate | RenderPreset | Evaluate | Probe
+Job: TypeAlias = DesignPatch | Separate | RenderPreset | Export | Evaluate | Probe
 Event: TypeAlias = Progress | Best | Done | Failed | Cancelled
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
@@ -169,11 +218,13 @@ class QueueFull(ValueError):
 
 
 def result_path(job: Job, result: dict[str, Any]) -> str:
-    """The file that holds a job's whole result: `result.json`, or the WAV of a render."""
+    """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
     if isinstance(job, DesignPatch | Separate):
         return str(Path(job.out) / "result.json")
     if isinstance(job, RenderPreset):
         return str(result.get("wav", job.out))
+    if isinstance(job, Export):
+        return str(result.get("file", job.out))
     return ""
 
 
@@ -194,6 +245,7 @@ def sentence(error: ValidationError, names: Mapping[str, str] | None = None) -> 
         return f"{where} must not be blank, got {first['input']!r}"
     if first["type"] == "extra_forbidden":
         return f"{where} is not known here"
-    text = (first["msg"][0].lower() + first["msg"][1:]).replace(" after validation", "")
+    text = first["msg"].removeprefix("Value error, ").replace(" after validation", "")
+    text = text[0].lower() + text[1:]
     got = "" if first["type"] == "missing" else f", got {repr(first['input'])[:80]}"
     return f"{where}: {text}{got}"

@@ -27,6 +27,7 @@ from bridge.jobs import (
     DesignPatch,
     Done,
     Event,
+    Export,
     Failed,
     Job,
     Progress,
@@ -51,7 +52,7 @@ _WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}
 
 # Options a musician says -> the field of the job it sets.
 _FIELDS = {"seconds": "duration", "preset": "recipe"}
-_SAID = {field: name for name, field in _FIELDS.items()}
+_SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
 
 
 @asynccontextmanager
@@ -226,6 +227,12 @@ def _render(face: Face, call: Call) -> None:
     _accept(face, call, RenderPreset.model_validate(_fields(face, call)))
 
 
+def _export(face: Face, call: Call) -> None:
+    fields = _fields(face, call)
+    formats = fields.pop("format").split(",")
+    _accept(face, call, Export.model_validate(fields | {"formats": formats}))
+
+
 def _cancel(face: Face, call: Call) -> None:
     entry = _find(face, call)
     if entry.state == "cancelled":
@@ -289,6 +296,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/patch": _patch,
     "/scorewire/separate": _separate,
     "/scorewire/render": _render,
+    "/scorewire/export": _export,
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,
@@ -316,7 +324,7 @@ def _fields(face: Face, call: Call) -> dict[str, Any]:
     """The fields of the job asked for: arguments by name, options by the field they set."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
     options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
-    if call.address != "/scorewire/render":
+    if call.address not in ("/scorewire/render", "/scorewire/export"):
         options.setdefault("model", face.server.config.model)
     return {"id": jobs.new_id(), **fields, **options}
 

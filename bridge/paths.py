@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.jobs import DesignPatch, Evaluate, Job, RenderPreset, Separate
+from bridge.jobs import DesignPatch, Evaluate, Export, Job, RenderPreset, Separate
 
 MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
 
@@ -27,6 +27,11 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         if path.is_dir():
             raise ValueError(f"out must be a file, and {path} is a folder")
         _folder(str(path.parent), write)
+    elif isinstance(job, Export):
+        _input("preset", job.preset, read)
+        if _absolute("out", job.out).is_dir() and job.named:
+            raise ValueError(f"out {job.out} has the name of a file, and is a folder")
+        _folder(str(job.folder), write)
     elif isinstance(job, Evaluate):
         _inside("data", _absolute("data", job.data), read)
         if not Path(job.data).is_dir():

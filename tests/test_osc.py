@@ -237,6 +237,14 @@ def test_render(client, mix, out):
     assert client.until("done")[-1][1][2] == f"{out}/x.wav"
 
 
+def test_export(client, mix, out):
+    seen = client.ask("/scorewire/export", 1, mix, "all", out, "rate=", 48000.0)
+    assert seen[0] == "accepted"
+    assert client.until("done")[-1][1][2] == out
+    text = client.ask("/scorewire/export", 2, mix, "dx8", out)[1][3]
+    assert text.startswith("format.0: must be all or one of ")
+
+
 def test_cancel_within_a_step_and_again(client, out):
     job = client.ask("/scorewire/patch", 1, "slow", "fm", out)[1][1]
     client.until("progress")

@@ -9,6 +9,7 @@ from job to job.
 - `patch`: prompt to patch.
 - `separate`: track to stems.
 - `render`: preset to sound file.
+- `export`: preset to files of other synths, each heard in its engine where that is here.
 - `probe`: what `doctor` asks.
 - `evaluate`: the scoreboard.
 - `models`: prior, judge, ear and banks, loaded once.
@@ -17,8 +18,9 @@ from job to job.
 from __future__ import annotations
 
 from bridge import pipe
-from bridge.jobs import DesignPatch, Evaluate, Job, Probe, RenderPreset, Separate
+from bridge.jobs import DesignPatch, Evaluate, Export, Job, Probe, RenderPreset, Separate
 from bridge.worker.evaluate import evaluate
+from bridge.worker.export import export_preset
 from bridge.worker.models import Models
 from bridge.worker.patch import design_patch
 from bridge.worker.probe import probe
@@ -37,6 +39,8 @@ def work(job: Job, models: Models) -> pipe.Events:
             return separate_track(job, models)
         case RenderPreset():
             return render_preset(job)
+        case Export():
+            return export_preset(job)
         case Evaluate():
             return evaluate(job, models)
         case Probe():

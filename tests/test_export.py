@@ -1,0 +1,205 @@
+"""Export as a job: files whole or not at all, each format's loss and distance said."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bridge import bundle, cli, pipe, worker
+from bridge.jobs import Done, Export, result_path
+from presets import Note, Preset, load, save
+from presets.export import EXPORTERS, Exported, Exporter, Source
+from renderers import RENDERERS, random_patches, to_values
+from renderers.engines import ENGINES, Engine
+
+RATE = 44100
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    """A short FM patch in a file."""
+    fm = RENDERERS["fm"]
+    u = random_patches(fm, 1, generator=torch.Generator().manual_seed(3))[0]
+    patch = Preset(
+        name="Glass: a/b", renderer="fm", renderer_version=fm.version, values=to_values(fm, u),
+        seconds=0.5, prompt="glass",
+    )  # fmt: skip
+    save(patch, tmp_path / "glass.json")
+    return tmp_path / "glass.json"
+
+
+def raw(preset: Preset, source: Source, stem: str) -> Exported:
+    """Floats and a side file: the simplest format there can be."""
+    sound = source.floats(Note(preset.note), source.seconds)
+    return Exported({f"{stem}.raw": sound, "notes/about.txt": b"x"}, lost=("velocity: one layer",))
+
+
+def never(preset: Preset, source: Source, stem: str) -> Exported:
+    raise ValueError("5 operators do not fit into 4")
+
+
+def played(file: Path, note: Note, seconds: float, rate: int) -> np.ndarray:
+    """Half as loud, and in steps of 2^-14: what an honest engine may do."""
+    sound = np.frombuffer(file.read_bytes(), "<f4")[: round(seconds * rate)]
+    return np.round(sound[None] * 2**14) / 2**15
+
+
+@pytest.fixture
+def formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three formats of our own in the place of the real ones."""
+    both = frozenset({"fm", "impact"})
+    ours = {
+        "raw": Exporter("Raw floats", ".raw", both, raw),
+        "never": Exporter("Never", ".nev", both, never),
+        "hits": Exporter("Hits", ".hit", frozenset({"impact"}), raw),
+    }
+    for table in (EXPORTERS, ENGINES):
+        for name in list(table):
+            monkeypatch.delitem(table, name)
+    for name, exporter in ours.items():
+        monkeypatch.setitem(EXPORTERS, name, exporter)
+    away = Engine("Away", lambda: "Away is not installed: buy it", played)
+    monkeypatch.setitem(ENGINES, "raw", (away, Engine("Player", lambda: "", played)))
+
+
+def run(job: Export) -> dict[str, Any]:
+    *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))
+    assert isinstance(end, Done)
+    return end.result
+
+
+@pytest.mark.usefixtures("formats")
+def test_one_format_into_a_folder_is_heard_in_the_engine_that_is_here(
+    preset: Path, tmp_path: Path
+) -> None:
+    job = Export(id="j", preset=str(preset), formats=("raw",), out=str(tmp_path / "out"))
+    got = run(job)
+    assert got["file"] == str(tmp_path / "out" / "glass-a-b.raw") == result_path(job, got)
+    assert got["files"][1:] == [str(tmp_path / "out" / "notes" / "about.txt")]
+    assert all(Path(file).is_file() for file in got["files"])
+    assert (got["lost"], got["engine"]) == (["velocity: one layer"], "Player")
+    assert 0 < got["rms"] < 1e-3  # steps of 2^-14, uniform error, at a level above 0.05
+    assert 0 <= got["fidelity_db"] < 0.1
+
+
+@pytest.mark.usefixtures("formats")
+def test_a_file_name_names_the_file(preset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made" / "Bell 1.raw"
+    job = Export(id="j", preset=str(preset), formats=("raw",), out=str(out))
+    assert run(job)["file"] == str(out)
+    assert out.is_file()
+
+
+@pytest.mark.usefixtures("formats")
+def test_a_bundle_says_what_no_format_could_carry(preset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    got = run(Export(id="j", preset=str(preset), formats=("all",), out=str(out)))
+    assert got["formats"]["never"]["refused"] == "5 operators do not fit into 4"
+    assert got["formats"]["hits"]["refused"] == "hits carries impact presets, and this one is fm"
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == [
+        "REPORT.md", "glass-a-b.json", "raw/glass-a-b.raw", "raw/notes/about.txt",
+    ]  # fmt: skip
+    assert load(out / "glass-a-b.json") == load(preset)
+    page = (out / "REPORT.md").read_text()
+    assert got["file"] == str(out / "REPORT.md")
+    assert "[raw/glass-a-b.raw](<raw/glass-a-b.raw>)" in page
+    for sentence in ("velocity: one layer", "5 operators do not fit into 4", "Player"):
+        assert sentence in page
+
+
+@pytest.mark.usefixtures("formats")
+def test_what_cannot_be_carried_leaves_nothing(preset: Path, tmp_path: Path) -> None:
+    job = Export(id="j", preset=str(preset), formats=("never",), out=str(tmp_path / "a" / "b"))
+    with pytest.raises(ValueError, match="5 operators do not fit into 4"):
+        run(job)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.usefixtures("formats")
+def test_a_cancelled_export_leaves_nothing(preset: Path, tmp_path: Path) -> None:
+    job = Export(id="j", preset=str(preset), formats=("all",), out=str(tmp_path / "out"))
+    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    for event in events:
+        if event.kind == "progress" and event.stage == "listen to raw":
+            assert list((tmp_path / "out").rglob("*.raw"))
+            break
+    events.close()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("formats")
+def test_an_engine_that_fails_is_said(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(file: Path, note: Note, seconds: float, rate: int) -> np.ndarray:
+        raise RuntimeError("no such voice")
+
+    monkeypatch.setitem(ENGINES, "raw", (Engine("Player", lambda: "", broken),))
+    got = run(Export(id="j", preset=str(preset), formats=("raw",), out=str(tmp_path / "out")))
+    assert (got["fidelity_db"], got["engine"]) == (None, "")
+    assert got["unchecked"] == "Player could not play it: no such voice"
+    monkeypatch.setitem(ENGINES, "raw", (Engine("Away", lambda: "get Away", broken),))
+    got = run(Export(id="j", preset=str(preset), formats=("raw",), out=str(tmp_path / "out")))
+    assert got["unchecked"] == "get Away"
+
+
+def test_an_unknown_format_is_told_the_allowed_ones() -> None:
+    with pytest.raises(ValidationError, match="must be all or one of "):
+        Export(id="j", preset="/a", formats=("dx8",), out="/b")
+
+
+def test_every_format_has_its_programs() -> None:
+    assert set(EXPORTERS) <= set(bundle.LOADED_BY)
+
+
+def test_the_command_writes_a_real_file(
+    preset: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    if not EXPORTERS:
+        pytest.skip("no format has landed yet")
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
+    name = next(n for n, e in EXPORTERS.items() if "fm" in e.renderers)
+    out = tmp_path / "out"
+    argv = ["scorewire", "export", str(preset), "--to", name, "--out", str(out), "--json"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    got = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"file", "lost", "fidelity_db", "engine"} <= set(got)
+    assert Path(got["file"]).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--to", "dx8"), "--to: must be all or one of "),
+        (("--to", "all", "--rate", "8000"), "--rate: input should be 44100 or 48000"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_its_words(
+    arguments: tuple[str, ...], reason: str, preset: Path, tmp_path: Path, capsys: Any,
+    monkeypatch: Any,
+) -> None:  # fmt: skip
+    argv = ["scorewire", "export", str(preset), "--out", str(tmp_path / "o"), *arguments]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    job = Export(id="j", preset=str(tmp_path / "a.json"), formats=("all",), out=str(tmp_path))
+    models = worker.Models(judge=Path("nowhere"))
+    box = pipe.Inbox(io.StringIO(""))
+    *_, end = pipe.run(job, lambda job: worker.work(job, models), box, codes={})
+    assert end.kind == "failed"
+    assert "a.json is not a preset" in end.reason
