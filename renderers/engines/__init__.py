@@ -6,8 +6,11 @@ ours. `ENGINES` is the whole list, by format, the first available one is used.
 
 from __future__ import annotations
 
+from renderers.engines import faust
 from renderers.engines.base import Engine
 
 __all__ = ["ENGINES", "Engine"]
 
-ENGINES: dict[str, tuple[Engine, ...]] = {}
+ENGINES: dict[str, tuple[Engine, ...]] = {
+    "faust": (faust.COMPILED, faust.DAWDREAMER),
+}
