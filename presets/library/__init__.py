@@ -1,0 +1,12 @@
+"""A folder of preset files that a musician finds things in again.
+
+- `presets.library.folder`: `Library`, everything that can be done with one; `Entry`, one preset.
+- `presets.library.names`: file names from preset names.
+- `presets.library.disk`: changes of several files that happen wholly or not at all.
+- `presets.library.index`: the search index, made from the files.
+- `presets.library.likeness`: how far presets are from each other.
+"""
+
+from presets.library.folder import SLOTS, Entry, Library, Taken
+
+__all__ = ["SLOTS", "Entry", "Library", "Taken"]
