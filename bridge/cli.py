@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from bridge import config, display, doctor, server, stems
+from bridge import config, display, doctor, server, shelf, stems
 from bridge.engines.local import LocalEngine
 from bridge.jobs import DesignPatch, Evaluate, Export, Job, RenderPreset, Separate, new_id
 from bridge.store import Entry, State, Store
@@ -41,6 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(shelf.app)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
