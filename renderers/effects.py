@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import pedalboard
-import torch
 from numpy.typing import NDArray
 from pedalboard import Pedalboard  # type: ignore[attr-defined]
 from pedalboard.io import AudioFile
 
-from presets import Effect, Note, Param, Preset
+from presets import Effect, Note, Param, Preset, vst3
 from presets.preset import VST3
-from renderers import for_preset, from_values, plugins
+from renderers import plugins
 
 MAX_EFFECTS = 16
 RATES = (8000, 192000)
@@ -148,7 +147,7 @@ def _steps(
         alike = list(group)
         steps += map(plugins.hosted, alike) if foreign else [chain(alike)]
     if plugin is not None:
-        guest = plugins.recognised(plugins.Hosted(plugins.located(plugin)))
+        guest = plugins.recognised(plugins.Hosted(vst3.located(plugin)))
         steps = [guest, *steps] if guest.instrument else [*steps, guest]
     plays = [isinstance(step, plugins.Hosted) and bool(step.instrument) for step in steps]
     if any(plays[1:]):
@@ -160,6 +159,10 @@ def _steps(
 
 
 def _synthesised(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[np.float32]:
+    import torch  # here: the player needs the chain of a preset, and no torch
+
+    from renderers.table import for_preset, from_values
+
     renderer = for_preset(preset)
     with torch.inference_mode():
         u = from_values(renderer, preset.values)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -32,19 +33,21 @@ SETTLE = 0.1  # seconds of silence, in which a plugin takes up its new settings
 
 def main(folder: Path) -> None:
     """Do what FOLDER/request.json asks, write FOLDER/answer.json, and leave at once."""
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
     request = json.loads((folder / "request.json").read_text())
     try:
         answer = _answer(folder, request)
     except (ValueError, RuntimeError, ImportError, TypeError) as error:
-        answer = {"refused": str(error).replace(request["path"], "the file")}
-    (folder / "answer.json").write_text(json.dumps(answer))
+        answer = {"refused": str(error).replace(request["path"], Path(request["path"]).name)}
+    (folder / "part").write_text(json.dumps(answer))
+    (folder / "part").replace(folder / "answer.json")  # whole, or not at all
     os._exit(0)  # some plugins crash while they are taken down; their work is done
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(folder: Path) -> None:
     while os.read(0, 1):
         pass
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

@@ -1,10 +1,9 @@
-"""VST3 plugins: which are here, what they are, and sound through them, each in a child process.
+"""VST3 plugins: what they are, sound through them, their state in a preset; each in a child.
 
-A preset names a plugin by its file name and is looked for in the plugin folders (`folders`); a
-person may give any path. One call starts one child (`renderers/plugin_child.py`), which loads one
-plugin; whatever happens to it is a `PluginFailed` here, and nothing of the plugin runs in this
-process. Between the two lie files in a temporary folder: request.json, state, in, then stage,
-out, answer.json; audio is float32 [C, T], little-endian.
+One call starts one child process (`renderers/plugin_child.py`), which loads one plugin; whatever
+happens to it is a `PluginFailed` here, and nothing of the plugin runs in this process. Between the
+two lie files in a temporary folder: request.json, state, in; then log, stage, out, answer.json.
+Audio is float32 [C, T], little-endian.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from presets import Effect, Note, Preset
+from presets import Effect, Note, Preset, vst3
 from presets.preset import MAX_STATE, VST3, Plugin
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ CHILD = Path(__file__).with_name("plugin_child.py")
 
 
 class PluginFailed(ValueError):
-    """A plugin is missing, crashed, hung or refused: one sentence with its name."""
+    """A plugin crashed, hung or refused: one sentence with its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,63 +66,13 @@ class About:
     state: bytes
 
 
-def folders() -> tuple[Path, ...]:
-    """Where VST3 plugins are: those of the environment's VST3_PATH, then the system's usual."""
-    own = [Path(part) for part in os.environ.get("VST3_PATH", "").split(os.pathsep) if part]
-    if sys.platform == "win32":
-        usual = [
-            Path(os.environ.get("LOCALAPPDATA", "C:/"), "Programs", "Common", "VST3"),
-            Path(os.environ.get("CommonProgramFiles", "C:/Program Files/Common Files"), "VST3"),
-        ]
-    elif sys.platform == "darwin":
-        usual = [
-            Path.home() / "Library/Audio/Plug-Ins/VST3",
-            Path("/Library/Audio/Plug-Ins/VST3"),
-        ]
-    else:
-        usual = [Path.home() / ".vst3", Path("/usr/local/lib/vst3"), Path("/usr/lib/vst3")]
-    return (*own, *usual)
-
-
-def installed(where: Sequence[Path] | None = None) -> Iterator[Path]:
-    """The .vst3 files and bundles in `where` (default `folders()`), without opening any."""
-    for top in folders() if where is None else where:
-        for folder, inner, files in os.walk(top):
-            yield from (Path(folder, name) for name in sorted(inner + files) if _is_vst3(name))
-            inner[:] = sorted(name for name in inner if not _is_vst3(name))
-
-
-def find(file: str) -> Path:
-    """The installed plugin whose file is called `file`. Raises `PluginFailed`."""
-    for path in installed():
-        if path.name == file:
-            return path
-    places = ", ".join(map(str, folders()))
-    raise PluginFailed(f"plugin {file} is not installed: it is in none of {places}")
-
-
-def located(plugin: Path | str) -> Path:
-    """What a person means by `plugin`: a path to a .vst3 that exists, or an installed one's name.
-
-    Raises `PluginFailed`.
-    """
-    path = Path(plugin)
-    if not _is_vst3(path.name):
-        raise PluginFailed(f"a plugin's file must end in .vst3, got {path.name!r}")
-    if path.exists():
-        return path.absolute()
-    if path.name == str(plugin):
-        return find(path.name)
-    raise PluginFailed(f"plugin {path} does not exist")
-
-
 def hosted(effect: Effect) -> Hosted:
-    """The plugin of a preset's effect, found on this machine. Raises `PluginFailed`."""
+    """The plugin of a preset's effect, found on this machine. Raises `ValueError`."""
     if effect.plugin is None:
         raise ValueError(f"{effect.kind} is no plugin")
     plugin = effect.plugin
     state = base64.b64decode(plugin.state)
-    return Hosted(find(plugin.file), plugin.name, plugin.instrument, state, effect.values)
+    return Hosted(vst3.find(plugin.file), plugin.name, plugin.instrument, state, effect.values)
 
 
 def about(plugin: Hosted, *, limit: float = LIMIT) -> About:
@@ -175,44 +124,34 @@ def keep(
 
     An effect goes last, an instrument first; the same plugin, when it is in the chain already,
     keeps its place and what was set before. `state` (a .vstpreset, from a DAW for one) replaces
-    all that. Raises `PluginFailed`, also when the plugin lies outside the plugin folders.
+    all that. Raises `ValueError` when the plugin fails, or lies outside the plugin folders.
     """
-    path = located(plugin)
-    if find(path.name).resolve() != path.resolve():
-        raise PluginFailed(f"plugin {path} is not in a plugin folder; name its own in VST3_PATH")
-    before = [_is_same(effect, path.name, name) for effect in preset.effects]
-    old = preset.effects[before.index(True)] if True in before else None
+    path = vst3.located(plugin)
+    if path.resolve() not in [other.resolve() for other in vst3.installed()]:
+        raise ValueError(f"plugin {path} is not in a plugin folder; add its folder to VST3_PATH")
+    asked = dict(values or {})
+    old = next((effect for effect in preset.effects if _is_same(effect, path.name, name)), None)
     if old is not None and not state:
-        values = {**old.values, **(values or {})}
-        state = hosted(old).state
-    now = about(Hosted(path, name, None, state, dict(values or {})), limit=limit)
+        asked, state = old.values | asked, hosted(old).state
+    now = about(Hosted(path, name, None, state, asked), limit=limit)
     if len(now.state) > MAX_STATE:
         most = f"at most {MAX_STATE >> 20} MiB are kept"
         raise PluginFailed(f"plugin {path.name} has a state of {len(now.state)} bytes; {most}")
-    new = Effect(
-        kind=VST3,
-        values=dict(values or {}),
-        plugin=Plugin(
-            file=path.name,
-            name=name,
-            instrument=now.instrument,
-            state=base64.b64encode(now.state).decode(),
-        ),
-    )
+    text = base64.b64encode(now.state).decode()
+    kept = Plugin(file=path.name, name=name, instrument=now.instrument, state=text)
+    new = Effect(kind=VST3, values=asked, plugin=kept)
     if old is not None:
         chain = tuple(new if effect is old else effect for effect in preset.effects)
+    elif now.instrument:
+        chain = (new, *preset.effects)
     else:
-        chain = (new, *preset.effects) if now.instrument else (*preset.effects, new)
+        chain = (*preset.effects, new)
     return preset.model_copy(update={"effects": chain})
 
 
 def _is_same(effect: Effect, file: str, name: str) -> bool:
     plugin = effect.plugin
     return plugin is not None and (plugin.file, plugin.name) == (file, name)
-
-
-def _is_vst3(name: str) -> bool:
-    return name.lower().endswith(".vst3") and len(name) > len(".vst3")
 
 
 def _called(plugin: Hosted) -> str:

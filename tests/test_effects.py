@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presets import Effect, Preset
+from presets.preset import Plugin
 from renderers import RENDERERS, effects, random_patches, to_values
 
 RATE = 44100
@@ -115,6 +116,15 @@ def test_refused_in_one_sentence(effect: Effect, message: str) -> None:
 def test_too_many_effects_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 16 effects, got 17"):
         effects.chain([gain(0.0)] * 17)
+    guest = Effect(kind="VST3", plugin=Plugin(file="Any.vst3"))
+    with pytest.raises(ValueError, match="at most 16 effects, got 17"):
+        effects.render(preset(*[gain(0.0)] * 8, guest, *[gain(0.0)] * 8))
+
+
+def test_a_plugin_is_never_loaded_in_this_process() -> None:
+    guest = Effect(kind="VST3", plugin=Plugin(file="Any.vst3"))
+    with pytest.raises(ValueError, match=r"plugin Any\.vst3 runs in a child process, not in this"):
+        effects.chain([guest])
 
 
 @settings(deadline=None)
