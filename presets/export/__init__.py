@@ -6,11 +6,12 @@ library only; the sound comes as bytes from a `Source` (`renderers.source`).
 
 from __future__ import annotations
 
-from presets.export import faust
+from presets.export import faust, sixsines
 from presets.export.base import Exported, Exporter, Source
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "Source"]
 
 EXPORTERS: dict[str, Exporter] = {
     "faust": faust.EXPORTER,
+    "sixsines": sixsines.EXPORTER,
 }

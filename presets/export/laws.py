@@ -126,3 +126,69 @@ def decay_rate(decay: float) -> float:
         above -= weight * x * log
         below += weight * x * x
     return above / below / decay
+
+
+# Synths bend a straight decay of T seconds by c: (exp(-c x) - exp(-c)) / (1 - exp(-c)), x = t / T,
+# with c at most `limit`, and may raise it to a power. Ours, exp(-x / d) (1 - x), is nearly one of
+# them with T = d; where it is too steep for that, c = limit and T is shorter. So one number, the
+# steepness y |y| = c d / T, is searched, by golden section.
+@lru_cache(maxsize=64)
+def bent(decay: float, *, limit: float, power: int = 1) -> tuple[float, float]:
+    """(T, c) of the bent decay nearest in dB, down to -60 dB, to ours of `decay` seconds."""
+    times = [(i + 0.5) / GRID * decay for i in range(GRID)]
+    ours = [_db(envelope(r, 0.0, decay)) for r in times]
+
+    def shape(y: float) -> tuple[float, float]:
+        steep = y * abs(y)
+        return (decay, steep) if steep <= limit else (decay * limit / steep, limit)
+
+    def distance(y: float) -> float:
+        T, c = shape(y)
+        theirs = (_db(bend(r / T, c) ** power) for r in times)
+        return sum((a - b) ** 2 for a, b in zip(ours, theirs, strict=True))
+
+    low, high = -math.sqrt(limit), math.sqrt(2.0 / decay + 3.0)
+    golden = (math.sqrt(5.0) - 1.0) / 2.0
+    while high - low > 1e-3:
+        a, b = high - golden * (high - low), low + golden * (high - low)
+        low, high = (low, b) if distance(a) < distance(b) else (a, high)
+    return shape(0.5 * (low + high))
+
+
+def bend(x: float, c: float) -> float:
+    """A decay from 1 to 0 over x in 0..1: straight for c = 0, exponential for a large c."""
+    if x >= 1.0:
+        return 0.0
+    if abs(c) < 1e-6:
+        return 1.0 - x
+    return math.expm1(c * (1.0 - x)) / math.expm1(c)
+
+
+# An operator is as important as what it adds to the mix, itself and through those it modulates,
+# where an index of 1 radian passes on half of the importance.
+def importance(voice: Voice) -> tuple[float, ...]:
+    """How much each operator has to do with the sound, >= 0: who goes first where room is short."""
+    operators = range(len(voice.mix))
+    weight = voice.mix
+    for _ in operators:
+        weight = tuple(
+            voice.mix[w]
+            + sum(weight[v] * (a := voice.matrix[v][w]) / (1.0 + a) for v in operators if v != w)
+            for w in operators
+        )
+    return weight
+
+
+def part(voice: Voice, kept: Sequence[int]) -> Voice:
+    """The voice of only the operators `kept`, in that order."""
+    return Voice(
+        tuple(voice.ratio[v] for v in kept),
+        tuple(voice.attack[v] for v in kept),
+        tuple(voice.decay[v] for v in kept),
+        tuple(tuple(voice.matrix[v][w] for w in kept) for v in kept),
+        tuple(voice.mix[v] for v in kept),
+    )
+
+
+def _db(amplitude: float) -> float:
+    return max(-60.0, 20.0 * math.log10(max(amplitude, 1e-3)))
