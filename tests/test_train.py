@@ -352,3 +352,16 @@ def test_what_is_packed_is_half_as_wide_and_loads(tmp_path, monkeypatch, codec, 
     sound = loaded.encode(codec.decode(z))
     assert sound.shape == (1, 8, 16)
     assert torch.allclose(sound, codec.encode(codec.decode(z)), atol=0.1)
+
+
+def test_a_share_of_the_new_prior_lies_on_the_line_between(tmp_path, monkeypatch):
+    shipped = {"a": torch.tensor([0.0, 2.0]), "pretransform.b": torch.ones(1)}
+    (tmp_path / "default").mkdir()
+    save_file(shipped, tmp_path / "default" / "model.safetensors")
+    save_file({"a": torch.tensor([4.0, 4.0])}, tmp_path / "mean.safetensors")
+    both = packed(monkeypatch, tmp_path, "--prior", str(tmp_path), "--share", "0.25")
+    assert both["a"].tolist() == [1.0, 2.5]
+    assert both["pretransform.b"].tolist() == [1.0]
+    save_file({"c": torch.ones(1)}, tmp_path / "mean.safetensors")
+    with pytest.raises(ValueError, match="only one has a"):
+        packed(monkeypatch, tmp_path, "--prior", str(tmp_path), "--share", "0.25")
