@@ -419,3 +419,15 @@ def clean(x: Any, out: Any) -> int:
             wrong += 1
         out[k] = v if abs(v) > QUIETEST else 0.0
     return wrong
+
+
+@compiled
+def blend(x: Any, gain: float, to: float, send: float, out: Array, shared: Array) -> float:
+    """Add x [T], its gain moving to `to`, to out [T], and `send` times that to shared [T]; peak."""
+    peak = 0.0
+    for k in range(x.size):
+        v = float(x[k]) * (gain + (to - gain) * k / x.size)
+        peak = max(peak, abs(v))
+        out[k] += v
+        shared[k] += send * v
+    return peak
