@@ -31,13 +31,15 @@ REQUESTS = {
     "/scorewire/ping": Request("i:req"),
     "/scorewire/patch": Request(
         "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note",
+        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators",
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model"
     ),
     "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds"),
     "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
+    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
+    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
     "/scorewire/job": Request("i:req s:job"),

@@ -1,4 +1,4 @@
-"""`scorewire`: serve, doctor, patch, separate, render, export, jobs, verify, eval.
+"""`scorewire`: serve, doctor, patch, separate, render, export, vary, morph, jobs, verify, eval.
 
 Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
 "reason"}} when it failed. Without it people get progress with the time left, and a short table.
@@ -27,8 +27,19 @@ from typer.exceptions import TyperException
 
 from bridge import config, display, doctor, server, shelf, stems
 from bridge.engines.local import LocalEngine
-from bridge.jobs import DesignPatch, Evaluate, Export, Job, RenderPreset, Separate, new_id
+from bridge.jobs import (
+    DesignPatch,
+    Evaluate,
+    Export,
+    Job,
+    Morph,
+    RenderPreset,
+    Separate,
+    Vary,
+    new_id,
+)
 from bridge.store import Entry, State, Store
+from presets import load
 from presets.export import EXPORTERS
 
 NULL_LIMIT_DB = -100.0
@@ -102,17 +113,28 @@ def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json =
 @app.command()
 def patch(
     prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
-    renderer: Annotated[str, typer.Option(help="fm or impact")],
     out: Out,
+    renderer: Annotated[
+        str | None, typer.Option(help="fm or impact; that of the preset with --from.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the sound, 0.25 to 10.")] = 2.0,
     steps: Steps = None,
     seed: Seed = 0,
     preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
+    start: Annotated[Path | None, typer.Option("--from", help="A preset to search around.")] = None,
+    matrix: Annotated[
+        str | None, typer.Option(help="fm: acyclic, free or dx7:1 .. dx7:32, a DX7 algorithm.")
+    ] = None,
+    operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
     settings = config.load()
+    if renderer is None:
+        if start is None:
+            raise CommandFailed("bad-input", "--renderer must be fm or impact", exit_code=2)
+        renderer = load(start).renderer
     job = DesignPatch.model_validate(
         {
             "id": new_id(),
@@ -123,6 +145,9 @@ def patch(
             "steps": steps,
             "seed": seed,
             "recipe": preset,
+            "start": None if start is None else _absolute(start),
+            "matrix": matrix,
+            "operators": operators,
             "model": model or settings.model,
         }
     )
@@ -181,6 +206,39 @@ def render(
     )
     result = _run(job, config.load(), as_json)
     _show(result, display.render(result), as_json)
+
+
+@app.command()
+def vary(
+    preset: Annotated[Path, typer.Argument(help="A preset file.")],
+    out: Out,
+    count: Annotated[int, typer.Option(help="How many, 1 to 100.")] = 10,
+    amount: Annotated[
+        float, typer.Option(help="0.1 is another strike, 0.3 a sibling, 1 one of the family.")
+    ] = 0.3,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Write presets near a preset, each with its sound."""
+    numbers = {"count": count, "amount": amount, "seed": seed}
+    files = {"preset": _absolute(preset), "out": _absolute(out)}
+    result = _run(Vary.model_validate({"id": new_id(), **files, **numbers}), config.load(), as_json)
+    _show(result, display.variations(result), as_json)
+
+
+@app.command()
+def morph(
+    preset: Annotated[Path, typer.Argument(help="The preset file to begin with.")],
+    other: Annotated[Path, typer.Argument(help="The preset file to end with.")],
+    out: Out,
+    steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Write presets on the way from one to another, each with its sound."""
+    files = {"preset": _absolute(preset), "other": _absolute(other), "out": _absolute(out)}
+    job = Morph.model_validate({"id": new_id(), "steps": steps, **files})
+    result = _run(job, config.load(), as_json)
+    _show(result, display.variations(result), as_json)
 
 
 @app.command()

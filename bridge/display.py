@@ -25,6 +25,7 @@ OPTIONS = {
     "duration": "--seconds",
     "recipe": "--preset",
     "suites": "--suite",
+    "start": "--from",
     "formats": "--to",
 }
 
@@ -111,6 +112,14 @@ def separate(result: dict[str, Any]) -> Table:
 def render(result: dict[str, Any]) -> Table:
     """The result of `render`."""
     return _pairs(("sound", result["wav"]), ("seconds", f"{result['seconds']:.1f}"))
+
+
+def variations(result: dict[str, Any]) -> Table:
+    """The result of `vary` and `morph`."""
+    table = Table("preset", "sound", box=None)
+    for made in result["presets"]:
+        table.add_row(made["preset"], made["wav"])
+    return table
 
 
 def export(result: dict[str, Any]) -> Table:

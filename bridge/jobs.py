@@ -5,6 +5,7 @@ Validated once, here, where the world enters; inside, a `Job` is known to make s
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,9 +30,17 @@ def _format(name: str) -> str:
     return name
 
 
+def _matrix(name: str) -> str:
+    if not re.fullmatch(r"free|acyclic|dx7:([1-9]|[12]\d|3[0-2])", name):
+        raise ValueError("must be free, acyclic or dx7:1 .. dx7:32")
+    return name
+
+
 Format = Annotated[str, AfterValidator(_format)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
 RendererName = Literal["fm", "impact"]
+Matrix = Annotated[str, AfterValidator(_matrix)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Recipe = Literal["paper", "default", "fast"]
 Method = Literal["masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
@@ -40,6 +49,8 @@ SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 class DesignPatch(_Value):
     """Prompt to patch.
 
+    The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
+    whose effects and matrix stay. `matrix` and `operators` are of `fm`: what modulates what.
     Result: preset, wav, initial_wav, score_before, score_after, steps, seconds.
     """
 
@@ -53,7 +64,10 @@ class DesignPatch(_Value):
     seed: int = Field(default=0, ge=0, lt=2**31)
     recipe: Recipe = "default"
     model: str = "default"
-    note: float = Field(default=60.0, ge=0, le=127)
+    note: float | None = Field(default=None, ge=0, le=127)  # the start's, or 60
+    start: str | None = None
+    matrix: Matrix | None = None
+    operators: int | None = Field(default=None, ge=1, le=8)
 
 
 class Separate(_Value):
@@ -119,6 +133,29 @@ class Export(_Value):
         if self.bundle:
             return False
         return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
+
+
+class Vary(_Value):
+    """Presets near a preset. Result: presets [{preset, wav}], seconds."""
+
+    kind: Literal["vary"] = "vary"
+    id: str
+    preset: str
+    out: str
+    count: int = Field(default=10, ge=1, le=100)
+    amount: float = Field(default=0.3, gt=0, le=1)
+    seed: Seed = 0
+
+
+class Morph(_Value):
+    """Presets on the way from one to another, both ends among them. Result as of `Vary`."""
+
+    kind: Literal["morph"] = "morph"
+    id: str
+    preset: str
+    other: str
+    out: str
+    steps: int = Field(default=5, ge=2, le=100)
 
 
 class Evaluate(_Value):
@@ -203,7 +240,8 @@ class Cancelled(_Value):
     id: str
 
 
-Job: TypeAlias = DesignPatch | Separate | RenderPreset | Export | Evaluate | Probe
+Job: TypeAlias = DesignPatch | Separate | RenderPreset | Export | Vary | Morph | Evaluate | Probe
+WHOLE = (DesignPatch, Separate, Vary, Morph)  # jobs whose whole result is kept in result.json
 Event: TypeAlias = Progress | Best | Done | Failed | Cancelled
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
@@ -219,7 +257,7 @@ class QueueFull(ValueError):
 
 def result_path(job: Job, result: dict[str, Any]) -> str:
     """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
-    if isinstance(job, DesignPatch | Separate):
+    if isinstance(job, WHOLE):
         return str(Path(job.out) / "result.json")
     if isinstance(job, RenderPreset):
         return str(result.get("wav", job.out))

@@ -30,9 +30,11 @@ from bridge.jobs import (
     Export,
     Failed,
     Job,
+    Morph,
     Progress,
     RenderPreset,
     Separate,
+    Vary,
 )
 from bridge.wire import Message, Value
 
@@ -215,16 +217,13 @@ def _ping(face: Face, call: Call) -> None:
     face.send(call.target, "/scorewire/pong", call.req, version, state)
 
 
-def _patch(face: Face, call: Call) -> None:
-    _accept(face, call, DesignPatch.model_validate(_fields(face, call)))
+def _asks(kind: type[Job]) -> Callable[[Face, Call], None]:
+    """The answer to a request whose arguments and options are the fields of a job."""
 
+    def answer(face: Face, call: Call) -> None:
+        _accept(face, call, kind.model_validate(_fields(face, call)))
 
-def _separate(face: Face, call: Call) -> None:
-    _accept(face, call, Separate.model_validate(_fields(face, call)))
-
-
-def _render(face: Face, call: Call) -> None:
-    _accept(face, call, RenderPreset.model_validate(_fields(face, call)))
+    return answer
 
 
 def _export(face: Face, call: Call) -> None:
@@ -293,10 +292,12 @@ def _subscribe(face: Face, call: Call) -> None:
 
 ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/ping": _ping,
-    "/scorewire/patch": _patch,
-    "/scorewire/separate": _separate,
-    "/scorewire/render": _render,
+    "/scorewire/patch": _asks(DesignPatch),
+    "/scorewire/separate": _asks(Separate),
+    "/scorewire/render": _asks(RenderPreset),
     "/scorewire/export": _export,
+    "/scorewire/vary": _asks(Vary),
+    "/scorewire/morph": _asks(Morph),
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,
@@ -324,7 +325,7 @@ def _fields(face: Face, call: Call) -> dict[str, Any]:
     """The fields of the job asked for: arguments by name, options by the field they set."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
     options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
-    if call.address not in ("/scorewire/render", "/scorewire/export"):
+    if call.address in ("/scorewire/patch", "/scorewire/separate"):
         options.setdefault("model", face.server.config.model)
     return {"id": jobs.new_id(), **fields, **options}
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.jobs import DesignPatch, Evaluate, Export, Job, RenderPreset, Separate
+from bridge.jobs import DesignPatch, Evaluate, Export, Job, Morph, RenderPreset, Separate, Vary
 
 MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
 
@@ -17,6 +17,8 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
     `read` and `write` are the folders allowed, with all below them; empty allows any.
     """
     if isinstance(job, DesignPatch):
+        if job.start is not None:
+            _input("start", job.start, read)
         _folder(job.out, write)
     elif isinstance(job, Separate):
         _input("file", job.file, read)
@@ -32,6 +34,11 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         if _absolute("out", job.out).is_dir() and job.named:
             raise ValueError(f"out {job.out} has the name of a file, and is a folder")
         _folder(str(job.folder), write)
+    elif isinstance(job, Vary | Morph):
+        _input("preset", job.preset, read)
+        if isinstance(job, Morph):
+            _input("other", job.other, read)
+        _folder(job.out, write)
     elif isinstance(job, Evaluate):
         _inside("data", _absolute("data", job.data), read)
         if not Path(job.data).is_dir():

@@ -20,7 +20,7 @@ from bridge import jobs, osc, paths
 from bridge.config import Config
 from bridge.engines import Engine
 from bridge.engines.local import LocalEngine
-from bridge.jobs import Best, Cancelled, DesignPatch, Done, Event, Failed, Job, Progress, Separate
+from bridge.jobs import Best, Cancelled, Done, Event, Failed, Job, Progress
 from bridge.store import Entry, State, Store
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class Server:
 
 def _publish(job: Job, done: Done) -> Done | Failed:
     """Write the whole result beside the files it names; OSC then carries only its path."""
-    if not isinstance(job, DesignPatch | Separate):
+    if not isinstance(job, jobs.WHOLE):
         return done
     path = Path(jobs.result_path(job, done.result))
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"

@@ -208,15 +208,17 @@ def test_patch_from_request_to_done(client, out):
     assert (name, state) == ("job/state", [4, job, "patch", "done", 1.0, "working", done[2]])
 
 
-def test_options_reach_the_job(running, client, out):
+def test_options_reach_the_job(running, client, mix, out):
     values = ["seconds=", 1.5, "steps=9", "seed=", "4", "preset=fast", "model=mine", "note=", 36]
+    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
     with Store(running.config.ledger) as store:
         asked = store.get(job).job
     assert asked.model_dump(exclude={"id", "kind"}) == {
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
-        "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0,
+        "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
+        "matrix": "dx7:5", "operators": 6,
     }  # fmt: skip
 
 
@@ -243,6 +245,16 @@ def test_export(client, mix, out):
     assert client.until("done")[-1][1][2] == out
     text = client.ask("/scorewire/export", 2, mix, "dx8", out)[1][3]
     assert text.startswith("format.0: must be all or one of ")
+
+
+def test_presets_to_presets(client, mix, out):
+    assert client.ask("/scorewire/vary", 1, mix, out, "count=4", "amount=", 0.5)[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/morph", 2, mix, mix, out, "steps=3")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/vary", 3, mix, out, "amount=2")[1][2:4] == [
+        "bad-arguments", "amount: input should be less than or equal to 1, got 2.0",
+    ]  # fmt: skip
 
 
 def test_cancel_within_a_step_and_again(client, out):

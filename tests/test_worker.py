@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from bridge import outputs, pipe, stems, wav, worker
@@ -24,14 +25,16 @@ from bridge.jobs import (
     Event,
     Failed,
     Job,
+    Morph,
     Progress,
     RenderPreset,
     Separate,
+    Vary,
     event_adapter,
 )
 from bridge.worker import models, separate
-from presets import load
-from renderers import effects
+from presets import Effect, Preset, load, save
+from renderers import RENDERERS, effects, fm, random_patches, to_values
 from sds import metrics
 from sds.judge import Towers, load_judge
 from sds.recipes import RECIPES
@@ -135,6 +138,100 @@ def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
     assert sorted(contents(tmp_path / "out")) == [
         "a-bell.json", "a-bell.wav", "a-bell__initial.wav", "curves.json",
     ]  # fmt: skip
+
+
+def test_a_start_is_what_is_to_be_beaten(tmp_path: Path) -> None:
+    """Its matrix, effects and note stay; the sound it started as is its own."""
+    algorithm = fm.renderer(matrix="dx7:5")
+    u = random_patches(algorithm, 1, generator=torch.Generator().manual_seed(1))[0]
+    start = Preset(
+        name="E.PIANO", renderer="fm", renderer_version=1, values=to_values(algorithm, u),
+        note=48, seconds=0.25, effects=(Effect(kind="Gain", values={"gain_db": -6.0}),),
+    )  # fmt: skip
+    save(start, tmp_path / "start.json")
+    got = result(run(patch_job(tmp_path / "out", start=str(tmp_path / "start.json"))))
+    made = load(got["preset"])
+    assert set(made.values) == set(start.values)
+    assert (made.note, made.effects, made.name) == (48, start.effects, "a bell")
+    heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
+    np.testing.assert_allclose(heard.T, effects.render(start), atol=1e-5)  # u is float32
+    asked = patch_job(tmp_path / "no", start=str(tmp_path / "start.json"), matrix="free")
+    with pytest.raises(ValueError, match="those of the start"):
+        run(asked)
+    with pytest.raises(ValueError, match="renderer must be that of the start, fm: impact"):
+        run(asked.model_copy(update={"renderer": "impact", "matrix": None}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ({"matrix": "dx7:32"}, {"matrix": "dx7:32"}),
+        ({"matrix": "free", "operators": 2}, {"matrix": "free", "operators": 2}),
+        ({"operators": 3}, {"operators": 3}),
+    ],
+)
+def test_a_matrix_is_that_of_the_patch(
+    tmp_path: Path, asked: dict[str, Any], same: dict[str, Any]
+) -> None:
+    made = load(result(run(patch_job(tmp_path, **asked)))["preset"])
+    assert set(made.values) == {p.name for p in fm.renderer(**same).params}
+
+
+def test_only_fm_has_a_matrix(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only fm has a matrix and operators"):
+        run(patch_job(tmp_path / "a", renderer="impact", operators=3))
+    with pytest.raises(ValidationError, match="must be free, acyclic or dx7:1"):
+        patch_job(tmp_path / "a", matrix="dx7:33")
+    assert not (tmp_path / "a").exists()
+
+
+# Presets to presets.
+
+
+def two_presets(folder: Path) -> tuple[Path, Path]:
+    """Two FM patches of a quarter second in files."""
+    listed = RENDERERS["fm"]
+    rows = random_patches(listed, 2, generator=torch.Generator().manual_seed(2))
+    for name, u in zip("ab", rows, strict=True):
+        values = to_values(listed, u)
+        made = Preset(name=name, renderer="fm", renderer_version=1, values=values, seconds=0.25)
+        save(made, folder / f"{name}.json")
+    return folder / "a.json", folder / "b.json"
+
+
+def test_variations_are_near_and_all_different(tmp_path: Path) -> None:
+    a, _ = two_presets(tmp_path)
+    job = Vary(id="j", preset=str(a), out=str(tmp_path / "out"), count=10, seed=4)
+    made = result(run(job))["presets"]
+    assert [Path(m["preset"]).name for m in made[::9]] == ["a-01.json", "a-10.json"]
+    patches = [load(m["preset"]) for m in made]
+    assert len({tuple(patch.values.values()) for patch in patches}) == 10
+    heard, rate = sf.read(made[3]["wav"], dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(heard.T, effects.render(patches[3], rate=rate))
+    again = job.model_copy(update={"out": str(tmp_path / "again")})
+    run(again)
+    assert contents(tmp_path / "out") == contents(tmp_path / "again")
+
+
+def test_a_morph_has_both_ends(tmp_path: Path) -> None:
+    a, b = two_presets(tmp_path)
+    job = Morph(id="j", preset=str(a), other=str(b), out=str(tmp_path / "out"), steps=3)
+    first, middle, last = (load(m["preset"]) for m in result(run(job))["presets"])
+    assert (first, last) == (load(a), load(b))
+    ratio = "op1_ratio"  # its scale is logarithmic: halfway is the geometric mean
+    expected = (first.values[ratio] * last.values[ratio]) ** 0.5
+    assert middle.values[ratio] == pytest.approx(expected)
+
+
+def test_a_cancelled_morph_leaves_nothing(tmp_path: Path) -> None:
+    a, b = two_presets(tmp_path)
+    job = Morph(id="j", preset=str(a), other=str(b), out=str(tmp_path / "out"), steps=3)
+    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    for event in events:
+        if isinstance(event, Progress) and event.fraction > 0.5:
+            break
+    events.close()
+    assert not (tmp_path / "out").exists()
 
 
 def test_same_seed_same_bytes(tmp_path: Path) -> None:

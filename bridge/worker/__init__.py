@@ -10,6 +10,7 @@ from job to job.
 - `separate`: track to stems.
 - `render`: preset to sound file.
 - `export`: preset to files of other synths, each heard in its engine where that is here.
+- `variations`: presets near a preset, and on the way to another.
 - `probe`: what `doctor` asks.
 - `evaluate`: the scoreboard.
 - `models`: prior, judge, ear and banks, loaded once.
@@ -18,7 +19,17 @@ from job to job.
 from __future__ import annotations
 
 from bridge import pipe
-from bridge.jobs import DesignPatch, Evaluate, Export, Job, Probe, RenderPreset, Separate
+from bridge.jobs import (
+    DesignPatch,
+    Evaluate,
+    Export,
+    Job,
+    Morph,
+    Probe,
+    RenderPreset,
+    Separate,
+    Vary,
+)
 from bridge.worker.evaluate import evaluate
 from bridge.worker.export import export_preset
 from bridge.worker.models import Models
@@ -26,6 +37,7 @@ from bridge.worker.patch import design_patch
 from bridge.worker.probe import probe
 from bridge.worker.render import render_preset
 from bridge.worker.separate import separate_track
+from bridge.worker.variations import morph_presets, vary_preset
 
 __all__ = ["Models", "work"]
 
@@ -41,6 +53,10 @@ def work(job: Job, models: Models) -> pipe.Events:
             return render_preset(job)
         case Export():
             return export_preset(job)
+        case Vary():
+            return vary_preset(job)
+        case Morph():
+            return morph_presets(job)
         case Evaluate():
             return evaluate(job, models)
         case Probe():

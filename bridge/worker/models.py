@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from renderers import Renderer, random_patches
+from renderers import RENDERERS, Renderer, random_patches
 from sds.bank import Bank, load_bank, synth
 from sds.judge import EAR, Judge, load_judge
 from sds.judge import FOLDER as JUDGE
@@ -56,10 +56,11 @@ class Models:
     ) -> Tensor:
         """Patches [count, P] of the bank nearest to the prompt; random ones without a bank."""
         ear, name = self.ear(), renderer.name
-        if ear is not None and name not in self._banks:
+        listed = renderer.params == RENDERERS[name].params  # banks are of these knobs
+        if ear is not None and listed and name not in self._banks:
             told = synth(name, renderer.version, len(renderer.params))
             self._banks[name] = load_bank(name, told, ear.model_hash)
-        bank = self._banks.get(name)
+        bank = self._banks.get(name) if listed else None
         if ear is None or bank is None:
             return random_patches(renderer, count, generator=generator).float()
         return bank.nearest(ear.read([prompt])[0], count)

@@ -1,0 +1,52 @@
+"""Presets near a preset, and presets on the way from one to another; each with its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bridge import outputs, pipe, stems
+from bridge.jobs import Morph, Vary
+from presets import Preset, load, save
+from renderers import effects
+from renderers.morph import morph
+from renderers.variations import vary
+
+RATE = 44100
+
+
+def vary_preset(job: Vary) -> pipe.Events:
+    """`count` presets near one, numbered from 1."""
+    clock = pipe.Clock(job.id)
+    yield clock.progress(0.0, "vary")
+    preset = load(job.preset)
+    near = vary(preset, job.count, amount=job.amount, seed=job.seed)
+    yield from _written(near, job.count, stems.slug(preset.name), Path(job.out), clock)
+
+
+def morph_presets(job: Morph) -> pipe.Events:
+    """`steps` presets from one to another, evenly apart, both ends among them."""
+    clock = pipe.Clock(job.id)
+    yield clock.progress(0.0, "morph")
+    a, b = load(job.preset), load(job.other)
+    way = (morph(a, b, i / (job.steps - 1)) for i in range(job.steps))
+    name = f"{stems.slug(a.name)}-to-{stems.slug(b.name)}"
+    yield from _written(way, job.steps, name, Path(job.out), clock)
+
+
+def _written(
+    presets: Iterable[Preset], count: int, name: str, folder: Path, clock: pipe.Clock
+) -> pipe.Events:
+    made = []
+    with outputs.folder(folder) as out:
+        for number, preset in enumerate(presets, start=1):
+            path = out.partial / f"{name}-{number:0{len(str(count))}d}"
+            heard = effects.render(preset, rate=RATE)
+            effects.write(heard, path.with_suffix(".wav"), rate=RATE)
+            save(preset, path.with_suffix(".json"))
+            made.append({k: out.final(path.with_suffix(f".{s}")) for k, s in _FILES})
+            yield clock.progress(number / count, "render")
+    yield clock.done({"presets": made})
+
+
+_FILES = (("preset", "json"), ("wav", "wav"))
