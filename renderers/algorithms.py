@@ -1,0 +1,132 @@
+"""Which of the DX7's algorithms suits a sound: patches in each of them, heard and ranked.
+
+An ear says how good a sound is; nothing here knows a prompt. Candidates are random patches, and FM
+patches of any other matrix that are placed into the algorithm as far as they fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from presets import Note
+from presets.dx7 import ALGORITHMS, Algorithm
+from renderers import fm
+from renderers.base import Renderer, physical, positions
+from renderers.starts import fm_patches
+
+DIFFERENT = tuple(n for n in ALGORITHMS if n not in (4, 6))  # to us 4 is 3 and 6 is 5: see fm.py
+CHUNK = 8  # patches rendered at once
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An algorithm, its renderer, and its candidates u [M, P] with the ear's scores [M].
+
+    Best first.
+    """
+
+    number: int
+    renderer: Renderer
+    u: Tensor
+    scores: Tensor
+
+
+def algorithms(
+    ear: Callable[[Tensor], Tensor],
+    *,
+    note: Note,
+    rate: int,
+    samples: int,
+    generator: torch.Generator,
+    each: int = 8,
+    near: tuple[Renderer, Tensor] | None = None,
+) -> Iterator[Found]:
+    """Listen to candidates of every algorithm; yields after each, `len(DIFFERENT)` times.
+
+    `ear` scores audio [B, 1, T], higher is better. `each` is how many random patches an algorithm
+    gets; `near` is an FM renderer and patches [K, P] of it that are placed beside them.
+    """
+    for number in DIFFERENT:
+        renderer = fm.renderer(matrix=f"dx7:{number}")
+        u = fm_patches(renderer, each, generator)
+        if near is not None:
+            u = torch.cat([placed(*near, number), u])
+        scores = []
+        for chunk in torch.split(u.float(), CHUNK):
+            with torch.no_grad():
+                scores.append(ear(renderer.render(chunk, note, rate, samples)))
+        score = torch.cat(scores)
+        order = score.argsort(descending=True, stable=True)
+        yield Found(number, renderer, u[order].float(), score[order])
+
+
+def best(found: list[Found], count: int) -> list[Found]:
+    """The algorithms whose best candidates scored highest."""
+    return sorted(found, key=lambda f: float(f.scores[0]), reverse=True)[:count]
+
+
+def placed(renderer: Renderer, u: Tensor, number: int) -> Tensor:
+    """FM patches u [K, P] of `renderer` in algorithm `number`, [K, P'] of its renderer, float64.
+
+    From the carriers outward: each slot takes the operator that modulates most what the slot
+    modulates. An operator may be in several slots, and one that finds none is lost.
+    """
+    lay, plan = fm.layout(renderer.params), ALGORITHMS[number]
+    target = fm.renderer(matrix=f"dx7:{number}")
+    values = physical(lay.table, u)
+    where = {p.name: i for i, p in enumerate(target.params)}
+    V = lay.operators
+    A = values.new_zeros(len(u), V * V).index_copy(1, lay.cells, values[:, lay.edges])
+    mix = values.new_zeros(len(u), V).index_copy(1, lay.carriers, values[:, lay.mix])
+    out = torch.zeros(len(u), len(target.params), dtype=torch.float64)
+    for k, matrix in enumerate(A.view(-1, V, V)):
+        sources = _slots(plan, matrix, mix[k])
+        for slot in range(1, 7):
+            source = sources.get(slot, V - 1)
+            for kind, column in (
+                ("ratio", lay.ratio),
+                ("attack", lay.attack),
+                ("decay", lay.decay),
+            ):
+                out[k, where[f"op{slot}_{kind}"]] = values[k, column[source]]
+            if slot in sources and slot in plan.carriers:
+                out[k, where[f"op{slot}_mix"]] = mix[k, source]
+        loop = plan.feedback[1]
+        for w, v in (*plan.edges, (loop, loop)):
+            if v in sources and w in sources:
+                out[k, where[f"op{v}_from_op{w}"]] = matrix[sources[v], sources[w]]
+        out[k, -1] = values[k, -1]
+    to = fm.layout(target.params)
+    return positions(to.table, fm.settled(to, out))
+
+
+def _slots(plan: Algorithm, A: Tensor, mix: Tensor) -> dict[int, int]:
+    """Slot of the algorithm -> place of the operator that goes there."""
+    above: dict[int, list[int]] = {v: [] for v in range(1, 7)}
+    for w, v in plan.edges:
+        above[v].append(w)
+
+    def tree(slot: int) -> int:
+        return 1 + sum(tree(w) for w in above[slot])
+
+    depth = A - A.diag().diag()
+    heard = [int(v) for v in mix.argsort(descending=True, stable=True) if mix[v] > 0.0]
+    heard = heard[: len(plan.carriers)]
+    heard.sort(key=lambda v: float(depth[v].sum()), reverse=True)
+    roots = sorted(plan.carriers, key=tree, reverse=True)
+    sources = dict(zip(roots, heard, strict=False))
+    waiting = list(sources)
+    while waiting:
+        slot = waiting.pop(0)
+        wanted = depth[sources[slot]].argsort(descending=True, stable=True).tolist()
+        taken = {sources[w] for w in above[slot] if w in sources}
+        wanted = [w for w in wanted if depth[sources[slot], w] > 0.0 and w not in taken]
+        free = sorted((w for w in above[slot] if w not in sources), key=tree, reverse=True)
+        for w, source in zip(free, wanted, strict=False):
+            sources[w] = source
+            waiting.append(w)
+    return sources
