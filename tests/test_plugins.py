@@ -339,6 +339,26 @@ def test_a_state_saved_elsewhere_is_taken(folder):
     assert float(text) == pytest.approx(20.0, rel=1e-4)
 
 
+def test_a_kept_state_opens_in_another_host(folder, tmp_path):
+    if importlib.util.find_spec("dawdreamer") is None:
+        pytest.skip("dawdreamer is not installed: pip install dawdreamer")
+    patch = plugins.keep(preset(), "MaGigaverb.vst3", values={"revtime": 4.0, "damping": 0.125})
+    (tmp_path / "a.vstpreset").write_bytes(plugins.hosted(patch.effects[0]).state)
+    program = """
+import dawdreamer, sys
+engine = dawdreamer.RenderEngine(48000, 512)
+reverb = engine.make_plugin_processor("x", sys.argv[1])
+assert reverb.load_vst3_preset(sys.argv[2])
+print(reverb.get_parameter(0), reverb.get_parameter(1), flush=True)
+"""
+    paths = [str(folder / "MaGigaverb.vst3"), str(tmp_path / "a.vstpreset")]
+    run = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True)
+    damping, revtime = map(float, run.stdout.split())
+    assert damping == pytest.approx(0.125, abs=1e-6)
+    low, high = 0.1, 360.0
+    assert revtime == pytest.approx((4.0 - low) / (high - low), abs=5e-4)  # it holds thousandths
+
+
 def test_an_instrument_is_kept_first(folder):
     patch = plugins.keep(preset(CLIP), "Kars.vst3", values={"sustain": 1})
     assert [e.kind for e in patch.effects] == ["VST3", "Clipping"]
