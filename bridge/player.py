@@ -44,6 +44,7 @@ from bridge.live import lines, macros, sampler, sounds
 from bridge.live.instrument import LINES, Instrument, Retired, Wanted, warm
 from bridge.live.midi import Midi
 from bridge.live.outputs import Jack, Message, NoDevice, Offline, Output, PortAudio
+from bridge.live.priority import raise_priority
 from presets import Preset, load
 
 log = logging.getLogger(__name__)
@@ -413,6 +414,7 @@ def main() -> None:
     sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
     warm()
     gc.freeze()  # no collection walks through what is here for good
+    raise_priority()
     player = Player(chosen, out)
 
     def read() -> None:

@@ -7,6 +7,7 @@
 - `live.sampler`: sounds that cannot be made in time, rendered by a child and kept in memory.
 - `live.prerender`: that child, run with -m; the only one here that loads torch.
 - `live.outputs`: JACK, PortAudio, and an offline driver with exact time.
+- `live.priority`: its threads before other programs.
 
 Only `lines` and `macros` are for the bridge's light process; the rest belongs to the player.
 """

@@ -311,7 +311,7 @@ def through(board: Any, dry: NDArray[np.float32], rate: int) -> NDArray[np.float
 
 def warm() -> None:
     """Compile, or read from disk, all that a block may need: before a device is open."""
-    quiet = Instrument(48000, 64, lambda _: None)
+    quiet = Instrument(48000, 128, lambda _: None)  # longer than a block: other types else
     values = {"op1_ratio": 1.0, "op1_attack": 0.0, "op1_decay": 0.02, "op1_mix": 1.0, "level": 0.1}
     preset = Preset(name="warm", renderer="fm", renderer_version=1, values=values)
     synthesised = build(preset, macros.neutral(), None)

@@ -22,6 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from bridge.live.priority import ordinary
 from bridge.live.sounds import Sample, Sound
 
 log = logging.getLogger(__name__)
@@ -155,10 +156,11 @@ class Sampler:
 
     def _start(self) -> subprocess.Popen[str]:
         quiet = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "bridge.live.prerender"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **quiet},
-        )  # fmt: skip
+        with ordinary():
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "bridge.live.prerender"], text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **quiet},
+            )  # fmt: skip
         threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True).start()
         return self._child
 
