@@ -36,10 +36,11 @@ REQUESTS = {
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model"
     ),
-    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds"),
+    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
     "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
     "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
     "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps"),
+    "/scorewire/edit": Request("i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
     "/scorewire/job": Request("i:req s:job"),

@@ -1,4 +1,4 @@
-"""`scorewire`: serve, doctor, patch, separate, render, export, vary, morph, jobs, verify, eval.
+"""`scorewire`: its commands, from `serve` to `library`.
 
 Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
 "reason"}} when it failed. Without it people get progress with the time left, and a short table.
@@ -29,6 +29,7 @@ from bridge import config, display, doctor, server, shelf, stems
 from bridge.engines.local import LocalEngine
 from bridge.jobs import (
     DesignPatch,
+    EditPreset,
     Evaluate,
     Export,
     Job,
@@ -123,7 +124,7 @@ def patch(
     preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
     start: Annotated[Path | None, typer.Option("--from", help="A preset to search around.")] = None,
     matrix: Annotated[
-        str | None, typer.Option(help="fm: acyclic, free or dx7:1 .. dx7:32, a DX7 algorithm.")
+        str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
     ] = None,
     operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
     model: Model = None,
@@ -191,6 +192,9 @@ def render(
     note: Annotated[float | None, typer.Option(help="MIDI note; the preset's own.")] = None,
     velocity: Annotated[int, typer.Option(help="1 to 127")] = 100,
     seconds: Annotated[float | None, typer.Option(help="Length; the preset's own.")] = None,
+    plugin: Annotated[
+        str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
@@ -202,10 +206,42 @@ def render(
             "note": note,
             "velocity": velocity,
             "duration": seconds,
+            "plugin": plugin and _plugin(plugin),
         }
     )
     result = _run(job, config.load(), as_json)
     _show(result, display.render(result), as_json)
+
+
+@app.command()
+def edit(
+    preset: Annotated[Path, typer.Argument(help="A preset file.")],
+    prompt: Annotated[str, typer.Argument(help="What is to change, such as: darker.")],
+    out: Out,
+    old: Annotated[
+        str | None, typer.Option(help="What it sounds like now; the preset's own prompt.")
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Change a preset by words: the same, but darker."""
+    settings = config.load()
+    job = EditPreset.model_validate(
+        {
+            "id": new_id(),
+            "preset": _absolute(preset),
+            "prompt": prompt,
+            "out": _absolute(out),
+            "old": old,
+            "steps": steps,
+            "seed": seed,
+            "model": model or settings.model,
+        }
+    )
+    result = _run(job, settings, as_json)
+    _show(result, display.edit(result), as_json)
 
 
 @app.command()
@@ -382,6 +418,11 @@ def _show(result: dict[str, Any], table: Table, as_json: bool) -> None:
 
 def _absolute(path: Path) -> str:
     return str(path.expanduser().absolute())
+
+
+def _plugin(plugin: str) -> str:
+    """The worker may stand in another folder: a path is absolute, an installed one's name stays."""
+    return _absolute(Path(plugin)) if Path(plugin).exists() else plugin
 
 
 def _run(job: Job, settings: config.Config, as_json: bool) -> dict[str, Any]:

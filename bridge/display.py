@@ -114,6 +114,14 @@ def render(result: dict[str, Any]) -> Table:
     return _pairs(("sound", result["wav"]), ("seconds", f"{result['seconds']:.1f}"))
 
 
+def edit(result: dict[str, Any]) -> Table:
+    """The result of `edit`."""
+    table = patch(result)
+    if not result["changed"]:
+        table.add_row("[bold]changed[/bold]", "no: the ear found nothing nearer to the words")
+    return table
+
+
 def variations(result: dict[str, Any]) -> Table:
     """The result of `vary` and `morph`."""
     table = Table("preset", "sound", box=None)

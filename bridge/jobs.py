@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from presets.export import EXPORTERS
 
 ALL = "all"  # formats
+AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
 MAX_PROMPT = 300
 MAX_STEMS = 8
 
@@ -31,8 +32,8 @@ def _format(name: str) -> str:
 
 
 def _matrix(name: str) -> str:
-    if not re.fullmatch(r"free|acyclic|dx7:([1-9]|[12]\d|3[0-2])", name):
-        raise ValueError("must be free, acyclic or dx7:1 .. dx7:32")
+    if not re.fullmatch(r"free|acyclic|dx7:(auto|[1-9]|[12]\d|3[0-2])", name):
+        raise ValueError("must be free, acyclic, dx7:auto or dx7:1 .. dx7:32")
     return name
 
 
@@ -85,7 +86,10 @@ class Separate(_Value):
 
 
 class RenderPreset(_Value):
-    """Preset file to WAV file. Result: wav, seconds."""
+    """Preset file to WAV file. Result: wav, seconds.
+
+    `plugin` is a VST3: an effect behind the preset's own, or an instrument that plays the note.
+    """
 
     kind: Literal["render"] = "render"
     id: str
@@ -94,6 +98,7 @@ class RenderPreset(_Value):
     note: float | None = Field(default=None, ge=0, le=127)
     velocity: int = Field(default=100, ge=1, le=127)
     duration: float | None = Field(default=None, gt=0, le=60)
+    plugin: str | None = None
 
 
 class Export(_Value):
@@ -156,6 +161,24 @@ class Morph(_Value):
     other: str
     out: str
     steps: int = Field(default=5, ge=2, le=100)
+
+
+class EditPreset(_Value):
+    """A preset changed by words, such as "darker".
+
+    `old` is what it is now in words: its own prompt, or its name, when left out.
+    Result: preset, wav, initial_wav, prompt, changed, score_before, score_after, steps, seconds.
+    """
+
+    kind: Literal["edit"] = "edit"
+    id: str
+    preset: str
+    prompt: Prompt
+    out: str
+    old: Prompt | None = None
+    steps: int | None = Field(default=None, ge=1, le=5000)
+    seed: Seed = 0
+    model: str = "default"
 
 
 class Evaluate(_Value):
@@ -240,8 +263,16 @@ class Cancelled(_Value):
     id: str
 
 
-Job: TypeAlias = DesignPatch | Separate | RenderPreset | Export | Vary | Morph | Evaluate | Probe
-WHOLE = (DesignPatch, Separate, Vary, Morph)  # jobs whose whole result is kept in result.json
+Job: TypeAlias = (
+    DesignPatch | Separate | RenderPreset | Export | Vary | Morph | EditPreset | Evaluate | Probe
+)
+WHOLE = (
+    DesignPatch,
+    Separate,
+    Vary,
+    Morph,
+    EditPreset,
+)  # jobs whose whole result is kept in result.json
 Event: TypeAlias = Progress | Best | Done | Failed | Cancelled
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])

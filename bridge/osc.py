@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from bridge.jobs import (
     Cancelled,
     DesignPatch,
     Done,
+    EditPreset,
     Event,
     Export,
     Failed,
@@ -298,6 +300,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/export": _export,
     "/scorewire/vary": _asks(Vary),
     "/scorewire/morph": _asks(Morph),
+    "/scorewire/edit": _asks(EditPreset),
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,
@@ -325,7 +328,11 @@ def _fields(face: Face, call: Call) -> dict[str, Any]:
     """The fields of the job asked for: arguments by name, options by the field they set."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
     options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
-    if call.address in ("/scorewire/patch", "/scorewire/separate"):
+    plugin = options.get("plugin", "")
+    if plugin != Path(plugin).name:
+        # A path would let whoever can send a datagram load code from anywhere.
+        raise Refused("bad-arguments", f"plugin must be an installed file's name, got {plugin!r}")
+    if call.address in ("/scorewire/patch", "/scorewire/separate", "/scorewire/edit"):
         options.setdefault("model", face.server.config.model)
     return {"id": jobs.new_id(), **fields, **options}
 

@@ -6,7 +6,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.jobs import DesignPatch, Evaluate, Export, Job, Morph, RenderPreset, Separate, Vary
+from bridge.jobs import (
+    DesignPatch,
+    EditPreset,
+    Evaluate,
+    Export,
+    Job,
+    Morph,
+    RenderPreset,
+    Separate,
+    Vary,
+)
+from presets import vst3
 
 MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
 
@@ -28,13 +39,15 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         path = _absolute("out", job.out)
         if path.is_dir():
             raise ValueError(f"out must be a file, and {path} is a folder")
+        if job.plugin is not None:
+            vst3.located(job.plugin)
         _folder(str(path.parent), write)
     elif isinstance(job, Export):
         _input("preset", job.preset, read)
         if _absolute("out", job.out).is_dir() and job.named:
             raise ValueError(f"out {job.out} has the name of a file, and is a folder")
         _folder(str(job.folder), write)
-    elif isinstance(job, Vary | Morph):
+    elif isinstance(job, Vary | Morph | EditPreset):
         _input("preset", job.preset, read)
         if isinstance(job, Morph):
             _input("other", job.other, read)

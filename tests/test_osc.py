@@ -252,6 +252,11 @@ def test_presets_to_presets(client, mix, out):
     assert client.until("done")[-1][1][2] == f"{out}/result.json"
     assert client.ask("/scorewire/morph", 2, mix, mix, out, "steps=3")[0] == "accepted"
     assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/edit", 4, mix, "darker", out, "old=bell")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/render", 5, mix, f"{out}/x.wav", "plugin=/a/b.vst3")[1][2:4] == [
+        "bad-arguments", "plugin must be an installed file's name, got '/a/b.vst3'",
+    ]  # fmt: skip
     assert client.ask("/scorewire/vary", 3, mix, out, "amount=2")[1][2:4] == [
         "bad-arguments", "amount: input should be less than or equal to 1, got 2.0",
     ]  # fmt: skip

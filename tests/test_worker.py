@@ -22,6 +22,7 @@ from bridge.jobs import (
     Cancelled,
     DesignPatch,
     Done,
+    EditPreset,
     Event,
     Failed,
     Job,
@@ -35,6 +36,7 @@ from bridge.jobs import (
 from bridge.worker import models, separate
 from presets import Effect, Preset, load, save
 from renderers import RENDERERS, effects, fm, random_patches, to_values
+from renderers.algorithms import DIFFERENT
 from sds import metrics
 from sds.judge import Towers, load_judge
 from sds.recipes import RECIPES
@@ -177,15 +179,49 @@ def test_a_matrix_is_that_of_the_patch(
     assert set(made.values) == {p.name for p in fm.renderer(**same).params}
 
 
+def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, judge_folder: Path) -> None:
+    loaded = worker.Models(judge=judge_folder, ear=judge_folder)
+    events = run(patch_job(tmp_path, matrix="dx7:auto"), loaded)
+    stages = [event.stage for event in events if isinstance(event, Progress)]
+    assert sum(stage.startswith("algorithm ") for stage in stages) == len(DIFFERENT) == 30
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    made = load(result(events)["preset"])
+    assert sum(name.endswith("_ratio") for name in made.values) == 6
+    assert "op6_from_op1" not in made.values  # in the DX7 the higher numbers modulate
+    with pytest.raises(ValueError, match="there is no ear here"):
+        run(patch_job(tmp_path, matrix="dx7:auto"), worker.Models(ear=tmp_path))
+
+
 def test_only_fm_has_a_matrix(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only fm has a matrix and operators"):
         run(patch_job(tmp_path / "a", renderer="impact", operators=3))
-    with pytest.raises(ValidationError, match="must be free, acyclic or dx7:1"):
+    with pytest.raises(ValidationError, match="must be free, acyclic, dx7:auto or dx7:1"):
         patch_job(tmp_path / "a", matrix="dx7:33")
     assert not (tmp_path / "a").exists()
 
 
 # Presets to presets.
+
+
+def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, judge_folder: Path) -> None:
+    a, _ = two_presets(tmp_path)
+    job = EditPreset(
+        id="j", preset=str(a), prompt="darker", out=str(tmp_path / "out"), steps=5,
+        model="gaussian",
+    )  # fmt: skip
+    events = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
+    got = result(events)
+    made, start = load(got["preset"]), load(a)
+    assert (made.name, made.prompt, made.note) == ("a, darker", "a, darker", start.note)
+    assert set(made.values) == set(start.values)
+    assert got["changed"] is (made.values != start.values)
+    heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(heard.T, effects.render(start))
+    assert load(got["preset"]).provenance.score_before == got["score_before"]
+    again = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
+    assert load(result(again)["preset"]) == made
 
 
 def two_presets(folder: Path) -> tuple[Path, Path]:

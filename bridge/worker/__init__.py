@@ -10,6 +10,7 @@ from job to job.
 - `separate`: track to stems.
 - `render`: preset to sound file.
 - `export`: preset to files of other synths, each heard in its engine where that is here.
+- `edit`: a preset changed by words.
 - `variations`: presets near a preset, and on the way to another.
 - `probe`: what `doctor` asks.
 - `evaluate`: the scoreboard.
@@ -21,6 +22,7 @@ from __future__ import annotations
 from bridge import pipe
 from bridge.jobs import (
     DesignPatch,
+    EditPreset,
     Evaluate,
     Export,
     Job,
@@ -30,6 +32,7 @@ from bridge.jobs import (
     Separate,
     Vary,
 )
+from bridge.worker.edit import edit_preset
 from bridge.worker.evaluate import evaluate
 from bridge.worker.export import export_preset
 from bridge.worker.models import Models
@@ -53,6 +56,8 @@ def work(job: Job, models: Models) -> pipe.Events:
             return render_preset(job)
         case Export():
             return export_preset(job)
+        case EditPreset():
+            return edit_preset(job, models)
         case Vary():
             return vary_preset(job)
         case Morph():

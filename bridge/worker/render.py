@@ -25,5 +25,6 @@ def render_preset(job: RenderPreset) -> pipe.Events:
             note=job.note,
             velocity=job.velocity,
             seconds=job.duration,
+            plugin=job.plugin,
         )
     yield clock.done({"wav": job.out})
