@@ -199,7 +199,7 @@ def _run(folder: Path, limit: float) -> str:
         try:
             code = child.wait(limit)
         except subprocess.TimeoutExpired:
-            return f"did nothing for {limit:g} s and was stopped"
+            return f"took more than {limit:g} s and was stopped"
         finally:
             _kill(child)
     if code >= 0:

@@ -21,6 +21,7 @@ import torch
 
 from bridge import pipe
 from bridge.jobs import Done, Failed, RenderPreset
+from bridge.worker.render import render_preset
 from presets import Effect, Note, Preset, load, save, vst3
 from presets.preset import MAX_STATE, Plugin
 from renderers import RENDERERS, effects, plugins, random_patches, to_values
@@ -115,7 +116,7 @@ def test_a_plugin_in_a_preset_survives_the_file(tmp_path):
     assert load(tmp_path / "a.json") == before
 
 
-@pytest.mark.parametrize("file", ["/tmp/a.vst3", "..\\a.vst3", "a/b.vst3", "C:a.vst3", "a.so", ""])
+@pytest.mark.parametrize("file", ["/opt/a.vst3", "..\\a.vst3", "a/b.vst3", "C:a.vst3", "a.so", ""])
 def test_a_preset_cannot_name_a_path(file):
     with pytest.raises(ValueError, match="should match pattern"):
         Plugin(file=file)
@@ -409,7 +410,7 @@ def test_an_effect_is_no_instrument_and_the_reverse(folder, reverb):
     [
         (CRASH, 60.0, r"plugin Trouble crashed \(SIGSEGV\) while processing 0\.1 s of sound"),
         (LEAVE, 60.0, r"Trouble ended with exit code 7 while processing 0\.1 s of sound"),
-        (HANG, 10.0, r"Trouble did nothing for 10 s and was stopped while processing 0\.1 s of so"),
+        (HANG, 10.0, r"Trouble took more than 10 s and was stopped while processing 0\.1 s of so"),
         (NOT_A_NUMBER, 60.0, "Trouble gave 4800 samples that are not finite"),
     ],
 )
@@ -438,8 +439,6 @@ def test_what_is_no_plugin_is_refused(tmp_path):
 
 
 def test_a_crash_fails_the_job_and_the_next_one_runs(folder, tmp_path):
-    from bridge.worker.render import render_preset
-
     patch = preset(effect("Trouble.vst3", mode=CRASH))
     save(patch, tmp_path / "bad.json")
     save(patch.model_copy(update={"effects": ()}), tmp_path / "good.json")
