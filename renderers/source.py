@@ -95,7 +95,7 @@ class RenderedSource:
     def impulse(self, rate: int) -> bytes:
         """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS.
 
-        It lasts until it stays 80 dB below its peak, and 50 ms more, in which it is faded out.
+        It lasts until the room stays 80 dB below its own peak, and 50 ms more, faded out.
         Raises `ValueError` for other renderers.
         """
         if self._renderer.name != "impact":
@@ -107,12 +107,12 @@ class RenderedSource:
         noise = impact.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
         h = impact.reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
-        x = h[0].numpy()
+        x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
+        end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
+        x = x[: end + fade]
+        x[end:] *= _fall(x.size - end)
         x[0] += float(o.dry)
         x *= IMPULSE_PEAK / np.abs(x).max()
-        fade = round(IMPULSE_FADE * rate)
-        x = x[: np.flatnonzero(np.abs(x) > QUIET)[-1] + 1 + fade]
-        x[-fade:] *= _fall(fade)
         return x.astype("<f4").tobytes()
 
     def _audio(self, note: Note, seconds: float) -> Audio:
