@@ -1,0 +1,137 @@
+"""A patch as samples over keys and velocities: the one map that every sampler format writes down.
+
+Our level follows (velocity / 100)^2, and so does that of SFZ and SoundFont but for a constant. So a
+sample is kept at the level at which (v / 127)^2 brings it to ours: exact at its own velocity, and
+everywhere else too unless an effect of the preset depends on level. Only then are there layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from presets.export.audio import wav
+from presets.export.base import Source
+from presets.params import Note
+from presets.preset import Preset
+
+SPAN = 30  # keys sampled on either side of the preset's own
+STEPS = (3, 4, 6, 12)  # semitones between samples, the first that fits
+PEAK = 10 ** (-1 / 20)  # -1 dBFS, of the loudest sample
+BUDGET = 32_000_000  # bytes of audio in one export
+BYTES = 3  # a sample, at most
+
+NONLINEAR = {"Bitcrush", "Clipping", "Compressor", "Distortion", "Limiter", "NoiseGate"}
+# velocity sampled, lowest and highest played; presets are designed at 100
+ONE_LAYER = ((100, 1, 127),)
+LAYERS = ((35, 1, 49), (70, 50, 84), (100, 85, 127))
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The sample of `note` times `gain`, and the keys and velocities that play it, inclusive."""
+
+    note: Note
+    keys: tuple[int, int]
+    velocities: tuple[int, int]
+    gain: float
+
+    @property
+    def root(self) -> int:
+        """The MIDI key at which the sample sounds as it was rendered."""
+        return round(self.note.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Zones that cover every key and velocity once, how long each is, what is lost in them."""
+
+    zones: tuple[Zone, ...]
+    seconds: float
+    lost: tuple[str, ...]
+
+
+def sample_map(preset: Preset, source: Source) -> Map:
+    """The samples of a preset, those of its own key first. Renders all of them once."""
+    layers = LAYERS if any(e.kind in NONLINEAR for e in preset.effects) else ONE_LAYER
+    second = source.rate * source.channels * BYTES
+    step, roots = STEPS[-1], _roots(preset.note, STEPS[-1])
+    for step in STEPS:
+        roots = _roots(preset.note, step)
+        if len(roots) * len(layers) * source.seconds * second <= BUDGET:
+            break
+    seconds = min(source.seconds, BUDGET / (len(roots) * len(layers) * second))
+    law = {velocity: (127 / velocity) ** 2 for velocity, _, _ in layers}
+    notes = [Note(root, velocity) for root in roots for velocity in law]
+    loudest = max(source.peak(note, seconds) * law[note.velocity] for note in notes)
+    zones = [
+        Zone(Note(root, velocity), _keys(roots, root), (low, high), law[velocity] * PEAK / loudest)
+        for root in roots
+        for velocity, low, high in layers
+    ]
+    zones.sort(key=lambda zone: (abs(zone.root - preset.note), -zone.note.velocity))
+    return Map(tuple(zones), seconds, tuple(_lost(source, step, roots, layers, seconds)))
+
+
+def wavs(plan: Map, source: Source, folder: str, stem: str) -> dict[str, bytes]:
+    """The zones as 24-bit WAV files by path, in the order of the zones: see `file_name`."""
+    return {
+        folder + file_name(plan, zone, stem): wav(
+            source.pcm(zone.note, plan.seconds, bits=24, gain=zone.gain),
+            rate=source.rate,
+            channels=source.channels,
+            bits=24,
+            root=zone.root,
+        )
+        for zone in plan.zones
+    }
+
+
+def file_name(plan: Map, zone: Zone, stem: str) -> str:
+    """`bell_057.wav`, or `bell_057_v100.wav` where there are layers."""
+    layered = any(zone.velocities != other.velocities for other in plan.zones)
+    layer = f"_v{zone.note.velocity:03d}" if layered else ""
+    return f"{stem}_{zone.root:03d}{layer}.wav"
+
+
+def folder_name(stem: str) -> str:
+    """Where SFZ, Decent Sampler and plain WAV keep the samples: the same files for all three."""
+    return f"{stem}_samples/"
+
+
+def _roots(note: float, step: int) -> list[int]:
+    middle = round(note)
+    first, last = max(0, middle - SPAN), min(127, middle + SPAN)
+    return [key for key in range(first, last + 1) if (key - middle) % step == 0]
+
+
+def _keys(roots: list[int], root: int) -> tuple[int, int]:
+    """Half way to the neighbours; to the ends of the keyboard from the outermost."""
+    i = roots.index(root)
+    low = 0 if i == 0 else (roots[i - 1] + root) // 2 + 1
+    high = 127 if i == len(roots) - 1 else (root + roots[i + 1]) // 2
+    return low, high
+
+
+def _lost(
+    source: Source,
+    step: int,
+    roots: list[int],
+    layers: tuple[tuple[int, int, int], ...],
+    seconds: float,
+) -> list[str]:
+    change = 100 * (2 ** ((step // 2) / 12) - 1)
+    lost = [
+        "the patch itself: its knobs are baked into samples",
+        f"keys between samples: every {step} semitones from {roots[0]} to {roots[-1]} is sampled,"
+        f" others are repitched, which changes their times by up to {change:.0f} %"
+        " (more beyond the ends)",
+    ]
+    if len(layers) > 1:
+        sampled = ", ".join(str(velocity) for velocity, _, _ in layers)
+        lost.append(
+            "effects that depend on level: sampled at velocities "
+            f"{sampled}, between them only the level changes"
+        )
+    if seconds < source.seconds:
+        lost.append(f"the end: cut at {seconds:.1f} s of {source.seconds:.1f} s to bound the size")
+    return lost

@@ -1,0 +1,110 @@
+"""SoundFont 2.01: one preset, one instrument, a zone a sample; after the E-mu specification."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+
+from presets.export.audio import chunk
+from presets.export.base import Exported, Exporter, Source
+from presets.export.samples import Map, Zone, sample_map
+from presets.preset import Preset
+
+# generators: what a record of `pgen` and `igen` sets
+RELEASE, INSTRUMENT, KEYS, VELOCITIES, SAMPLE, LOOPS, ROOT = 38, 41, 43, 44, 53, 54, 58
+LONGEST_RELEASE = 7973  # timecents above 1 s: 100 s, the most; it falls 1 dB a second
+MONO = 1
+HEAD = 72  # silent samples before every sound: FluidSynth fades its first 64 in
+TAIL = 46  # and after it, as demanded
+
+
+def export(preset: Preset, source: Source, stem: str) -> Exported:
+    """One .sf2. Raises `ValueError` for stereo sources, which its samples are not."""
+    if source.channels != 1:
+        raise ValueError(f"a SoundFont sample has 1 channel, this preset has {source.channels}")
+    plan = sample_map(preset, source)
+    lost = (
+        *plan.lost,
+        "24 bits: samples are 16 bits",
+        f"the exact onset: {1000 * HEAD / source.rate:.1f} ms of silence before it, since players"
+        " fade their first samples in",
+        "notes that ring on: a released key falls 1 dB a second faster",
+    )
+    return Exported({f"{stem}.sf2": _file(plan, preset, source)}, lost)
+
+
+def _file(plan: Map, preset: Preset, source: Source) -> bytes:
+    samples = [
+        bytes(2 * HEAD) + source.pcm(z.note, plan.seconds, bits=16, gain=z.gain) for z in plan.zones
+    ]
+    return chunk(
+        b"RIFF",
+        b"sfbk"
+        + _list(b"INFO", _info(preset))
+        + _list(b"sdta", [(b"smpl", b"".join(s + bytes(2 * TAIL) for s in samples))])
+        + _list(b"pdta", _hydra(plan, preset, [len(s) // 2 for s in samples], source.rate)),
+    )
+
+
+def _list(name: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return chunk(b"LIST", name + b"".join(chunk(*parts) for parts in chunks))
+
+
+def _info(preset: Preset) -> Iterator[tuple[bytes, bytes]]:
+    yield b"ifil", struct.pack("<HH", 2, 1)
+    for name, text in ((b"isng", b"EMU8000"), (b"INAM", _text(preset.name, 254))):
+        yield name, text + bytes(2 - len(text) % 2)  # an even size with a zero at its end
+
+
+# The nine tables of `pdta`. Presets and instruments point at zones (bags), zones at generators;
+# every table ends with a record that says where the last one stops. Ours have no modulators: the
+# default ones make level follow (v / 127)^2.
+def _hydra(
+    plan: Map, preset: Preset, lengths: list[int], rate: int
+) -> Iterator[tuple[bytes, bytes]]:
+    name = _text(preset.name, 19)
+    shared = [(RELEASE, LONGEST_RELEASE), (LOOPS, 0)]
+    zones = [shared, *(_generators(zone, number) for number, zone in enumerate(plan.zones))]
+    ends = [sum(len(zone) for zone in zones[:count]) for count in range(len(zones) + 1)]
+    preset_row = struct.Struct("<20s3H3I")
+    yield (
+        b"phdr",
+        preset_row.pack(name, 0, 0, 0, 0, 0, 0) + preset_row.pack(b"EOP", 0, 0, 1, 0, 0, 0),
+    )
+    yield b"pbag", struct.pack("<4H", 0, 0, 1, 0)
+    yield b"pmod", bytes(10)
+    yield b"pgen", struct.pack("<HHHH", INSTRUMENT, 0, 0, 0)
+    yield b"inst", struct.pack("<20sH20sH", name, 0, b"EOI", len(zones))
+    yield b"ibag", b"".join(struct.pack("<HH", end, 0) for end in ends)
+    yield b"imod", bytes(10)
+    yield b"igen", b"".join(struct.pack("<HH", *g) for zone in zones for g in zone) + bytes(4)
+    yield b"shdr", b"".join(_headers(plan, lengths, rate)) + struct.pack("<46s", b"EOS")
+
+
+def _generators(zone: Zone, number: int) -> list[tuple[int, int]]:
+    """One zone: ranges first and the sample last, as demanded."""
+    return [
+        (KEYS, zone.keys[0] | zone.keys[1] << 8),
+        (VELOCITIES, zone.velocities[0] | zone.velocities[1] << 8),
+        (ROOT, zone.root),
+        (SAMPLE, number),
+    ]
+
+
+def _headers(plan: Map, lengths: list[int], rate: int) -> Iterator[bytes]:
+    start = 0
+    for zone, length in zip(plan.zones, lengths, strict=True):
+        end = start + length
+        name = f"key {zone.root} velocity {zone.note.velocity}".encode()
+        # start, end, loop start, loop end (unused, 8 inside), rate, root, cents, partner, kind
+        yield struct.pack(
+            "<20s5IBbHH", name, start, end, start + 8, end - 8, rate, zone.root, 0, 0, MONO
+        )
+        start = end + TAIL
+
+
+def _text(text: str, size: int) -> bytes:
+    return " ".join(text.split()).encode("ascii", "replace")[:size]
+
+
+EXPORTER = Exporter("SoundFont 2", ".sf2", frozenset({"fm", "impact"}), export)
