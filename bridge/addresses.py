@@ -31,7 +31,7 @@ REQUESTS = {
     "/scorewire/ping": Request("i:req"),
     "/scorewire/patch": Request(
         "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators",
+        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot",
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model"
@@ -45,8 +45,24 @@ REQUESTS = {
     "/scorewire/jobs": Request("i:req", "i:limit"),
     "/scorewire/job": Request("i:req s:job"),
     "/scorewire/subscribe": Request("i:req f:seconds"),
+    "/scorewire/slot/N/load": Request("i:req s:preset"),
+    "/scorewire/slot/N/unload": Request("i:req"),
+    "/scorewire/slot/N/trigger": Request("i:req", "i:note i:velocity f:seconds"),
+    "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity"),
+    "/scorewire/slot/N/off": Request("i:req i:note"),
+    "/scorewire/slot/N/param/NAME": Request("i:req f:position"),
+    "/scorewire/play/learn": Request("i:req", "s:name"),
+    "/scorewire/play/assign": Request("i:req i:channel i:slot"),
+    "/scorewire/play/panic": Request("i:req", "i:slot"),
+    "/scorewire/play/sysex": Request("i:req s:data"),
+    "/scorewire/play/status": Request("i:req"),
 }
-"""What the server understands. Every request also takes the option `i:reply`."""
+"""What the server understands. Every request also takes the option `i:reply`.
+
+A part of an address in capitals is an argument (`PLACES`): `/scorewire/slot/5/trigger`.
+"""
+
+PLACES = {"N": "i:slot", "NAME": "s:name"}
 
 
 REPLIES = {
@@ -62,6 +78,15 @@ REPLIES = {
     "/scorewire/jobs/item": "i:req s:job s:kind s:state f:fraction s:stage s:path",
     "/scorewire/jobs/end": "i:req i:count",
     "/scorewire/job/state": "i:req s:job s:kind s:state f:fraction s:stage s:path",
+    "/scorewire/play/state": "i:req i:voices i:xruns f:block_us f:budget_us",
+    "/scorewire/play/slot": "i:req i:slot s:name",
+    "/scorewire/play/ready": "i:req s:output s:name i:rate i:frames",
+    "/scorewire/play/gone": "i:req s:name s:reason",
+    "/scorewire/play/xrun": "i:req i:count",
+    "/scorewire/play/loaded": "i:req i:slot s:name f:note",
+    "/scorewire/play/turned": "i:req i:slot s:name f:position",
+    "/scorewire/play/program": "i:req i:channel i:slot",
+    "/scorewire/play/learned": "i:req i:controller s:name",
 }
 """What the server says, and with which arguments. Name and value pairs may follow them."""
 
@@ -108,7 +133,8 @@ def reply_target(message: Message, sender: Target) -> Target:
 
 def understand(message: Message, target: Target) -> Call:
     """Match a message against its line in the table; raises `Refused`."""
-    request = REQUESTS.get(message.address)
+    address, placed = _listed(message.address)
+    request = REQUESTS.get(address)
     if request is None:
         if _PATTERN.search(message.address):
             raise Refused("unknown-address", "address patterns are not understood here")
@@ -118,25 +144,39 @@ def understand(message: Message, target: Target) -> Call:
     repeated = names.pop() if names[-1].endswith("...") else ""
     if len(message.args) < len(names):
         missing = names[len(message.args)]
-        raise Refused("bad-arguments", f"{missing} is missing; {_usage(message.address)}")
+        raise Refused("bad-arguments", f"{missing} is missing; {_usage(address)}")
     values = {name[2:]: _convert(name, v) for name, v in zip(names, message.args, strict=False)}
+    values |= placed
     req = values["req"]
     if not 0 <= req < 2**31:
         raise Refused("bad-arguments", f"req must be 0 .. {2**31 - 1}, got {req}")
-    rest, options = _split(message, message.args[len(names) :])
+    rest, options = _split(address, message.args[len(names) :])
     if repeated:
         values[repeated[2:-3]] = [_convert(repeated.rstrip("."), value) for value in rest]
     elif rest:
-        raise Refused("bad-arguments", f"{rest[0]!r} is too much; {_usage(message.address)}")
+        raise Refused("bad-arguments", f"{rest[0]!r} is too much; {_usage(address)}")
     reply = options.pop("reply", 0)
     if not 0 <= reply < 65536:
         raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
-    return Call(message.address, target, req, values, options)
+    return Call(address, target, req, values, options)
 
 
-def _split(message: Message, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
+def _listed(address: str) -> tuple[str, dict[str, Any]]:
+    """The address as the table has it, and the arguments in it."""
+    parts = address.split("/")
+    for known in REQUESTS:
+        names = known.split("/")
+        if len(names) == len(parts) and all(
+            name == part or name in PLACES for name, part in zip(names, parts, strict=True)
+        ):
+            pairs = [(PLACES[n], p) for n, p in zip(names, parts, strict=True) if n in PLACES]
+            return known, {name[2:]: _convert(name, part) for name, part in pairs}
+    return address, {}
+
+
+def _split(address: str, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
     """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
-    allowed = {n[2:]: n for n in (REQUESTS[message.address].options + " i:reply").split()}
+    allowed = {n[2:]: n for n in (REQUESTS[address].options + " i:reply").split()}
     rest: list[Value] = []
     options: dict[str, Any] = {}
     left = list(args)

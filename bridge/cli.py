@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,7 @@ from bridge.jobs import (
 from bridge.store import Entry, State, Store
 from presets import load
 from presets.export import EXPORTERS
+from presets.library import Library
 
 NULL_LIMIT_DB = -100.0
 DATA = Path("../shared/data")
@@ -87,10 +89,42 @@ def _options(
 
 
 @app.command()
-def serve(config_file: ConfigFile = None, as_json: Json = False) -> None:
+def serve(
+    play: Annotated[bool, typer.Option("--play", help="Play the library's slots too.")] = False,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
     """Listen for OSC on this machine, and work for whoever asks, until Ctrl-C."""
-    logging.getLogger().setLevel(logging.INFO)
+    _serve(config.load(config_file), play, as_json)
+
+
+@app.command("play")
+def play_(
+    presets: Annotated[
+        list[Path] | None, typer.Argument(help="Preset files for slot 1, 2, ..., kept there.")
+    ] = None,
+    output: Annotated[str, typer.Option(help="auto, jack or portaudio")] = "auto",
+    device: Annotated[str, typer.Option(help="Part of a sound card's name (portaudio).")] = "",
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Play patches from MIDI and OSC: `serve --play`, with presets put into slots first."""
     settings = config.load(config_file)
+    if output not in ("auto", "jack", "portaudio"):
+        raise CommandFailed(
+            "bad-input", f"--output must be auto, jack or portaudio, got {output!r}", exit_code=2
+        )
+    library = Library(settings.library)
+    for slot, path in enumerate(presets or (), start=1):
+        library.assign(slot, library.add(load(path)).path.name)
+    chosen = [*settings.player]
+    chosen += ["--output", output] if output != "auto" else []
+    chosen += ["--device", device] if device else []
+    _serve(replace(settings, player=tuple(chosen)), True, as_json)
+
+
+def _serve(settings: config.Config, play: bool, as_json: bool) -> None:
+    logging.getLogger().setLevel(logging.INFO)
 
     def ready(port: int) -> None:
         place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
@@ -98,7 +132,7 @@ def serve(config_file: ConfigFile = None, as_json: Json = False) -> None:
         typer.echo(json.dumps(place) if as_json else text)
         sys.stdout.flush()
 
-    asyncio.run(server.serve(settings, ready=ready))
+    asyncio.run(server.serve(settings, play=play, ready=ready))
 
 
 @app.command("doctor")
@@ -127,6 +161,9 @@ def patch(
         str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
     ] = None,
     operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
+    slot: Annotated[
+        int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
+    ] = None,
     model: Model = None,
     as_json: Json = False,
 ) -> None:
@@ -149,6 +186,7 @@ def patch(
             "start": None if start is None else _absolute(start),
             "matrix": matrix,
             "operators": operators,
+            "slot": slot,
             "model": model or settings.model,
         }
     )

@@ -38,6 +38,7 @@ class Config:
     write: tuple[Path, ...] = ()
     model: str = "default"
     worker: tuple[str, ...] = (sys.executable, "-m", "bridge.worker")
+    player: tuple[str, ...] = (sys.executable, "-m", "bridge.player")
     queue: int = 32
     grace: float = 10.0
     stall: float = 600.0
@@ -58,8 +59,9 @@ class Config:
             seconds = getattr(self, name)
             if not 0 <= seconds <= 86_400:
                 raise ValueError(f"{name} must be 0 .. 86400 seconds, got {seconds}")
-        if not self.worker or not self.worker[0]:
-            raise ValueError("worker must be a command, got nothing")
+        for name in ("worker", "player"):
+            if not "".join(getattr(self, name)[:1]):
+                raise ValueError(f"{name} must be a command, got nothing")
         for name in ("read", "write"):
             for folder in getattr(self, name):
                 if not folder.is_absolute():
@@ -69,6 +71,11 @@ class Config:
     def ledger(self) -> Path:
         """The job ledger's file."""
         return self.data / "jobs.sqlite"
+
+    @property
+    def library(self) -> Path:
+        """The folder of kept presets."""
+        return self.data / "library"
 
 
 def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -146,8 +153,8 @@ def _path(value: Any) -> Path:
 
 _KINDS = {
     "osc_host": "text", "osc_port": "integer", "data": "folder", "read": "folders",
-    "write": "folders", "model": "text", "worker": "command", "queue": "integer",
-    "grace": "number", "stall": "number", "repeat": "number",
+    "write": "folders", "model": "text", "worker": "command", "player": "command",
+    "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
 }  # fmt: skip
 _MEANING = {
     "text": "text", "integer": "a whole number", "number": "a number", "folder": "a folder",

@@ -51,8 +51,9 @@ class DesignPatch(_Value):
     """Prompt to patch.
 
     The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
-    whose effects and matrix stay. `matrix` and `operators` are of `fm`: what modulates what.
-    Result: preset, wav, initial_wav, score_before, score_after, steps, seconds.
+    whose effects and matrix stay. `matrix` and `operators` are of `fm`: what modulates what. With
+    `slot` each best is played there, and the last is kept in the library, in that slot.
+    Result: preset, wav, initial_wav, score_before, score_after, steps, seconds; library with slot.
     """
 
     kind: Literal["patch"] = "patch"
@@ -69,6 +70,7 @@ class DesignPatch(_Value):
     start: str | None = None
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
+    slot: int | None = Field(default=None, ge=1, le=128)
 
 
 class Separate(_Value):

@@ -29,13 +29,13 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
     """
     if isinstance(job, DesignPatch):
         if job.start is not None:
-            _input("start", job.start, read)
+            check_input("start", job.start, read)
         _folder(job.out, write)
     elif isinstance(job, Separate):
-        _input("file", job.file, read)
+        check_input("file", job.file, read)
         _folder(job.out, write)
     elif isinstance(job, RenderPreset):
-        _input("preset", job.preset, read)
+        check_input("preset", job.preset, read)
         path = _absolute("out", job.out)
         if path.is_dir():
             raise ValueError(f"out must be a file, and {path} is a folder")
@@ -43,14 +43,14 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
             vst3.located(job.plugin)
         _folder(str(path.parent), write)
     elif isinstance(job, Export):
-        _input("preset", job.preset, read)
+        check_input("preset", job.preset, read)
         if _absolute("out", job.out).is_dir() and job.named:
             raise ValueError(f"out {job.out} has the name of a file, and is a folder")
         _folder(str(job.folder), write)
     elif isinstance(job, Vary | Morph | EditPreset):
-        _input("preset", job.preset, read)
+        check_input("preset", job.preset, read)
         if isinstance(job, Morph):
-            _input("other", job.other, read)
+            check_input("other", job.other, read)
         _folder(job.out, write)
     elif isinstance(job, Evaluate):
         _inside("data", _absolute("data", job.data), read)
@@ -59,7 +59,8 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         _folder(job.out, write)
 
 
-def _input(name: str, text: str, allowed: Sequence[Path]) -> None:
+def check_input(name: str, text: str, allowed: Sequence[Path]) -> None:
+    """Raise `ValueError` with a sentence when a file cannot be read; `allowed` as in `check`."""
     path = _absolute(name, text)
     _inside(name, path, allowed)
     if not path.exists():

@@ -20,8 +20,11 @@ from bridge import jobs, osc, paths
 from bridge.config import Config
 from bridge.engines import Engine
 from bridge.engines.local import LocalEngine
-from bridge.jobs import Best, Cancelled, Done, Event, Failed, Job, Progress
+from bridge.jobs import Best, Cancelled, DesignPatch, Done, Event, Failed, Job, Progress
+from bridge.stage import Stage
 from bridge.store import Entry, State, Store
+from presets import load
+from presets.library import Library
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,11 @@ class Server:
     Faces (OSC, later HTTP and MIDI) call `submit`, `cancel`, `listen`; they own no state of a job.
     """
 
-    def __init__(self, config: Config, store: Store, engine: Engine) -> None:
+    def __init__(
+        self, config: Config, store: Store, engine: Engine, stage: Stage | None = None
+    ) -> None:
         self.config = config
+        self.stage = stage  # where patches are played, when this server plays
         self.store = store
         self._engine = engine
         self._stack = AsyncExitStack()  # holds the engine open
@@ -90,8 +96,15 @@ class Server:
         try:
             async with aclosing(events):
                 async for event in events:
+                    slot = job.slot if isinstance(job, DesignPatch) else None
+                    if slot and self.stage and isinstance(event, Best | Done):
+                        preset = event.preset if isinstance(event, Best) else event.result["preset"]
+                        self.stage.put(slot, preset)
                     if isinstance(event, Done):
-                        event = _publish(job, event)
+                        if slot:
+                            event = await asyncio.to_thread(self._shelve, slot, event)
+                        if isinstance(event, Done):
+                            event = _publish(job, event)
                     self._write_down(event)
                     self._tell(event)
         except sqlite3.Error as error:
@@ -101,6 +114,17 @@ class Server:
         finally:
             self._lives.pop(job.id, None)
             self._listeners.pop(job.id, None)
+
+    def _shelve(self, slot: int, done: Done) -> Done | Failed:
+        """Keep a finished patch in the library and put it in its slot there."""
+        try:
+            library = Library(self.config.library)
+            kept = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
+            library.assign(slot, kept.path.name)
+        except (ValueError, OSError) as error:
+            reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
+            return Failed(id=done.id, code="bad-output", reason=reason)
+        return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
 
     def _write_down(self, event: Event) -> None:
         match event:
@@ -188,8 +212,12 @@ async def stopping_on_signals() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def serve(config: Config, *, ready: Callable[[int], None] | None = None) -> None:
+async def serve(
+    config: Config, *, play: bool = False, ready: Callable[[int], None] | None = None
+) -> None:
     """Run the whole light process until SIGINT or SIGTERM; `ready` is told the OSC port.
+
+    With `play` a player process sounds the library's slots.
 
     Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
     """
@@ -199,7 +227,12 @@ async def serve(config: Config, *, ready: Callable[[int], None] | None = None) -
             for job_id in store.recover():
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)
             engine = LocalEngine(config.worker, grace=config.grace, stall=config.stall)
-            async with Server(config, store, engine) as server, osc.listening(server) as port:
+            async with AsyncExitStack() as stack:
+                stage = Stage(config.player, Library(config.library)) if play else None
+                if stage is not None:
+                    await stack.enter_async_context(stage)
+                server = await stack.enter_async_context(Server(config, store, engine, stage))
+                port = await stack.enter_async_context(osc.listening(server))
                 log.info("OSC on %s port %d (UDP)", config.osc_host, port)
                 if ready is not None:
                     ready(port)

@@ -218,7 +218,7 @@ def test_options_reach_the_job(running, client, mix, out):
     assert asked.model_dump(exclude={"id", "kind"}) == {
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
-        "matrix": "dx7:5", "operators": 6,
+        "matrix": "dx7:5", "operators": 6, "slot": None,
     }  # fmt: skip
 
 
