@@ -6,12 +6,18 @@ library only; the sound comes as bytes from a `Source` (`renderers.source`).
 
 from __future__ import annotations
 
-from presets.export import faust, sixsines
+from presets.export import decent_sampler, faust, multisample, sfz, sixsines, soundfont, space
 from presets.export.base import Exported, Exporter, Source
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "Source"]
 
 EXPORTERS: dict[str, Exporter] = {
+    "wav": sfz.WAV,
+    "sfz": sfz.SFZ,
+    "decent": decent_sampler.EXPORTER,
+    "multisample": multisample.EXPORTER,
+    "sf2": soundfont.EXPORTER,
+    "ir": space.EXPORTER,
     "faust": faust.EXPORTER,
     "sixsines": sixsines.EXPORTER,
 }

@@ -6,11 +6,14 @@ ours. `ENGINES` is the whole list, by format, the first available one is used.
 
 from __future__ import annotations
 
-from renderers.engines import faust
+from renderers.engines import faust, sfizz, soundfont
 from renderers.engines.base import Engine
 
 __all__ = ["ENGINES", "Engine"]
 
 ENGINES: dict[str, tuple[Engine, ...]] = {
+    "wav": (sfizz.WAV,),
+    "sfz": (sfizz.ENGINE,),
+    "sf2": (soundfont.FLUIDSYNTH, soundfont.TINY),
     "faust": (faust.COMPILED, faust.DAWDREAMER),
 }
