@@ -6,7 +6,7 @@ library only; the sound comes as bytes from a `Source` (`renderers.source`).
 
 from __future__ import annotations
 
-from presets.export import decent_sampler, faust, multisample, sfz, sixsines, soundfont, space
+from presets.export import decent_sampler, dx7, faust, multisample, sfz, sixsines, soundfont, space
 from presets.export.base import Exported, Exporter, Source
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "Source"]
@@ -18,6 +18,7 @@ EXPORTERS: dict[str, Exporter] = {
     "multisample": multisample.EXPORTER,
     "sf2": soundfont.EXPORTER,
     "ir": space.EXPORTER,
+    "dx7": dx7.EXPORTER,
     "faust": faust.EXPORTER,
     "sixsines": sixsines.EXPORTER,
 }

@@ -1,0 +1,232 @@
+"""A patch as a Yamaha DX7 voice: a bank of 32 for Dexed and hardware, and the voice by itself.
+
+A patch whose edges are those of an algorithm is written operator for operator; any other is
+projected on the algorithms (`dx7_place`). Levels, frequencies and envelopes are then the nearest
+that the bytes can say, and whatever that changes by more than a little is told.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from presets.dx7 import (
+    ALGORITHMS,
+    NO_DETUNE,
+    NO_TRANSPOSE,
+    TOP_INDEX,
+    Operator,
+    Voice,
+    detune_cents,
+    feedback_index,
+    output,
+    ratio,
+)
+from presets.dx7_sysex import write_bank, write_single
+from presets.export import laws
+from presets.export.base import Exported, Exporter, Source
+from presets.export.dx7_bank import variations
+from presets.export.dx7_envelope import FLOOR_DB, curve, error, fall_time, fit
+from presets.export.dx7_place import Place, place
+from presets.params import Note
+from presets.preset import Preset
+
+VELOCITY = 5  # sensitivity of the carriers: +3.4 dB from 100 to 127, ours is +4.2
+TRANSPOSE = range(-24, 25)  # semitones
+QUIET_ALGORITHMS = (4, 6, 32)  # Dexed divides their feedback by 4, as it says the hardware does
+FALL_DB = 20.0
+SHARP = 0.002  # seconds
+
+FAINT_INDEX = 0.02  # radians: sidebands 40 dB down
+SHALLOW_DB = -20.0  # an envelope is fitted at least this far down
+
+TUNED_CENTS = 0.1  # near enough: carriers in unison beat at the difference
+TOLD_CENTS = 2.0
+TOLD_SHARE = 0.1  # of an index or a decay
+TOLD_DB = 3.0
+
+_RATIOS = sorted((ratio(c, f), c, f) for c in range(32) for f in range(100))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pitch:
+    coarse: int
+    fine: int
+    detune: int
+    cents: float
+
+
+def export(preset: Preset, source: Source, stem: str) -> Exported:
+    """The preset as a bank of 32 voices, itself the first, and as a single voice."""
+    voice, lost = to_voice(preset)
+    bank = (voice, *variations(voice))
+    files = {f"{stem}.syx": write_bank(bank), f"{stem}-voice.syx": write_single(voice)}
+    return Exported(files, lost)
+
+
+def to_voice(preset: Preset) -> tuple[Voice, tuple[str, ...]]:
+    """The preset as one voice, and what was lost, a sentence each."""
+    patch = laws.voice(preset.values)
+    if max(patch.mix) <= 0.0:
+        raise ValueError(f"preset {preset.name!r} is silent: no operator has a mix above 0")
+    placed, lost = place(patch, frozenset(preset.values))
+    hz = Note(preset.note).hz
+    transpose = _transpose(patch, placed, hz)
+    operators, depths = [], _depths(patch, placed)
+    for slot, source in enumerate(placed.slots, start=1):
+        if source is None:
+            operators.append(Operator())
+            continue
+        depth = depths[slot]
+        level = output(depth)
+        floor = _floor(placed, slot, depth)
+        rates, levels = fit(patch.attack[source], patch.decay[source], level, floor)
+        pitch = _pitch(patch.ratio[source], transpose, hz)
+        operator = Operator(
+            rates,
+            levels,
+            velocity=VELOCITY if slot in ALGORITHMS[placed.algorithm].carriers else 0,
+            output=level,
+            coarse=pitch.coarse,
+            fine=pitch.fine,
+            detune=pitch.detune,
+        )
+        operators.append(operator)
+        lost += _told(f"op{source + 1}", operator, patch, source, pitch, depth, floor)
+    feedback, said = _feedback(patch, placed, operators)
+    lost += said
+    voice = Voice(
+        tuple(operators),
+        algorithm=placed.algorithm,
+        feedback=feedback,
+        transpose=NO_TRANSPOSE + transpose,
+        name=_name(preset.name),
+    )
+    if min(patch.attack[s] for s in placed.slots if s is not None) < SHARP:
+        lost += ["attack: below 3 ms a DX7 clicks, so it is never sharper than that"]
+    lost += ["velocity: sensitivity 5 follows ours within 0.8 dB from 64 to 127, not below"]
+    lost += [f"effect {effect.kind}: a DX7 has none" for effect in preset.effects]
+    lost += ["level: the loudest carrier is at 99, whatever the patch's level"]
+    return voice, tuple(dict.fromkeys(lost))
+
+
+def _name(name: str) -> str:
+    """Ten characters that a DX7 shows: ASCII without backslash and tilde."""
+    plain = "".join(c if " " <= c <= "}" and c != "\\" else "-" for c in name.strip())
+    return plain[:10].rstrip() or "SCOREWIRE"
+
+
+def _depths(patch: laws.Voice, placed: Place) -> dict[int, float]:
+    """By slot: amplitude as a share of output level 99. Modulators of several targets take a mean.
+
+    A carrier's is its mix against the loudest one's, a modulator's its index against 12.57 rad.
+    """
+    algorithm = ALGORITHMS[placed.algorithm]
+    loudest = max(patch.mix[s] for s in placed.carriers())
+    depths = {}
+    for slot, source in enumerate(placed.slots, start=1):
+        if source is None:
+            continue
+        if slot in algorithm.carriers:
+            depths[slot] = patch.mix[source] / loudest
+        else:
+            depths[slot] = placed.index(patch, slot) / TOP_INDEX
+    return depths
+
+
+def _floor(placed: Place, slot: int, depth: float) -> float:
+    """dB below its loudest under which an operator changes nothing that is heard."""
+    if slot in ALGORITHMS[placed.algorithm].carriers:
+        return FLOOR_DB
+    faint = 20.0 * math.log10(FAINT_INDEX / max(depth * TOP_INDEX, FAINT_INDEX))
+    return max(FLOOR_DB, min(SHALLOW_DB, faint))
+
+
+def _transpose(patch: laws.Voice, placed: Place, hz: float) -> int:
+    """The root in semitones at which the worst ratio is nearest; 0 unless another is better."""
+
+    def worst(semitones: int) -> float:
+        return max(
+            abs(_pitch(patch.ratio[s], semitones, hz).cents) for s in placed.slots if s is not None
+        )
+
+    return min(TRANSPOSE, key=lambda n: (max(worst(n), TUNED_CENTS), abs(n)))
+
+
+def _pitch(wanted: float, semitones: int, hz: float) -> _Pitch:
+    """Coarse, fine and detune nearest to a ratio of the note, the root moved by `semitones`.
+
+    `hz` is the note's frequency; a unit of detune depends on it, so this is right at this note.
+    """
+    target = wanted * 2.0 ** (-semitones / 12.0)
+    unit = detune_cents(NO_DETUNE + 1, hz * 2.0 ** (semitones / 12.0))
+    reach = 2.0 ** (unit * NO_DETUNE / 1200.0)
+    first = bisect_left(_RATIOS, (target / reach,)) - 1
+    last = bisect_left(_RATIOS, (target * reach,)) + 1
+    found = []
+    for value, coarse, fine in _RATIOS[max(0, first) : last]:
+        off = 1200.0 * math.log2(value / target)
+        units = max(-NO_DETUNE, min(NO_DETUNE, round(-off / unit)))
+        moves = (0,) if abs(off) < TUNED_CENTS else (units,)
+        found += [_Pitch(coarse, fine, NO_DETUNE + n, off + unit * n) for n in moves]
+    return min(found, key=lambda pitch: abs(pitch.cents))
+
+
+def _feedback(
+    patch: laws.Voice, placed: Place, operators: list[Operator]
+) -> tuple[int, tuple[str, ...]]:
+    """Feedback 0..7, a power of two in radians, and what rounding to it costs."""
+    heard, to = ALGORITHMS[placed.algorithm].feedback
+    source, target = placed.slots[heard - 1], placed.slots[to - 1]
+    wanted = 0.0 if source is None or target is None else patch.matrix[target][source]
+    more = 2 if placed.algorithm in QUIET_ALGORITHMS else 0
+    level = operators[heard - 1].output
+
+    def radians(feedback: int) -> float:
+        return feedback_index(level, feedback) / 2.0**more
+
+    nearest = min(range(8), key=lambda n: abs(radians(n) - wanted))
+    if abs(radians(nearest) - wanted) <= TOLD_SHARE * wanted:
+        return nearest, ()
+    return nearest, (f"feedback: {wanted:.2f} rad became {radians(nearest):.2f}",)
+
+
+def _told(
+    name: str,
+    operator: Operator,
+    patch: laws.Voice,
+    source: int,
+    pitch: _Pitch,
+    depth: float,
+    floor: float,
+) -> list[str]:
+    """What the bytes of one operator change by more than a little."""
+    said = []
+    if abs(pitch.cents) > TOLD_CENTS:
+        said.append(f"{name}: its pitch is {pitch.cents:+.1f} cents off")
+    if depth > 1.0:
+        said.append(f"{name}: its index of {depth * TOP_INDEX:.1f} rad is held at {TOP_INDEX:.2f}")
+    off = error(operator, patch.attack[source], patch.decay[source], floor)
+    if off > TOLD_DB:
+        said.append(f"{name}: its envelope is {off:.1f} dB off on average")
+    ours = _fall(patch.attack[source], patch.decay[source])
+    theirs = fall_time(curve(operator.rates, operator.levels, operator.output), FALL_DB)
+    if floor == FLOOR_DB and abs(theirs / ours - 1.0) > TOLD_SHARE:
+        said.append(f"{name}: falls by {FALL_DB:.0f} dB in {theirs:.3g} s, not {ours:.3g} s")
+    return said
+
+
+def _fall(attack: float, decay: float) -> float:
+    """Seconds after the attack at which our envelope has fallen by `FALL_DB`, by bisection."""
+    low, high = 0.0, decay
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        loud = laws.envelope(attack + middle, attack, decay) > 10.0 ** (-FALL_DB / 20.0)
+        low, high = (middle, high) if loud else (low, middle)
+    return high
+
+
+EXPORTER = Exporter(
+    "Yamaha DX7 bank of 32 voices (Dexed, hardware)", ".syx", frozenset({"fm"}), export
+)
