@@ -408,23 +408,24 @@ def options(arguments: list[str] | None = None) -> Options:
 def main() -> None:
     """Run a player on this process's stdin and stdout."""
     chosen = options()
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is not the protocol
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
-    sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
-    warm()
-    gc.freeze()  # no collection walks through what is here for good
-    raise_priority()
-    player = Player(chosen, out)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)  # what libraries print is not the protocol
+        logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
+        sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
+        warm()
+        gc.freeze()  # no collection walks through what is here for good
+        raise_priority()
+        player = Player(chosen, out)
+        threading.Thread(target=read, args=(player.inbox,), daemon=True).start()
+        player.run()
 
-    def read() -> None:
-        for line in sys.stdin:
-            if line.strip():
-                player.inbox.put(line)
-        player.inbox.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
-    player.run()
+def read(inbox: queue.SimpleQueue[Any]) -> None:
+    """Put the lines of stdin into an inbox, then None."""
+    for line in sys.stdin:
+        if line.strip():
+            inbox.put(line)
+    inbox.put(None)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ Ints = NDArray[np.int64]
 
 OPERATORS = 8
 CHUNK = 64  # samples between two looks at bend and depth when they rest
-MOVING = 8  # and while they move: a step of depth is then below -60 dB
+MOVING = 2  # and while they move: with 8, steps of depth were heard as clicks
 RELEASE = 0.12  # seconds from note-off to silence
 STEAL = 0.005  # seconds in which a voice makes room: short, and still no click
-GLIDE = 0.004  # seconds, time constant of bend and depth
+GLIDE = 0.006  # seconds, time constant of bend and depth
 LOUDEST = 4.0  # +12 dB; more is a fault, not music
 QUIETEST = 1e-25  # below this a float32 comes near its denormals
 FREE, TRIANGLE, LOOPS, SAMPLE = 0, 1, 2, 3  # what a row is

@@ -52,14 +52,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answer until stdin ends."""
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is not the protocol
-    if hasattr(os, "nice"):
-        os.nice(NICE)
-    torch.set_num_threads(1)
-    for line in sys.stdin:
-        out.write(json.dumps(answer(json.loads(line))) + "\n")
-        out.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
+        os.dup2(2, 1)  # what libraries print is not the protocol
+        if hasattr(os, "nice"):
+            os.nice(NICE)
+        torch.set_num_threads(1)
+        for line in sys.stdin:
+            out.write(json.dumps(answer(json.loads(line))) + "\n")
+            out.flush()
 
 
 if __name__ == "__main__":
