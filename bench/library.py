@@ -110,6 +110,11 @@ def rows() -> list[dict[str, object]]:
             library.count()
             index.FRESH = 10**15
 
+        def change() -> None:
+            tags = ("new",) if library.get(some).tags != ("new",) else ("old",)
+            library.replace(some, made[0].model_copy(update={"tags": tags}))
+            library.find(like=some, limit=10)
+
         def reference() -> list[str]:
             return linear(folder, ("warm", "gla"))
 
@@ -117,11 +122,12 @@ def rows() -> list[dict[str, object]]:
         few = row("find words, the best 50", lambda: library.find("warm gla"), reference, same)
         tagged = row("find by two tags", lambda: library.find(tags=("warm", "glass")), None, "")
         alike = row(
-            "find the 10 most similar, 33 knobs",
+            f"find the 10 most similar, {len(made[0].values)} knobs",
             lambda: library.find(like=some, limit=10), None, neighbours(library, made),
         )  # fmt: skip
         out = [few, tagged, alike]
         out.append(row("look for outside changes", look, None, "") | {"target": None})
+        out.append(row("change one, find the 10 most similar", change, None, "") | {"target": None})
         out.append(row("make the index again", library.reindex, None, "") | {"target": None})
         return out
 

@@ -246,6 +246,8 @@ def _show(result: dict[str, Any], rows: Sequence[tuple[str, ...]], as_json: bool
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
     table = Table(show_header=False, box=None)
+    if not rows:
+        table.add_row("nothing")
     for row in rows:
         table.add_row(*map(Text, row))  # a name is text, never markup
     Console().print(table)

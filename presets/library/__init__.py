@@ -3,10 +3,13 @@
 - `presets.library.folder`: `Library`, everything that can be done with one; `Entry`, one preset.
 - `presets.library.names`: file names from preset names.
 - `presets.library.disk`: changes of several files that happen wholly or not at all.
+- `presets.library.slots`: which preset a MIDI program number plays.
 - `presets.library.index`: the search index, made from the files.
+- `presets.library.search`: what the index answers.
 - `presets.library.likeness`: how far presets are from each other.
 """
 
-from presets.library.folder import SLOTS, Entry, Library, Taken
+from presets.library.folder import Entry, Library, Taken
+from presets.library.slots import SLOTS
 
 __all__ = ["SLOTS", "Entry", "Library", "Taken"]

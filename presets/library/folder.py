@@ -19,12 +19,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from presets.library import disk, index
+from presets.library import disk, index, search, slots
 from presets.library.disk import TRASH, Move, draft
 from presets.library.names import fold, free, stem
 from presets.preset import Preset, load, save
-
-SLOTS = range(1, 129)
 
 T = TypeVar("T")
 
@@ -84,14 +82,14 @@ class Library:
         if not like:
 
             def ask(db: sqlite3.Connection) -> tuple[Entry, ...]:
-                rows = index.search(db, words=words, tags=some, renderer=renderer, limit=limit)
+                rows = search.search(db, words=words, tags=some, renderer=renderer, limit=limit)
                 return tuple(self._entry(row) for row in rows)
 
             return self._ask(ask)
 
         def ask_near(db: sqlite3.Connection) -> tuple[Entry, ...]:
             file = self._called(db, like).path.name
-            rows = index.nearest(db, file, words=words, tags=some, renderer=renderer, limit=limit)
+            rows = search.nearest(db, file, words=words, tags=some, renderer=renderer, limit=limit)
             return tuple(self._entry(row, away) for row, away in rows)
 
         return self._ask(ask_near)
@@ -102,16 +100,16 @@ class Library:
 
     def count(self) -> int:
         """How many presets there are."""
-        return self._ask(index.count)
+        return self._ask(search.count)
 
     def unreadable(self) -> tuple[tuple[str, str], ...]:
         """The .json files here that are not presets, each with the reason."""
-        return tuple(self._ask(index.unreadable))
+        return tuple(self._ask(search.unreadable))
 
     def add(self, preset: Preset, *, preview: Path | None = None) -> Entry:
         """Keep `preset`, and a copy of the sound file `preview`, under a file name of its own."""
         with self._changing():
-            file = f"{free(stem(preset.name), self._taken())}.json"
+            file = f"{free(stem(preset.name), _stems(self.folder))}.json"
             disk.commit(self.folder, self._drafts(preset, file, preview))
         return self._made(preset, file)
 
@@ -123,7 +121,7 @@ class Library:
         moves: list[Move] = []
         added, same, refused = [], [], []
         with self._changing():
-            taken, seen = self._taken(), set[str]()
+            taken, seen = _stems(self.folder), set[str]()
             with self._stepped() as db:
                 for path in files:
                     try:
@@ -133,7 +131,7 @@ class Library:
                         refused.append((path, why or type(error).__name__))
                         continue
                     text = preset.model_dump_json()
-                    if text in seen or index.holds(db, preset):
+                    if text in seen or search.holds(db, preset):
                         same.append(path)
                         continue
                     seen.add(text)
@@ -192,14 +190,14 @@ class Library:
             old = self._called(db, called).path
             preset = _changed(load(old), name=name)
             own = fold(old.stem)
-            chosen = free(stem(name), self._taken() - {own})
+            chosen = free(stem(name), _stems(self.folder) - {own})
             file = old.name if chosen == own else f"{chosen}.json"
             moves = self._drafts(preset, file, None)
             if file != old.name:
                 moves += [(old.name, draft()), *self._follow(old, file)]
-                slots = self._slots()
-                moved = {n: file if held == old.name else held for n, held in slots.items()}
-                moves += self._write_slots(moved) if moved != slots else []
+                before = slots.read(self.folder)
+                after = {n: file if held == old.name else held for n, held in before.items()}
+                moves += slots.written(self.folder, after) if after != before else []
             disk.commit(self.folder, moves)
         return self._made(preset, file)
 
@@ -208,7 +206,7 @@ class Library:
         with self._changing(), self._stepped() as db:
             entry = self._called(db, called)
             preset = _changed(load(entry.path), name=name or entry.name)
-            file = f"{free(stem(preset.name), self._taken())}.json"
+            file = f"{free(stem(preset.name), _stems(self.folder))}.json"
             disk.commit(self.folder, self._drafts(preset, file, entry.preview))
         return self._made(preset, file)
 
@@ -217,10 +215,11 @@ class Library:
         with self._changing(), self._stepped() as db:
             old = self._called(db, called).path
             file = f"{TRASH}/{free(old.stem, _stems(self.folder / TRASH))}.json"
-            slots = self._slots()
-            left = {n: held for n, held in slots.items() if held != old.name}
             moves = [(old.name, file), *self._follow(old, file)]
-            disk.commit(self.folder, moves + (self._write_slots(left) if left != slots else []))
+            before = slots.read(self.folder)
+            after = {n: held for n, held in before.items() if held != old.name}
+            moves += slots.written(self.folder, after) if after != before else []
+            disk.commit(self.folder, moves)
         return self.folder / file
 
     def trash(self) -> tuple[str, ...]:
@@ -237,35 +236,36 @@ class Library:
                 raise ValueError(f"the trash holds no {file!r}; it holds {some}")
             old = self.folder / TRASH / here
             preset = load(old)
-            file = f"{free(old.stem, self._taken())}.json"
+            file = f"{free(old.stem, _stems(self.folder))}.json"
             disk.commit(self.folder, [(f"{TRASH}/{here}", file), *self._follow(old, file)])
         return self._made(preset, file)
 
     def slots(self) -> Mapping[int, Path]:
         """The files in slots 1 .. 128, by slot number; a file may have gone since."""
-        return {number: self.folder / file for number, file in self._slots().items()}
+        return {number: self.folder / file for number, file in slots.read(self.folder).items()}
 
     def assign(self, slot: int, called: str) -> Entry:
         """Put a preset in a slot, in the place of what is there."""
-        _check_slot(slot)
+        slots.check(slot)
         with self._changing(), self._stepped() as db:
             entry = self._called(db, called)
-            disk.commit(self.folder, self._write_slots(self._slots() | {slot: entry.path.name}))
+            after = slots.read(self.folder) | {slot: entry.path.name}
+            disk.commit(self.folder, slots.written(self.folder, after))
         return entry
 
     def clear(self, slot: int) -> None:
         """Empty a slot."""
-        _check_slot(slot)
+        slots.check(slot)
         with self._changing():
-            left = {number: file for number, file in self._slots().items() if number != slot}
-            disk.commit(self.folder, self._write_slots(left))
+            after = {n: held for n, held in slots.read(self.folder).items() if n != slot}
+            disk.commit(self.folder, slots.written(self.folder, after))
 
     def reindex(self) -> int:
         """Make the search index again from the files; returns how many presets there are."""
         with self._changing():
             index.drop(self.folder)
             with self._stepped() as db:
-                return index.count(db)
+                return search.count(db)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -286,12 +286,10 @@ class Library:
     def _stepped(self) -> Iterator[sqlite3.Connection]:
         """The index, brought in step with the folder. Needs the lock."""
         try:
-            db = index.connect(self.folder)
-            index.look(db, self.folder)
+            db = index.stepped(self.folder)
         except sqlite3.DatabaseError:
             index.drop(self.folder)
-            db = index.connect(self.folder)
-            index.look(db, self.folder)
+            db = index.stepped(self.folder)
         with closing(db):
             yield db
 
@@ -312,17 +310,17 @@ class Library:
             return ask(db)
 
     def _called(self, db: sqlite3.Connection, called: str) -> Entry:
-        rows = index.called(db, called)
+        rows = search.called(db, called)
         if len(rows) == 1:
             return self._entry(rows[0])
         if rows:
             files = ", ".join(row[0] for row in rows[:5])
             raise ValueError(f"{len(rows)} presets are called {called!r}: say which file, {files}")
-        near = ", ".join(index.like_words(db, called))
+        near = ", ".join(search.like_words(db, called))
         hint = f"; similar: {near}" if near else ""
         raise ValueError(f"no preset is called {called!r} in {self.folder}{hint}")
 
-    def _entry(self, row: index.Row, distance: float | None = None) -> Entry:
+    def _entry(self, row: search.Row, distance: float | None = None) -> Entry:
         file, name, renderer, prompt, tags = row
         path = self.folder / file
         return Entry(path, name, renderer, prompt, tuple(json.loads(tags)), distance)
@@ -330,10 +328,6 @@ class Library:
     def _made(self, preset: Preset, file: str) -> Entry:
         path = self.folder / file
         return Entry(path, preset.name, preset.renderer, preset.prompt, preset.tags)
-
-    def _taken(self) -> set[str]:
-        """The stems of presets and previews here, as case-insensitive systems compare them."""
-        return _stems(self.folder)
 
     def _drafts(self, preset: Preset, file: str, preview: Path | None) -> list[Move]:
         """Write a preset and a copy of a preview to be moved to `file`."""
@@ -351,27 +345,6 @@ class Library:
             return []
         return [(wav.relative_to(self.folder).as_posix(), str(Path(file).with_suffix(".wav")))]
 
-    def _slots(self) -> dict[int, str]:
-        path = self.folder / index.SLOTS
-        try:
-            slots = {int(number): file for number, file in json.loads(path.read_bytes()).items()}
-        except FileNotFoundError:
-            return {}
-        except (AttributeError, ValueError) as error:
-            raise ValueError(f'{path} must hold {{"1": "file.json", ...}}: {error}') from error
-        for number, file in slots.items():
-            _check_slot(number)
-            if not isinstance(file, str) or Path(file).name != file:
-                raise ValueError(f"{path}: slot {number} must be a file name here, got {file!r}")
-        return slots
-
-    def _write_slots(self, slots: dict[int, str]) -> list[Move]:
-        move = (draft(), index.SLOTS)
-        data = {str(number): file for number, file in sorted(slots.items())}
-        text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-        (self.folder / move[0]).write_text(text, encoding="utf-8")
-        return [move]
-
 
 def _changed(preset: Preset, **fields: object) -> Preset:
     """A copy with other fields, checked as a file would be."""
@@ -386,8 +359,3 @@ def _stems(folder: Path) -> set[str]:
     return {
         fold(path.stem) for path in folder.iterdir() if path.suffix.lower() in (".json", ".wav")
     }
-
-
-def _check_slot(slot: int) -> None:
-    if slot not in SLOTS:
-        raise ValueError(f"slot must be {SLOTS[0]} .. {SLOTS[-1]}, got {slot}")

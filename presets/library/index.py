@@ -18,15 +18,15 @@ from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
-from presets.library import likeness
+from presets.library import slots
 from presets.library.disk import INDEX
 from presets.library.names import fold
 from presets.preset import Preset, load
 
 SCHEMA = 1  # another number, and the index is made again
 FRESH = 2_000_000_000  # ns
+YOUNG = 2_000_000_000  # ns; a file of this age is read again: old file systems count in 2 s
 TICK = 50_000_000  # ns; two changes within one tick of a file system's clock have the same time
-SLOTS = "slots.json"
 BIGGEST = 64 << 20  # bytes of a preset file
 
 _TABLES = """
@@ -40,7 +40,7 @@ CREATE TABLE presets (
 CREATE INDEX by_stem ON presets (stem);
 CREATE INDEX by_title ON presets (title);
 CREATE INDEX by_layout ON presets (layout);
-CREATE INDEX by_digest ON presets (digest);
+CREATE INDEX bydigest ON presets (digest);
 CREATE TABLE places (layout TEXT PRIMARY KEY, files TEXT NOT NULL, positions BLOB NOT NULL);
 CREATE TABLE tags (id INTEGER NOT NULL, tag TEXT NOT NULL);
 CREATE INDEX by_tag ON tags (tag);
@@ -49,10 +49,6 @@ CREATE VIRTUAL TABLE words USING fts5(
     name, tags, prompt, tokenize = "unicode61 remove_diacritics 2 categories 'L* N* Co M*'"
 );
 """
-_WEIGHTS = "10.0, 5.0, 1.0"  # a word in the name counts more than one in the prompt
-
-Row = tuple[str, str, str, str, str]  # file, name, renderer, prompt, tags
-_ROW = "file, name, renderer, prompt, tags"
 
 
 def connect(folder: Path) -> sqlite3.Connection:
@@ -64,6 +60,17 @@ def connect(folder: Path) -> sqlite3.Connection:
         if _version(db) not in (0, SCHEMA):
             raise sqlite3.DatabaseError("another version's index")
     except sqlite3.DatabaseError:
+        db.close()
+        raise
+    return db
+
+
+def stepped(folder: Path) -> sqlite3.Connection:
+    """The index of `folder`, after a `look`. Close it. Needs the lock."""
+    db = connect(folder)
+    try:
+        look(db, folder)
+    except BaseException:
         db.close()
         raise
     return db
@@ -118,85 +125,6 @@ def look(db: sqlite3.Connection, folder: Path) -> None:
     db.execute("COMMIT")
 
 
-def search(
-    db: sqlite3.Connection, *, words: str, tags: tuple[str, ...], renderer: str, limit: int
-) -> list[Row]:
-    """Presets that hold every word (or its beginning) and every tag: the best first."""
-    chosen, order, values = _where(words, tags, renderer)
-    query = f"SELECT presets.{_ROW.replace(', ', ', presets.')} {chosen} ORDER BY {order} LIMIT ?"
-    return db.execute(query, (*values, limit)).fetchall()
-
-
-def nearest(
-    db: sqlite3.Connection,
-    file: str,
-    *,
-    words: str,
-    tags: tuple[str, ...],
-    renderer: str,
-    limit: int,
-) -> list[tuple[Row, float]]:
-    """Those of `search` that have the knobs of `file`, but not `file`: the most similar first."""
-    files, places = _places(db, file)
-    width = len(places) // len(files)
-    away = likeness.distances(files.index(file), places, width) if width else [0.0] * len(files)
-    chosen, _, values = _where(words, tags, renderer)
-    allowed = {name for (name,) in db.execute(f"SELECT presets.file {chosen}", values)} - {file}
-    found = sorted((d, name) for name, d in zip(files, away, strict=True) if name in allowed)
-    query = f"SELECT {_ROW} FROM presets WHERE file = ?"  # noqa: S608 (our own literals)
-    return [(db.execute(query, (name,)).fetchone(), d) for d, name in found[:limit]]
-
-
-def called(db: sqlite3.Connection, text: str) -> list[Row]:
-    """The preset of this file name, with or without .json; else all of this name."""
-    bare = text[:-5] if text.casefold().endswith(".json") else text
-    for column, value in (("file", f"{bare}.json"), ("stem", fold(bare)), ("title", fold(text))):
-        query = f"SELECT {_ROW} FROM presets WHERE error = '' AND {column} = ? ORDER BY file"  # noqa: S608
-        if rows := db.execute(query, (_sayable(value),)).fetchall():
-            return rows
-    return []
-
-
-def like_words(db: sqlite3.Connection, text: str) -> list[str]:
-    """A few files that share a word with `text`: what may have been meant."""
-    words = " OR ".join(_quoted(text))
-    query = "SELECT file FROM presets, words WHERE words.rowid = id AND words MATCH ? LIMIT 3"
-    return [file for (file,) in db.execute(query, (words,))] if words else []
-
-
-def unreadable(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    """The .json files that are not presets, each with the reason."""
-    return db.execute("SELECT file, error FROM presets WHERE error != '' ORDER BY file").fetchall()
-
-
-def holds(db: sqlite3.Connection, preset: Preset) -> bool:
-    """Whether a preset with exactly these contents is there."""
-    query = "SELECT 1 FROM presets WHERE digest = ?"
-    return db.execute(query, (_digest(preset),)).fetchone() is not None
-
-
-def count(db: sqlite3.Connection) -> int:
-    """How many presets there are."""
-    return int(db.execute("SELECT count(*) FROM presets WHERE error = ''").fetchone()[0])
-
-
-def _places(db: sqlite3.Connection, file: str) -> tuple[list[str], array[float]]:
-    """The files of one layout and their positions; kept until one of them changes."""
-    query = "SELECT layout FROM presets WHERE file = ?"
-    kept = "SELECT files, positions FROM places WHERE layout = ?"
-    db.execute("BEGIN IMMEDIATE")  # what is kept is of the presets read here
-    (layout,) = db.execute(query, (file,)).fetchone()
-    if (row := db.execute(kept, (layout,)).fetchone()) is None:
-        query = "SELECT file, knobs FROM presets WHERE layout = ?"
-        rows = db.execute(query, (layout,)).fetchall()
-        knobs = array("d", b"".join(blob for _, blob in rows))
-        places = likeness.positions(knobs, len(knobs) // len(rows))
-        row = json.dumps([name for name, _ in rows]), places.tobytes()
-        db.execute("INSERT INTO places VALUES (?, ?, ?)", (layout, *row))
-    db.execute("COMMIT")
-    return json.loads(row[0]), array("f", row[1])
-
-
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -212,14 +140,14 @@ def _files(folder: Path, now: int) -> Iterator[tuple[str, str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name[0] == "." or name == SLOTS or not name.casefold().endswith(".json"):
+            if name[0] == "." or name == slots.FILE or not name.casefold().endswith(".json"):
                 continue
-            if _sayable(name) != name:
+            if sayable(name) != name:
                 continue  # not UTF-8: no preset of ours, and nobody could name it
             if not entry.is_file():
                 continue
             stat = entry.stat()
-            young = now - stat.st_mtime_ns < FRESH  # it may change within the same tick
+            young = now - stat.st_mtime_ns < YOUNG  # it may change within the same tick
             yield name, "" if young else f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
 
@@ -232,7 +160,7 @@ def _learn(db: sqlite3.Connection, folder: Path, file: str, seen: str) -> None:
         preset = load(path)
     except (OSError, ValueError, RecursionError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
-        row["error"] = _sayable(text or type(error).__name__)
+        row["error"] = sayable(text or type(error).__name__)
         _insert(db, row)
         return
     names = sorted(preset.values)
@@ -245,7 +173,7 @@ def _learn(db: sqlite3.Connection, folder: Path, file: str, seen: str) -> None:
         "renderer": preset.renderer,
         "prompt": preset.prompt,
         "tags": json.dumps(preset.tags, ensure_ascii=False),
-        "digest": _digest(preset),
+        "digest": digest(preset),
         "layout": layout,
     }
     knobs = array("d", [preset.values[name] for name in names]).tobytes()
@@ -255,7 +183,7 @@ def _learn(db: sqlite3.Connection, folder: Path, file: str, seen: str) -> None:
     texts = (preset.name, " ".join(preset.tags), preset.prompt)
     db.execute(
         "INSERT INTO words (rowid, name, tags, prompt) VALUES (?, ?, ?, ?)",
-        (number, *map(_spelled, texts)),
+        (number, *map(spelled, texts)),
     )
 
 
@@ -283,31 +211,7 @@ def _forget_places(db: sqlite3.Connection, layout: str) -> None:
     db.execute("DELETE FROM places WHERE layout = ?", (layout,))
 
 
-def _where(words: str, tags: tuple[str, ...], renderer: str) -> tuple[str, str, list[str]]:
-    """FROM and WHERE, ORDER BY, and the values of their marks."""
-    source, order, values = "presets", "title, file", []
-    clauses = ["error = ''"]
-    if quoted := _quoted(words):
-        source = "words JOIN presets ON presets.id = words.rowid"
-        order = f"bm25(words, {_WEIGHTS}), {order}"
-        clauses.append("words MATCH ?")
-        values.append(" ".join(quoted))
-    if renderer:
-        clauses.append("renderer = ?")
-        values.append(renderer)
-    for tag in tags:
-        clauses.append("presets.id IN (SELECT id FROM tags WHERE tag = ?)")
-        values.append(_sayable(fold(tag)))
-    return f"FROM {source} WHERE {' AND '.join(clauses)}", order, values
-
-
-def _quoted(words: str) -> list[str]:
-    """Each word as a phrase of FTS5 that its beginning matches too; what has no letter is none."""
-    parts = [_spelled(word) for word in words.split()]
-    return ['"{}"*'.format(p.replace('"', " ")) for p in parts if any(map(str.isalnum, p))]
-
-
-def _spelled(text: str) -> str:
+def spelled(text: str) -> str:
     """Text as the tokeniser should read it.
 
     Chinese and Japanese have no spaces: each sign is a word. A control character would end a query.
@@ -319,10 +223,11 @@ def _spelled(text: str) -> str:
     )
 
 
-def _sayable(text: str) -> str:
+def sayable(text: str) -> str:
     """Text that is UTF-8: file names and arguments of other encodings come with surrogates."""
     return text.encode(errors="replace").decode()
 
 
-def _digest(preset: Preset) -> str:
+def digest(preset: Preset) -> str:
+    """What two presets have in common only when they are the same in everything."""
     return hashlib.sha256(preset.model_dump_json().encode()).hexdigest()
