@@ -69,6 +69,11 @@ def vary(preset: Preset, count: int, *, amount: float = 0.3, seed: int = 0) -> t
     )
 
 
+def pitch_knobs(renderer: Renderer) -> Tensor:
+    """Which knobs [P] say what note is heard, or at what frequencies: an edit leaves them alone."""
+    return torch.tensor([p.name.endswith(("_ratio", "_hz", "tune")) for p in renderer.params])
+
+
 def around(
     renderer: Renderer, u: Tensor, count: int, *, amount: float, generator: torch.Generator
 ) -> Tensor:

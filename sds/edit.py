@@ -27,10 +27,10 @@ from sds.recipes import Recipe
 from sds.targets import distance, estimate, features
 
 EDIT = Recipe(
-    steps=60,
+    steps=40,
     lr=0.02,
-    guidance=4.0,
-    t_range=(0.3, 0.7),
+    guidance=10.0,
+    t_range=(0.6, 0.8),  # lower, and the two prompts agree on what they hear
     anneal=True,
     samples=4,
     refresh=5,
@@ -50,19 +50,24 @@ def edit(
     recipe: Recipe = EDIT,
     generator: torch.Generator,
     score: Score | None = None,
+    held: Tensor | None = None,
 ) -> Iterator[Step]:
     """Move the patch u0 [P] by what prompt `new` says differently from `old`; yields each step.
 
-    `score` chooses among what is passed on the way, u0 among it; without one, the distance to the
-    target at mid t under always the same noise does. Closing the generator stops it within a step.
+    Knobs where `held` [P] is true stay: give those of pitch, or the sound leaves its note. `score`
+    chooses among what is passed on the way, u0 among it; without one, the distance to the target at
+    mid t under always the same noise does. Closing the generator stops it within a step.
     """
     if u0.ndim != 1 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [P] with values in 0..1, got {list(u0.shape)}")
 
-    def hear(u: Tensor) -> Tensor:
-        return with_channels(render(u).float(), prior.channels)
+    start = u0.detach().float()[None]
+    stays = torch.zeros(len(u0), dtype=torch.bool) if held is None else held
 
-    u = u0.detach().float()[None].clone().requires_grad_(True)
+    def hear(u: Tensor) -> Tensor:
+        return with_channels(render(torch.where(stays, start, u)).float(), prior.channels)
+
+    u = start.clone().requires_grad_(True)
     with torch.no_grad():
         first = hear(u)
     pull = Pull(prior, old, new, first, recipe)
@@ -78,7 +83,7 @@ def edit(
             wanted = pull.target(x, still, middle)
             return -float(distance(features(prior, x, recipe), wanted, recipe))
 
-    best_u, best = u0.detach().float().clone(), judged(u)
+    best_u, best = start[0], judged(u)
     adam = torch.optim.Adam([u], lr=recipe.lr)
     low, high = recipe.t_range
     wanted: list[Tensor] = []

@@ -1,0 +1,85 @@
+"""Words that name something measurable move it by as much as they say, and leave the rest."""
+
+import math
+
+import pytest
+import torch
+
+from sds.reshape import FIT, Trait, reshape, reshaped, trait
+from sds.spectral import magnitude, magnitudes
+
+RATE = 16000
+HZ = torch.tensor([500.0, 1000.0, 2000.0, 4000.0])
+
+
+def render(u: torch.Tensor) -> torch.Tensor:
+    """u [B, 5]: four partials from -60 to 0 dB, and their decay from 0.03 to 0.3 s."""
+    t = torch.arange(RATE // 2) / RATE
+    gain = 1000.0 ** (u[:, :4] - 1.0)
+    decay = 0.03 * 10.0 ** u[:, 4:5]
+    partials = torch.sin(2 * math.pi * HZ[:, None] * t)
+    return ((gain[:, :, None] * partials).sum(1) * torch.exp(-t / decay))[:, None]
+
+
+START = torch.tensor([0.9, 0.85, 0.8, 0.75, 0.5])
+
+
+def run(words: str, held: torch.Tensor | None = None):
+    return list(reshape(render, trait(words), START, rate=RATE, held=held))
+
+
+def slope(u: torch.Tensor) -> float:
+    """dB per octave of the four partials."""
+    return float(60.0 * ((u[3] - u[0]) + (u[2] - u[1]) / 3.0) * 0.3)
+
+
+@pytest.mark.parametrize(("words", "db"), [("darker", -6.0), ("slightly brighter", 3.0)])
+def test_brightness_is_a_tilt_in_db_per_octave(words, db):
+    last = run(words)[-1].best_u
+    assert slope(last) - slope(START) == pytest.approx(db, abs=0.15 * abs(db))
+    assert float(last[4]) == pytest.approx(0.5, abs=0.05)  # the decay stays
+
+
+@pytest.mark.parametrize(("words", "factor"), [("longer", 2.0), ("shorter", 0.5)])
+def test_length_is_a_factor_of_the_decay(words, factor):
+    last = run(words)[-1].best_u
+    assert 10.0 ** float(last[4] - 0.5) == pytest.approx(factor, rel=0.1)
+    assert slope(last) == pytest.approx(slope(START), abs=0.5)
+
+
+def test_words_add_up():
+    assert trait("same, but a bit darker and longer") == Trait(-3.0, 0.5)
+    assert trait("Much brighter") == Trait(12.0, 0.0)
+    assert trait("brighter, darker") == Trait(0.0, 0.0)
+    assert trait("more like a cello") is None
+    assert trait("the same") is None
+
+
+def test_nothing_to_change_changes_nothing():
+    spectra = magnitudes(render(START[None]))
+    same = reshaped(spectra, Trait(), RATE)
+    assert all(torch.allclose(a, b, rtol=1e-5) for a, b in zip(spectra, same, strict=True))
+
+
+def test_a_tilt_keeps_the_energy_and_a_stretch_the_attack():
+    s = magnitude(render(START[None]), 1024)
+    tilted, long = reshaped([s, s], Trait(-6.0, 1.0), RATE)
+    assert float(tilted.square().sum() / s.square().sum()) == pytest.approx(1.0, rel=1e-4)
+    rows = long.square().sum((0, 1, 2)), s.square().sum((0, 1, 2))
+    peaks = [int(row.argmax()) for row in rows]
+    assert peaks[0] == peaks[1]
+
+
+def test_held_knobs_stay_and_the_score_never_falls():
+    held = torch.tensor([True, True, True, True, False])
+    steps = run("longer", held)
+    assert torch.equal(steps[-1].best_u[:4], START[:4])
+    assert float(steps[-1].best_u[4]) > 0.6
+    scores = [step.score for step in steps]
+    assert scores == sorted(scores)
+    assert len(steps) == steps[0].of == FIT.fit_steps
+
+
+def test_a_patch_out_of_range_is_refused():
+    with pytest.raises(ValueError, match=r"u0 must be \[P\] with values in 0\.\.1, got \[2, 5\]"):
+        next(reshape(render, Trait(), START.expand(2, -1), rate=RATE))
