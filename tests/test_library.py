@@ -1,5 +1,6 @@
 """A library keeps what it is given: found again, renamed, deleted, restored, put in slots."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -288,6 +289,36 @@ def test_what_cannot_be_done_is_one_sentence(library):
     (library.folder / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         Library(library.folder / "file").add(preset("x"))
+
+
+def test_a_disk_that_fails_leaves_a_change_done_or_undone(tmp_path, monkeypatch):
+    real, outcomes = os.fsync, []
+    for working in range(20):
+        library = Library(tmp_path / str(working))
+        library.add(preset("pot"))
+        library.assign(5, "pot")
+        left = iter(range(working))
+
+        def failing(handle, left=left):
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", failing)
+            try:
+                library.rename("pot", "pan")
+            except ValueError as error:
+                outcomes.append(str(error).partition(" cannot be ")[2])
+            else:
+                outcomes.append("done")
+        (stem,) = stems(library.find())
+        assert library.slots()[5] == library.get(stem).path
+        assert stem == "pan" if outcomes[-1] == "done" else stem in ("pot", "pan")
+        if outcomes[-1] == "done":
+            break
+    refused = "changed: [Errno 28] No space left on device"
+    assert outcomes == [refused] * 8 + ["done"]
 
 
 def test_reading_makes_no_folder(library):
