@@ -1,11 +1,7 @@
 """The player as the server sees it: a process, lines in, lines out, and what one would hear."""
 
-import json
-import os
-import queue
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -13,69 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.live import lines
+from bench.stage import Process
 from presets import Note, Preset, save
 from renderers import RENDERERS, random_patches, to_values
 
 ROOT = Path(__file__).parents[1]
 RATE = 48000
-PATIENCE = 60.0  # seconds: other work may have the cores
-
-
-class Process:
-    """A player, its happenings as they come."""
-
-    def __init__(self, *arguments, **environment):
-        self.child = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "bridge.player", *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd=ROOT, env={**os.environ, **environment},
-        )  # fmt: skip
-        self.heard, self.errors = queue.Queue(), []
-        self.readers = [threading.Thread(target=job) for job in (self._read, self._complaints)]
-        for reader in self.readers:
-            reader.start()
-
-    def _read(self):
-        for line in self.child.stdout:
-            self.heard.put(lines.happening_adapter.validate_json(line))
-
-    def _complaints(self):
-        self.errors += list(self.child.stderr)
-
-    def say(self, **command):
-        self.child.stdin.write(json.dumps(command) + "\n")
-        self.child.stdin.flush()
-
-    def wait(self, kind, **fields):
-        """The next happening of this kind with these fields; others are passed over."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            one = self.heard.get(timeout=max(0.01, end - time.monotonic()))
-            if one.kind == kind and all(getattr(one, n) == x for n, x in fields.items()):
-                return one
-
-    def ask(self, **command):
-        """Say it with an id; the answer."""
-        self.say(id="q", **command)
-        end = time.monotonic() + PATIENCE
-        while True:
-            one = self.heard.get(timeout=max(0.01, end - time.monotonic()))
-            if getattr(one, "id", "") == "q":
-                return one
-
-    def leave(self):
-        self.child.stdin.close()
-        try:
-            return self.child.wait(timeout=20)
-        finally:
-            if self.child.returncode is None:
-                self.child.kill()
-                self.child.wait()
-            for reader in self.readers:
-                reader.join()
-            self.child.stdout.close()
-            self.child.stderr.close()
 
 
 @pytest.fixture
