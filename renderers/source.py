@@ -133,8 +133,10 @@ class RenderedSource:
 
     def _length(self) -> float:
         """Seconds until the preset's own note stays 80 dB below its peak, at most 60."""
-        # an echo may follow a silence as long as the delay
-        gap = max((e.values.get("delay_seconds", 0.5) for e in self._preset.effects), default=0.1)
+        # an echo may follow a silence as long as the delay; nobody knows a plugin's
+        gaps = {"Delay": 0.5, "VST3": 2.0}
+        chain = self._preset.effects
+        gap = max((e.values.get("delay_seconds", gaps.get(e.kind, 0)) for e in chain), default=0)
         end = 0.0
         for length in LENGTHS:
             x = np.abs(self._audio(Note(self._preset.note), length)).max(0)
@@ -144,7 +146,7 @@ class RenderedSource:
                     f"preset {self._preset.name!r} is silent at note {self._preset.note:g}"
                 )
             end = float(loud[-1] + 1) / self.rate
-            if end + gap < length:
+            if end + gap + 0.1 < length:
                 break
         return end
 

@@ -226,6 +226,32 @@ def test_a_missing_sample_is_an_error(tmp_path: Path) -> None:
         sfizz_engine.ENGINE.render(file, Note(OWN), 0.1, RATE)
 
 
+class Wide(RenderedSource):
+    """The left channel is the patch, the right one another note of it."""
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__(preset)
+        self.channels = 2
+
+    def _audio(self, note: Note, seconds: float) -> np.ndarray:
+        left = super()._audio(note, seconds)
+        return np.concatenate([left, super()._audio(Note(note.number * 0.9, 80), seconds)])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_stereo_stays_left_and_right(name: str, tmp_path: Path) -> None:
+    exporter, engine, bar = ENGINES[name]
+    if engine.missing():
+        pytest.skip(engine.missing())
+    source = Wide(bell())
+    file = write(exporter.export(bell(), source, "bell"), tmp_path)
+    ours = np.frombuffer(source.floats(Note(OWN), source.seconds), "<f4").reshape(-1, 2).T
+    theirs = engine.render(file, Note(OWN), source.seconds, RATE)
+    assert theirs.shape == ours.shape
+    for left, right in zip(ours.astype(float), theirs.astype(float), strict=True):
+        assert rms_error(left, right, RATE) < bar
+
+
 def test_a_broken_soundfont_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bell.sf2").write_bytes(b"RIFF\4\0\0\0sfbk")
     with pytest.raises(ValueError, match=r"fluidsynth refused bell\.sf2"):

@@ -20,7 +20,8 @@ PEAK = 10 ** (-1 / 20)  # -1 dBFS, of the loudest sample
 BUDGET = 32_000_000  # bytes of audio in one export
 BYTES = 3  # a sample, at most
 
-NONLINEAR = {"Bitcrush", "Clipping", "Compressor", "Distortion", "Limiter", "NoiseGate"}
+# effects whose sound depends on level; of a plugin that is not known
+NONLINEAR = {"Bitcrush", "Clipping", "Compressor", "Distortion", "Limiter", "NoiseGate", "VST3"}
 # velocity sampled, lowest and highest played; presets are designed at 100
 ONE_LAYER = ((100, 1, 127),)
 LAYERS = ((35, 1, 49), (70, 50, 84), (100, 85, 127))

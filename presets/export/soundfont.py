@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from presets.export.audio import chunk
 from presets.export.base import Exported, Exporter, Source
@@ -11,17 +13,16 @@ from presets.export.samples import Map, Zone, sample_map
 from presets.preset import Preset
 
 # generators: what a record of `pgen` and `igen` sets
-RELEASE, INSTRUMENT, KEYS, VELOCITIES, SAMPLE, LOOPS, ROOT = 38, 41, 43, 44, 53, 54, 58
+PAN, RELEASE, INSTRUMENT, KEYS, VELOCITIES, SAMPLE, LOOPS, ROOT = 17, 38, 41, 43, 44, 53, 54, 58
 LONGEST_RELEASE = 7973  # timecents above 1 s: 100 s, the most; it falls 1 dB a second
-MONO = 1
+MONO = ((1, 0),)  # channels: kind of sample, pan in 0.1 %
+STEREO = ((4, -500), (2, 500))
 HEAD = 72  # silent samples before every sound: FluidSynth fades its first 64 in
 TAIL = 46  # and after it, as demanded
 
 
 def export(preset: Preset, source: Source, stem: str) -> Exported:
-    """One .sf2. Raises `ValueError` for stereo sources, which its samples are not."""
-    if source.channels != 1:
-        raise ValueError(f"a SoundFont sample has 1 channel, this preset has {source.channels}")
+    """One .sf2."""
     plan = sample_map(preset, source)
     lost = (
         *plan.lost,
@@ -33,17 +34,36 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     return Exported({f"{stem}.sf2": _file(plan, preset, source)}, lost)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One channel of a zone's sample: a sample of its own here, and a zone."""
+
+    zone: Zone
+    kind: int
+    pan: int
+    partner: int
+    data: bytes
+
+
 def _file(plan: Map, preset: Preset, source: Source) -> bytes:
-    samples = [
-        bytes(2 * HEAD) + source.pcm(z.note, plan.seconds, bits=16, gain=z.gain) for z in plan.zones
-    ]
+    parts = list(_parts(plan, source))
     return chunk(
         b"RIFF",
         b"sfbk"
         + _list(b"INFO", _info(preset))
-        + _list(b"sdta", [(b"smpl", b"".join(s + bytes(2 * TAIL) for s in samples))])
-        + _list(b"pdta", _hydra(plan, preset, [len(s) // 2 for s in samples], source.rate)),
+        + _list(b"sdta", [(b"smpl", b"".join(part.data for part in parts))])
+        + _list(b"pdta", _hydra(parts, preset, source.rate)),
     )
+
+
+def _parts(plan: Map, source: Source) -> Iterator[_Part]:
+    kinds = MONO if source.channels == 1 else STEREO
+    for number, zone in enumerate(plan.zones):
+        frames = array.array("h", source.pcm(zone.note, plan.seconds, bits=16, gain=zone.gain))
+        for channel, (kind, pan) in enumerate(kinds):
+            partner = number * len(kinds) + (len(kinds) - 1 - channel)
+            one = frames[channel :: len(kinds)].tobytes()
+            yield _Part(zone, kind, pan, partner, bytes(2 * HEAD) + one + bytes(2 * TAIL))
 
 
 def _list(name: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -59,12 +79,10 @@ def _info(preset: Preset) -> Iterator[tuple[bytes, bytes]]:
 # The nine tables of `pdta`. Presets and instruments point at zones (bags), zones at generators;
 # every table ends with a record that says where the last one stops. Ours have no modulators: the
 # default ones make level follow (v / 127)^2.
-def _hydra(
-    plan: Map, preset: Preset, lengths: list[int], rate: int
-) -> Iterator[tuple[bytes, bytes]]:
+def _hydra(parts: list[_Part], preset: Preset, rate: int) -> Iterator[tuple[bytes, bytes]]:
     name = _text(preset.name, 19)
     shared = [(RELEASE, LONGEST_RELEASE), (LOOPS, 0)]
-    zones = [shared, *(_generators(zone, number) for number, zone in enumerate(plan.zones))]
+    zones = [shared, *(_generators(part, number) for number, part in enumerate(parts))]
     ends = [sum(len(zone) for zone in zones[:count]) for count in range(len(zones) + 1)]
     preset_row = struct.Struct("<20s3H3I")
     yield (
@@ -78,29 +96,31 @@ def _hydra(
     yield b"ibag", b"".join(struct.pack("<HH", end, 0) for end in ends)
     yield b"imod", bytes(10)
     yield b"igen", b"".join(struct.pack("<HH", *g) for zone in zones for g in zone) + bytes(4)
-    yield b"shdr", b"".join(_headers(plan, lengths, rate)) + struct.pack("<46s", b"EOS")
+    yield b"shdr", b"".join(_headers(parts, rate)) + struct.pack("<46s", b"EOS")
 
 
-def _generators(zone: Zone, number: int) -> list[tuple[int, int]]:
+def _generators(part: _Part, number: int) -> list[tuple[int, int]]:
     """One zone: ranges first and the sample last, as demanded."""
+    zone = part.zone
     return [
         (KEYS, zone.keys[0] | zone.keys[1] << 8),
         (VELOCITIES, zone.velocities[0] | zone.velocities[1] << 8),
+        (PAN, part.pan & 0xFFFF),
         (ROOT, zone.root),
         (SAMPLE, number),
     ]
 
 
-def _headers(plan: Map, lengths: list[int], rate: int) -> Iterator[bytes]:
+def _headers(parts: list[_Part], rate: int) -> Iterator[bytes]:
     start = 0
-    for zone, length in zip(plan.zones, lengths, strict=True):
-        end = start + length
-        name = f"key {zone.root} velocity {zone.note.velocity}".encode()
+    for part in parts:
+        after = start + len(part.data) // 2
+        end, key, velocity = after - TAIL, part.zone.root, part.zone.note.velocity
+        name = f"key {key} velocity {velocity}".encode()
         # start, end, loop start, loop end (unused, 8 inside), rate, root, cents, partner, kind
-        yield struct.pack(
-            "<20s5IBbHH", name, start, end, start + 8, end - 8, rate, zone.root, 0, 0, MONO
-        )
-        start = end + TAIL
+        numbers = (start, end, start + 8, end - 8, rate, key, 0, part.partner, part.kind)
+        yield struct.pack("<20s5IBbHH", name, *numbers)
+        start = after
 
 
 def _text(text: str, size: int) -> bytes:
