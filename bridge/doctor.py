@@ -16,10 +16,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bridge import osc, wire
 from bridge.config import Config
+from bridge.engines.child import Child
 from bridge.engines.local import LocalEngine
 from bridge.jobs import Done, Failed, Probe, new_id
+from bridge.live import lines
 from bridge.server import Server
 from bridge.store import Store
 
@@ -37,6 +41,7 @@ WORKER_PACKAGES = (
 )
 INSTALL = "run `make install` in your clone of Scorewire"
 OSC_PATIENCE = 2.0  # seconds
+PLAYER_PATIENCE = 60.0  # its first start compiles
 
 Check = dict[str, Any]
 """name, ok, text: what was seen, fix: what to do when it is not ok."""
@@ -54,7 +59,7 @@ async def examine(config: Config, *, model: str) -> dict[str, Any]:
     """Every check, in the order a first job would meet them; `ok` when all are."""
     checks = [_python(), _packages(), _data(config), await _round_trip(config)]
     if checks[1]["ok"]:
-        checks += await _probe(config, model)
+        checks += [await _player(config), *await _probe(config, model)]
     return {
         "ok": all(check["ok"] for check in checks),
         "version": metadata.version("scorewire"),
@@ -129,6 +134,32 @@ async def _ask(host: str, port: int, address: str, req: int) -> wire.Message:
         return wire.decode(await answer)[0]
     finally:
         transport.close()
+
+
+async def _player(config: Config) -> Check:
+    """What a player says first. Without a sound device all but playing works, so that is ok."""
+    try:
+        player = await Child.start(config.player)
+    except OSError as error:
+        return check("player", False, f"it cannot be started: {error}", INSTALL)
+    try:
+        async with asyncio.timeout(PLAYER_PATIENCE):
+            line = await player.lines.get()
+            if line is None:
+                words = f": {player.tail[-1][:200]}" if player.tail else ""
+                return check("player", False, f"it ended ({player.ending}){words}", INSTALL)
+            first = lines.happening_adapter.validate_json(line)
+    except TimeoutError:
+        return check("player", False, f"silent for {PLAYER_PATIENCE:g} s", INSTALL)
+    except ValidationError:
+        return check("player", False, f"it said {line!r:.80}", INSTALL)
+    finally:
+        await player.close(OSC_PATIENCE)
+    if isinstance(first, lines.Ready):
+        text = f"{first.output} ({first.name}), {first.rate} Hz, {first.frames} frames a block"
+        return check("player", True, text)
+    why = first.reason if isinstance(first, lines.Gone) else first.kind
+    return check("player", True, f"no sound device, so patches are not played live: {why}")
 
 
 async def _probe(config: Config, model: str) -> list[Check]:

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from bridge import cli, display, stems
 from bridge.store import Store
-from presets import load
+from presets import Preset, load, save
 
 
 @pytest.fixture(autouse=True)
@@ -97,11 +97,16 @@ def test_separate_then_verify(tmp_path: Path, capsys: Any, monkeypatch: Any) -> 
     assert last(out)["null_db"] > -40
 
 
-def test_doctor_runs_kernel_model_and_osc(capsys: Any, monkeypatch: Any) -> None:
+def test_doctor_runs_kernel_model_player_and_osc(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    player = f"{sys.executable} -m bridge.player --output offline --rate 8000"
+    monkeypatch.setenv("SCOREWIRE_PLAYER", f"{player} --capture {tmp_path}/heard.f32")
     code, out, _ = scorewire(capsys, monkeypatch, "doctor", "--json")
     report = last(out)
     checks = {check["name"]: check for check in report["checks"]}
-    for name in ("python", "packages", "data", "osc", "kernel", "model"):
+    assert "offline (heard.f32), 8000 Hz" in checks["player"]["text"]
+    for name in ("python", "packages", "data", "osc", "player", "kernel", "model"):
         assert checks[name]["ok"], checks[name]
     assert "/scorewire/pong after" in checks["osc"]["text"]
     assert "gaussian at 44100 Hz" in checks["model"]["text"]
@@ -111,8 +116,10 @@ def test_doctor_runs_kernel_model_and_osc(capsys: Any, monkeypatch: Any) -> None
 
 def test_doctor_says_what_is_missing(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("SCOREWIRE_WORKER", f"{sys.executable} -c pass")
+    monkeypatch.setenv("SCOREWIRE_PLAYER", f"{sys.executable} -c pass")
     code, out, _ = scorewire(capsys, monkeypatch, "doctor", "--json")
-    worker = last(out)["checks"][-1]
+    player, worker = last(out)["checks"][-2:]
+    assert (player["ok"], player["text"]) == (False, "it ended (exit code 0)")
     assert (code, worker["ok"], worker["name"]) == (1, False, "worker")
     assert "the worker process ended" in worker["text"]
     assert "make install" in worker["fix"]
@@ -157,12 +164,35 @@ def test_people_see_a_table(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
     assert "asked at" in out
 
 
+def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    from renderers import fm
+
+    listed = fm.renderer(operators=1).params
+    for name in "ab":
+        values = {p.name: p.value(0.3 if name == "a" else 0.6) for p in listed}
+        save(
+            Preset(name=name, renderer="fm", renderer_version=1, values=values, seconds=0.2),
+            tmp_path / f"{name}.json",
+        )
+    a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out"
+    code, said, _ = scorewire(capsys, monkeypatch, "morph", a, b, "--steps", 3, "--out", out)
+    assert code == 0
+    assert len(said.strip().splitlines()) == 1 + 3
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a-to-b-1.json", "a-to-b-1.wav", "a-to-b-2.json", "a-to-b-2.wav", "a-to-b-3.json",
+        "a-to-b-3.wav", "result.json",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         ((), ""),
         (("patch",), "Missing argument 'prompt'."),
         (("patch", "x", "--renderer", "fm"), "Missing option '--out'."),
+        (("patch", "x", "--out", "o"), "--renderer must be fm or impact"),
+        (("patch", "x", "--out", "o", "--renderer", "fm", "--matrix", "dx7:33"), "--matrix: must"),
+        (("vary", "x.json", "--out", "o", "--amount", "2"), "--amount: input should be less"),
         (("patch", "x", "--steps", "many"), "Invalid value for '--steps'"),
         (("dance",), "No such command 'dance'."),
         (("separate", "a.wav", "--out", "x"), "Missing option '--prompt'."),
