@@ -92,6 +92,15 @@ def test_spectrogram_targets_move_the_spectrum():
     assert float((after - before)[22:].abs().max()) < 0.02  # far from where the prompts differ
 
 
+def test_held_knobs_stay():
+    held = torch.arange(HOP) == 9
+    g = torch.Generator().manual_seed(0)
+    work = edit(render, P, "low", "high", start(), recipe=QUICK, generator=g, held=held)
+    moved = (list(work)[-1].best_u - start()).abs()
+    assert float(moved[9]) == 0.0
+    assert float(moved[3]) == pytest.approx(0.2, abs=0.01)  # half the 0.4 that "low" had there
+
+
 def test_score_chooses_and_never_falls():
     def score(audio: torch.Tensor) -> torch.Tensor:
         return -audio.square().mean((1, 2))  # nothing is as good as silence

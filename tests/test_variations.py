@@ -13,7 +13,7 @@ from presets import Note, Preset
 from renderers import fm, for_preset, from_values, impact, random_patches, to_values
 from renderers.base import Renderer
 from renderers.fidelity import lsd
-from renderers.variations import OFTEN, STEPS, around, vary
+from renderers.variations import OFTEN, STEPS, around, pitch_knobs, vary
 
 RATE = 44100
 INSTRUMENTS = {
@@ -111,6 +111,13 @@ def test_a_kind_of_knob_moves_together() -> None:
     # one octave at amount 1, of the log2(10 / 0.02) that the knob spans
     assert float(decays.std()) == pytest.approx(0.1 / math.log2(500.0), rel=0.05)
     assert torch.all(moved[:, where["level"]] == 0.0)
+
+
+def test_knobs_of_pitch_are_ratios_and_frequencies() -> None:
+    fm_knobs = pitch_knobs(INSTRUMENTS["fm"])
+    names = [p.name for p, yes in zip(INSTRUMENTS["fm"].params, fm_knobs, strict=True) if yes]
+    assert names == [f"op{v}_ratio" for v in range(1, 5)]
+    assert int(pitch_knobs(INSTRUMENTS["impact"]).sum()) == 48 + 1  # every mode, and tune
 
 
 @pytest.mark.parametrize(
