@@ -6,7 +6,18 @@ library only; the sound comes as bytes from a `Source` (`renderers.source`).
 
 from __future__ import annotations
 
-from presets.export import decent_sampler, dx7, faust, multisample, sfz, sixsines, soundfont, space
+from presets.export import (
+    decent_sampler,
+    dx7,
+    faust,
+    multisample,
+    sfz,
+    sixsines,
+    soundfont,
+    space,
+    vital,
+    wavetable,
+)
 from presets.export.base import Exported, Exporter, Source
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "Source"]
@@ -21,4 +32,6 @@ EXPORTERS: dict[str, Exporter] = {
     "dx7": dx7.EXPORTER,
     "faust": faust.EXPORTER,
     "sixsines": sixsines.EXPORTER,
+    "vital": vital.EXPORTER,
+    "wavetable": wavetable.EXPORTER,
 }

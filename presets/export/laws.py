@@ -15,6 +15,8 @@ from functools import lru_cache
 FEEDBACK = 0.9  # the spectral radius that a matrix with loops is held below
 ATTACK_FLOOR = 1e-5  # seconds
 GRID = 512  # points of a quadrature over a decay
+TUNED = 0.002  # relative: 3.5 cents off a whole number is taken for it
+MOST_CYCLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,18 @@ def part(voice: Voice, kept: Sequence[int]) -> Voice:
         tuple(tuple(voice.matrix[v][w] for w in kept) for v in kept),
         tuple(voice.mix[v] for v in kept),
     )
+
+
+def cycles(voice: Voice) -> int | None:
+    """How many cycles of the note a period takes, 1 to 4; None when the sound has no period.
+
+    The smallest number times which every ratio that is heard is whole, within 3.5 cents.
+    """
+    ratios = [r for r, weight in zip(voice.ratio, importance(voice), strict=True) if weight > 0.0]
+    for d in range(1, MOST_CYCLES + 1):
+        if all(abs(round(r * d) / (r * d) - 1.0) <= TUNED for r in ratios):
+            return d
+    return None
 
 
 def _db(amplitude: float) -> float:

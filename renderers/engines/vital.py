@@ -1,0 +1,50 @@
+"""Vital's own engine, by vita: `.vital` presets, and wavetables played as our exporter means."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from presets import Note
+from presets.export import vital, wavetable
+from renderers.engines.base import Engine
+
+SETTLE = 1.0  # seconds: after a preset is loaded its knobs glide to their places
+
+
+def _missing() -> str:
+    here = importlib.util.find_spec("vita") is not None
+    return "" if here else "vita is not installed: pip install vita"
+
+
+def _play(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
+    return play(file.read_text(encoding="utf-8"), note, seconds, rate)
+
+
+def play(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
+    """One note of a preset: float32 [2, T]. Raises `ValueError` when Vital refuses it."""
+    if note.number != round(note.number):
+        raise ValueError(f"Vital plays whole note numbers, got {note.number}")
+    synth: Any = importlib.import_module("vita").Synth()
+    synth.set_sample_rate(rate)
+    if not synth.load_json(text):
+        raise ValueError("Vital refused the preset")
+    synth.render(round(note.number), 1 / 127, 0.01, SETTLE)
+    audio = synth.render(round(note.number), note.velocity / 127, seconds, seconds)
+    return np.asarray(audio, np.float32)[:, : round(seconds * rate)]
+
+
+def _play_table(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
+    table = wavetable.read(file.read_bytes())
+    when = vital.times(table.seconds, len(table.frames))
+    text = vital.baked(table.frames, when, table.cycles, file.stem)
+    return play(text, note, seconds, rate)
+
+
+PRESETS = Engine("Vital's engine (vita)", _missing, _play)
+WAVETABLES = Engine("Vital's engine (vita), scanned in time", _missing, _play_table)
