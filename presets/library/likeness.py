@@ -9,6 +9,7 @@ middle of the range, else linear. Every knob counts the same; no ear is involved
 from __future__ import annotations
 
 import math
+import struct
 from array import array
 
 SAMPLE = 501  # values that a median is taken of: a sort of ten thousand a knob costs too much
@@ -40,10 +41,9 @@ def distances(here: int, places: array[float], width: int) -> list[float]:
 
     `places` [N * width] are `positions`; 0 for the same values, 1 for opposite ends of every knob.
     """
-    target = tuple(places[here * width : (here + 1) * width])
+    rows = list(struct.iter_unpack(f"{width}f", places))
     scale = 1.0 / math.sqrt(width)
-    starts = range(0, len(places), width)
-    return [math.dist(target, places[start : start + width]) * scale for start in starts]
+    return [math.dist(rows[here], row) * scale for row in rows]
 
 
 def is_log(column: array[float], low: float, high: float) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
+from collections.abc import Iterable
+from heapq import nsmallest
 
 from presets.library import likeness
 from presets.library.index import digest, sayable, spelled
@@ -40,10 +42,13 @@ def nearest(
     width = len(places) // len(files)
     away = likeness.distances(files.index(file), places, width) if width else [0.0] * len(files)
     chosen, _, values = _where(words, tags, renderer)
-    allowed = {name for (name,) in db.execute(f"SELECT presets.file {chosen}", values)} - {file}
-    found = sorted((d, name) for name, d in zip(files, away, strict=True) if name in allowed)
+    pairs: Iterable[tuple[float, str]] = zip(away, files, strict=True)
+    if words or tags or renderer:
+        allowed = {name for (name,) in db.execute(f"SELECT presets.file {chosen}", values)}
+        pairs = ((d, name) for d, name in pairs if name in allowed)
+    found = [(d, name) for d, name in nsmallest(limit + 1, pairs) if name != file][:limit]
     query = f"SELECT {_ROW} FROM presets WHERE file = ?"  # noqa: S608 (our own literals)
-    return [(db.execute(query, (name,)).fetchone(), d) for d, name in found[:limit]]
+    return [(db.execute(query, (name,)).fetchone(), d) for d, name in found]
 
 
 def called(db: sqlite3.Connection, text: str) -> list[Row]:
