@@ -56,8 +56,8 @@ def block(*effects: Effect) -> Preset:
 
 def _preset(renderer: str, values: dict[str, float], effects: tuple[Effect, ...]) -> Preset:
     return Preset(
-        name="Bell\nof <glass> & wood", renderer=renderer, renderer_version=1, values=values,
-        note=OWN, seconds=1.0, effects=effects, prompt="a bell", tags=("bell", "dark"),
+        name="Bell\nof\x00 <glass> & wood", renderer=renderer, renderer_version=1, values=values,
+        note=OWN, seconds=1.0, effects=effects, prompt="a \ud800bell", tags=("bell\x01", "dark"),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import zipfile
 from xml.etree import ElementTree as xml
 
 from presets.export.base import Exported, Exporter, Source
-from presets.export.samples import Map, file_name, sample_map, wavs
+from presets.export.samples import Map, file_name, one_line, sample_map, wavs
 from presets.preset import Preset
 
 
@@ -28,18 +28,18 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
 
 
 def _document(plan: Map, preset: Preset, source: Source, stem: str) -> bytes:
-    root = xml.Element("multisample", name=" ".join(preset.name.split()))
+    root = xml.Element("multisample", name=one_line(preset.name))
     about = {
         "generator": "Scorewire",
         "category": "",
         "creator": "",
-        "description": " ".join(preset.prompt.split()),
+        "description": one_line(preset.prompt),
     }
     for tag, text in about.items():
         xml.SubElement(root, tag).text = text
     keywords = xml.SubElement(root, "keywords")
     for tag in preset.tags:
-        xml.SubElement(keywords, "keyword").text = tag
+        xml.SubElement(keywords, "keyword").text = one_line(tag)
     for zone in plan.zones:
         sample = xml.SubElement(
             root,

@@ -99,6 +99,11 @@ def folder_name(stem: str) -> str:
     return f"{stem}_samples/"
 
 
+def one_line(text: str) -> str:
+    """Text without line breaks and control characters, which XML for one cannot hold."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
 def _roots(note: float, step: int) -> list[int]:
     middle = round(note)
     first, last = max(0, middle - SPAN), min(127, middle + SPAN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from presets.export.base import Exported, Exporter, Source
-from presets.export.samples import Map, file_name, folder_name, sample_map, wavs
+from presets.export.samples import Map, file_name, folder_name, one_line, sample_map, wavs
 from presets.preset import Preset
 
 
@@ -24,7 +24,7 @@ def export_sfz(preset: Preset, source: Source, stem: str) -> Exported:
 
 def _text(plan: Map, preset: Preset, stem: str) -> str:
     lines = [
-        f"// {' '.join(preset.name.split())}",
+        f"// {one_line(preset.name)}",
         "<control>",
         "hint_ram_based=1",  # else sfizz, rendering offline, stops after what it preloaded
         f"default_path={folder_name(stem)}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from presets.export.audio import chunk
 from presets.export.base import Exported, Exporter, Source
-from presets.export.samples import Map, Zone, sample_map
+from presets.export.samples import Map, Zone, one_line, sample_map
 from presets.preset import Preset
 
 # generators: what a record of `pgen` and `igen` sets
@@ -124,7 +124,7 @@ def _headers(parts: list[_Part], rate: int) -> Iterator[bytes]:
 
 
 def _text(text: str, size: int) -> bytes:
-    return " ".join(text.split()).encode("ascii", "replace")[:size]
+    return one_line(text).encode("ascii", "replace")[:size]
 
 
 EXPORTER = Exporter("SoundFont 2", ".sf2", frozenset({"fm", "impact"}), export)
