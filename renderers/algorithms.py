@@ -69,6 +69,36 @@ def best(found: list[Found], count: int) -> list[Found]:
     return sorted(found, key=lambda f: float(f.scores[0]), reverse=True)[:count]
 
 
+def moved(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
+    """FM patches u [K, P] of `renderer` as patches [K, P'] of the FM renderer `target`, float64.
+
+    In an algorithm of the DX7 they are `placed`. Elsewhere they sound as before, but that loops are
+    limited in a `free` matrix; further operators of the target are silent. Raises `ValueError` when
+    the target has fewer operators, or no place for loops.
+    """
+    for number in DIFFERENT:
+        if fm.renderer(matrix=f"dx7:{number}").params == target.params:
+            return placed(renderer, u, number)
+    old, new = fm.layout(renderer.params), fm.layout(target.params)
+    more = new.operators - old.operators
+    if more < 0 or (old.matrix == "free" and new.matrix != "free"):
+        raise ValueError(
+            f"a matrix with {new.operators} operators, {new.matrix}, has no place for"
+            f" {old.operators} operators, {old.matrix}"
+        )
+    values = fm.settled(old, physical(old.table, u))
+    out = torch.zeros(len(u), len(target.params), dtype=torch.float64)
+    for to, column in ((new.ratio, old.ratio), (new.attack, old.attack), (new.decay, old.decay)):
+        out[:, to] = values[:, torch.cat([column[-1:].expand(more), column])]
+    out[:, new.mix[more + old.carriers]] = values[:, old.mix]
+    A = torch.zeros(len(u), new.operators**2, dtype=torch.float64)
+    rows, columns = old.cells // old.operators, old.cells % old.operators
+    A[:, (more + rows) * new.operators + more + columns] = values[:, old.edges]
+    out[:, new.edges] = A[:, new.cells]
+    out[:, -1] = values[:, -1]
+    return positions(new.table, out)
+
+
 def placed(renderer: Renderer, u: Tensor, number: int) -> Tensor:
     """FM patches u [K, P] of `renderer` in algorithm `number`, [K, P'] of its renderer, float64.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from presets import Effect, Preset
 from renderers import fm, for_preset, from_values, impact, to_values
+from renderers.algorithms import moved
 from renderers.base import Renderer, physical, positions
 
 
@@ -70,23 +71,11 @@ def _operators_together(
     V = max(lay.operators for lay in ours)
     renderer = fm.renderer(operators=V, matrix="free" if free else "acyclic")
     lay = fm.layout(renderer.params)
-    rows = []
-    for k, patch in enumerate((u, v)):
-        old, other = ours[k], ours[1 - k]
-        values = physical(old.table, patch[None])
-        values = fm.settled(old, values)[0]
-        others = physical(other.table, (v, u)[k][None])[0]
-        out = torch.zeros(len(renderer.params), dtype=torch.float64)
-        pad = V - old.operators
-        for column in ("ratio", "attack", "decay"):
-            mine, theirs = values[getattr(old, column)], others[getattr(other, column)]
-            out[getattr(lay, column)] = torch.cat([theirs[:pad], mine])
-        out[lay.mix[pad + old.carriers]] = values[old.mix]
-        A = torch.zeros(V, V, dtype=torch.float64)
-        A[pad + old.cells // old.operators, pad + old.cells % old.operators] = values[old.edges]
-        out[lay.edges] = A.flatten()[lay.cells]
-        out[-1] = values[-1]
-        rows.append(positions(lay.table, out[None])[0])
+    knobs = torch.stack([lay.ratio, lay.attack, lay.decay])
+    rows = [moved(r, x[None], renderer)[0] for r, x in ((first, u), (second, v))]
+    for k, own in enumerate(ours):
+        silent = knobs[:, : V - own.operators]  # as the other has them: nothing glides
+        rows[k][silent] = rows[1 - k][silent]
     return renderer, rows[0], rows[1]
 
 

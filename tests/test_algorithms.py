@@ -8,7 +8,7 @@ import torch
 from presets import Note
 from presets.dx7 import ALGORITHMS
 from renderers import fm
-from renderers.algorithms import DIFFERENT, algorithms, best, placed
+from renderers.algorithms import DIFFERENT, algorithms, best, moved, placed
 from renderers.base import Renderer, physical, positions
 
 RATE = 44100
@@ -57,6 +57,30 @@ def test_any_patch_can_be_placed_and_is_heard(number: int) -> None:
         there = placed(renderer, u, number)
         assert torch.all((there >= 0.0) & (there <= 1.0))
         assert sound(fm.renderer(matrix=f"dx7:{number}"), there).abs().amax(1).min() > 1e-3
+
+
+@pytest.mark.parametrize(("operators", "matrix"), [(4, "acyclic"), (7, "acyclic"), (6, "dx7:18")])
+def test_a_patch_moved_to_more_operators_sounds_the_same(operators: int, matrix: str) -> None:
+    u = chain(op4_from_op3=1.5, op3_from_op2=1.0, op2_from_op1=0.7)
+    target = fm.renderer(operators=operators, matrix=matrix)
+    before, after = sound(FOUR, u), sound(target, moved(FOUR, u, target))
+    assert (after - before).abs().max() < 1e-9 * before.abs().max()
+
+
+def test_a_free_matrix_takes_a_patch_nearly_as_it_is() -> None:
+    u = chain(op4_from_op3=1.5, op3_from_op2=1.0, op2_from_op1=0.7)
+    target = fm.renderer(matrix="free")
+    before, after = sound(FOUR, u), sound(target, moved(FOUR, u, target))
+    assert (after - before).norm() < 1e-3 * before.norm()
+
+
+def test_what_has_no_place_is_refused() -> None:
+    free = fm.renderer(operators=3, matrix="free")
+    loops = torch.full((1, len(free.params)), 0.5, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"4 operators, acyclic, has no place for 3 .*, free"):
+        moved(free, loops, FOUR)
+    with pytest.raises(ValueError, match="with 2 operators, free, has no place for 3 operators"):
+        moved(free, loops, fm.renderer(operators=2, matrix="free"))
 
 
 def test_an_operator_without_a_slot_is_lost() -> None:
