@@ -40,7 +40,7 @@ CREATE TABLE presets (
 CREATE INDEX by_stem ON presets (stem);
 CREATE INDEX by_title ON presets (title);
 CREATE INDEX by_layout ON presets (layout);
-CREATE INDEX bydigest ON presets (digest);
+CREATE INDEX by_digest ON presets (digest);
 CREATE TABLE places (layout TEXT PRIMARY KEY, files TEXT NOT NULL, positions BLOB NOT NULL);
 CREATE TABLE tags (id INTEGER NOT NULL, tag TEXT NOT NULL);
 CREATE INDEX by_tag ON tags (tag);
@@ -147,7 +147,7 @@ def _files(folder: Path, now: int) -> Iterator[tuple[str, str]]:
             if not entry.is_file():
                 continue
             stat = entry.stat()
-            young = now - stat.st_mtime_ns < YOUNG  # it may change within the same tick
+            young = abs(now - stat.st_mtime_ns) < YOUNG  # it may change within the same tick
             yield name, "" if young else f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
 
