@@ -30,6 +30,19 @@ def test_limits_are_those_of_the_renderer(matrix: str, operators: int) -> None:
         assert ours.mix == pytest.approx(g.mix[b].tolist(), rel=1e-10, abs=1e-14)
 
 
+@pytest.mark.parametrize("algorithm", [1, 4, 7, 16, 21, 24])
+def test_algorithms_of_the_dx7_are_those_of_the_renderer(algorithm: int) -> None:
+    """The renderer counts their operators backwards, and gives a shared modulator one depth."""
+    r = fm.renderer(matrix=f"dx7:{algorithm}")
+    lay = fm.layout(r.params)
+    u = torch.rand(4, len(r.params), generator=torch.Generator().manual_seed(1)).double()
+    g = fm.graph(lay, physical(lay.table, u), Note(20), 48000)
+    for b in range(len(u)):
+        ours = laws.voice(to_values(r, u[b]))
+        assert np.array(ours.matrix)[::-1, ::-1] == pytest.approx(g.matrix[b].numpy(), abs=1e-12)
+        assert ours.mix[::-1] == pytest.approx(g.mix[b].tolist(), abs=1e-12)
+
+
 def test_fade_is_that_of_the_renderer() -> None:
     hz = torch.linspace(18000.0, 25000.0, 50, dtype=torch.float64)
     ours = [laws.fade(x, 48000) for x in hz.tolist()]

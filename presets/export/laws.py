@@ -41,9 +41,16 @@ def voice(values: Mapping[str, float]) -> Voice:
     def knob(kind: str) -> tuple[float, ...]:
         return tuple(values.get(f"op{v}_{kind}", 0.0) for v in operators)
 
-    edges = [m for name in values if (m := re.fullmatch(r"op(\d)_from_op(\d)", name))]
-    loops = order(len(operators), ((int(m[1]) - 1, int(m[2]) - 1) for m in edges)) is None
-    matrix = [[values.get(f"op{v}_from_op{w}", 0.0) for w in operators] for v in operators]
+    edges = {
+        (int(m[1]) - 1, int(m[2]) - 1): value
+        for name, value in values.items()
+        if (m := re.fullmatch(r"op(\d)_from_op(\d)", name))
+    }
+    loops = order(len(operators), edges) is None
+    if all(w >= v for v, w in edges):
+        edges = _shared(edges)
+    count = range(len(operators))
+    matrix = [[edges.get((v, w), 0.0) for w in count] for v in count]
     tame = at_most(radius(matrix), FEEDBACK) if loops else 1.0
     mix = knob("mix")
     level = at_most(sum(mix), 1.0) * values["level"]
@@ -54,6 +61,15 @@ def voice(values: Mapping[str, float]) -> Voice:
         tuple(tuple(tame * a for a in row) for row in matrix),
         tuple(level * m for m in mix),
     )
+
+
+def _shared(edges: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+    """The edges of a DX7 algorithm, where a modulator has one level: its knobs at their mean."""
+    result = {}
+    for v, w in edges:
+        same = [depth for (u, x), depth in edges.items() if x == w and (u == x) == (v == w)]
+        result[v, w] = sum(same) / len(same)
+    return result
 
 
 def at_most(x: float, limit: float) -> float:
