@@ -50,6 +50,8 @@ TOP_INDEX = 4.0 * math.pi  # radians of phase, an operator at output level 99
 CONTROL_RATE = 44100.0 / 64.0  # envelope steps a second
 OCTAVE_DB = 20.0 * math.log10(2.0)
 LOW_LEVELS = (0, 5, 9, 13, 17, 20, 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 42, 43, 45, 46)
+# keyboard level scaling, curved: by groups of three keys from the break point
+BENT = (*range(10), 11, 14, 16, 19, 23, 27, 33, 39, 47, 56, 66, 80, 94, *range(110, 239, 16), 250)
 NO_TRANSPOSE = 24  # the byte that means none
 NO_DETUNE = 7
 
@@ -140,6 +142,25 @@ def output(amplitude: float) -> int:
 def level_db(level: int) -> float:
     """Where an envelope level 0..99 lies below the operator's output level, in dB: 0 at 99."""
     return ((steps(level) >> 1) - 63) * OCTAVE_DB / 4.0
+
+
+def scaled_output(operator: Operator, note: int) -> float:
+    """Amplitude of an operator at a MIDI note: output level and keyboard level scaling.
+
+    The keys are taken in groups of three on both sides of the break point; a curve is a straight
+    line in dB, or bends away from the break point.
+    """
+    away = note - operator.break_point - 17
+    right = away >= 0
+    group = (away + 1 if right else 1 - away) // 3
+    depth = operator.right_depth if right else operator.left_depth
+    curve = operator.right_curve if right else operator.left_curve
+    if curve in (0, 3):  # lines
+        moved = group * depth * 329 >> 12
+    else:
+        moved = BENT[min(group, len(BENT) - 1)] * depth * 329 >> 15
+    level = steps(operator.output) + (-moved if curve < 2 else moved)
+    return float(2.0 ** ((min(127, level) - 127) / 8.0)) if operator.output and level > 0 else 0.0
 
 
 def octaves_per_second(rate: int) -> float:

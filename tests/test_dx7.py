@@ -21,6 +21,7 @@ from presets.dx7 import (
     octaves_per_second,
     output,
     ratio,
+    scaled_output,
 )
 from presets.dx7_sysex import read_bank, write_bank, write_single
 from renderers.engines.dexed import ENGINE, render_voice
@@ -60,6 +61,17 @@ def test_output_levels_are_those_of_dexed(level: int) -> None:
     wanted = 20 * math.log10(gain(level))
     assert db(softer) - db(play(one(HELD))) == pytest.approx(wanted, abs=0.05)
     assert output(gain(level)) == level
+
+
+@pytest.mark.parametrize("curve", [0, 1, 2, 3])
+@pytest.mark.parametrize("note", [24, 50, 60, 69, 100])
+def test_keyboard_scaling_is_that_of_dexed(note: int, curve: int) -> None:
+    scaling = {"left_depth": 40, "right_depth": 30, "left_curve": curve, "right_curve": curve}
+    plain = replace(HELD, output=70)
+    scaled = replace(plain, **scaling)
+    moved = db(play(one(scaled), note=note)) - db(play(one(plain), note=note))
+    wanted = 20 * math.log10(scaled_output(scaled, note) / gain(70))
+    assert moved == pytest.approx(wanted, abs=0.1)
 
 
 @pytest.mark.parametrize("level", [90, 70, 50])

@@ -1,4 +1,4 @@
-"""Our attack and decay as the segments of a DX7 envelope, and how far apart they are.
+"""Our attack and decay as the segments of a DX7 envelope, and back.
 
 A DX7 envelope is straight lines over time in octaves of amplitude: a fall has one slope, a rise
 slows down at every octave. Ours rises as t / a and falls as exp(-r / d^2) (1 - r / d), which in
@@ -20,6 +20,7 @@ FLOOR_DB = -60.0  # below its loudest an operator is not heard
 ATTACK_SHARE = 0.1  # of the error, at least: an attack is short, and heard
 AFTER = 0.3  # how long a tail after our end counts, as a share of our decay
 RISE, FALL = 16, 64  # points at which both are compared
+LISTENED = 3.0  # seconds of a held key that our decay is fitted to
 SPEEDS = tuple(min(r for r in range(100) if r * 41 >> 6 == q) for q in range(64))  # as rates
 # Faster rises arrive within one step of 64 samples, nearly all of it in the last few: a click.
 SHARPEST = 53  # place in `SPEEDS`, rate 83: about 3 ms
@@ -30,6 +31,9 @@ _JUMP = 1716.0 / 256.0
 _BOTTOM = 16.0 / 256.0
 _BENDS = (-3.0, -6.0, -10.0, -16.0, -24.0)  # first guesses of where a fall bends, in dB
 _BLENDS = ((75, 0.06), (83, 0.12), (91, 0.25))  # and of a rise: level, share of the attack before
+
+_RISES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)  # our attack, as a share of the time to their peak
+_FALLS = 48  # decays tried, from the shortest to the longest of our knob
 
 Curve = list[tuple[float, float]]  # corners (seconds, dB)
 _Grid = tuple[float, tuple[tuple[float, float, float], ...]]  # floor dB; (seconds, our dB, weight)
@@ -83,6 +87,42 @@ def error(operator: Operator, attack: float, decay: float, floor: float = FLOOR_
     return _distance(corners, (floor, points))
 
 
+def read(rates: Sequence[int], levels: Sequence[int], output: int) -> tuple[float, float, float]:
+    """Attack and decay in seconds nearest to a held envelope, and how many dB away they are.
+
+    What `fit` undoes: levels are taken against the loudest moment, and a level that is held
+    becomes our longest decay.
+    """
+    corners = curve(rates, levels, output)
+    peak = max(level for _, level in corners)
+    reached = min(time for time, level in corners if level == peak)
+    silent = min((t for t, y in corners if t > reached and y < peak + FLOOR_DB), default=math.inf)
+    span = min(LISTENED, 1.2 * silent)
+    times = [span * ((i + 0.5) / FALL) ** 2 for i in range(FALL)]
+    theirs = [max(FLOOR_DB, level - peak) for level in _levels(corners, times)]
+
+    def away(attack: float, decay: float) -> float:
+        # points lie as i^2, so one counts for as much time as 2 i
+        total = 0.0
+        for i, (time, wanted) in enumerate(zip(times, theirs, strict=True)):
+            amplitude = max(envelope(time, attack, decay), 1e-3)
+            ours = 20.0 * math.log10(amplitude)
+            total += (2 * i + 1) * abs(ours - wanted) * (1.0 - max(ours, wanted) / FLOOR_DB)
+        return total / FALL**2
+
+    rise = [reached * (i + 0.5) / RISE for i in range(RISE)]
+    risen = [10.0 ** ((level - peak) / 20.0) for level in _levels(corners, rise)]
+
+    def rise_away(attack: float) -> float:
+        ramp = (min(1.0, time / attack) for time in rise)
+        return sum(abs(a - b) for a, b in zip(ramp, risen, strict=True))
+
+    attack = min((min(2.0, max(0.001, reached * share)) for share in _RISES), key=rise_away)
+    decays = (0.02 * 500.0 ** (n / _FALLS) for n in range(_FALLS + 1))
+    decay = min(decays, key=lambda d: away(attack, d))
+    return attack, decay, away(attack, decay)
+
+
 def fall_time(corners: Curve, db: float) -> float:
     """Seconds from the last peak of a curve until it lies `db` below it; infinity if it never."""
     peak = max(level for _, level in corners)
@@ -126,22 +166,24 @@ def _distance(corners: Curve, grid: _Grid) -> float:
     """Mean |dB| apart. The softer both are, the less of a spectrum is heard: the less it counts."""
     floor, points = grid
     total = heard = 0.0
-    i = 0
-    for time, wanted, weight in points:
-        while i < len(corners) and corners[i][0] <= time:
-            i += 1
-        if i == 0:
-            level = floor
-        elif i == len(corners):
-            level = corners[-1][1]
-        else:
-            (t0, y0), (t1, y1) = corners[i - 1], corners[i]
-            level = y0 + (y1 - y0) * (time - t0) / (t1 - t0)
+    levels = _levels(corners, [time for time, _, _ in points])
+    for level, (_, wanted, weight) in zip(levels, points, strict=True):
         level = max(level, floor)
         weight *= 1.0 - max(level, wanted) / floor
         heard += weight
         total += weight * abs(level - wanted)
     return total / heard
+
+
+def _levels(corners: Curve, times: Sequence[float]) -> list[float]:
+    """A curve in dB at rising `times`, straight between its corners."""
+    levels, i = [], 0
+    for time in times:
+        while i < len(corners) and corners[i][0] <= time:
+            i += 1
+        (t0, y0), (t1, y1) = corners[max(0, i - 1)], corners[min(i, len(corners) - 1)]
+        levels.append(y0 + (y1 - y0) * (time - t0) / (t1 - t0) if t0 < time < t1 else y0)
+    return levels
 
 
 def _segments(state: _State) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
