@@ -208,20 +208,44 @@ def test_only_fm_has_a_matrix(tmp_path: Path) -> None:
 def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, judge_folder: Path) -> None:
     a, _ = two_presets(tmp_path)
     job = EditPreset(
-        id="j", preset=str(a), prompt="darker", out=str(tmp_path / "out"), steps=5,
+        id="j", preset=str(a), prompt="like glass", out=str(tmp_path / "out"), steps=5,
         model="gaussian",
     )  # fmt: skip
     events = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
     got = result(events)
     made, start = load(got["preset"]), load(a)
-    assert (made.name, made.prompt, made.note) == ("a, darker", "a, darker", start.note)
+    assert (made.name, made.prompt, made.note) == ("a, like glass", "a, like glass", start.note)
     assert set(made.values) == set(start.values)
+    assert made.values["op4_ratio"] == pytest.approx(start.values["op4_ratio"])  # its pitch
+    assert made.provenance.method == "edit"
     assert got["changed"] is (made.values != start.values)
     heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
     np.testing.assert_array_equal(heard.T, effects.render(start))
     assert load(got["preset"]).provenance.score_before == got["score_before"]
     again = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
     assert load(result(again)["preset"]) == made
+
+
+def test_words_that_can_be_measured_are(tmp_path: Path) -> None:
+    a = tmp_path / "a.json"
+    pair = fm.renderer(operators=2)
+    values = {p.name: p.low for p in pair.params} | {"op1_ratio": 3.0, "op2_ratio": 1.0}
+    values |= {"op1_decay": 2.0, "op2_decay": 2.0, "op2_mix": 1.0, "op2_from_op1": 3.0}
+    save(Preset(name="a", renderer="fm", renderer_version=1, values=values, seconds=0.25), a)
+    bright, _ = sf.read(result(run(RenderPreset(id="r", preset=str(a), out=f"{a}.wav")))["wav"])
+    job = EditPreset(id="j", preset=str(a), prompt="much darker", out=str(tmp_path / "out"))
+    got = result(run(job))
+    dark, rate = sf.read(got["wav"])
+    hz = np.fft.rfftfreq(len(dark), 1 / rate)
+    before, after = (
+        float((hz * np.abs(np.fft.rfft(x)) ** 2).sum() / (np.abs(np.fft.rfft(x)) ** 2).sum())
+        for x in (bright, dark)
+    )
+    assert got["changed"]
+    assert after < 0.9 * before  # the centroid
+    assert load(got["preset"]).provenance.method == "reshape"
+    job = job.model_copy(update={"prompt": "longer", "out": str(tmp_path / "long")})
+    assert load(result(run(job))["preset"]).seconds == 0.5  # it was 0.25
 
 
 def two_presets(folder: Path) -> tuple[Path, Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,15 +14,23 @@ from bridge import outputs, pipe, stems
 from bridge.jobs import Best, EditPreset
 from bridge.worker.keeping import Previews, keep, liking
 from bridge.worker.models import VERSION, Models, model_hash
-from presets import Note, Provenance, load
+from presets import Note, Preset, Provenance, load
 from renderers import for_preset, from_values, to_values
+from renderers.variations import pitch_knobs
+from sds.distill import RenderFn, Step
 from sds.edit import EDIT, edit
+from sds.judge import Judge
+from sds.prior import Prior
+from sds.reshape import FIT, Trait, reshape, trait
+
+RATE = 44100  # where no prior has one
 
 
 def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
-    """Move a patch by what "kick, darker" says and "kick" does not, until it has gone that way.
+    """Fit a patch to its own sound made darker, longer, ...; for other words, ask the prior.
 
-    The ear chooses what is kept, by how much more it hears the new prompt than the old; the judge
+    The prior moves it by what "kick, like glass" says and "kick" does not, and the ear chooses what
+    is kept, by how much more it hears the new prompt than the old. Knobs of pitch stay. The judge
     scores the new prompt before and after.
     """
     clock = pipe.Clock(job.id)
@@ -28,40 +38,33 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
     start = load(job.preset)
     old = job.old or start.prompt or start.name
     new = f"{old}, {job.prompt}"
-    prior, judge, ear = models.prior(job.model, [old, new]), models.judge(), models.ear()
-    rate, renderer = prior.sample_rate, for_preset(start)
-    seconds = min(start.seconds, prior.max_seconds)
-    samples, note = round(seconds * rate), Note(start.note)
-    recipe = replace(EDIT, steps=job.steps or EDIT.steps)
+    wanted = trait(job.prompt)
+    judge = models.judge()
+    if wanted:
+        prior, rate, steps = None, RATE, _reshaped(job, start, wanted)
+    else:
+        prior = models.prior(job.model, [old, new])
+        rate, steps = prior.sample_rate, _edited(job, start, prior, models, old, new)
     match = liking(judge, new, rate) if judge else None
-
-    def further(sound: Tensor) -> Tensor:
-        if ear is None:
-            raise RuntimeError("there is no ear")
-        both = ear.similarity(sound, rate, [new, old])
-        return both[:, 0] - both[:, 1]
-
     with outputs.folder(Path(job.out)) as out:
         name = stems.slug(f"{start.name} {job.prompt}")
         path = out.scratch / "initial"
         before = keep(start, path, rate=rate, match=match, before=None, steps=0)
         initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")
         provenance = Provenance(
-            code=VERSION, model=prior.name, model_hash=model_hash(prior), method="edit"
+            code=VERSION,
+            model=prior.name if prior else "",
+            model_hash=model_hash(prior) if prior else "",
+            method="edit" if prior else "reshape",
         )
         facts = {"prompt": new, "seed": job.seed, "provenance": provenance}
+        if wanted:
+            facts["seconds"] = min(60.0, start.seconds * 2.0 ** max(0.0, wanted.stretch))
         patch = start.model_copy(update=facts | {"name": f"{start.name}, {job.prompt}"[:200]})
         previews = Previews(out.scratch)
-        for step in edit(
-            lambda u: renderer.render(u, note, rate, samples).float(),
-            prior,
-            old,
-            new,
-            from_values(renderer, start.values),
-            recipe=recipe,
-            generator=torch.Generator().manual_seed(job.seed),
-            score=further if ear else None,
-        ):
+        done, renderer = 0, for_preset(start)
+        for step in steps:
+            done = step.of
             figures = {"loss": float(step.loss.min()), "score": step.score}
             yield clock.progress(step.index / step.of, "edit", figures)
             if step.improved:
@@ -76,7 +79,7 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
                         wav=f"{preview}.wav",
                     )
         path = out.partial / name
-        after = keep(patch, path, rate=rate, match=match, before=before, steps=recipe.steps)
+        after = keep(patch, path, rate=rate, match=match, before=before, steps=done)
         result = {
             "preset": out.final(out.partial / f"{name}.json"),
             "wav": out.final(out.partial / f"{name}.wav"),
@@ -85,6 +88,45 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
             "changed": patch.values != start.values,
             "score_before": before,
             "score_after": after,
-            "steps": recipe.steps,
+            "steps": done,
         }
     yield clock.done(result)
+
+
+def _reshaped(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
+    renderer = for_preset(start)
+    return reshape(
+        _sounding(start, RATE, start.seconds),
+        wanted,
+        from_values(renderer, start.values),
+        rate=RATE,
+        held=pitch_knobs(renderer),
+        recipe=replace(FIT, fit_steps=job.steps or FIT.fit_steps),
+    )
+
+
+def _edited(
+    job: EditPreset, start: Preset, prior: Prior, models: Models, old: str, new: str
+) -> Iterator[Step]:
+    renderer, rate, ear = for_preset(start), prior.sample_rate, models.ear()
+
+    def further(sound: Tensor, ear: Judge) -> Tensor:
+        both = ear.similarity(sound, rate, [new, old])
+        return both[:, 0] - both[:, 1]
+
+    return edit(
+        _sounding(start, rate, min(start.seconds, prior.max_seconds)),
+        prior,
+        old,
+        new,
+        from_values(renderer, start.values),
+        recipe=replace(EDIT, steps=job.steps or EDIT.steps),
+        generator=torch.Generator().manual_seed(job.seed),
+        score=partial(further, ear=ear) if ear else None,
+        held=pitch_knobs(renderer),
+    )
+
+
+def _sounding(start: Preset, rate: int, seconds: float) -> RenderFn:
+    renderer, note, samples = for_preset(start), Note(start.note), round(seconds * rate)
+    return lambda u: renderer.render(u, note, rate, samples).float()
