@@ -218,11 +218,14 @@ class Player:
         self._held[slot] = held
         self.instrument.later(self.instrument.put, slot, held.sound)
         preset = held.preset
-        self._say(
-            lines.Loaded(
-                slot=slot, name=preset.name, note=preset.note, sampled=held.sound.patch is None
-            )
+        loaded = lines.Loaded(
+            slot=slot,
+            name=preset.name,
+            note=preset.note,
+            sampled=held.sound.patch is None,
+            without=sounds.left_out(preset),
         )
+        self._say(loaded)
 
     def _fill(self, slot: int, sound: sounds.Sound) -> None:
         """Render what was not asked for, in an order that brings a near note soon."""

@@ -12,6 +12,7 @@ from bridge.live.lines import Learned, Program, Turned
 from bridge.live.midi import BAR, Midi
 from bridge.live.sampler import Store, notes
 from presets import Effect, Note, Preset
+from presets.preset import Plugin
 from renderers import RENDERERS, effects, random_patches, to_values, voice
 
 RATE, BLOCK = 48000, 128
@@ -332,3 +333,11 @@ def test_every_note_is_rendered_once_and_octaves_first():
     order = notes(61)
     assert sorted(order) == list(range(24, 97))
     assert order[:7] == [61, 49, 73, 37, 85, 25, 55]
+
+
+def test_a_plugin_is_left_out_by_name_and_the_rest_is_heard():
+    guest = Effect(kind="VST3", plugin=Plugin(file="Hall.vst3"))
+    preset = sine(effects=(guest, Effect(kind="Gain", values={"gain_db": -6.0})))
+    assert sounds.left_out(preset) == ("Hall.vst3",)
+    assert len(sounds.board(preset)) == 1
+    assert sounds.left_out(sine()) == ()

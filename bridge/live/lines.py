@@ -142,13 +142,17 @@ class Ready(_Line):
 
 
 class Loaded(_Line):
-    """A slot is playable. `sampled`: notes are rendered as they are needed, not synthesised."""
+    """A slot is playable. `sampled`: notes are rendered as they are needed, not synthesised.
+
+    `without` names effects of the preset that are not heard here: plugins are too late for a block.
+    """
 
     kind: Literal["loaded"] = "loaded"
     slot: int
     name: str
     note: float
     sampled: bool
+    without: tuple[str, ...] = ()
 
 
 class Rendered(_Line):

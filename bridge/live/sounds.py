@@ -46,7 +46,7 @@ class Sound:
 def board(preset: Preset) -> Any:
     """The effects of a preset that can be played live, warmed up; None where it has none.
 
-    Plugins in child processes are too late for a block and are left out. Raises `ValueError`.
+    Plugins in child processes are too late for a block (`left_out`). Raises `ValueError`.
     """
     native = [effect for effect in preset.effects if effect.kind != VST3]
     if not native:
@@ -55,6 +55,12 @@ def board(preset: Preset) -> Any:
     made.process(np.zeros((1, 64), np.float32), 48000, reset=False)
     made.reset()
     return made
+
+
+def left_out(preset: Preset) -> tuple[str, ...]:
+    """Effects of a preset that `board` has not: the files of its plugins."""
+    guests = (effect.plugin for effect in preset.effects if effect.kind == VST3)
+    return tuple(guest.file if guest is not None else VST3 for guest in guests)
 
 
 def build(preset: Preset, places: Mapping[str, float], board: Any) -> Sound:
