@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.exceptions import TyperException
 
-from bridge import config, display, doctor, server, shelf, stems
+from bridge import config, display, doctor, imports, server, shelf, stems
 from bridge.engines.local import LocalEngine
 from bridge.jobs import (
     DesignPatch,
@@ -335,6 +335,20 @@ def export(
     )
     result = _run(job, config.load(), as_json)
     _show(result, display.export(result), as_json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx): a bank of 32, or one voice.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; named as the file when left out.")
+    ] = None,
+    voice: Annotated[int | None, typer.Option(help="Only the voice of this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn the voices of a DX7 into presets, and say what of each was lost."""
+    rows = imports.syx(file, Path(_absolute(out or Path(file.stem))), voice=voice)
+    _show({"voices": rows}, display.voices(rows), as_json)
 
 
 @app.command("eval")

@@ -130,6 +130,16 @@ def variations(result: dict[str, Any]) -> Table:
     return table
 
 
+def voices(rows: list[dict[str, Any]]) -> Table:
+    """The result of `import`."""
+    table = Table("voice", "name", "preset", "lost", box=None)
+    for row in rows:
+        file = row.get("preset") or f"not written: {row['refused']}"
+        lost = str(len(row.get("lost", ())) or "")
+        table.add_row(str(row["voice"]), row["name"], file, lost)
+    return table
+
+
 def export(result: dict[str, Any]) -> Table:
     """The result of `export`: a row a format, what it lost below it."""
     table = Table("format", "file", "difference", "engine", box=None)

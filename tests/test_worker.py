@@ -34,7 +34,7 @@ from bridge.jobs import (
     event_adapter,
 )
 from bridge.worker import models, separate
-from presets import Effect, Preset, load, save
+from presets import Effect, Note, Preset, load, save
 from renderers import RENDERERS, effects, fm, random_patches, to_values
 from renderers.algorithms import DIFFERENT
 from sds import metrics
@@ -192,6 +192,22 @@ def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, judge_folder:
     assert "op6_from_op1" not in made.values  # in the DX7 the higher numbers modulate
     with pytest.raises(ValueError, match="there is no ear here"):
         run(patch_job(tmp_path, matrix="dx7:auto"), worker.Models(ear=tmp_path))
+
+
+def test_the_bank_helps_in_any_matrix(tmp_path: Path) -> None:
+    """The nearest patches of the bank, moved into six operators, sound as they do in four."""
+    loaded = worker.Models()
+    if loaded.ear() is None:
+        pytest.skip("there is no ear here: make weights")
+    listed, six = RENDERERS["fm"], fm.renderer(operators=6)
+    draw = torch.Generator().manual_seed(0)
+    near = loaded.near(listed, "a bell", 2, draw)
+    wide = loaded.near(six, "a bell", 3, draw)
+    assert wide.shape == (3, len(six.params))
+    heard = [r.render(u[:2], Note(60), 22050, 4410) for r, u in ((listed, near), (six, wide))]
+    torch.testing.assert_close(heard[0], heard[1], atol=2e-3, rtol=0)  # banks are in half precision
+    few = loaded.near(fm.renderer(operators=2), "a bell", 3, draw)
+    assert few.shape == (3, len(fm.renderer(operators=2).params))
 
 
 def test_only_fm_has_a_matrix(tmp_path: Path) -> None:

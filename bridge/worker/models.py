@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from renderers import RENDERERS, Renderer, random_patches
+from renderers import RENDERERS, Renderer, fm, random_patches
+from renderers.algorithms import moved
 from sds.bank import Bank, load_bank, synth
 from sds.judge import EAR, Judge, load_judge
 from sds.judge import FOLDER as JUDGE
@@ -54,22 +55,38 @@ class Models:
     def near(
         self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator
     ) -> Tensor:
-        """Patches [count, P] of the bank nearest to the prompt; random ones without a bank."""
+        """Patches [count, P] of the bank nearest to the prompt; random ones without a bank.
+
+        FM patches with another matrix are moved into it, beside as many random ones.
+        """
         ear, name = self.ear(), renderer.name
-        listed = renderer.params == RENDERERS[name].params  # banks are of these knobs
-        if ear is not None and listed and name not in self._banks:
-            told = synth(name, renderer.version, len(renderer.params))
+        listed = RENDERERS[name]  # banks are of its knobs
+        if ear is not None and name not in self._banks:
+            told = synth(name, listed.version, len(listed.params))
             self._banks[name] = load_bank(name, told, ear.model_hash)
-        bank = self._banks.get(name) if listed else None
-        if ear is None or bank is None:
+        bank, same = self._banks.get(name), renderer.params == listed.params
+        if ear is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()
-        return bank.nearest(ear.read([prompt])[0], count)
+        if same:
+            return bank.nearest(ear.read([prompt])[0], count)
+        near = bank.nearest(ear.read([prompt])[0], (count + 1) // 2).double()
+        rows = [moved(listed, near, renderer)]
+        if count > len(near):
+            rows.append(random_patches(renderer, count - len(near), generator=generator))
+        return torch.cat(rows).float()
 
     def _listener(self, which: str) -> Judge | None:
         folder = self._folders[which]
         if which not in self._judges and (folder / "model.safetensors").is_file():
             self._judges[which] = load_judge(folder)
         return self._judges.get(which)
+
+
+def holds(renderer: Renderer, listed: Renderer) -> bool:
+    """Whether patches of the listed renderer can be moved into another one of its name."""
+    if renderer.name != "fm":
+        return False
+    return fm.layout(renderer.params).operators >= fm.layout(listed.params).operators
 
 
 def gaussian(prompts: Sequence[str]) -> GaussianPrior:
