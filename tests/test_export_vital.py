@@ -185,3 +185,8 @@ def test_a_fraction_of_a_key_is_refused(engine: None) -> None:
     preset = operators(row(1.0, 0.01, 1.0, 1.0))
     with pytest.raises(ValueError, match=r"whole note numbers, got 57\.5"):
         played(preset, Note(57.5))
+
+
+def test_a_silent_patch_is_refused() -> None:
+    with pytest.raises(ValueError, match="is silent"):
+        EXPORTER.export(operators(row(1.0, 0.01, 1.0, 0.0)), SOURCE, "p")  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from presets.export import laws
 from presets.export.base import Exported, Exporter, Source
-from presets.export.vital import FRAMES, SIZE, times
+from presets.export.vital_patch import FRAMES, SIZE, times
 from presets.params import Note
 from presets.preset import Preset
 

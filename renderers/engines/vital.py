@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets import Note
-from presets.export import vital, wavetable
+from presets.export import vital_patch, wavetable
 from renderers.engines.base import Engine
 
 SETTLE = 1.0  # seconds: after a preset is loaded its knobs glide to their places
@@ -41,8 +41,8 @@ def play(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32
 
 def _play_table(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
     table = wavetable.read(file.read_bytes())
-    when = vital.times(table.seconds, len(table.frames))
-    text = vital.baked(table.frames, when, table.cycles, file.stem)
+    when = vital_patch.times(table.seconds, len(table.frames))
+    text = vital_patch.baked(table.frames, when, table.cycles, file.stem)
     return play(text, note, seconds, rate)
 
 
