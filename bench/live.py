@@ -88,8 +88,7 @@ def minute(frames: int, seconds: float) -> dict[str, float]:
             listener.join()
             time.sleep(1.0)
             before = player.ask(kind="status").xruns
-            listener.again()
-            listener.send(*music(seconds - 0.5))
+            listener.again(*music(seconds - 0.5))
             time.sleep(seconds + 0.5)
             report = player.ask(kind="status")
             listener.close()

@@ -133,8 +133,7 @@ class Listener:
         self.sent = []  # (frame at which it was in the buffer, bytes)
         self.received = []
         self._next = None
-        self._again = True
-        self._lock = threading.Lock()
+        self._again, self._plan = True, []
         self.ear = self.client.inports.register("in")
         self.hand = self.client.midi_outports.register("out")
         self.sysex = self.client.midi_inports.register("sysex")
@@ -151,6 +150,7 @@ class Listener:
             self.first, self.count, self.breaks, self.xruns = now, 0, 0, 0
             self.heard[:] = 0.0
             self._next, self._again = now, False
+            self.queue = [(now + at, data) for at, data in self._plan]
         self.breaks += now != self._next
         self._next = now + frames
         room = min(frames, self.heard.size - self.count)
@@ -158,26 +158,20 @@ class Listener:
         self.count += room
         self.received += [bytes(data) for _, data in self.sysex.incoming_midi_events()]
         self.hand.clear_buffer()
-        with self._lock:
-            while self.queue and self.queue[0][0] < now + frames:
-                frame, data = self.queue.pop(0)
-                at = max(0, frame - now)
-                self.hand.write_midi_event(at, data)
-                self.sent.append((now + at, data))
+        while self.queue and self.queue[0][0] < now + frames:
+            frame, data = self.queue.pop(0)
+            at = max(0, frame - now)
+            self.hand.write_midi_event(at, data)
+            self.sent.append((now + at, data))
 
-    def again(self):
-        """Forget what was heard and begin anew."""
+    def again(self, *messages):
+        """Forget what was heard and begin anew; send (seconds from there, bytes)."""
         self.sent.clear()
+        plan = [(round(s * self.rate), bytes(data)) for s, data in messages]
+        self._plan = sorted(plan, key=lambda message: message[0])
         self._again = True
         while self._again:
             time.sleep(0.005)
-
-    def send(self, *messages):
-        """Queue (seconds from now, bytes)."""
-        now = self.client.frame_time
-        with self._lock:
-            self.queue += [(now + round(s * self.rate), bytes(data)) for s, data in messages]
-            self.queue.sort(key=lambda message: message[0])
 
     def join(self, player="scorewire"):
         """Wire both ways to the player."""

@@ -13,7 +13,7 @@ from presets import Preset, load, save
 
 FRAMES = 128
 NAME = "scorewire-test"
-RUNS = 4  # a core that others use loses periods for an idle client too
+RUNS = 3
 
 
 def chain():
@@ -83,31 +83,52 @@ def expected(sent, first, count, path, shift):
     return np.concatenate(out)[:count]
 
 
-def test_notes_sound_within_two_periods_and_nothing_is_lost(player, listener, tmp_path):
-    """A period for the way out and back; the capture is the offline sound, sample by sample."""
-    wrong = []
+def performance(listener, seed, path):
+    """Play a melody: (frames from MIDI to sound, relative error to the offline sound)."""
+    listener.again(*melody(seed))
+    end = time.monotonic() + 60.0
+    while listener.count < listener.heard.size and time.monotonic() < end:
+        time.sleep(0.05)
+    heard, first = listener.heard.copy(), listener.first
+    struck = next(frame for frame, data in listener.sent if data[0] == 0x90)
+    delay = first + int(np.nonzero(heard)[0][0]) - struck
+    shift = delay // FRAMES * FRAMES
+    reference = expected(listener.sent, first, heard.size, path, shift)
+    return delay, float(np.abs(heard - reference).max() / np.abs(reference).max())
+
+
+def test_without_deadlines_the_capture_is_the_offline_sound(listener, tmp_path):
+    """JACK's freewheel runs the same graph as fast as it goes: every sample is where it belongs."""
+    listener.client.set_freewheel(True)
+    time.sleep(0.5)
+    delay, error = performance(listener, 1, tmp_path / "chain.json")
+    listener.client.set_freewheel(False)
+    assert listener.breaks == 0
+    assert delay <= 2 * FRAMES
+    assert error < 1e-6
+
+
+def test_in_time_notes_sound_within_two_periods_and_nothing_is_lost(player, listener, tmp_path):
+    """A period for the way out and back. A core that others use is said, not counted as ours."""
+    lost = []
     for run in range(RUNS):
-        listener.again()
         before = player.ask(kind="status").xruns
-        listener.send(*melody(run))
-        time.sleep(6.3)
+        delay, error = performance(listener, run, tmp_path / "chain.json")
         report = player.ask(kind="status")
-        heard, first = listener.heard.copy(), listener.first
-        lost = report.xruns - before + listener.breaks + listener.xruns
-        onset = first + int(np.nonzero(heard)[0][0])
-        struck = next(frame for frame, data in listener.sent if data[0] == 0x90)
-        shift = round((onset - struck) // FRAMES) * FRAMES
-        reference = expected(listener.sent, first, heard.size, tmp_path / "chain.json", shift)
-        error = np.abs(heard - reference).max() / np.abs(reference).max()
-        if lost == 0:
-            assert onset - struck <= 2 * FRAMES
+        lost.append(report.xruns - before + listener.breaks + listener.xruns)
+        if lost[-1] == 0:
+            assert delay <= 2 * FRAMES
             assert error < 1e-6
             assert report.block_us[1] < report.budget_us
             return
-        wrong.append((lost, error))
         player.say(kind="panic")
-        time.sleep(0.5)
-    pytest.fail(f"lost periods and relative errors of {RUNS} runs: {wrong}")
+        time.sleep(0.3)
+    player.leave()
+    listener.again()
+    time.sleep(6.0)
+    idle = listener.xruns + listener.breaks
+    assert idle > 0, f"only we are late: {lost} periods in {RUNS} runs"
+    pytest.skip(f"this machine is too busy: {idle} periods late in 6 s for a client that rests")
 
 
 def test_sysex_leaves_in_pieces_and_arrives_whole(player, listener):
@@ -129,7 +150,7 @@ def test_a_server_that_ends_is_noticed_and_found_again_by_name(player, server):
     assert (again.output, again.name) == ("jack", "scorewire")
     listener = stage.Listener(2.0, name="second")
     listener.join()
-    listener.send((0.2, (0x90, 60, 100)))
+    listener.again((0.2, (0x90, 60, 100)))
     time.sleep(1.5)
     heard = listener.heard
     listener.close()
