@@ -20,6 +20,7 @@ from renderers.starts import fm_patches
 
 DIFFERENT = tuple(n for n in ALGORITHMS if n not in (4, 6))  # to us 4 is 3 and 6 is 5: see fm.py
 CHUNK = 8  # patches rendered at once
+ALIKE = 1e-3  # scores that are those of one sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,16 @@ def algorithms(
 
 
 def best(found: list[Found], count: int) -> list[Found]:
-    """The algorithms whose best candidates scored highest."""
-    return sorted(found, key=lambda f: float(f.scores[0]), reverse=True)[:count]
+    """The algorithms whose best candidates scored highest; of some that scored alike, the first.
+
+    A patch often fits several algorithms, and its sound is worth one attempt.
+    """
+    ranked = sorted(found, key=lambda f: float(f.scores[0]), reverse=True)
+    chosen: list[Found] = []
+    for f in ranked:
+        if all(abs(float(f.scores[0] - c.scores[0])) > ALIKE for c in chosen):
+            chosen.append(f)
+    return chosen[:count]
 
 
 def moved(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
