@@ -81,7 +81,7 @@ def to_preset(voice: Voice, *, note: int = 60) -> tuple[Preset, tuple[str, ...]]
 def _peak(operator: Operator, note: int) -> float:
     """The loudest an operator gets while this key is held, against output level 99."""
     loudest = max(level_db(level) for level in operator.levels[:3])
-    return scaled_output(operator, note) * 10.0 ** (loudest / 20.0)
+    return float(scaled_output(operator, note) * 10.0 ** (loudest / 20.0))
 
 
 def _envelope(operator: Operator, note: int) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -105,7 +105,7 @@ def _wanted(operator: Operator, transpose: int, note: int) -> float:
         return fixed_hz(operator.coarse, operator.fine) / hz
     shift = 2.0 ** ((transpose - NO_TRANSPOSE) / 12.0)
     cents = detune_cents(operator.detune, hz * shift)
-    return ratio(operator.coarse, operator.fine) * shift * 2.0 ** (cents / 1200.0)
+    return float(ratio(operator.coarse, operator.fine) * shift * 2.0 ** (cents / 1200.0))
 
 
 def _ratio(operator: Operator, transpose: int, note: int) -> tuple[float, tuple[str, ...]]:
@@ -126,7 +126,7 @@ def _feedback(voice: Voice, source: int) -> float:
     operator = voice.operators[source - 1]
     loudest = max(level_db(level) for level in operator.levels[:3])
     index = feedback_index(operator.output, voice.feedback) * 10.0 ** (loudest / 20.0)
-    return index / 4.0 if voice.algorithm in QUIET_ALGORITHMS else index
+    return float(index / 4.0 if voice.algorithm in QUIET_ALGORITHMS else index)
 
 
 def _common(voice: Voice) -> list[str]:

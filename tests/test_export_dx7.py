@@ -5,6 +5,7 @@ Measured on random musical patches of all 32 algorithms at note 60, velocity 100
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import torch
 from presets import Effect, Note, Preset
 from presets.dx7 import ALGORITHMS, TOP_INDEX, Operator, Voice, detune_cents, gain, ratio
 from presets.dx7_sysex import read_bank, write_bank
-from presets.export import dx7, laws
+from presets.export import EXPORTERS, dx7, laws
 from renderers import fm, for_preset, from_values, random_patches, to_values
-from renderers.engines import dexed, hexter
+from renderers.engines import ENGINES, Engine, dexed, hexter
 from renderers.fidelity import lsd
 from renderers.source import RenderedSource
 
@@ -82,6 +83,20 @@ def test_patches_of_an_algorithm_are_written_operator_for_operator() -> None:
             if wanted > 0.1:  # half a step of 0.753 dB
                 written = TOP_INDEX * gain(voice.operators[modulator - 1].output)
                 assert abs(20 * math.log10(written / wanted)) < 0.38, target
+
+
+@pytest.mark.parametrize("engine", ENGINES["dx7"], ids=lambda engine: engine.name)
+def test_engines_play_the_file(engine: Engine, tmp_path: Path) -> None:
+    if said := engine.missing():
+        pytest.skip(said)
+    preset = presets("dx7:9", 1, seed=9)[0]
+    exported = EXPORTERS["dx7"].export(preset, RenderedSource(preset), "nine")
+    file = tmp_path / next(iter(exported.files))
+    file.write_bytes(exported.files[file.name])
+    theirs = engine.render(file, NOTE, seconds(preset), RATE)
+    assert theirs.shape == (1, round(seconds(preset) * RATE))
+    assert theirs.dtype == np.float32
+    assert lsd(sound(preset), theirs[0].astype(float), RATE) < 4.5
 
 
 @pytest.mark.parametrize("engine", [dexed, hexter], ids=["dexed", "hexter"])
@@ -160,6 +175,15 @@ def test_what_a_dx7_cannot_say_is_told() -> None:
         assert word in text, word
 
 
+def test_an_operator_above_nyquist_is_silent_as_ours_is() -> None:
+    preset = presets("dx7:32", 1)[0]
+    values = preset.values | {"op1_ratio": 16.0, "op2_ratio": 1.0}
+    high = preset.model_copy(update={"values": values, "note": 100.0})
+    voice, _ = dx7.to_voice(high)
+    assert voice.operators[0].output == 0
+    assert voice.operators[1].output > 0
+
+
 def test_a_silent_patch_is_refused() -> None:
     preset = presets("acyclic", 1)[0]
     silent = {name: 0.0 if name.endswith("_mix") else v for name, v in preset.values.items()}
@@ -185,7 +209,7 @@ def test_patches_of_an_algorithm_are_near_in_both_engines() -> None:
     needs(dexed)
     needs(hexter)
     near, far = [], []
-    for number in (1, 2, 5, 9, 11, 14, 16, 17, 19, 21, 22, 25, 26, 28, 30, 32):
+    for number in (2, 5, 9, 14, 17, 19, 21, 22, 25, 28, 30):
         preset = presets(f"dx7:{number}", 1, seed=number)[0]
         voice, _ = dx7.to_voice(preset)
         near.append(in_dexed(preset, voice))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from presets.dx7 import (
     ALGORITHMS,
@@ -59,19 +59,22 @@ class _Pitch:
 
 def export(preset: Preset, source: Source, stem: str) -> Exported:
     """The preset as a bank of 32 voices, itself the first, and as a single voice."""
-    voice, lost = to_voice(preset)
+    voice, lost = to_voice(preset, rate=source.rate)
     bank = (voice, *variations(voice))
     files = {f"{stem}.syx": write_bank(bank), f"{stem}-voice.syx": write_single(voice)}
     return Exported(files, lost)
 
 
-def to_voice(preset: Preset) -> tuple[Voice, tuple[str, ...]]:
-    """The preset as one voice, and what was lost, a sentence each."""
-    patch = laws.voice(preset.values)
+def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ...]]:
+    """The preset as one voice, and what was lost, a sentence each.
+
+    `rate` in Hz is where our sound ends: an operator near or above half of it is faded out.
+    """
+    hz = Note(preset.note).hz
+    patch = _audible(laws.voice(preset.values), hz, rate)
     if max(patch.mix) <= 0.0:
         raise ValueError(f"preset {preset.name!r} is silent: no operator has a mix above 0")
     placed, lost = place(patch, frozenset(preset.values))
-    hz = Note(preset.note).hz
     transpose = _transpose(patch, placed, hz)
     operators, depths = [], _depths(patch, placed)
     for slot, source in enumerate(placed.slots, start=1):
@@ -109,6 +112,17 @@ def to_voice(preset: Preset) -> tuple[Voice, tuple[str, ...]]:
     lost += [f"effect {effect.kind}: a DX7 has none" for effect in preset.effects]
     lost += ["level: the loudest carrier is at 99, whatever the patch's level"]
     return voice, tuple(dict.fromkeys(lost))
+
+
+def _audible(patch: laws.Voice, hz: float, rate: int) -> laws.Voice:
+    """The patch with operators near Nyquist faded out, as our renderer does it at this note."""
+    heard = [laws.fade(r * hz, rate) for r in patch.ratio]
+    rows = (zip(row, heard, strict=True) for row in patch.matrix)
+    return replace(
+        patch,
+        matrix=tuple(tuple(a * g for a, g in row) for row in rows),
+        mix=tuple(m * g for m, g in zip(patch.mix, heard, strict=True)),
+    )
 
 
 def _name(name: str) -> str:

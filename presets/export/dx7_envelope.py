@@ -111,7 +111,7 @@ def read(rates: Sequence[int], levels: Sequence[int], output: int) -> tuple[floa
         return total / FALL**2
 
     rise = [reached * (i + 0.5) / RISE for i in range(RISE)]
-    risen = [10.0 ** ((level - peak) / 20.0) for level in _levels(corners, rise)]
+    risen: list[float] = [10.0 ** ((level - peak) / 20.0) for level in _levels(corners, rise)]
 
     def rise_away(attack: float) -> float:
         ramp = (min(1.0, time / attack) for time in rise)
