@@ -51,6 +51,7 @@ REQUESTS = {
     "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity"),
     "/scorewire/slot/N/off": Request("i:req i:note"),
     "/scorewire/slot/N/param/NAME": Request("i:req f:position"),
+    "/scorewire/slot/N/sysex": Request("i:req"),
     "/scorewire/play/learn": Request("i:req", "s:name"),
     "/scorewire/play/assign": Request("i:req i:channel i:slot"),
     "/scorewire/play/panic": Request("i:req", "i:slot"),

@@ -12,7 +12,7 @@ import importlib.metadata
 import logging
 import math
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -287,19 +287,33 @@ def _plays(kind: type[lines.Command]) -> Callable[[Face, Call], None]:
         command = kind.model_validate(fields | call.options)
         if isinstance(command, lines.Load):
             command = command.model_copy(update={"preset": _preset_file(face, command.preset)})
-        stage = face.server.stage
-        if stage is None:
-            raise Refused("no-player", "this server does not play: start it with serve --play")
-        face.later(_play(face, call, stage, command))
+        face.later(_told(face, call, partial(_stage(face).do, command)))
 
     return answer
 
 
-async def _play(face: Face, call: Call, stage: Stage, command: lines.Command) -> None:
+def _send_voice(face: Face, call: Call) -> None:
+    work = partial(_stage(face).send_voice, call.values["slot"])
+    face.later(_told(face, call, work))
+
+
+def _stage(face: Face) -> Stage:
+    if face.server.stage is None:
+        raise Refused("no-player", "this server does not play: start it with serve --play")
+    return face.server.stage
+
+
+async def _told(
+    face: Face, call: Call, work: Callable[[], Awaitable[lines.Happening | None]]
+) -> None:
+    """Answer with what the player says."""
     try:
-        happening = await stage.do(command)
+        happening = await work()
     except NotPlayed as error:
         face.fail(call.target, call.req, call.address, error.code, str(error))
+        return
+    except (ValueError, OSError) as error:
+        face.fail(call.target, call.req, call.address, "bad-input", str(error))
         return
     if isinstance(happening, lines.StatusReport):
         for slot, name in sorted(happening.slots.items()):
@@ -373,6 +387,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/slot/N/on": _plays(lines.NoteOn),
     "/scorewire/slot/N/off": _plays(lines.NoteOff),
     "/scorewire/slot/N/param/NAME": _plays(lines.Knob),
+    "/scorewire/slot/N/sysex": _send_voice,
     "/scorewire/play/learn": _plays(lines.Learn),
     "/scorewire/play/assign": _plays(lines.Assign),
     "/scorewire/play/panic": _plays(lines.Panic),

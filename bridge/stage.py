@@ -15,6 +15,9 @@ from pydantic import ValidationError
 
 from bridge.engines.child import Child
 from bridge.live import lines
+from presets import load
+from presets.dx7_sysex import write_single
+from presets.export import dx7
 from presets.library import Library
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,13 @@ class NotPlayed(ValueError):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+def _dx7_voice(file: str) -> bytes:
+    preset = load(file)
+    if preset.renderer not in dx7.EXPORTER.renderers:
+        raise ValueError(f"a DX7 plays fm presets, and {preset.name!r} is {preset.renderer}")
+    return write_single(dx7.to_voice(preset)[0])
 
 
 class Stage:
@@ -87,6 +97,16 @@ class Stage:
         elif isinstance(command, lines.Unload):
             self._loaded.pop(command.slot, None)
         return happening
+
+    async def send_voice(self, slot: int) -> None:
+        """Send a slot's patch to the MIDI output as a DX7 voice; raises `NotPlayed`, `ValueError`.
+
+        It goes into the edit buffer of a DX7 on MIDI channel 1.
+        """
+        if slot not in self._loaded:
+            raise NotPlayed("empty-slot", f"slot {slot} is empty")
+        data = await asyncio.to_thread(_dx7_voice, self._loaded[slot])
+        await self.do(lines.SysEx(data=data.hex()))
 
     def put(self, slot: int, preset: Path | str) -> None:
         """Load a preset without waiting for the answer; a refusal is logged."""

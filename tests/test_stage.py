@@ -22,6 +22,7 @@ from bridge.jobs import Best, DesignPatch, Done
 from bridge.server import Server
 from bridge.store import Store
 from presets import Preset, load, save
+from presets.dx7_sysex import read_bank
 from presets.library import Library
 from renderers import fm
 
@@ -115,8 +116,13 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
         assert loaded == ["play/loaded", 1, 5, "given", 60.0]
         assert client.until("ok") == ["ok", 10]
 
+        assert client.ask("/scorewire/slot/5/sysex", 11) == ["ok", 11]
+        (voice,) = read_bank((tmp_path / "heard.syx").read_bytes())
+        assert voice.name.strip().lower() == "given"
+
         refused = {
             "/scorewire/slot/9/trigger": ((), "empty-slot", "slot 9 is empty"),
+            "/scorewire/slot/9/sysex": ((), "empty-slot", "slot 9 is empty"),
             "/scorewire/slot/129/trigger": ((), "bad-arguments", "slot: input should be less"),
             "/scorewire/slot/x/trigger": ((), "bad-arguments", "slot must be a whole number"),
             "/scorewire/slot/1/param/colour": ((0.5,), "bad-arguments", "name: input should be"),
