@@ -1,21 +1,20 @@
-import math
 import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from scipy.signal import resample_poly
+from scipy.special import jv
 
 from presets import Effect, Note, Preset
 from presets.export import laws
 from presets.export.sixsines import EXPORTER
 from renderers import fm, from_values, random_patches, to_values
 from renderers.base import Renderer
+from renderers.engines import sixsines
 from renderers.fidelity import lsd
 
 RATE = 44100
-FASTER = (5, 2)  # the synth runs at 2.5 times the host's rate
 SOURCE = SimpleNamespace(rate=RATE)
 
 
@@ -32,61 +31,16 @@ def written(preset: Preset) -> tuple[dict[int, float], tuple[str, ...]]:
     assert root.get("id") == "org.baconpaul.six-sines"
     assert root.get("version") == "12"
     assert root.get("name") == preset.name
-    return {int(p.attrib["id"]): float(p.attrib["v"]) for p in root.iter("p")}, exported.lost
-
-
-def curve(values: dict[int, float], base: int, t: np.ndarray) -> np.ndarray:
-    """An envelope of Six Sines: attack and decay of shapes exp(8 s |s| x), then silence."""
-
-    def seconds(position: float) -> float:
-        return (math.exp(0.6931471824646 + 9.4335641861 * position) - 2.0) / 1000.0
-
-    def kernel(x: np.ndarray, shape: float) -> np.ndarray:
-        bend = 8.0 * shape * abs(shape)
-        return x if abs(shape) < 1e-4 else np.expm1(bend * x) / np.expm1(bend)
-
-    attack, decay = seconds(values[base + 1]), seconds(values[base + 3])
-    rising = kernel(np.clip(t / attack, 0, 1), 0.0)
-    falling = 1.0 - kernel(np.clip((t - attack) / decay, 0, 1), values[base + 8])
-    return np.where(t < attack, rising, falling)
-
-
-def six_sines(values: dict[int, float], note: Note) -> np.ndarray:
-    """One second of the synth's law: operators in order, each edge and mixer under its envelope."""
-    up, down = FASTER
-    n = np.arange(RATE * up // down)
-    t = n / (RATE * up / down)
-    heard, out = [], np.zeros(n.size)
-    for k in range(6):
-        if not values.get(1501 + 250 * k):
-            break
-        phase = 2 * np.pi * note.hz * 2 ** values[1500 + 250 * k] * t
-        for s, u in enumerate(heard):
-            edge = 30000 + 200 * (k * (k - 1) // 2 + s)
-            if values[edge + 1]:
-                phase += 4 * np.pi * values[edge] * curve(values, edge + 2, t) * u
-        u = np.sin(phase)
-        own = 10000 + 100 * k
-        if values[own + 1]:
-            index = np.pi / 2 * values[own] * curve(values, own + 2, t)
-            before = last = 0.0
-            for i in range(n.size):
-                before, last = last, math.sin(phase[i] + index[i] * 0.5 * (before + last))
-                u[i] = last
-        heard.append(u)
-        mixer = 20000 + 100 * k
-        if values[mixer + 1]:
-            out += values[mixer] * curve(values, mixer + 2, t) * u
-    return resample_poly(out, down, up)
+    return sixsines.values(exported.files["p.sxsnp"]), exported.lost
 
 
 def distance(renderer: Renderer, preset: Preset) -> float:
     u = from_values(renderer, preset.values)[None]
     ours = renderer.render(u, Note(57), RATE, RATE)[0, 0].numpy()
-    return lsd(ours, six_sines(written(preset)[0], Note(57)), RATE)
+    return lsd(ours, sixsines.play(written(preset)[0], Note(57), 1.0, RATE), RATE)
 
 
-@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("number", range(8))
 def test_acyclic_patches_keep_their_sound(number: int) -> None:
     assert distance(fm.renderer(), patch(fm.renderer(), number)) < 1.0  # measured: 0.16 to 0.92
 
@@ -105,7 +59,7 @@ def test_other_notes_are_kept_as_well(note: int, limit: float) -> None:
     renderer, preset = fm.renderer(), patch(fm.renderer(), 2)
     u = from_values(renderer, preset.values)[None]
     ours = renderer.render(u, Note(note), RATE, RATE)[0, 0].numpy()
-    assert lsd(ours, six_sines(written(preset)[0], Note(note)), RATE) < limit
+    assert lsd(ours, sixsines.play(written(preset)[0], Note(note), 1.0, RATE), RATE) < limit
 
 
 ENVELOPE = {1: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 8: (-1, 1), 12: (0, 1)}
@@ -172,3 +126,27 @@ def test_odd_names_and_effects() -> None:
     )
     _, lost = written(odd)  # parses, and the name is compared
     assert any("Reverb" in line for line in lost)
+
+
+def test_the_model_agrees_with_a_sum_of_bessel_functions() -> None:
+    """Two operators without envelopes to speak of: partials J_k of the depth times 4 pi."""
+    seconds = 25.0
+    open_ended = {1: 0.0, 3: 1.0, 4: 0.0, 8: 0.0}
+    numbers = {1500: 0.0, 1501: 1.0, 1750: 3.0, 1751: 1.0, 30000: 0.1, 30001: 1.0}
+    numbers |= {20000: 0.0, 20001: 0.0, 20100: 1.0, 20101: 1.0, 10001: 0.0, 10101: 0.0}
+    numbers |= {base + i: x for base in (30002, 20102) for i, x in open_ended.items()}
+    numbers |= {30003: 0.01, 20103: 0.01}
+    x = sixsines.play(numbers, Note(57), 1.0, RATE)
+    n = np.arange(RATE // 2 - 11025, RATE // 2 + 11025)
+    window = np.hanning(n.size)
+    fallen = 1 - 0.5 / seconds
+    for k in range(4):
+        tone = np.exp(-2j * np.pi * 220 * (8 + k) * n / RATE)
+        level = abs(2 * (x[n] * window * tone).sum() / window.sum())
+        assert level == pytest.approx(fallen * abs(jv(k, 0.4 * np.pi * fallen)), rel=0.01)
+
+
+@pytest.mark.parametrize("data", [b"", b"<patch", b"<patch id='x'/>"])
+def test_other_files_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a Six Sines patch"):
+        sixsines.values(data)

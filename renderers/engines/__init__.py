@@ -6,7 +6,7 @@ ours. `ENGINES` is the whole list, by format, the first available one is used.
 
 from __future__ import annotations
 
-from renderers.engines import dexed, faust, hexter, sfizz, soundfont, vital
+from renderers.engines import dexed, faust, hexter, sfizz, sixsines, soundfont, vital
 from renderers.engines.base import Engine
 
 __all__ = ["ENGINES", "Engine"]
@@ -17,6 +17,7 @@ ENGINES: dict[str, tuple[Engine, ...]] = {
     "sf2": (soundfont.FLUIDSYNTH, soundfont.TINY),
     "dx7": (dexed.ENGINE, hexter.ENGINE),
     "faust": (faust.COMPILED, faust.DAWDREAMER),
+    "sixsines": (sixsines.MODEL,),
     "vital": (vital.PRESETS,),
     "wavetable": (vital.WAVETABLES,),
 }
