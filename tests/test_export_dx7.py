@@ -184,6 +184,46 @@ def test_an_operator_above_nyquist_is_silent_as_ours_is() -> None:
     assert voice.operators[1].output > 0
 
 
+def built(mix: dict[int, float], edges: dict[tuple[int, int], float]) -> Preset:
+    """Four operators that differ in ratio; edges (modulator, target) in radians."""
+    values = {"level": 0.5}
+    for v in range(1, 5):
+        values |= {f"op{v}_ratio": v, f"op{v}_attack": 0.003, f"op{v}_decay": 0.5}
+        values |= {f"op{v}_mix": mix.get(v, 0.0)}
+        values |= {f"op{v}_from_op{w}": edges.get((w, v), 0.0) for w in range(1, v + 1)}
+    return Preset(name="built", renderer="fm", renderer_version=1, values=values)
+
+
+def graph(voice: Voice) -> dict[tuple[int, int], float]:
+    """Edges (ratio of the modulator, ratio of its target) that sound, in radians."""
+    return {
+        (voice.operators[m - 1].coarse, voice.operators[t - 1].coarse): TOP_INDEX
+        * gain(voice.operators[m - 1].output)
+        for m, t in ALGORITHMS[voice.algorithm].edges
+        if voice.operators[m - 1].output
+    }
+
+
+@pytest.mark.parametrize(
+    ("mix", "edges"),
+    [
+        ({4: 1.0}, {(1, 2): 1.0, (2, 3): 2.0, (3, 4): 3.0}),  # a stack of four
+        ({3: 1.0, 4: 0.5}, {(1, 3): 0.5, (1, 4): 3.0}),  # a modulator copied: two depths
+        ({3: 1.0, 4: 1.0}, {(1, 3): 1.0, (3, 4): 2.0}),  # a carrier copied: it also modulates
+        ({4: 1.0}, {(1, 4): 1.0, (2, 4): 1.0, (3, 4): 1.0}),  # three on one
+    ],
+)
+def test_graphs_that_fit_are_kept(
+    mix: dict[int, float], edges: dict[tuple[int, int], float]
+) -> None:
+    voice, lost = dx7.to_voice(built(mix, edges))
+    assert not [sentence for sentence in lost if "modulation" in sentence]
+    written = graph(voice)
+    assert set(written) == set(edges)
+    for edge, index in edges.items():
+        assert abs(20 * math.log10(written[edge] / index)) < 0.38
+
+
 def test_a_silent_patch_is_refused() -> None:
     preset = presets("acyclic", 1)[0]
     silent = {name: 0.0 if name.endswith("_mix") else v for name, v in preset.values.items()}

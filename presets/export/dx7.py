@@ -184,7 +184,8 @@ def _pitch(wanted: float, semitones: int, hz: float) -> _Pitch:
         units = max(-NO_DETUNE, min(NO_DETUNE, round(-off / unit)))
         moves = (0,) if abs(off) < TUNED_CENTS else (units,)
         found += [_Pitch(coarse, fine, NO_DETUNE + n, off + unit * n) for n in moves]
-    return min(found, key=lambda pitch: abs(pitch.cents))
+    # of equals the plainest: 3.00 is 3 and 0, not 2 and 50
+    return min(found, key=lambda p: (round(abs(p.cents), 1), abs(p.detune - NO_DETUNE), p.fine))
 
 
 def _feedback(

@@ -34,9 +34,7 @@ def _algorithm(number: int) -> Change:
 
 def _depth(by: int) -> Change:
     """Output level of all modulators; 8 is twice the index."""
-    return lambda voice: _each(
-        voice, lambda op: replace(op, output=_limit(op.output + by)) if op.output else op, False
-    )
+    return lambda voice: _each(voice, lambda op: replace(op, output=_limit(op.output + by)), False)
 
 
 def _length(by: int) -> Change:
@@ -108,10 +106,10 @@ def _limit(number: int) -> int:
 
 
 def _each(voice: Voice, change: Callable[[Operator], Operator], heard: bool) -> Voice:
-    """`change` done to the operators that are heard, or to those that are not."""
+    """`change` done to the carriers, or to the modulators, but not to operators at level 0."""
     carriers = ALGORITHMS[voice.algorithm].carriers
     operators = tuple(
-        change(op) if (slot in carriers) == heard else op
+        change(op) if op.output and (slot in carriers) == heard else op
         for slot, op in enumerate(voice.operators, start=1)
     )
     return replace(voice, operators=operators)
