@@ -185,7 +185,7 @@ def _pitch(wanted: float, semitones: int, hz: float) -> _Pitch:
         moves = (0,) if abs(off) < TUNED_CENTS else (units,)
         found += [_Pitch(coarse, fine, NO_DETUNE + n, off + unit * n) for n in moves]
     # of equals the plainest: 3.00 is 3 and 0, not 2 and 50
-    return min(found, key=lambda p: (round(abs(p.cents), 1), abs(p.detune - NO_DETUNE), p.fine))
+    return min(found, key=lambda p: (round(abs(p.cents), 2), abs(p.detune - NO_DETUNE), p.fine))
 
 
 def _feedback(
