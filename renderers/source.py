@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from presets import Note, Preset
+from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
-from renderers import effects, fm, for_preset, from_values, impact
+from renderers import effects, for_preset, from_values, impact
 from renderers.base import Renderer, physical
 
 Audio = NDArray[np.float32]  # [C, T]
@@ -82,7 +83,7 @@ class RenderedSource:
         """
         if self._renderer.name != "fm":
             raise ValueError(f"{self._renderer.name} patches have no period: only fm ones may have")
-        values, cycles = _tuned(self._renderer, self._preset)
+        values, cycles = _tuned(self._preset)
         period = round(cycles * self.rate / note.hz)
         number = A4_NUMBER + 12 * math.log2(cycles * self.rate / period / A4_HZ)
         dry = self._preset.model_copy(update={"values": values, "effects": ()})
@@ -151,15 +152,10 @@ class RenderedSource:
         return end
 
 
-def _tuned(renderer: Renderer, preset: Preset) -> tuple[dict[str, float], int]:
+def _tuned(preset: Preset) -> tuple[dict[str, float], int]:
     """The preset's values with ratios a whole number of times 1/d, and that d."""
-    lay = fm.layout(renderer.params)
-    u = from_values(renderer, preset.values)[None]
-    g = fm.graph(lay, physical(lay.table, u), Note(0), 192000)
-    heard, reaches = g.mix[0] > 0, g.matrix[0] > 0
-    for _ in range(lay.operators):
-        heard = heard | reaches[heard].any(0)
-    names = [f"op{v}_ratio" for v in range(1, lay.operators + 1) if heard[v - 1]]
+    weights = laws.importance(laws.voice(preset.values))
+    names = [f"op{v}_ratio" for v, weight in enumerate(weights, 1) if weight > 0.0]
     for d in range(1, MOST_CYCLES + 1):
         whole = {name: round(preset.values[name] * d) / d for name in names}
         if all(abs(whole[n] / preset.values[n] - 1) <= TUNED for n in names):

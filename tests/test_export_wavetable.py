@@ -119,7 +119,7 @@ def test_periods_are_those_of_the_source() -> None:
     for u in fm_patches(renderer, 40, torch.Generator().manual_seed(3)):
         preset = Preset(name="p", renderer="fm", renderer_version=1, values=to_values(renderer, u))
         try:
-            theirs = _tuned(renderer, preset)[1]
+            theirs = _tuned(preset)[1]
         except ValueError:
             theirs = None
         assert laws.cycles(laws.voice(preset.values)) == theirs
