@@ -105,9 +105,13 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request understood: who asked, under which id, with which values."""
+    """A request understood: who asked, under which id, with which values.
+
+    `address` is the table's, `said` is what was sent.
+    """
 
     address: str
+    said: str
     target: Target
     req: int
     values: dict[str, Any]
@@ -159,7 +163,7 @@ def understand(message: Message, target: Target) -> Call:
     reply = options.pop("reply", 0)
     if not 0 <= reply < 65536:
         raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
-    return Call(address, target, req, values, options)
+    return Call(address, message.address, target, req, values, options)
 
 
 def _listed(address: str) -> tuple[str, dict[str, Any]]:

@@ -56,10 +56,10 @@ async def _told(
     try:
         happening = await work()
     except NotPlayed as error:
-        face.fail(call.target, call.req, call.address, error.code, str(error))
+        face.fail(call.target, call.req, call.said, error.code, str(error))
         return
     except (ValueError, OSError) as error:
-        face.fail(call.target, call.req, call.address, "bad-input", str(error))
+        face.fail(call.target, call.req, call.said, "bad-input", str(error))
         return
     if isinstance(happening, lines.StatusReport):
         for slot, name in sorted(happening.slots.items()):

@@ -131,7 +131,7 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
         }
         for number, (address, (values, code, text)) in enumerate(refused.items(), start=20):
             reply = client.ask(address, number, *values)
-            assert reply[:2] == ["fail", number], reply
+            assert reply[:3] == ["fail", number, address], reply
             assert reply[3] == code, reply
             assert text in reply[4], reply
 
