@@ -5,6 +5,9 @@ import math
 import pytest
 import torch
 
+from presets import Note
+from renderers import fm, from_values
+from renderers.variations import pitch_knobs
 from sds.reshape import FIT, Trait, reshape, reshaped, trait
 from sds.spectral import magnitude, magnitudes
 
@@ -78,6 +81,41 @@ def test_held_knobs_stay_and_the_score_never_falls():
     scores = [step.score for step in steps]
     assert scores == sorted(scores)
     assert len(steps) == steps[0].of == FIT.fit_steps
+
+
+@pytest.mark.parametrize(
+    ("word", "sign"), [("darker", -1), ("brighter", 1), ("longer", 1), ("shorter", -1)]
+)
+def test_an_fm_patch_goes_the_way_of_the_word_and_keeps_its_pitch(word, sign):
+    instrument, rate = fm.renderer(operators=2), 22050
+    values = {"op1_ratio": 2.0, "op2_ratio": 1.0, "op2_from_op1": 1.5, "op2_mix": 1.0, "level": 0.5}
+    values |= {
+        f"op{v}_{kind}": x for v in (1, 2) for kind, x in (("attack", 0.002), ("decay", 0.4))
+    }
+    values |= {"op1_mix": 0.2, "op1_from_op1": 0.2, "op2_from_op2": 0.2}
+    u0 = from_values(instrument, values).float()
+
+    def sound(u: torch.Tensor) -> torch.Tensor:
+        return instrument.render(u, Note(60), rate, 16000).float()
+
+    held = pitch_knobs(instrument)
+    for step in reshape(sound, trait(word), u0, rate=rate, held=held):
+        last = step.best_u
+    assert torch.equal(last[held], u0[held])
+    measure = brightness if word in ("darker", "brighter") else length
+    before, after = (measure(sound(u[None]), rate) for u in (u0, last))
+    assert sign * math.log2(after / before) > 0.1  # octaves: it has few partials to tilt
+
+
+def brightness(audio: torch.Tensor, rate: int) -> float:
+    power = magnitude(audio, 1024).square().sum((0, 1, 3))
+    hz = torch.linspace(0.0, rate / 2, len(power)).clamp_min(20.0)
+    return float(torch.exp((power * hz.log()).sum() / power.sum()))
+
+
+def length(audio: torch.Tensor, rate: int) -> float:
+    energy = audio.flatten().square().cumsum(0)
+    return int((energy < 0.9 * energy[-1]).sum()) / rate
 
 
 def test_a_patch_out_of_range_is_refused():
