@@ -12,7 +12,7 @@ For Gaussian prompts of one deviation it ends at z0 + guidance (m_new - m_old); 
 z0, where it starts.
 
 An edit is as good as the prior. Of 24 edits of FM patches with the shipped one ("bright bell" to
-"dark bell", longer, shorter) 7 went the right way, 2 the wrong way and 15 nowhere much: the words
+"dark bell", longer, shorter) 7 went the right way, 3 the wrong way and 14 nowhere much: the words
 that `sds.reshape` knows are better asked for there.
 """
 

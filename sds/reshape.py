@@ -2,8 +2,8 @@
 
 The sound's own spectrogram is reshaped, tilted over frequency or stretched over time, and the patch
 is fitted to it. No prior is asked: what a small one knows of such words is less than what they say.
-Of 28 edits of FM and impact patches all went the right way, by about an octave of centroid or
-length. For all other words there is `sds.edit`.
+Of 28 edits of FM and impact patches all went the right way, by 0.8 octaves of centroid or length in
+the median (longer by 0.3: a clip ends). For all other words there is `sds.edit`.
 """
 
 from __future__ import annotations
