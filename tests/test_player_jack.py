@@ -155,3 +155,23 @@ def test_a_server_that_ends_is_noticed_and_found_again_by_name(player, server):
     heard = listener.heard
     listener.close()
     assert np.abs(heard).max() > 0.01
+
+
+def test_portaudio_is_the_other_way_out(server, tmp_path):
+    """PortAudio reaches the same server, as it would a sound card where there is no JACK."""
+    save(chain(), tmp_path / "chain.json")
+    player = stage.Process("--output", "portaudio")
+    first = player.heard.get(timeout=stage.PATIENCE)
+    if first.kind == "gone":
+        player.leave()
+        pytest.skip(f"PortAudio was built without JACK: {first.reason}")
+    assert (first.kind, first.output, first.rate) == ("ready", "portaudio", 48000)
+    assert player.ask(kind="load", slot=1, preset=str(tmp_path / "chain.json")).kind == "ok"
+    listener = stage.Listener(2.0, name="third")
+    listener.client.connect("PortAudio:out_0", listener.ear)
+    assert player.ask(kind="trigger", slot=1).kind == "ok"
+    time.sleep(1.5)
+    heard = listener.heard.copy()
+    listener.close()
+    assert player.leave() == 0
+    assert np.abs(heard).max() > 0.01
