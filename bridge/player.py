@@ -96,6 +96,7 @@ class Player:
         self._xruns = self._xruns_before = 0
         self._leaving = False
         self._held: dict[int, Held] = {}
+        self._loading: dict[int, sounds.Sound] = {}  # the last load of a slot, until it is playable
         self._places = [macros.neutral() for _ in range(lines.SLOTS + 1)]
         self._moved: dict[int, float] = {}  # slots whose sound is to be built anew, and when
         self._retired: list[sounds.Sound] = []
@@ -165,6 +166,7 @@ class Player:
                 return self._load(command)
             case lines.Unload(slot=slot):
                 self._held.pop(slot, None)
+                self._loading.pop(slot, None)
                 later(it.put, slot, None)
             case lines.Trigger(slot=slot):
                 self._need(slot)
@@ -199,10 +201,17 @@ class Player:
         board = sounds.board(preset)
         sound = sounds.build(preset, self._places[slot], board)
         if sound.patch is not None:
+            self._loading.pop(slot, None)
             self._hold(slot, Held(preset, board, sound))
             return True
+        self._loading[slot] = sound
 
         def playable(_note: int) -> None:
+            if self._loading.get(slot) is not sound:
+                self._sampler.forget(sound)
+                self._refuse(command.id, "failed", f"slot {slot} was loaded anew meanwhile")
+                return
+            del self._loading[slot]
             self._hold(slot, Held(preset, board, sound))
             self._fill(slot, sound)
             if command.id:
@@ -215,6 +224,8 @@ class Player:
         return False
 
     def _hold(self, slot: int, held: Held) -> None:
+        if slot in self._held:
+            self._sampler.drop(self._held[slot].sound)
         self._held[slot] = held
         self.instrument.later(self.instrument.put, slot, held.sound)
         preset = held.preset

@@ -70,6 +70,10 @@ def test_impacts_are_rendered_by_a_child_and_again_when_a_knob_moves(offline, pr
     assert offline.wait("rendered", note=61).slot == 1  # struck notes come first
     offline.say(kind="param", slot=1, name="decay", position=0.2)
     offline.wait("rendered", slot=1, note=48)  # anew
+    offline.say(kind="load", slot=2, preset=str(presets / "i.json"), id="late")
+    assert offline.ask(kind="load", slot=2, preset=str(presets / "s.json")).kind == "ok"
+    assert offline.wait("refused", id="late").code == "failed"  # the newer one stays
+    assert offline.ask(kind="status").slots == {1: "pot", 2: "sine"}
     offline.say(kind="unload", slot=1)
     assert offline.ask(kind="trigger", slot=1).code == "empty-slot"
 
