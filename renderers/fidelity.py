@@ -1,7 +1,8 @@
 """How near another engine's sound of an exported patch is to ours.
 
-Both are brought to mono, the same lag (cross-correlation, up to `MAX_LAG` s) and the same loudness
-(least squares for waveforms, equal energy for spectra) before they are compared.
+Both are brought to the same lag (cross-correlation, up to `MAX_LAG` s, fractions of a sample
+included: samplers interpolate) and the same loudness (least squares for waveforms, equal energy for
+spectra) before they are compared.
 """
 
 from __future__ import annotations
@@ -64,4 +65,23 @@ def _aligned(ours: Mono, theirs: Mono, rate: int) -> tuple[Mono, Mono]:
     lag = int(lags[np.argmax(correlation[lags])])
     a, b = (ours, theirs[lag:]) if lag >= 0 else (ours[-lag:], theirs)
     count = min(a.size, b.size)
-    return a[:count], b[:count]
+    return a[:count], _nearer(a[:count], b[:count])
+
+
+# With A and B the spectra, the correlation at a shift of s samples is sum Re(conj(A) B exp(iws)).
+# Its peak within half a sample is looked for at 1/16 of a sample, then by the parabola through the
+# three highest values.
+def _nearer(a: Mono, b: Mono) -> Mono:
+    """b moved by the fraction of a sample that brings it nearest to a, if any brings it nearer."""
+    size = 2 * a.size
+    A, B = np.fft.rfft(a, size), np.fft.rfft(b, size)
+    cross, w = np.conj(A) * B, 2.0 * np.pi * np.arange(A.size) / size
+    shifts = np.arange(-9, 10) / 16.0
+    height = np.array([abs(float((cross * np.exp(1j * w * s)).real.sum())) for s in shifts])
+    top = int(np.argmax(height[1:-1])) + 1
+    left, peak, right = height[top - 1 : top + 2]
+    curve = left - 2.0 * peak + right
+    shift = shifts[top] + (0.5 * (left - right) / curve / 16.0 if curve < 0.0 else 0.0)
+    moved = np.fft.irfft(B * np.exp(1j * w * shift), size)[: b.size]
+    closer = abs(float(a @ moved)) * np.linalg.norm(b) > abs(float(a @ b)) * np.linalg.norm(moved)
+    return moved if closer else b

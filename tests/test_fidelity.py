@@ -19,6 +19,16 @@ def test_lag_and_gain_do_not_count(lag: int) -> None:
     assert lsd(ours, theirs, RATE) < 1e-6 if lag >= 0 else True
 
 
+@pytest.mark.parametrize("shift", [0.25, 0.5, -0.37])
+def test_a_fraction_of_a_sample_does_not_count(shift: float) -> None:
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(RATE // 2))
+    hz = np.fft.rfftfreq(RATE // 2, 1 / RATE)
+    spectrum[hz > 10000] = 0
+    ours = np.fft.irfft(spectrum)
+    theirs = np.fft.irfft(spectrum * np.exp(-2j * np.pi * hz * shift / RATE))
+    assert rms_error(ours, theirs, RATE) < 0.01  # it was moved round, not out
+
+
 def test_an_error_of_one_percent_is_one_percent() -> None:
     ours = np.random.default_rng(0).standard_normal(RATE)
     noise = np.random.default_rng(1).standard_normal(RATE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge import bundle, outputs, pipe, stems
 from bridge.jobs import Export
@@ -85,7 +86,7 @@ def _heard(name: str, file: Path, preset: Preset, source: RenderedSource) -> dic
         reasons = [engine.missing() for engine in engines] or ["there is no engine for it"]
         return entry | {"unchecked": "; ".join(reasons)}
     note, seconds = Note(round(preset.note)), min(source.seconds, preset.seconds, COMPARED)
-    ours = np.frombuffer(source.floats(note, seconds), "<f4").reshape(-1, source.channels).mean(1)
+    ours = _ours(name, source, note, seconds)
     try:
         theirs = engine.render(file, note, seconds, source.rate).mean(0)
         far = fidelity.lsd(ours.astype(float), theirs.astype(float), source.rate)
@@ -93,3 +94,12 @@ def _heard(name: str, file: Path, preset: Preset, source: RenderedSource) -> dic
     except (ValueError, RuntimeError, OSError) as error:
         return entry | {"unchecked": f"{engine.name} could not play it: {error}"}
     return entry | {"engine": engine.name, "fidelity_db": round(far, 3), "rms": round(rms, 5)}
+
+
+def _ours(name: str, source: RenderedSource, note: Note, seconds: float) -> NDArray[np.float32]:
+    """What the exported file should sound like, mono: the note, or of a room its response."""
+    if name == "ir":
+        return np.frombuffer(source.impulse(source.rate), "<f4")[: round(seconds * source.rate)]
+    sound = np.frombuffer(source.floats(note, seconds), "<f4")
+    mono: NDArray[np.float32] = sound.reshape(-1, source.channels).mean(1)
+    return mono

@@ -6,7 +6,16 @@ ours. `ENGINES` is the whole list, by format, the first available one is used.
 
 from __future__ import annotations
 
-from renderers.engines import dexed, faust, hexter, sfizz, sixsines, soundfont, vital
+from renderers.engines import (
+    convolution,
+    dexed,
+    faust,
+    hexter,
+    sfizz,
+    sixsines,
+    soundfont,
+    vital,
+)
 from renderers.engines.base import Engine
 
 __all__ = ["ENGINES", "Engine"]
@@ -15,6 +24,7 @@ ENGINES: dict[str, tuple[Engine, ...]] = {
     "wav": (sfizz.WAV,),
     "sfz": (sfizz.ENGINE,),
     "sf2": (soundfont.FLUIDSYNTH, soundfont.TINY),
+    "ir": (convolution.ENGINE,),
     "dx7": (dexed.ENGINE, hexter.ENGINE),
     "faust": (faust.COMPILED, faust.DAWDREAMER),
     "sixsines": (sixsines.MODEL,),
