@@ -132,6 +132,8 @@ def _feedback(voice: Voice, source: int) -> float:
 def _common(voice: Voice) -> list[str]:
     """What no preset of ours has."""
     lost = ["release: our sounds ring on when a key is let go"]
+    if not voice.key_sync:
+        lost.append("oscillator sync: it is off, ours begin every note at phase 0")
     if any(level != 50 for level in voice.pitch_levels):
         lost.append("pitch envelope: left out")
     if voice.pitch_sensitivity and voice.lfo_pitch_depth:

@@ -146,6 +146,20 @@ def test_variations_do_what_they_say() -> None:
     assert centre("OCT+") == pytest.approx(4 * centre("OCT-"), rel=0.15)
 
 
+def test_a_variation_that_has_no_room_is_left_out() -> None:
+    """No voice is called FBK- that has more feedback, none OCT+ that is lower."""
+    for feedback, transpose in ((0, 44), (7, 5), (3, 24)):
+        voice = Voice(feedback=feedback, transpose=transpose, name="TEST")
+        bank = {v.name[6:]: v for v in dx7.variations(voice)}
+        assert len(bank) == 31
+        for tag, sign in (("FBK+", 1), ("FBK-", -1)):
+            assert (tag in bank) == (0 <= feedback + sign <= 7)
+            assert tag not in bank or bank[tag].feedback == feedback + sign
+        for tag, moved in (("OCT+", 12), ("OCT-", -12)):
+            assert (tag in bank) == (0 <= transpose + moved <= 48)
+            assert tag not in bank or bank[tag].transpose == transpose + moved
+
+
 def test_velocity_follows_ours() -> None:
     needs(dexed)
     voice = Voice((Operator(output=99, velocity=dx7.VELOCITY), *(Operator(),) * 5))

@@ -98,7 +98,7 @@ def test_the_engine_answers_with_the_response_itself(files: list[Path]) -> None:
 def test_effects_and_other_renderers_are_spoken_of(preset: Preset) -> None:
     wet = preset.model_copy(update={"effects": (Effect(kind="Chorus"),)})
     lost = EXPORTER.export(wet, RenderedSource(wet, RATE), "x").lost
-    assert "the preset's effects" in lost
+    assert "effect Chorus: it is not in the file" in lost
     assert EXPORTER.renderers == {"impact"}
 
 

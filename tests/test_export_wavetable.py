@@ -112,6 +112,13 @@ def test_effects_are_said_to_be_lost() -> None:
     assert any("Reverb" in line for line in exported(preset)[1])
 
 
+def test_what_is_tuned_is_said() -> None:
+    """1.0005 is 0.87 cents above 1, and a wave has no beating."""
+    assert not any(line.startswith("tuning") for line in exported(harmonic())[1])
+    lost = exported(harmonic((1.0, 2.0, 1.0005, 3.0)))[1]
+    assert any("up to 0.9 cents" in line for line in lost)
+
+
 def test_periods_are_those_of_the_source() -> None:
     """`laws.cycles` and the source of sound find the same number, or none."""
     renderer = fm.renderer()

@@ -68,3 +68,18 @@ class Exporter:
     suffix: str
     renderers: frozenset[str]
     export: Callable[[Preset, Source, str], Exported]
+
+
+def without_effects(preset: Preset) -> tuple[str, ...]:
+    """What a format loses that holds the patch and not its chain, a sentence an effect.
+
+    Raises `ValueError` when a plugin plays the note: the patch is then not what is heard.
+    """
+    for effect in preset.effects:
+        if effect.plugin is not None and effect.plugin.instrument:
+            raise ValueError(
+                f"preset {preset.name!r} is played by the plugin {effect.plugin.file},"
+                " which only samples can carry"
+            )
+    kinds = (e.kind if e.plugin is None else f"plugin {e.plugin.file}" for e in preset.effects)
+    return tuple(f"effect {kind}: it is not in the file" for kind in kinds)

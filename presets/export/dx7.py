@@ -25,7 +25,7 @@ from presets.dx7 import (
 )
 from presets.dx7_sysex import write_bank, write_single
 from presets.export import laws
-from presets.export.base import Exported, Exporter, Source
+from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.dx7_bank import variations
 from presets.export.dx7_envelope import FLOOR_DB, curve, error, fall_time, fit
 from presets.export.dx7_place import Place, place
@@ -109,7 +109,7 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
     if min(patch.attack[s] for s in placed.slots if s is not None) < SHARP:
         lost += ["attack: below 3 ms a DX7 clicks, so it is never sharper than that"]
     lost += ["velocity: sensitivity 5 follows ours within 0.8 dB from 64 to 127, not below"]
-    lost += [f"effect {effect.kind}: a DX7 has none" for effect in preset.effects]
+    lost += without_effects(preset)
     lost += ["level: the loudest carrier is at 99, whatever the patch's level"]
     return voice, tuple(dict.fromkeys(lost))
 

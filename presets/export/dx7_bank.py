@@ -76,16 +76,16 @@ def _touch(sensitivity: int) -> Change:
 
 
 def _feedback(by: int) -> Change:
-    """Feedback up or down, turning over at the end of its range so that it does change."""
-    return lambda voice: replace(voice, feedback=(voice.feedback + by) % 8)
+    """Feedback up or down, as far as there is any."""
+    return lambda voice: replace(voice, feedback=min(7, max(0, voice.feedback + by)))
 
 
 def _octave(semitones: int) -> Change:
-    """The whole voice up or down; at the end of the range, one octave less."""
+    """The whole voice up or down, where there is an octave left."""
 
     def change(voice: Voice) -> Voice:
         moved = voice.transpose + semitones
-        return replace(voice, transpose=moved if 0 <= moved <= 48 else voice.transpose - semitones)
+        return replace(voice, transpose=moved) if 0 <= moved <= 48 else voice
 
     return change
 

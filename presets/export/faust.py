@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from presets.export import laws
-from presets.export.base import Exported, Exporter, Source
+from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.params import Note
 from presets.preset import Preset
 
@@ -111,8 +111,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
             "the room's noise is another one of the same bands, loudness and decay:"
             " our own is a table of random numbers that no formula gives"
         )
-    if preset.effects:
-        lost.append(f"effects: {', '.join(e.kind for e in preset.effects)} are not in the file")
+    lost += without_effects(preset)
     return Exported({f"{stem}.dsp": (head + body).encode()}, tuple(lost))
 
 

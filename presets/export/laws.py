@@ -17,6 +17,7 @@ ATTACK_FLOOR = 1e-5  # seconds
 GRID = 512  # points of a quadrature over a decay
 TUNED = 0.002  # relative: 3.5 cents off a whole number is taken for it
 MOST_CYCLES = 4
+SAME_CENTS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,15 @@ def cycles(voice: Voice) -> int | None:
         if all(abs(round(r * d) / (r * d) - 1.0) <= TUNED for r in ratios):
             return d
     return None
+
+
+def made_whole(voice: Voice, cycles: int) -> tuple[str, ...]:
+    """What is lost when the ratios that are heard become whole numbers of times 1 / `cycles`."""
+    heard = (r for r, weight in zip(voice.ratio, importance(voice), strict=True) if weight > 0.0)
+    off = max(abs(1200.0 * math.log2(round(r * cycles) / (r * cycles))) for r in heard)
+    if off < SAME_CENTS:
+        return ()
+    return (f"tuning: ratios up to {off:.1f} cents off whole ones became whole: no slow beating",)
 
 
 def _db(amplitude: float) -> float:

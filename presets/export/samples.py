@@ -19,6 +19,7 @@ STEPS = (3, 4, 6, 12)  # semitones between samples, the first that fits
 PEAK = 10 ** (-1 / 20)  # -1 dBFS, of the loudest sample
 BUDGET = 32_000_000  # bytes of audio in one export
 BYTES = 3  # a sample, at most
+CUT = 59.9  # seconds: no source is heard for longer than 60
 
 # effects whose sound depends on level; of a plugin that is not known
 NONLINEAR = {"Bitcrush", "Clipping", "Compressor", "Distortion", "Limiter", "NoiseGate", "VST3"}
@@ -70,7 +71,7 @@ def sample_map(preset: Preset, source: Source) -> Map:
         for velocity, low, high in layers
     ]
     zones.sort(key=lambda zone: (abs(zone.root - preset.note), -zone.note.velocity))
-    return Map(tuple(zones), seconds, tuple(_lost(source, step, roots, layers, seconds)))
+    return Map(tuple(zones), seconds, tuple(_lost(preset, source, step, roots, layers, seconds)))
 
 
 def wavs(plan: Map, source: Source, folder: str, stem: str) -> dict[str, bytes]:
@@ -119,6 +120,7 @@ def _keys(roots: list[int], root: int) -> tuple[int, int]:
 
 
 def _lost(
+    preset: Preset,
     source: Source,
     step: int,
     roots: list[int],
@@ -132,6 +134,10 @@ def _lost(
         f" others are repitched, which changes their times by up to {change:.0f} %"
         " (more beyond the ends)",
     ]
+    if preset.note != round(preset.note):
+        lost.append(
+            f"the patch's own note {preset.note:g}: keys are whole, {round(preset.note)} is sampled"
+        )
     if len(layers) > 1:
         sampled = ", ".join(str(velocity) for velocity, _, _ in layers)
         lost.append(
@@ -140,4 +146,6 @@ def _lost(
         )
     if seconds < source.seconds:
         lost.append(f"the end: cut at {seconds:.1f} s of {source.seconds:.1f} s to bound the size")
+    elif seconds > CUT:
+        lost.append("the end: cut at 60 s, where the sound still goes on")
     return lost

@@ -13,13 +13,13 @@ from itertools import permutations
 from xml.sax.saxutils import quoteattr
 
 from presets.export import laws
-from presets.export.base import Exported, Exporter, Source
+from presets.export.base import Exported, Exporter, Source, without_effects
+from presets.export.samples import one_line
 from presets.params import Note
 from presets.preset import Preset
 
 OPERATORS = 6
 STEEPEST = 8.0  # of a bent decay, at a shape of -1
-LONGEST = 25.0  # seconds
 RELEASE = 0.3  # seconds
 MAIN = 500
 MAIN_ENVELOPE, VELOCITY = 502, 522
@@ -41,7 +41,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
             index = voice.matrix[t][v] * heard[v] / (4 * math.pi)
             values |= _node(30000 + 200 * (t * (t - 1) // 2 + v), index, envelope)
     lines = "".join(f'<p id="{i}" v="{value:.6f}" />' for i, value in sorted(values.items()))
-    head = f'<patch id="org.baconpaul.six-sines" version="12" name={quoteattr(preset.name)}>'
+    head = (
+        f'<patch id="org.baconpaul.six-sines" version="12" name={quoteattr(one_line(preset.name))}>'
+    )
     text = f"{head}<params>{lines}</params></patch>\n"
     return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *_always(preset)))
 
@@ -99,14 +101,12 @@ def _order(voice: laws.Voice) -> tuple[tuple[int, ...], list[str]]:
 
 
 def _always(preset: Preset) -> list[str]:
-    lost = [
+    return [
         "velocity: loudness follows it in proportion, ours with its square",
         "feedback is the mean of two samples at the synth's own rate, ours the last sample",
         f"a key let go fades in {RELEASE} s; our own notes ring to their end",
+        *without_effects(preset),
     ]
-    if preset.effects:
-        lost.append(f"effects: {', '.join(e.kind for e in preset.effects)} are not in the file")
-    return lost
 
 
 EXPORTER = Exporter("Six Sines patch", ".sxsnp", frozenset({"fm"}), export)

@@ -6,7 +6,7 @@ import array
 import sys
 
 from presets.export.audio import integers, wav
-from presets.export.base import Exported, Exporter, Source
+from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.preset import Preset
 
 PEAK = 10 ** (-1 / 20)  # -1 dBFS
@@ -22,7 +22,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     lost = (
         "the struck object: only its space is kept",
         "level: convolvers bring impulse responses to a level of their own",
-        *(("the preset's effects",) if preset.effects else ()),
+        *without_effects(preset),
     )
     return Exported(files, lost)
 

@@ -17,7 +17,7 @@ from itertools import permutations
 from typing import Any
 
 from presets.export import laws
-from presets.export.base import Exported, Exporter, Source
+from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.vital_patch import (
     FRAMES,
     OSCILLATORS,
@@ -49,18 +49,18 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     kept, edges, share, lost = _three(voice)
     cycles = laws.cycles(voice)
     if share > NEGLIGIBLE and cycles is not None:
-        when = times(min(source.seconds, 60.0), FRAMES)
+        when = times(source.seconds, FRAMES)
         frames = source.cycles(Note(preset.note, 100), when, SIZE)
         text = baked(frames, when, cycles, preset.name)
         lost = [
             "operators: three of Vital cannot carry them, so the sound is a wavetable in time,"
-            f" {FRAMES} frames over {when[-1]:.2f} s, made at note {preset.note:g}"
+            f" {FRAMES} frames over {when[-1]:.2f} s, made at note {preset.note:g}",
+            *laws.made_whole(voice, cycles),
         ]
     else:
         text = _operators(voice, kept, edges, Note(preset.note), source.rate).text(preset.name)
     lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
-    if preset.effects:
-        lost.append(f"effects: {', '.join(e.kind for e in preset.effects)} are not in the file")
+    lost += without_effects(preset)
     return Exported({f"{stem}.vital": text.encode()}, tuple(lost))
 
 

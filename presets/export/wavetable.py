@@ -13,7 +13,8 @@ import struct
 from dataclasses import dataclass
 
 from presets.export import laws
-from presets.export.base import Exported, Exporter, Source
+from presets.export.audio import chunk
+from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.vital_patch import FRAMES, SIZE, times
 from presets.params import Note
 from presets.preset import Preset
@@ -37,22 +38,23 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
 
     Raises `ValueError` when the patch has no period.
     """
-    seconds = min(source.seconds, 60.0)
+    seconds = source.seconds
     frames = source.cycles(Note(preset.note, 100), times(seconds, FRAMES), SIZE)
-    cycles = laws.cycles(laws.voice(preset.values)) or 1
+    voice = laws.voice(preset.values)
+    cycles = laws.cycles(voice) or 1
     lost = [
         f"time: scan the table from first to last in {seconds:.2f} s, at the square root of time:"
         " frames are dense in the attack",
         f"the note: the frames are those of note {preset.note:g} and velocity 100,"
         " whatever key plays them",
+        *laws.made_whole(voice, cycles),
     ]
     if cycles > 1:
         semitones = 12.0 * math.log2(cycles)
         lost.append(
             f"pitch: a frame holds {cycles} cycles: tune the oscillator {semitones:.2f} down"
         )
-    if preset.effects:
-        lost.append(f"effects: {', '.join(e.kind for e in preset.effects)} are not in the file")
+    lost += without_effects(preset)
     return Exported(
         {f"{stem}_wavetable.wav": write(Table(tuple(frames), cycles, seconds))}, tuple(lost)
     )
@@ -65,8 +67,7 @@ def write(table: Table) -> bytes:
     form = struct.pack("<HHIIHH", FLOAT, 1, RATE, 4 * RATE, 4, 32)
     count = struct.pack("<I", len(data) // 4)
     chunks = ((b"fmt ", form), (b"fact", count), (b"clm ", mark), (b"data", data))
-    body = b"WAVE" + b"".join(_chunk(name, content) for name, content in chunks)
-    return _chunk(b"RIFF", body)
+    return chunk(b"RIFF", b"WAVE" + b"".join(chunk(*parts) for parts in chunks))
 
 
 def read(file: bytes) -> Table:
@@ -83,10 +84,6 @@ def read(file: bytes) -> Table:
         raise ValueError("not a wavetable of ours: it needs frames of 2048 floats and a clm chunk")
     frames = tuple(data[i : i + 4 * SIZE] for i in range(0, len(data), 4 * SIZE))
     return Table(frames, int(said[1]), float(said[2]))
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 EXPORTER = Exporter("Wavetable", ".wav", frozenset({"fm"}), export)
