@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from presets import Preset
+from presets.export.samples import one_line
 
 REPORT = "REPORT.md"
 
@@ -28,16 +29,17 @@ LOADED_BY = {
 def report(preset: Preset, entries: dict[str, dict[str, Any]], folder: Path) -> str:
     """The page for a bundle in `folder`; `entries` as in the result of `bridge.jobs.Export`."""
     lines = [
-        f"# {preset.name}",
+        f"# {one_line(preset.name)}",
         "",
         f"The patch as Scorewire plays it is in the preset beside this file ({preset.renderer}, "
         f"note {preset.note:g}, {preset.seconds:g} s"
-        + (f', made from the prompt "{preset.prompt}"' if preset.prompt else "")
+        + (f', made from the prompt "{one_line(preset.prompt)}"' if preset.prompt else "")
         + ").",
         "",
         "*Difference* compares the note of the patch in a real engine with ours, after lag and "
         "loudness: the log-spectral distance in dB (0 is the same spectrum) and the rms error "
-        "of the waveform (0 % is the same wave; free phases alone make it large).",
+        "of the waveform (0 % is the same wave; free phases alone make it large)."
+        + (" Effects that a format leaves out count in it too." if preset.effects else ""),
         "",
         "| format | open | in | difference | engine |",
         "|---|---|---|---|---|",
@@ -55,11 +57,21 @@ def report(preset: Preset, entries: dict[str, dict[str, Any]], folder: Path) -> 
             lines.append(f"Not written: {entry['refused']}.")
         else:
             lines += [f"- {sentence}" for sentence in entry["lost"]] or ["Nothing was lost."]
+            lines += _beside(entry)
     return "\n".join(lines) + "\n"
+
+
+def _beside(entry: dict[str, Any]) -> list[str]:
+    """The other files of a format: by name, or the folder of many."""
+    first, *others = map(Path, entry["files"])
+    here = [f"`{path.name}`" for path in others if path.parent == first.parent]
+    below = {path.parent.name for path in others if path.parent != first.parent}
+    named = here + [f"the folder `{folder}`" for folder in sorted(below)]
+    return ["", f"Beside it: {', '.join(named)}."] if named else []
 
 
 def _difference(entry: dict[str, Any]) -> str:
     if entry["fidelity_db"] is None:
-        return f"not measured | {entry['unchecked']}"
+        return f"not measured | {one_line(entry['unchecked']).replace('|', '/')}"
     figures = f"{entry['fidelity_db']:.2f} dB, {100 * entry['rms']:.2g} %"
     return f"{figures} | {entry['engine']}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,11 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
+from bridge import bundle
 from bridge.jobs import Best, Event, Progress, sentence
 from bridge.store import Entry
 
 Show = Callable[[Event], None]
+
+NAMED = 40  # columns for the name of a result, which may be a prompt
 
 # The names of the job's fields on the command line.
 OPTIONS = {
@@ -76,7 +80,9 @@ def watching() -> Iterator[Show]:
                         figures=figures,
                     )
                 case Best():
-                    bar.console.print(f"best so far ({event.score:.3f}): {event.wav}", style="dim")
+                    bar.console.print(
+                        Text(f"best so far ({event.score:.3f}): {event.wav}", style="dim")
+                    )
 
         yield show
 
@@ -118,41 +124,49 @@ def edit(result: dict[str, Any]) -> Table:
     """The result of `edit`."""
     table = patch(result)
     if not result["changed"]:
-        table.add_row("[bold]changed[/bold]", "no: the ear found nothing nearer to the words")
+        changed = "no: the ear found nothing nearer to the words"
+        table.add_row(Text("changed", style="bold"), Text(changed))
     return table
 
 
 def variations(result: dict[str, Any]) -> Table:
     """The result of `vary` and `morph`."""
-    table = Table("preset", "sound", box=None)
-    for made in result["presets"]:
-        table.add_row(made["preset"], made["wav"])
-    return table
+    return _columns("preset, a WAV beside it", rows=((m["preset"],) for m in result["presets"]))
 
 
 def voices(rows: list[dict[str, Any]]) -> Table:
-    """The result of `import`."""
-    table = Table("voice", "name", "preset", "lost", box=None)
-    for row in rows:
-        file = row.get("preset") or f"not written: {row['refused']}"
-        lost = str(len(row.get("lost", ())) or "")
-        table.add_row(str(row["voice"]), row["name"], file, lost)
-    return table
+    """The result of `import`: what one voice lost in sentences, of several how many there are."""
+    if len(rows) == 1 and "preset" in rows[0]:
+        (row,) = rows
+        lost = (("lost", said) for said in row["lost"])
+        return _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost)
+    lines = (
+        (
+            str(row["voice"]),
+            row["name"],
+            row.get("preset") or f"not written: {row['refused']}",
+            str(len(row.get("lost", ())) or ""),
+        )
+        for row in rows
+    )
+    return _columns("voice", "name", "preset", "things lost", rows=lines)
 
 
 def export(result: dict[str, Any]) -> Table:
-    """The result of `export`: a row a format, what it lost below it."""
-    table = Table("format", "file", "difference", "engine", box=None)
+    """The result of `export`: for each format its file, how far it is from ours, what it lost."""
+    lines: list[tuple[str, str]] = []
     for name, entry in result["formats"].items():
         if "refused" in entry:
-            table.add_row(name, f"not written: {entry['refused']}", "", "")
+            lines.append((name, f"not written: {entry['refused']}"))
             continue
         far = entry["fidelity_db"]
-        difference = "" if far is None else f"{far:.2f} dB"
-        table.add_row(name, entry["file"], difference, entry["engine"] or entry["unchecked"])
-        for sentence_ in entry["lost"]:
-            table.add_row("", f"lost: {sentence_}", "", "", style="dim")
-    return table
+        heard = (
+            entry["unchecked"] if far is None else f"{far:.2f} dB from ours in {entry['engine']}"
+        )
+        lines += [(name, entry["file"]), ("", heard), *(("", f"lost: {s}") for s in entry["lost"])]
+    if result["file"].endswith(bundle.REPORT):
+        lines.append(("report", result["file"]))
+    return _pairs(*lines)
 
 
 def verify(result: dict[str, Any], limit: float) -> Table:
@@ -169,10 +183,10 @@ def checks(report: dict[str, Any]) -> Table:
     """The result of `doctor`."""
     table = Table(show_header=False, box=None)
     for check in report["checks"]:
-        mark = "[green]ok[/green]" if check["ok"] else "[red]missing[/red]"
-        table.add_row(mark, check["name"], check["text"])
+        mark = Text("ok", style="green") if check["ok"] else Text("missing", style="red")
+        table.add_row(mark, Text(check["name"]), Text(check["text"]))
         if check["fix"]:
-            table.add_row("", "", f"[bold]{check['fix']}[/bold]")
+            table.add_row("", "", Text(check["fix"], style="bold"))
     return table
 
 
@@ -197,17 +211,35 @@ def entry(line: Entry) -> dict[str, Any]:
 
 def jobs(rows: list[dict[str, Any]]) -> Table:
     """The result of `jobs`."""
-    table = Table("id", "kind", "what", "state", "done", "asked at", "out", box=None)
-    for row in rows:
-        done = row["reason"] or f"{100 * row['fraction']:.0f} %"
-        table.add_row(
-            row["id"][:8], row["kind"], row["what"], row["state"], done, row["created"], row["out"]
+    lines = (
+        (
+            row["id"][:8],
+            row["kind"],
+            row["what"],
+            row["state"],
+            row["reason"] or f"{100 * row['fraction']:.0f} %",
+            row["created"],
+            row["out"],
         )
+        for row in rows
+    )
+    return _columns("id", "kind", "what", "state", "done", "asked at", "out", rows=lines)
+
+
+# Names and paths are text, never markup, and are folded rather than cut short.
+def _columns(*heads: str, rows: Iterable[tuple[str, ...]]) -> Table:
+    table = Table(box=None)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
 def _pairs(*rows: tuple[str, str]) -> Table:
     table = Table(show_header=False, box=None)
+    table.add_column(overflow="fold", max_width=NAMED)
+    table.add_column(overflow="fold")
     for name, text in rows:
-        table.add_row(f"[bold]{name}[/bold]", text, style=None)
+        table.add_row(Text(name, style="bold"), Text(text))
     return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bridge import outputs, stems
+from bridge import outputs, paths, stems
 from presets import dx7_sysex, import_dx7, save
 
 
@@ -15,6 +15,7 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
     A line has voice, name, and preset (the file) with lost, or refused for a voice that cannot be
     a preset. Nothing is written when none can be. Raises `ValueError` with one sentence.
     """
+    paths.check_input("file", str(file.expanduser().absolute()), ())
     voices = dx7_sysex.read_bank(file.read_bytes())
     if voice is not None and not 1 <= voice <= len(voices):
         raise ValueError(f"voice must be 1 .. {len(voices)}, got {voice}")
@@ -31,7 +32,7 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
                 refused = str(error)
                 rows.append(row | {"refused": refused})
                 continue
-            path = made.partial / f"{number:02d}-{stems.slug(preset.name)}.json"
+            path = made.partial / f"{number:02d}-{stems.slug(preset.name, otherwise='voice')}.json"
             save(preset, path)
             rows.append(row | {"preset": made.final(path), "lost": list(lost)})
         if all("refused" in row for row in rows):

@@ -73,7 +73,13 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _publish(out: Output) -> None:
-    for file in sorted(out.partial.rglob("*")):
+    files = sorted(out.partial.rglob("*"))
+    for file in files:  # all of them before any is moved
+        place = Path(out.final(file))
+        if place.exists() and place.is_dir() != file.is_dir():
+            kind = "a folder" if place.is_dir() else "a file"
+            raise ValueError(f"out {out.folder} cannot be written: {place} is {kind} already")
+    for file in files:
         place = Path(out.final(file))
         if file.is_dir():
             place.mkdir(exist_ok=True)

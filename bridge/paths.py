@@ -18,8 +18,10 @@ from bridge.jobs import (
     Vary,
 )
 from presets import vst3
+from presets.export import EXPORTERS
 
 MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
+_SUFFIXES = {exporter.suffix for exporter in EXPORTERS.values()}
 
 
 def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) -> None:
@@ -46,6 +48,15 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         check_input("preset", job.preset, read)
         if _absolute("out", job.out).is_dir() and job.named:
             raise ValueError(f"out {job.out} has the name of a file, and is a folder")
+        if (
+            not job.named
+            and Path(job.out).suffix.lower() in _SUFFIXES
+            and not Path(job.out).exists()
+        ):
+            wanted = (
+                "a folder" if job.bundle else f"a folder or a {EXPORTERS[job.names[0]].suffix} file"
+            )
+            raise ValueError(f"out must be {wanted} for this export, got {Path(job.out).name}")
         _folder(str(job.folder), write)
     elif isinstance(job, Vary | Morph | EditPreset):
         check_input("preset", job.preset, read)

@@ -70,8 +70,10 @@ class Manifest(BaseModel):
     code: str
 
 
-def slug(text: str) -> str:
+def slug(text: str, *, otherwise: str = "stem") -> str:
     """ASCII file-name piece of at most 100 characters that no file system refuses.
+
+    `otherwise` stands for a text without letters or digits, and behind the name of a device.
 
     >>> slug("Händel's Säx / night")
     'handel-s-sax-night'
@@ -82,8 +84,8 @@ def slug(text: str) -> str:
     kept = "".join(c if c.isalnum() else "-" for c in plain)
     piece = "-".join(part for part in kept.split("-") if part)[:MAX_SLUG].strip("-")
     if not piece:
-        return "stem"
-    return f"{piece}-stem" if piece in RESERVED else piece
+        return otherwise
+    return f"{piece}-{otherwise}" if piece in RESERVED else piece
 
 
 def stem_name(source: str, number: int, name: str, job: str) -> str:

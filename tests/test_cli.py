@@ -177,7 +177,7 @@ def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
     a, b, out = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "out"
     code, said, _ = scorewire(capsys, monkeypatch, "morph", a, b, "--steps", 3, "--out", out)
     assert code == 0
-    assert len(said.strip().splitlines()) == 1 + 3
+    assert "".join(said.split()).count(".json") == 3  # long paths are folded
     assert sorted(path.name for path in out.iterdir()) == [
         "a-to-b-1.json", "a-to-b-1.wav", "a-to-b-2.json", "a-to-b-2.wav", "a-to-b-3.json",
         "a-to-b-3.wav", "result.json",

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from rich.console import Console
 
-from bridge import bundle, cli, pipe, worker
+from bridge import bundle, cli, display, paths, pipe, worker
 from bridge.jobs import Done, Export, result_path
-from presets import Note, Preset, load, save
+from presets import Effect, Note, Preset, load, save
 from presets.export import EXPORTERS, Exported, Exporter, Source
+from presets.preset import Plugin
 from renderers import RENDERERS, random_patches, to_values
 from renderers.engines import ENGINES, Engine
+from renderers.source import RenderedSource
 
 RATE = 44100
 
@@ -111,6 +114,12 @@ def test_a_bundle_says_what_no_format_could_carry(preset: Path, tmp_path: Path) 
     assert "[raw/glass-a-b.raw](<raw/glass-a-b.raw>)" in page
     for sentence in ("velocity: one layer", "5 operators do not fit into 4", "Player"):
         assert sentence in page
+    assert "Beside it: the folder `notes`." in page
+    text = Console(width=400, file=io.StringIO())
+    text.print(display.export(got))
+    shown = text.file.getvalue()
+    for said in (got["file"], got["formats"]["raw"]["file"], "lost: velocity: one layer"):
+        assert said in shown
 
 
 @pytest.mark.usefixtures("formats")
@@ -154,6 +163,33 @@ def test_an_unknown_format_is_told_the_allowed_ones() -> None:
         Export(id="j", preset="/a", formats=("dx8",), out="/b")
 
 
+SAMPLED = {"wav", "sfz", "decent", "multisample", "sf2"}
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTERS.keys() - SAMPLED))
+def test_a_plugin_that_plays_the_note_is_not_passed_over(name: str) -> None:
+    """The patch is not what such a preset sounds like, so a file of it alone would be another."""
+    renderer = RENDERERS["impact" if name == "ir" else "fm"]
+    u = random_patches(renderer, 1, generator=torch.Generator().manual_seed(3))[0]
+    values = to_values(renderer, u)
+    values |= {knob: 1.0 for knob in values if knob.endswith("_ratio")}
+    dry = Preset(
+        name="organ", renderer=renderer.name, renderer_version=renderer.version, values=values,
+        seconds=0.5,
+    )  # fmt: skip
+    source = RenderedSource(dry)
+
+    def lost(plugin: Plugin) -> tuple[str, ...]:
+        chain = (Effect(kind="VST3", plugin=plugin),)
+        return EXPORTERS[name].export(dry.model_copy(update={"effects": chain}), source, "x").lost
+
+    assert "effect plugin Hall.vst3: it is not in the file" in lost(Plugin(file="Hall.vst3"))
+    with pytest.raises(
+        ValueError, match=r"is played by the plugin Organ\.vst3, which only samples"
+    ):
+        lost(Plugin(file="Organ.vst3", instrument=True))
+
+
 def test_every_format_has_its_programs() -> None:
     assert set(EXPORTERS) <= set(bundle.LOADED_BY)
 
@@ -191,6 +227,18 @@ def test_a_wrong_command_is_refused_in_its_words(
         cli.main()
     assert end.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "wanted"),
+    [("sfz", "b.WAV", "a folder or a .sfz file"), ("all", "b.syx", "a folder")],
+)
+def test_no_folder_is_made_that_looks_like_a_file(
+    name: str, out: str, wanted: str, preset: Path, tmp_path: Path
+) -> None:
+    job = Export(id="j", preset=str(preset), formats=(name,), out=str(tmp_path / out))
+    with pytest.raises(ValueError, match=f"^out must be {wanted} for this export, got {out}$"):
+        paths.check(job)
 
 
 def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:

@@ -56,17 +56,39 @@ def test_one_voice_of_a_file(tmp_path: Path, capsys: Any, monkeypatch: Any) -> N
     assert code == 0
     assert "E.PIANO 1" in out
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["01-e-piano-1.json"]
+    assert "lost" in out
+    assert "release: our sounds ring on" in out
     code, _, err = scorewire(capsys, monkeypatch, *arguments, 2)
     assert (code, err) == (1, "scorewire: voice must be 1 .. 1, got 2\n")
+
+
+def test_a_name_is_text_and_no_markup(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    """And a long path is folded, not cut: whoever reads the table can open the file."""
+    odd = [replace(PIANO, name=name) for name in ("[/x]", "[red]", "[bell")]
+    (tmp_path / "odd.syx").write_bytes(write_bank([*odd, *[PIANO] * 29]))
+    arguments = ("import", tmp_path / "odd.syx", "--out", tmp_path / ("long" * 20))
+    code, out, _ = scorewire(capsys, monkeypatch, *arguments)
+    assert code == 0
+    assert all(voice.name in out for voice in odd)
+    assert "\u2026" not in out
 
 
 def test_what_is_no_dx7_file_leaves_nothing(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     (tmp_path / "silent.syx").write_bytes(write_single(SILENT))
     (tmp_path / "short.syx").write_bytes(b"F0")
-    for name, reason in (("silent", "is silent"), ("short", "has 2"), ("none", "No such file")):
-        arguments = ("import", tmp_path / f"{name}.syx", "--out", tmp_path / "made")
-        code, _, err = scorewire(capsys, monkeypatch, *arguments)
+    (tmp_path / "empty.syx").touch()
+    (tmp_path / "folder.syx").mkdir()
+    for name, reason in (
+        ("silent", "is silent"),
+        ("short", "has 2"),
+        ("none", "does not exist"),
+        ("empty", "is empty (0 bytes)"),
+        ("folder", "is not a file"),
+    ):
+        arguments = ("import", tmp_path / f"{name}.syx", "--out", tmp_path / "made", "--json")
+        code, out, err = scorewire(capsys, monkeypatch, *arguments)
         assert code == 1
         assert reason in err
         assert err.count("\n") == 1
+        assert json.loads(out.splitlines()[-1])["error"]["code"] == "bad-input"
         assert not (tmp_path / "made").exists()

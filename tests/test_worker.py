@@ -489,6 +489,33 @@ def test_outputs_sweep_what_a_killed_worker_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{outputs.PARTIAL}1-x", "a.txt"]
 
 
+def test_outputs_that_something_stands_in_the_way_of_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("before")
+    (tmp_path / "wav").write_text("a file")
+
+    def written() -> None:
+        with outputs.folder(tmp_path) as out:
+            (out.partial / "a.txt").write_text("after")
+            (out.partial / "wav").mkdir()
+
+    with pytest.raises(ValueError, match="wav is a file already"):
+        written()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "wav"]
+    assert (tmp_path / "a.txt").read_text() == "before"
+
+
+def test_an_edit_beside_its_start_leaves_it_there(tmp_path: Path) -> None:
+    """Words in other letters add nothing to an ASCII file name."""
+    a, _ = two_presets(tmp_path)
+    before = a.read_bytes()
+    got = result(
+        run(EditPreset(id="j", preset=str(a), prompt="\u6697", out=str(tmp_path), steps=1,
+                       model="gaussian"))
+    )  # fmt: skip
+    assert Path(got["preset"]).name == "a-edited.json"
+    assert a.read_bytes() == before
+
+
 def test_a_real_child_takes_jobs_cancels_and_goes_on(tmp_path: Path) -> None:
     first = result(run(patch_job(tmp_path / "made")))
     long = patch_job(tmp_path / "long", steps=5000)

@@ -47,7 +47,10 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
         rate, steps = prior.sample_rate, _edited(job, start, prior, models, old, new)
     match = liking(judge, new, rate) if judge else None
     with outputs.folder(Path(job.out)) as out:
-        name = stems.slug(f"{start.name} {job.prompt}")
+        name = stems.slug(f"{start.name} {job.prompt}", otherwise="preset")
+        target = Path(job.out) / f"{name}.json"
+        if target.exists() and target.samefile(job.preset):
+            name += "-edited"  # words without a letter of a file name: the start must stay
         path = out.scratch / "initial"
         before = keep(start, path, rate=rate, match=match, before=None, steps=0)
         initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")

@@ -28,7 +28,7 @@ def export_preset(job: Export) -> pipe.Events:
     yield clock.progress(0.0, "render")
     preset = load(job.preset)
     source = RenderedSource(preset, job.rate)
-    stem = Path(job.out).stem if job.named else stems.slug(preset.name)
+    stem = Path(job.out).stem if job.named else stems.slug(preset.name, otherwise="preset")
     entries: dict[str, dict[str, Any]] = {}
     with outputs.folder(job.folder) as out:
         for index, name in enumerate(job.names):

@@ -60,7 +60,7 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
             attempts = best_attempts(found, more, generator)
         else:
             attempts = [attempt(job, models, start, more, generator)]
-        name = stems.slug(job.prompt)
+        name = stems.slug(job.prompt, otherwise="preset")
         path = out.scratch / "initial"
         first = attempts[0]
         patch = _preset(job, first.renderer, prior, first.u0[0], start)

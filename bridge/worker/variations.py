@@ -13,6 +13,7 @@ from renderers.morph import morph
 from renderers.variations import vary
 
 RATE = 44100
+FILES = (("preset", "json"), ("wav", "wav"))
 
 
 def vary_preset(job: Vary) -> pipe.Events:
@@ -21,7 +22,7 @@ def vary_preset(job: Vary) -> pipe.Events:
     yield clock.progress(0.0, "vary")
     preset = load(job.preset)
     near = vary(preset, job.count, amount=job.amount, seed=job.seed)
-    yield from _written(near, job.count, stems.slug(preset.name), Path(job.out), clock)
+    yield from _written(near, job.count, _slug(preset), Path(job.out), clock)
 
 
 def morph_presets(job: Morph) -> pipe.Events:
@@ -30,7 +31,7 @@ def morph_presets(job: Morph) -> pipe.Events:
     yield clock.progress(0.0, "morph")
     a, b = load(job.preset), load(job.other)
     way = (morph(a, b, i / (job.steps - 1)) for i in range(job.steps))
-    name = f"{stems.slug(a.name)}-to-{stems.slug(b.name)}"
+    name = f"{_slug(a)}-to-{_slug(b)}"
     yield from _written(way, job.steps, name, Path(job.out), clock)
 
 
@@ -44,9 +45,10 @@ def _written(
             heard = effects.render(preset, rate=RATE)
             effects.write(heard, path.with_suffix(".wav"), rate=RATE)
             save(preset, path.with_suffix(".json"))
-            made.append({k: out.final(path.with_suffix(f".{s}")) for k, s in _FILES})
+            made.append({k: out.final(path.with_suffix(f".{s}")) for k, s in FILES})
             yield clock.progress(number / count, "render")
     yield clock.done({"presets": made})
 
 
-_FILES = (("preset", "json"), ("wav", "wav"))
+def _slug(preset: Preset) -> str:
+    return stems.slug(preset.name, otherwise="preset")
