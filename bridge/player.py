@@ -17,16 +17,19 @@ slot c); notes with velocity, pitch bend (2 semitones, or RPN 0), sustain (64), 
 (120), all notes off (123); controllers 73, 75, 74, 71, 91, 7 are attack, decay, brightness,
 damping, reverb and level of the slot, after they have passed its position.
 
-Three threads: audio (JACK's or PortAudio's), stdin, and the main thread, which builds sounds.
+SIGTERM and Ctrl-C do what `quit` does. Three threads: audio (JACK's or PortAudio's), stdin, and
+the main thread, which builds sounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -43,7 +46,7 @@ from bridge.jobs import sentence
 from bridge.live import lines, macros, sampler, sounds
 from bridge.live.instrument import LINES, Instrument, Retired, Wanted, warm
 from bridge.live.midi import Midi
-from bridge.live.outputs import Jack, Message, NoDevice, Offline, Output, PortAudio
+from bridge.live.outputs import LONGEST_BLOCK, Jack, Message, NoDevice, Offline, Output, PortAudio
 from bridge.live.priority import raise_priority
 from presets import Preset, load
 
@@ -84,6 +87,14 @@ class Held:
     sound: sounds.Sound
 
 
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A load that waits for its first note to be rendered."""
+
+    command: str  # its id
+    sound: sounds.Sound
+
+
 class Player:
     """Commands in, happenings out; owns the instrument, the device and the rendering child."""
 
@@ -96,23 +107,25 @@ class Player:
         self._xruns = self._xruns_before = 0
         self._leaving = False
         self._held: dict[int, Held] = {}
-        self._loading: dict[int, sounds.Sound] = {}  # the last load of a slot, until it is playable
+        self._loading: dict[int, Loading] = {}  # by slot
         self._places = [macros.neutral() for _ in range(lines.SLOTS + 1)]
         self._moved: dict[int, float] = {}  # slots whose sound is to be built anew, and when
         self._retired: list[sounds.Sound] = []
         self._equip(options.rate)
 
     def run(self) -> None:
-        """Until `quit` or the end of stdin."""
+        """Until `quit`, the end of stdin or a signal to leave."""
         try:
             while not self._leaving:
                 self._keep_device()
+                if self._output is None:
+                    self.instrument.catch_up()  # no audio thread does
                 self._rebuild()
                 self._free()
-                try:
+                with contextlib.suppress(queue.Empty):
                     self._take(self.inbox.get(timeout=0.05))
-                except queue.Empty:
-                    continue
+                    for _ in range(self.inbox.qsize()):  # a turned knob is built once for all
+                        self._take(self.inbox.get_nowait())
         finally:
             self.instrument.later(self.instrument.silence)
             if self._output is not None:
@@ -166,7 +179,7 @@ class Player:
                 return self._load(command)
             case lines.Unload(slot=slot):
                 self._held.pop(slot, None)
-                self._loading.pop(slot, None)
+                self._supersede(slot)
                 later(it.put, slot, None)
             case lines.Trigger(slot=slot):
                 self._need(slot)
@@ -198,19 +211,15 @@ class Player:
 
     def _load(self, command: lines.Load) -> bool:
         slot, preset = command.slot, load(command.preset)
-        board = sounds.board(preset)
+        board = sounds.board(preset, self.instrument.rate)
         sound = sounds.build(preset, self._places[slot], board)
+        self._supersede(slot)
         if sound.patch is not None:
-            self._loading.pop(slot, None)
             self._hold(slot, Held(preset, board, sound))
             return True
-        self._loading[slot] = sound
+        self._loading[slot] = Loading(command.id, sound)
 
         def playable(_note: int) -> None:
-            if self._loading.get(slot) is not sound:
-                self._sampler.forget(sound)
-                self._refuse(command.id, "failed", f"slot {slot} was loaded anew meanwhile")
-                return
             del self._loading[slot]
             self._hold(slot, Held(preset, board, sound))
             self._fill(slot, sound)
@@ -218,10 +227,18 @@ class Player:
                 self._say(lines.Ok(id=command.id))
 
         def failed(reason: str) -> None:
+            del self._loading[slot]
             self._refuse(command.id, "bad-input", reason)
 
         self._sampler.want(sampler.Request(sound, round(preset.note), playable, failed))
         return False
+
+    def _supersede(self, slot: int) -> None:
+        """A load that is not playable yet never will be."""
+        old = self._loading.pop(slot, None)
+        if old is not None:
+            self._sampler.drop(old.sound)
+            self._refuse(old.command, "failed", f"slot {slot} was loaded anew or emptied meanwhile")
 
     def _hold(self, slot: int, held: Held) -> None:
         if slot in self._held:
@@ -285,6 +302,8 @@ class Player:
             if self._held.get(slot) is held:
                 self._replace(slot, held, sound)
                 self._fill(slot, sound)
+            else:
+                self._sampler.forget(sound)
 
         self._sampler.want(sampler.Request(sound, round(held.preset.note), first, log.warning))
 
@@ -298,25 +317,30 @@ class Player:
 
     def _equip(self, rate: int) -> None:
         """An instrument for this rate, with everything loaded so far."""
-        self.instrument = Instrument(rate, 8192, self.inbox.put)
+        self.instrument = Instrument(rate, LONGEST_BLOCK, self.inbox.put)
         self._midi = Midi(self.instrument, self.inbox.put)
         self._sampler = sampler.Sampler(rate, self.inbox.put)
         self.instrument.use_store(self._sampler.store.audio)
         for slot, held in self._held.items():
             held.sound.samples = {}
+            self.instrument.later(self.instrument.put, slot, held.sound)
+            if held.board is not None:
+                sounds.warmed(held.board, rate)
             if held.sound.patch is None:
-                self._render_anew(slot, held, held.sound)
-            else:
-                self.instrument.later(self.instrument.put, slot, held.sound)
+                self._moved[slot] = 0.0  # to be rendered anew
         for slot, places in enumerate(self._places):
             for name, place in places.items():
                 self.instrument.turn(slot, name, place)
 
-    def _make(self, rate: int, _longest: int) -> Callable[[Iterable[Message], int], Any]:
+    def _make(self, rate: int) -> Callable[[Iterable[Message], int], Any]:
         if rate != self.instrument.rate:
-            self._sampler.close()
+            loading, midi = [one.sound for one in self._loading.values()], self._midi
+            left = [request for request in self._sampler.close() if request.sound in loading]
             self._retired = []
             self._equip(rate)
+            self._midi.channels, self._midi.controllers = midi.channels, midi.controllers
+            for request in left:
+                self._sampler.want(request)
 
         def play(events: Iterable[Message], count: int) -> NDArray[np.float32]:
             for wait, data in events:
@@ -334,10 +358,12 @@ class Player:
                 self._xruns = total
                 self._say(lines.Xrun(count=total))
             if self._output.gone:
-                self._say(lines.Gone(name=self._output.name, reason=self._output.gone))
+                self._why = self._output.gone
+                self._say(lines.Gone(name=self._output.name, reason=self._why))
                 self._xruns_before = self._xruns
                 self._output.close()
                 self._output, self._tried = None, now
+                self.instrument.later(self.instrument.silence)  # who shall let go of held keys?
         elif now - self._tried >= REOPEN:
             self._tried = now
             try:
@@ -371,13 +397,19 @@ class Player:
     def _send(self, data: bytes) -> None:
         if self._output is None:
             raise Refuse("no-midi", "there is no device to send to")
-        self._output.send(data)
+        try:
+            self._output.send(data)
+        except NoDevice as error:
+            raise Refuse("no-midi", str(error)) from None
 
     # answers
 
     def _need(self, slot: int) -> None:
         if slot not in self._held:
-            raise Refuse("empty-slot", f"slot {slot} is empty")
+            state = "still being loaded" if slot in self._loading else "empty"
+            raise Refuse("empty-slot", f"slot {slot} is {state}")
+        if self._output is None:
+            raise Refuse("no-device", f"there is nothing to play on: {self._why}")
 
     def _report(self, command: str) -> lines.StatusReport:
         spent = np.array(list(self.instrument.spent) or [0.0]) * 1e6
@@ -430,15 +462,18 @@ def main() -> None:
         gc.freeze()  # no collection walks through what is here for good
         raise_priority()
         player = Player(chosen, out)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: player.inbox.put(None))
         threading.Thread(target=read, args=(player.inbox,), daemon=True).start()
         player.run()
 
 
 def read(inbox: queue.SimpleQueue[Any]) -> None:
     """Put the lines of stdin into an inbox, then None."""
-    for line in sys.stdin:
-        if line.strip():
-            inbox.put(line)
+    with os.fdopen(os.dup(0), encoding="utf-8", errors="replace") as stdin:
+        for line in stdin:
+            if line.strip():
+                inbox.put(line)
     inbox.put(None)
 
 

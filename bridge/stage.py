@@ -110,8 +110,8 @@ class Stage:
 
     def put(self, slot: int, preset: Path | str) -> None:
         """Load a preset without waiting for the answer; a refusal is logged."""
+        self._loaded[slot] = str(preset)  # a player that is being started gets it then
         if self._player is not None:
-            self._loaded[slot] = str(preset)
             self._player.send(lines.Load(slot=slot, preset=str(preset)).model_dump_json())
 
     def listen(self, key: Hashable, deliver: Deliver) -> None:

@@ -42,7 +42,7 @@ class Rig:
         self.midi = Midi(self.instrument, self.said.append)
 
     def load(self, slot, preset, places=None):
-        sound = sounds.build(preset, places or macros.neutral(), sounds.board(preset))
+        sound = sounds.build(preset, places or macros.neutral(), sounds.board(preset, RATE))
         self.instrument.put(slot, sound)
         return sound
 
@@ -131,6 +131,60 @@ def test_bend_sustain_and_all_notes_off():
     assert peak(rig.play(1000)[round(voice.STEAL * RATE) + 1 :]) == 0.0
 
 
+ECHO = Effect(kind="Delay", values={"delay_seconds": 0.05, "feedback": 0.8, "mix": 0.5})
+
+
+def test_panic_ends_echoes_without_a_click_and_lifts_the_pedal():
+    rig = Rig()
+    rig.load(1, sine(effects=(ECHO,)))
+    rig.instrument.turn(1, "reverb", 0.5)
+    rig.hear(0xB0, 64, 127)
+    rig.hear(0x90, 69, 100)
+    before = rig.play(RATE)
+    steepest = float(np.abs(np.diff(before)).max())
+    rig.instrument.silence()
+    after = np.concatenate([before[-1:], rig.play(RATE)])
+    assert np.abs(np.diff(after)).max() < 1.2 * steepest
+    assert peak(after[1000:]) == 0.0
+    rig.hear(0x90, 69, 100)
+    rig.hear(0x80, 69, 0)
+    rig.play(RATE // 2)
+    assert rig.instrument.sounding == 0
+
+
+def test_all_sound_off_of_a_channel_leaves_the_echoes_of_others():
+    rig = Rig()
+    for slot, key in ((1, 60), (2, 72)):
+        rig.load(slot, sine(effects=(ECHO,)))
+        rig.hear(0x90 + slot - 1, key, 100)
+    rig.play(RATE // 2)
+    rig.hear(0x80, 60, 0)
+    rig.play(round(voice.RELEASE * RATE) + BLOCK)
+    rig.hear(0xB1, 120, 0)
+    assert hz(rig.play(RATE // 4)[1000:]) == pytest.approx(Note(60).hz, abs=3.0)
+
+
+def test_effects_that_diverge_are_silent_for_a_block_only():
+    class Diverging:
+        ill = False
+
+        def process(self, x, _rate, *, reset):
+            assert not reset
+            return np.full_like(x, np.nan) if self.ill else x
+
+        def reset(self):
+            self.ill = False
+
+    rig, board = Rig(), Diverging()
+    rig.instrument.put(1, sounds.build(sine(), macros.neutral(), board))
+    rig.load(2, sine())
+    rig.hear(0x90, 69, 100)
+    rig.play(RATE // 10)
+    board.ill = True
+    assert peak(rig.play(BLOCK)) == 0.0
+    assert peak(rig.play(RATE // 10)) > 0.1
+
+
 def test_velocity_is_squared():
     peaks = []
     for velocity in (50, 100):
@@ -174,6 +228,23 @@ def test_a_learned_controller_moves_its_knob():
     rig.hear(0x90, 60, 100)
     rig.hear(0x80, 60, 0)
     assert peak(rig.play(RATE)[RATE // 2 :]) > 1e-4  # the room rings on
+
+
+def test_what_is_no_knob_cannot_be_learned():
+    rig = Rig()
+    rig.midi.learn("decay")
+    for number in (0, 6, 32, 38, 64, 98, 99, 100, 101, 120, 123):
+        rig.hear(0xB0, number, 0)
+    assert rig.said == []
+    rig.hear(0xB0, 2, 5)
+    assert rig.said[0] == Learned(controller=2, name="decay")
+
+
+def test_data_for_other_parameters_leave_the_bend_range():
+    rig = Rig()
+    for number, value in ((101, 0), (100, 0), (6, 12), (99, 1), (98, 8), (6, 64)):
+        rig.hear(0xB0, number, value)
+    assert rig.midi.channels[0].range == 12.0
 
 
 def test_a_better_patch_waits_for_the_next_note():
@@ -222,6 +293,16 @@ def test_a_struck_note_is_released_after_its_seconds():
     assert peak(sound[end + 2 :]) == 0.0
     assert peak(sound[end - 960 : end]) > 0.0
     assert (rig.instrument._voices.key[0], rig.instrument._voices.slot[0]) == (LINES, 4)
+
+
+def test_the_end_of_a_strike_is_not_the_end_of_the_next():
+    rig = Rig()
+    rig.load(4, sine())
+    for _ in range(2):
+        rig.instrument.later(rig.instrument.strike, 4, 60, 100, 0.5)
+        rig.play(RATE // 4)
+    assert peak(rig.play(RATE // 4)[-4800:]) > 0.0
+    assert peak(rig.play(RATE // 2)[RATE // 4 :]) == 0.0
 
 
 def test_a_sampled_note_plays_at_once_and_exactly_when_it_is_rendered():
@@ -339,5 +420,5 @@ def test_a_plugin_is_left_out_by_name_and_the_rest_is_heard():
     guest = Effect(kind="VST3", plugin=Plugin(file="Hall.vst3"))
     preset = sine(effects=(guest, Effect(kind="Gain", values={"gain_db": -6.0})))
     assert sounds.left_out(preset) == ("Hall.vst3",)
-    assert len(sounds.board(preset)) == 1
+    assert len(sounds.board(preset, RATE)) == 1
     assert sounds.left_out(sine()) == ()

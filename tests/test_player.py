@@ -1,15 +1,22 @@
 """The player as the server sees it: a process, lines in, lines out, and what one would hear."""
 
+import io
+import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from bench.stage import Process
+from bridge.live import sampler
+from bridge.live.outputs import NoDevice, PortAudio
+from bridge.player import Options, Player
 from presets import Note, Preset, save
 from renderers import RENDERERS, random_patches, to_values
 
@@ -71,8 +78,9 @@ def test_impacts_are_rendered_by_a_child_and_again_when_a_knob_moves(offline, pr
     offline.say(kind="param", slot=1, name="decay", position=0.2)
     offline.wait("rendered", slot=1, note=48)  # anew
     offline.say(kind="load", slot=2, preset=str(presets / "i.json"), id="late")
-    assert offline.ask(kind="load", slot=2, preset=str(presets / "s.json")).kind == "ok"
-    assert offline.wait("refused", id="late").code == "failed"  # the newer one stays
+    offline.say(kind="load", slot=2, preset=str(presets / "s.json"), id="newer")
+    assert offline.wait("refused", id="late").code == "failed"
+    offline.wait("ok", id="newer")
     assert offline.ask(kind="status").slots == {1: "pot", 2: "sine"}
     offline.say(kind="unload", slot=1)
     assert offline.ask(kind="trigger", slot=1).code == "empty-slot"
@@ -84,11 +92,13 @@ def test_what_makes_no_sense_is_refused_and_the_player_lives(offline, presets):
     values = {"op1_ratio": 1.0, "level": 1.0}
     save(Preset(name="x", renderer="fm", renderer_version=1, values=values), presets / "v.json")
     save(Preset(name="y", renderer="harp", renderer_version=1, values={}), presets / "h.json")
+    save(Preset(name="z", renderer="impact", renderer_version=1, values={}), presets / "p.json")
     for name, words in (
         ("none.json", "No such file"),
         ("bad.json", "not a preset"),
         ("v.json", "decays above 0"),
         ("h.json", "unknown renderer 'harp'"),
+        ("p.json", "an impact preset needs a value 'ring'"),
     ):
         refused = offline.ask(kind="load", slot=1, preset=str(presets / name))
         assert (refused.kind, refused.code) == ("refused", "bad-input")
@@ -99,6 +109,137 @@ def test_what_makes_no_sense_is_refused_and_the_player_lives(offline, presets):
         assert offline.wait("refused").code == "bad-line"
     assert offline.ask(kind="note_on", slot=9, note=60).code == "empty-slot"
     assert offline.ask(kind="status").kind == "report"
+
+
+def test_a_signal_ends_it_cleanly(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    capture = tmp_path / "c.f32"
+    process = Process(
+        "--output", "offline", "--capture", str(capture), TMPDIR=str(tmp_path / "tmp")
+    )
+    process.wait("ready")
+    process.child.send_signal(signal.SIGTERM)
+    assert process.child.wait(timeout=20) == 0
+    process.leave()
+    assert process.errors == []
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_without_a_device_slots_are_loaded_and_notes_refused(presets):
+    process = Process("--output", "jack", JACK_DEFAULT_SERVER="scorewire-has-none")
+    process.wait("gone")
+    process.child.stdin.write('{"kind": "stat\xff\n')
+    assert process.ask(kind="load", slot=3, preset=str(presets / "s.json")).kind == "ok"
+    refused = process.ask(kind="trigger", slot=3)
+    assert refused.code == "no-device"
+    assert refused.reason.startswith("there is nothing to play on: ")
+    assert process.ask(kind="sysex", data="f043000901f7").code == "no-midi"
+    assert process.ask(kind="status").slots == {3: "sine"}
+    assert process.leave() == 0
+
+
+class Here:
+    """A player without device and child; notes are rendered as ones, when asked for."""
+
+    def __init__(self, monkeypatch, samples=4800):
+        def send(sampler, request):
+            sampler._current, sampler._unwanted = request, False
+            self.sent.append((sampler, request))
+
+        monkeypatch.setattr(sampler.Sampler, "_send", send)
+        self.sent, self.samples, self.out = [], samples, io.StringIO()
+        self.player = Player(Options("offline", "x", "", False, Path("x"), RATE, 256), self.out)
+
+    def tell(self, **command):
+        self.player._line(json.dumps(command))
+
+    def render(self):
+        """The answer to the oldest request."""
+        asked, _ = self.sent.pop(0)
+        ones = np.ones(self.samples, np.float32)
+        (Path(asked._folder.name) / "note.f32").write_bytes(ones.tobytes())
+        asked._take({"number": 0, "samples": self.samples})
+
+    def said(self):
+        lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
+        return [(line["kind"], line.get("id", "")) for line in lines]
+
+
+def test_another_rate_keeps_slots_channels_and_loads_on_their_way(presets, monkeypatch):
+    here = Here(monkeypatch)
+    player = here.player
+    here.tell(kind="load", slot=1, preset=str(presets / "i.json"), id="a")
+    here.render()
+    here.tell(kind="assign", channel=1, slot=128)
+    here.tell(kind="load", slot=2, preset=str(presets / "i.json"), id="b")
+    player.instrument.catch_up()
+    play = player._make(44100)
+    while here.sent:
+        here.sent.pop(0)
+        if player._sampler._current is not None:
+            break
+    here.sent = [(player._sampler, player._sampler._current)]
+    player._rebuild()
+    for _ in range(4):
+        here.render()
+    assert ("ok", "b") in here.said()
+    player.instrument.catch_up()
+    for slot in (1, 2):
+        player.instrument.press(slot, 0, 60, 100)
+        assert np.abs(play((), 512)).max() > 0.1
+        player.instrument.silence()
+        play((), 4096)
+    assert player._midi.channels[0].slot == 128
+    assert player.instrument.rate == 44100
+    player._sampler.close()
+
+
+def test_the_newest_load_wins_at_once_and_what_it_replaces_takes_no_memory(presets, monkeypatch):
+    here = Here(monkeypatch)
+    free = here.player._sampler.store._free[0]
+    for command in "abc":
+        here.tell(kind="load", slot=1, preset=str(presets / "i.json"), id=command)
+    assert here.said() == [("refused", "a"), ("refused", "b")]
+    here.render()  # a's note, which nobody wants
+    assert here.player._sampler.store._free == [free]
+    here.render()
+    assert here.said()[2:] == [("loaded", ""), ("ok", "c")]
+    here.tell(kind="load", slot=2, preset=str(presets / "i.json"), id="d")
+    here.tell(kind="unload", slot=2)
+    assert here.said()[4:] == [("refused", "d")]
+    here.player._sampler.close()
+
+
+def test_what_is_rendered_unasked_leaves_half_of_the_store(presets, monkeypatch):
+    half = sampler.STORE_SECONDS * 48000 // 2
+    here = Here(monkeypatch, samples=half)
+    for slot in (1, 2, 3):
+        here.tell(kind="load", slot=slot, preset=str(presets / "i.json"), id=str(slot))
+        here.render()
+        while here.sent:
+            here.render()
+    said = here.said()
+    assert ("ok", "1") in said
+    assert ("ok", "2") in said
+    assert ("refused", "3") in said
+    here.player._sampler.close()
+
+
+def test_a_sound_card_that_is_taken_is_no_device_yet(monkeypatch):
+    class Taken(Exception):
+        pass
+
+    def taken(**_):
+        raise Taken("Device unavailable")
+
+    card = SimpleNamespace(
+        PortAudioError=Taken, OutputStream=taken, _terminate=lambda: None, _initialize=lambda: None,
+        query_devices=lambda *_: {"name": "Card", "default_samplerate": 44100.0, "index": 0},
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    monkeypatch.setitem(sys.modules, "rtmidi", None)
+    with pytest.raises(NoDevice, match="Card cannot be opened: Device unavailable"):
+        PortAudio("x", lambda _: lambda *_: None, device="", frames=256)
 
 
 def test_the_player_loads_no_torch():

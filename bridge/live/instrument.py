@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bridge.live import macros
 from bridge.live.lines import SLOTS, Turned
-from bridge.live.sounds import Sample, Sound, build
+from bridge.live.sounds import Sample, Sound, build, warmed
 from presets import Effect, Note, Preset
 from renderers import effects, voice
 
@@ -64,6 +64,8 @@ class Bus:
     board: Any
     gain: float
     quiet: int = 0  # samples
+    key: int = voice.ANY  # who played it last
+    hush: int = 0  # samples until its effects have forgotten all
 
 
 class Instrument:
@@ -90,7 +92,8 @@ class Instrument:
         self._mix, self._shared, self._y = np.zeros((3, frames))
         self._scratch = np.zeros((3, voice.OPERATORS, voice.CHUNK))
         self._clean = np.zeros(frames, np.float32)
-        self._room = effects.chain([Effect(kind="Reverb", values=REVERB)])
+        self._room = warmed(effects.chain([Effect(kind="Reverb", values=REVERB)]), rate)
+        self._room_gain, self._room_hush = 1.0, 0
         self._room_quiet = round(TAIL_SECONDS * rate)
 
     # from any thread
@@ -148,7 +151,9 @@ class Instrument:
         if sound is None:
             return
         voice.release(self._voices, key, slot, note, False, wait)
-        played, bus = Note(note, velocity), self._bus(slot, sound)
+        if key == LINES:  # the end of an earlier strike is not the end of this note
+            self._offs = [off for off in self._offs if off[1:] != (slot, note)]
+        played, bus = Note(note, velocity), self._bus(slot, sound, key)
         where = (float(self.rate), bus, slot, key, note, wait)
         if sound.patch is not None:
             voice.start(
@@ -195,27 +200,33 @@ class Instrument:
         if tell:
             self._post(Turned(slot=slot, name=name, position=place))
 
-    def release_all(self, key: int = voice.ANY) -> None:
+    def release_all(self, key: int) -> None:
         """All notes off."""
         voice.release(self._voices, key, voice.ANY, voice.ANY, False, 0)
 
     def silence(self, slot: int = voice.ANY, key: int = voice.ANY) -> None:
-        """All sound off: voices fade out in 5 ms, effects forget."""
+        """All sound off: voices fade out in 5 ms, effects in a block; of everything: pedals up."""
+        fading = round(voice.STEAL * self.rate) + 1  # what fades goes into the effects too
         voice.silence(self._voices, key, slot, float(self.rate))
         for bus in self._buses:
-            if bus is not None and bus.board is not None and slot in (voice.ANY, bus.slot):
-                bus.board.reset()
+            if bus is not None and slot in (voice.ANY, bus.slot) and key in (voice.ANY, bus.key):
+                bus.hush = 0 if bus.board is None else fading
         if slot == key == voice.ANY:
-            self._room.reset()
+            self._room_hush = fading
+            self._pedals = [False] * (LINES + 1)
 
     # the block
+
+    def catch_up(self) -> None:
+        """Act on what came by `later`; called by `block`, by others where no block is played."""
+        while self._todo:
+            act, arguments = self._todo.popleft()
+            act(*arguments)
 
     def block(self, count: int) -> NDArray[np.float32]:
         """The next `count` samples, float32 [count]: the same array at each call."""
         began = time.perf_counter()
-        while self._todo:
-            act, arguments = self._todo.popleft()
-            act(*arguments)
+        self.catch_up()
         self._release_due(count)
         rows, mix, shared = self._rows[:, :count], self._mix[:count], self._shared[:count]
         for row, bus in enumerate(self._buses):
@@ -245,9 +256,13 @@ class Instrument:
             voice.clean(x, dry)
             x = through(board, dry, self.rate)
         places = self.slots[bus.slot].places
-        gain = macros.gain(places["level"])
+        gain = 0.0 if bus.hush else macros.gain(places["level"])
         peak = voice.blend(x, bus.gain, gain, places["reverb"], mix, shared)
         bus.gain = gain
+        if bus.hush:
+            bus.hush = max(0, bus.hush - count)
+            if not bus.hush:
+                board.reset()
         bus.quiet = 0 if peak > SILENT else bus.quiet + count
         linger = TAIL_SECONDS * self.rate if board is not None else 0
         if bus.quiet > linger and not self._in_use(row):
@@ -260,13 +275,19 @@ class Instrument:
             dry = self._clean[: shared.size]
             voice.clean(shared, dry)
             wet = through(self._room, dry, self.rate)
-            voice.blend(wet, 1.0, 1.0, 0.0, mix, shared)
+            gain = 0.0 if self._room_hush else 1.0
+            voice.blend(wet, self._room_gain, gain, 0.0, mix, shared)
+            self._room_gain = gain
             self._room_quiet += shared.size
+        if self._room_hush:
+            self._room_hush = max(0, self._room_hush - shared.size)
+            if not self._room_hush:
+                self._room.reset()
 
     def _in_use(self, row: int) -> bool:
         return bool(((self._voices.bus == row) & (self._voices.kind != voice.FREE)).any())
 
-    def _bus(self, slot: int, sound: Sound) -> int:
+    def _bus(self, slot: int, sound: Sound, key: int) -> int:
         """The row of a slot's preset; where all are taken, that of the longest silence."""
         free, longest = 0, -1
         for row, bus in enumerate(self._buses):
@@ -274,9 +295,10 @@ class Instrument:
             if quiet > longest:
                 free, longest = row, quiet
             if bus is not None and bus.slot == slot and bus.preset is sound.preset:
+                bus.key = key
                 return row
         gain = macros.gain(self.slots[slot].places["level"])
-        self._buses[free] = Bus(slot, sound.preset, sound.board, gain)
+        self._buses[free] = Bus(slot, sound.preset, sound.board, gain, key=key)
         self._rows[free] = 0.0
         return free
 
@@ -302,6 +324,9 @@ class Instrument:
 def through(board: Any, dry: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     """Audio [T] through a board that goes on where it was; latency at its start is silence."""
     wet: NDArray[np.float32] = board.process(dry[None], rate, reset=False)[0]
+    if not np.isfinite(wet).all():  # a filter that diverged would never end
+        board.reset()
+        wet[:] = 0.0
     if wet.size == dry.size:
         return wet
     padded = np.zeros(dry.size, np.float32)

@@ -230,7 +230,7 @@ class Refused(_Line):
 
     kind: Literal["refused"] = "refused"
     id: str
-    code: Literal["bad-line", "bad-input", "empty-slot", "no-midi", "failed"]
+    code: Literal["bad-line", "bad-input", "empty-slot", "no-device", "no-midi", "failed"]
     reason: str
 
 

@@ -19,6 +19,8 @@ TICKS = 24  # of the clock, a quarter note
 BAR = 4 * TICKS
 SUSTAIN, SOUND_OFF, RESET, NOTES_OFF = 64, 120, 121, 123
 BANK, FINE_BANK, DATA, RPN, FINE_RPN = 0, 32, 6, 101, 100
+NRPN = (98, 99)
+NO_KNOBS = {BANK, FINE_BANK, DATA, 38, RPN, FINE_RPN, *NRPN, SUSTAIN, *range(SOUND_OFF, 128)}
 
 
 class Channel:
@@ -82,7 +84,7 @@ class Midi:
             self.assign(key, slot)
 
     def _control(self, key: int, channel: Channel, number: int, value: int, wait: int) -> None:
-        if self.learning is not None and number not in (BANK, FINE_BANK, RPN, FINE_RPN):
+        if self.learning is not None and number not in NO_KNOBS:
             self.controllers[number] = self.learning
             self._post(Learned(controller=number, name=self.learning))
             self.learning = None
@@ -92,6 +94,8 @@ class Midi:
             channel.bank[number == FINE_BANK] = value
         elif number in (RPN, FINE_RPN):
             channel.rpn[number == FINE_RPN] = value
+        elif number in NRPN:  # the data that follow are not for the bend range
+            channel.rpn = [127, 127]
         elif number == DATA and channel.rpn == [0, 0]:
             channel.range = float(value)
         elif number == SUSTAIN:
@@ -101,6 +105,7 @@ class Midi:
         elif number == RESET:
             self._instrument.pedal(key, False, wait)
             self._instrument.bend(key, 0.0)
+            channel.rpn = [127, 127]
         elif number >= NOTES_OFF:  # those above are modes, which end notes too
             self._instrument.release_all(key)
 

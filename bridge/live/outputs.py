@@ -54,8 +54,8 @@ class Jack:
 
     kind = "jack"
 
-    def __init__(self, name: str, make: Callable[[int, int], Play], *, connect: bool) -> None:
-        """`make(rate, longest block)` gives what to play; `connect` to the first two speakers."""
+    def __init__(self, name: str, make: Callable[[int], Play], *, connect: bool) -> None:
+        """`make(rate)` gives what to play; `connect` to the first two speakers."""
         try:
             import jack  # an extra; the library of the system is loaded here
         except (ImportError, OSError) as error:
@@ -71,7 +71,7 @@ class Jack:
         client = self._client
         self.name, self.rate, self.frames = client.name, client.samplerate, client.blocksize
         self.xruns = 0
-        self._play = make(self.rate, LONGEST_BLOCK)
+        self._play = make(self.rate)
         left, right = (client.outports.register(f"out_{n}") for n in (1, 2))
         notes = client.midi_inports.register("midi_in")
         sysex = client.midi_outports.register("midi_out")
@@ -121,9 +121,7 @@ class PortAudio:
 
     kind = "portaudio"
 
-    def __init__(
-        self, name: str, make: Callable[[int, int], Play], *, device: str, frames: int
-    ) -> None:
+    def __init__(self, name: str, make: Callable[[int], Play], *, device: str, frames: int) -> None:
         """`device` is part of its name, "" the system's own choice."""
         try:
             import sounddevice
@@ -140,13 +138,18 @@ class PortAudio:
         self.xruns = 0
         self._closing = False
         self._events: deque[Message] = deque(maxlen=QUEUE)
-        self._play = make(self.rate, LONGEST_BLOCK)
+        self._play = make(self.rate)
         self._midi = Keyboard(name, lambda data: self._events.append((0, data)))
-        self._stream = sounddevice.OutputStream(
-            samplerate=self.rate, blocksize=frames, device=found["index"], channels=2,
-            dtype="float32", latency="low", callback=self._process, finished_callback=self._ended,
-        )  # fmt: skip
-        self._stream.start()
+        try:
+            self._stream = sounddevice.OutputStream(
+                samplerate=self.rate, blocksize=frames, device=found["index"], channels=2,
+                dtype="float32", latency="low",
+                callback=self._process, finished_callback=self._ended,
+            )  # fmt: skip
+            self._stream.start()
+        except sounddevice.PortAudioError as error:  # another program has it
+            self._midi.close()
+            raise NoDevice(f"{self.name} cannot be opened: {error}") from None
 
     def _process(self, out: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
         if status.output_underflow:
@@ -214,12 +217,10 @@ class Offline:
 
     kind = "offline"
 
-    def __init__(
-        self, path: Path, make: Callable[[int, int], Play], *, rate: int, frames: int
-    ) -> None:
+    def __init__(self, path: Path, make: Callable[[int], Play], *, rate: int, frames: int) -> None:
         self.name, self.rate, self.frames = path.name, rate, frames
         self.xruns, self.gone = 0, ""
-        self._play = make(rate, frames)
+        self._play = make(rate)
         self._path = path
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)

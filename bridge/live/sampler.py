@@ -6,6 +6,7 @@ lies between, so that the nearest rendered note is soon near.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import json
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 STORE_SECONDS = 1800  # of mono audio at 48 kHz, 346 MB when full; memory is taken as it is used
 LOWEST, HIGHEST = 24, 96  # notes rendered unasked
 STRUCK = -1.0  # before everything
+SPARE = 0.5  # of the store is kept for what was asked for: 128 slots of 6 s are 768 s
 
 
 class Store:
@@ -39,8 +41,13 @@ class Store:
         self.audio = np.zeros(size, np.float32)
         self._free = [(0, size)]
 
-    def take(self, count: int) -> int | None:
-        """Where `count` samples are free, now taken; None where they are not."""
+    def take(self, count: int, spare: int = 0) -> int | None:
+        """Where `count` samples are free, now taken; None where they are not.
+
+        At least `spare` stay free for others.
+        """
+        if sum(size for _, size in self._free) < count + spare:
+            return None
         for i, (first, size) in enumerate(self._free):
             if size >= count:
                 self._free[i : i + 1] = [(first + count, size - count)] if size > count else []
@@ -94,49 +101,58 @@ class Sampler:
         self._waiting: list[tuple[float, int, Request]] = []
         self._count = itertools.count()
         self._current: Request | None = None
+        self._urgency = STRUCK  # of the current one
+        self._unwanted = False  # what comes of the current one
+        self._kept: set[Sound] = set()  # sounds with samples in this store
         self._folder = tempfile.TemporaryDirectory(prefix="scorewire-notes-")
 
     def want(self, request: Request, urgency: float = STRUCK) -> None:
         """Render a note of a sound unless it is there or on its way; smaller urgencies first."""
         asked = (request.sound, request.note)
-        if request.note in request.sound.samples or (
-            self._current is not None and asked == (self._current.sound, self._current.note)
-        ):
+        current = None if self._unwanted else self._current
+        on_its_way = current is not None and asked == (current.sound, current.note)
+        if request.note in request.sound.samples or on_its_way:
             return
         heapq.heappush(self._waiting, (urgency, next(self._count), request))
         self._next()
 
     def forget(self, sound: Sound) -> None:
         """Render nothing more of a sound; the store gets its samples back."""
-        self._waiting = [entry for entry in self._waiting if entry[2].sound is not sound]
-        heapq.heapify(self._waiting)
-        for sample in sound.samples.values():
-            self.store.give(sample.first, sample.samples)
-        sound.samples = {}
+        self.drop(sound)
+        if sound in self._kept:
+            self._kept.remove(sound)
+            for sample in sound.samples.values():
+                self.store.give(sample.first, sample.samples)
+            sound.samples = {}
 
     def drop(self, sound: Sound) -> None:
-        """Render nothing more of a sound that still may sound."""
+        """Render nothing more of a sound that still may sound; nobody hears of what was asked."""
         self._waiting = [entry for entry in self._waiting if entry[2].sound is not sound]
         heapq.heapify(self._waiting)
+        if self._current is not None and self._current.sound is sound:
+            self._unwanted = True
 
-    def close(self) -> None:
-        """End the child and remove what it wrote."""
-        self._waiting = []
-        if self._child is not None and self._child.stdin is not None:
-            self._child.stdin.close()
+    def close(self) -> list[Request]:
+        """End the child and remove what it wrote; what was asked for and is not rendered."""
+        left = [request for _, _, request in sorted(self._waiting, key=lambda entry: entry[:2])]
+        if self._current is not None and not self._unwanted:
+            left.insert(0, self._current)
+        self._waiting, self._current = [], None
+        if self._child is not None:
             self._child.kill()
-            self._child.wait()
+            self._bury(self._child)
         self._folder.cleanup()
+        return left
 
     def _next(self) -> None:
         while self._current is None and self._waiting:
-            request = heapq.heappop(self._waiting)[2]
+            self._urgency, _, request = heapq.heappop(self._waiting)
             if request.note not in request.sound.samples:
                 self._send(request)
 
     def _send(self, request: Request) -> None:
         child = self._child or self._start()
-        self._current = request
+        self._current, self._unwanted = request, False
         sound = request.sound
         plain = sound.preset.model_copy(update={"values": dict(sound.values), "effects": ()})
         line = {
@@ -160,6 +176,7 @@ class Sampler:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "bridge.live.prerender"], text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **quiet},
+                start_new_session=True,  # Ctrl-C reaches us, and we end it
             )  # fmt: skip
         threading.Thread(target=self._read, args=(self._child.stdout,), daemon=True).start()
         return self._child
@@ -174,29 +191,45 @@ class Sampler:
         request, self._current = self._current, None
         if request is None:
             return
-        if "reason" in answer:
-            request.failed(answer["reason"])
-            self.drop(request.sound)
-        else:
-            self._keep(request, answer["samples"])
+        if not self._unwanted:
+            if "reason" in answer:
+                request.failed(answer["reason"])
+                self.drop(request.sound)
+            else:
+                self._keep(request, answer["samples"])
         self._next()
 
     def _keep(self, request: Request, count: int) -> None:
-        first = self.store.take(count)
+        struck = self._urgency == STRUCK
+        spare = 0 if struck else round(SPARE * self.store.audio.size)
+        first = self.store.take(count, spare)
+        if first is None and struck:
+            request.failed("there is no memory for more notes: empty a slot")
+            return
         if first is None:
-            log.warning("no memory for more notes: what is rendered is played at other pitches")
-            self._waiting = []
+            log.info("half of the store is full: notes are rendered only when they are struck")
+            self._waiting = [entry for entry in self._waiting if entry[0] == STRUCK]
+            heapq.heapify(self._waiting)
             return
         with (Path(self._folder.name) / "note.f32").open("rb") as file:
             file.readinto(self.store.audio[first : first + count].data.cast("B"))  # holds no GIL
         sound = request.sound
         sound.samples = {**sound.samples, request.note: Sample(first, count)}  # never changed
+        self._kept.add(sound)
         request.done(request.note)
 
+    def _bury(self, child: subprocess.Popen[str]) -> None:
+        if child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # a line that it did not read
+                child.stdin.close()
+        child.wait()
+
     def _gone(self) -> None:
+        if self._child is not None:
+            self._bury(self._child)
         self._child = None
         request, self._current = self._current, None
-        if request is not None:  # most likely it killed the child: not tried again
+        if request is not None and not self._unwanted:  # it killed the child: not tried again
             request.failed(f"the process that renders notes ended at note {request.note}")
             self.drop(request.sound)
-            self._next()
+        self._next()

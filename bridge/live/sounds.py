@@ -43,7 +43,7 @@ class Sound:
         return min(self.samples, key=lambda ready: abs(ready - note), default=None)
 
 
-def board(preset: Preset) -> Any:
+def board(preset: Preset, rate: int) -> Any:
     """The effects of a preset that can be played live, warmed up; None where it has none.
 
     Plugins in child processes are too late for a block (`left_out`). Raises `ValueError`.
@@ -51,10 +51,14 @@ def board(preset: Preset) -> Any:
     native = [effect for effect in preset.effects if effect.kind != VST3]
     if not native:
         return None
-    made = effects.chain(native)
-    made.process(np.zeros((1, 64), np.float32), 48000, reset=False)
-    made.reset()
-    return made
+    return warmed(effects.chain(native), rate)
+
+
+def warmed(board: Any, rate: int) -> Any:
+    """A board whose first block allocates nothing, as long as it comes at this rate."""
+    board.process(np.zeros((1, 64), np.float32), rate, reset=False)
+    board.reset()
+    return board
 
 
 def left_out(preset: Preset) -> tuple[str, ...]:
@@ -69,7 +73,10 @@ def build(preset: Preset, places: Mapping[str, float], board: Any) -> Sound:
     FM is synthesised; every other renderer's notes are to be rendered.
     """
     if preset.renderer != "fm":
-        values = macros.struck(preset.values, places) if preset.renderer == "impact" else {}
+        try:
+            values = macros.struck(preset.values, places) if preset.renderer == "impact" else {}
+        except KeyError as missing:
+            raise ValueError(f"an impact preset needs a value {missing}") from None
         rise = max(0.0, 2.0 * places["attack"] - 1.0) ** 2 * LONGEST_RISE
         return Sound(preset, values or preset.values, None, 1.0, 1.0, rise, board)
     patch = voice.patch(
