@@ -68,6 +68,13 @@ class Jack:
             self._client = jack.Client(name, no_start_server=True)
         except jack.JackOpenError as error:
             raise NoDevice(f"no JACK server: {error}") from None
+        try:
+            self._join(make, connect)
+        except jack.JackError as error:  # the server ended meanwhile
+            self._client.close()
+            raise NoDevice(f"the JACK server cannot be joined: {error}") from None
+
+    def _join(self, make: Callable[[int], Play], connect: bool) -> None:
         client = self._client
         self.name, self.rate, self.frames = client.name, client.samplerate, client.blocksize
         self.xruns = 0
