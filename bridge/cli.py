@@ -115,8 +115,10 @@ def play_(
             "bad-input", f"--output must be auto, jack or portaudio, got {output!r}", exit_code=2
         )
     library = Library(settings.library)
-    for slot, path in enumerate(presets or (), start=1):
-        library.assign(slot, library.add(load(path)).path.name)
+    loaded = [(load(path), path.with_suffix(".wav")) for path in presets or ()]
+    for slot, (preset, wav) in enumerate(loaded, start=1):
+        kept = library.add(preset, preview=wav if wav.is_file() else None, once=True)
+        library.assign(slot, kept.path.name)
     chosen = [*settings.player]
     chosen += ["--output", output] if output != "auto" else []
     chosen += ["--device", device] if device else []

@@ -94,6 +94,13 @@ def test_two_hundred_characters_are_cut_between_characters(library):
     assert load(entry.path).name == "鍋" * 200
 
 
+def test_the_same_preset_is_kept_once_where_that_is_asked(library):
+    first = library.add(preset("kick"), once=True)
+    assert library.add(preset("kick"), once=True) == first
+    assert library.add(preset("kick", tags=("low",)), once=True).path.name == "kick-2.json"
+    assert library.add(preset("kick")).path.name == "kick-3.json"
+
+
 # Finding
 
 
@@ -274,7 +281,8 @@ def test_what_cannot_be_done_is_one_sentence(library):
             "TWIN"
         ),
         "slot must be 1 .. 128, got 129": lambda: library.assign(129, "pot"),
-        "name: String should have at least 1 character, got ''": lambda: library.rename("pot", ""),
+        "a name must not be blank, got ''": lambda: library.rename("pot", ""),
+        "a name must not be blank, got ' '": lambda: library.duplicate("pot", " "),
         "a tag must not be blank, got ' '": lambda: library.tag("pot", [" "]),
         "the trash holds no 'pot'; it holds nothing": lambda: library.restore("pot"),
     }.items():

@@ -106,9 +106,16 @@ class Library:
         """The .json files here that are not presets, each with the reason."""
         return tuple(self._ask(search.unreadable))
 
-    def add(self, preset: Preset, *, preview: Path | None = None) -> Entry:
-        """Keep `preset`, and a copy of the sound file `preview`, under a file name of its own."""
+    def add(self, preset: Preset, *, preview: Path | None = None, once: bool = False) -> Entry:
+        """Keep `preset`, and a copy of the sound file `preview`, under a file name of its own.
+
+        With `once`, the one that is here with the same contents is kept, if there is one.
+        """
         with self._changing():
+            if once:
+                with self._stepped() as db:
+                    if row := search.same(db, preset):
+                        return self._entry(row)
             file = f"{free(stem(preset.name), _stems(self.folder))}.json"
             disk.commit(self.folder, self._drafts(preset, file, preview))
         return self._made(preset, file)
@@ -131,7 +138,7 @@ class Library:
                         refused.append((path, why or type(error).__name__))
                         continue
                     text = preset.model_dump_json()
-                    if text in seen or search.holds(db, preset):
+                    if text in seen or search.same(db, preset):
                         same.append(path)
                         continue
                     seen.add(text)
@@ -347,7 +354,10 @@ class Library:
 
 
 def _changed(preset: Preset, **fields: object) -> Preset:
-    """A copy with other fields, checked as a file would be."""
+    """A copy with other fields, checked as a file would be, and with a name that can be read."""
+    name = fields.get("name")
+    if name is not None and not str(name).strip():
+        raise ValueError(f"a name must not be blank, got {name!r}")
     try:
         return Preset.model_validate(preset.model_dump() | fields)
     except ValidationError as error:

@@ -73,10 +73,11 @@ def unreadable(db: sqlite3.Connection) -> list[tuple[str, str]]:
     return db.execute("SELECT file, error FROM presets WHERE error != '' ORDER BY file").fetchall()
 
 
-def holds(db: sqlite3.Connection, preset: Preset) -> bool:
-    """Whether a preset with exactly these contents is there."""
-    query = "SELECT 1 FROM presets WHERE digest = ?"
-    return db.execute(query, (digest(preset),)).fetchone() is not None
+def same(db: sqlite3.Connection, preset: Preset) -> Row | None:
+    """The preset with exactly these contents, if it is there."""
+    query = f"SELECT {_ROW} FROM presets WHERE digest = ? ORDER BY file"  # noqa: S608
+    row: Row | None = db.execute(query, (digest(preset),)).fetchone()
+    return row
 
 
 def count(db: sqlite3.Connection) -> int:
