@@ -189,6 +189,20 @@ def test_what_a_dx7_cannot_say_is_told() -> None:
         assert word in text, word
 
 
+def test_detune_that_depends_on_the_key_is_told() -> None:
+    """A unit of detune is 1.2 cents at C4 and 2.0 at C2."""
+    _, lost = dx7.to_voice(built({1: 0.5}, {}))
+    assert not any("detune" in line for line in lost)
+    values = built({1: 0.5, 2: 0.5}, {}).values | {"op2_ratio": 1.005}
+    voice, lost = dx7.to_voice(built({1: 0.5}, {}).model_copy(update={"values": values}))
+    units = max(operator.detune for operator in voice.operators if operator.output) - 7
+    assert units >= 3
+    root = Note(60).hz * 2.0 ** ((voice.transpose - 24) / 12)
+    off = detune_cents(7 + units, root / 4) - detune_cents(7 + units, root)
+    assert off == pytest.approx(0.79 * units, abs=0.15 * units)
+    assert f"op2: two octaves lower its detune is {off:+.1f} cents off" in lost
+
+
 def test_an_operator_above_nyquist_is_silent_as_ours_is() -> None:
     preset = presets("dx7:32", 1)[0]
     values = preset.values | {"op1_ratio": 16.0, "op2_ratio": 1.0}

@@ -97,6 +97,10 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
         )
         operators.append(operator)
         lost += _told(f"op{source + 1}", operator, patch, source, pitch, depth, floor)
+        root = hz * 2.0 ** (transpose / 12.0)
+        lower = detune_cents(pitch.detune, root / 4.0) - detune_cents(pitch.detune, root)
+        if abs(lower) > TOLD_CENTS:
+            lost.append(f"op{source + 1}: two octaves lower its detune is {lower:+.1f} cents off")
     feedback, said = _feedback(patch, placed, operators)
     lost += said
     voice = Voice(
