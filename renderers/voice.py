@@ -84,8 +84,7 @@ class Hands(NamedTuple):
     """What moves while notes sound."""
 
     bend: Array  # [KEYS] frequency factor
-    depth: Array  # [slots] factor on modulation between operators
-    own: Array  # [slots] factor on self-feedback
+    depth: Array  # [slots] factor on modulation; self-feedback only follows it in loops
 
 
 def voices(count: int) -> Voices:
@@ -101,7 +100,7 @@ def voices(count: int) -> Voices:
 
 def hands(slots: int) -> Hands:
     """Nothing bent, every depth as designed."""
-    return Hands(np.ones(KEYS), np.ones(slots), np.ones(slots))
+    return Hands(np.ones(KEYS), np.ones(slots))
 
 
 def patch(
@@ -135,8 +134,8 @@ def patch(
     return Patch(4 if V <= 4 else 8, order is None, ratio, rise, fall, matrix, mix)
 
 
-def depths(values: Mapping[str, float], factor: float) -> tuple[float, float]:
-    """What scales modulation and self-feedback when all depths are `factor` times as designed.
+def depth(values: Mapping[str, float], factor: float) -> float:
+    """What scales modulation (`Hands.depth`) when all depths are `factor` times as designed.
 
     Self-feedback of an acyclic patch stays: it is near its limit, and a matrix with loops is tamed
     again, so that no brightness leads to chaos.
@@ -148,10 +147,9 @@ def depths(values: Mapping[str, float], factor: float) -> tuple[float, float]:
     V = len(before)
     edges = [(v, w) for v in range(V) for w in range(V) if before[v][w] != 0.0]
     if laws.order(V, edges) is not None:
-        return factor, 1.0
+        return factor
     total = sum(map(sum, before))
-    scale = sum(map(sum, after)) / total if total else 1.0
-    return scale, scale
+    return sum(map(sum, after)) / total if total else 1.0
 
 
 @compiled
@@ -292,7 +290,7 @@ def _fm(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
     count = V.operators[i]
     f, phase, none = S[0], S[1], S[2, :, :0]
     matrix = S[2, :, :OPERATORS]
-    bend, depth, own = H.bend[V.key[i]], H.depth[V.slot[i]], H.own[V.slot[i]]
+    bend, depth, loops = H.bend[V.key[i]], H.depth[V.slot[i]], V.kind[i] == LOOPS
     n = 0
     while n < y.size:
         moving = V.bend[i] != bend or V.depth[i] != depth
@@ -310,7 +308,7 @@ def _fm(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
             x = V.phase[i, v] + c * K
             V.phase[i, v] = x - ((x + ROUND) - ROUND)
             for w in range(count):
-                matrix[v, w] = V.matrix[i, v, w] * (own if v == w else V.depth[i])
+                matrix[v, w] = V.matrix[i, v, w] * (V.depth[i] if v != w or loops else 1.0)
         u, mix, out = V.u[i], V.mix[i], y[n : n + K]
         if count == 4:
             four = (u[0], u[1], u[2], u[3])

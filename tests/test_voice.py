@@ -148,7 +148,8 @@ def test_the_quietest_note_makes_room_without_a_click():
         assert player.sounding == min(limit, 17)
     assert 47 in player.voices.note[player.voices.kind != voice.FREE]
     stolen = sounds[1] - sounds[0]  # what the faded note would have added
-    assert np.abs(stolen).max() == pytest.approx(0.02 * 2**-0.125, rel=0.05)  # a mix of 1 is limited
+    limited = 2**-0.125  # a mix of 1
+    assert np.abs(stolen).max() == pytest.approx(0.02 * limited, rel=0.05)
     # the fade turns 0.02 over in 5 ms: 6 / 240^2 a sample at its ends, beside the note's own curve
     assert np.abs(np.diff(stolen, 2)).max() < 0.02 * 1.2 * 6.0 / (voice.STEAL * RATE) ** 2 + 1e-5
 
@@ -206,16 +207,15 @@ def test_the_last_stage_lets_nothing_through():
 
 def test_brightness_scales_modulation_and_never_leads_to_chaos():
     _, values = random_values(seed=2)
-    assert voice.depths(values, 1.7) == (1.7, 1.0)
+    assert voice.depth(values, 1.7) == 1.7
     _, loops = random_values("free", seed=2)
     loops = {name: 4.0 if "_from_" in name else x for name, x in loops.items()}
-    assert voice.depths(loops, 1.0) == pytest.approx((1.0, 1.0))
-    depth, own = voice.depths(loops, 2.0)
+    assert voice.depth(loops, 1.0) == pytest.approx(1.0)
+    depth = voice.depth(loops, 2.0)
     patch = voice.patch(loops)
     turns = patch.matrix * depth * 2.0 * math.pi
-    assert depth == own
     assert max(abs(np.linalg.eigvals(turns))) < fm.FEEDBACK + 1e-9
-    assert voice.depths(loops, 0.0) == (0.0, 0.0)
+    assert voice.depth(loops, 0.0) == 0.0
 
 
 def test_depth_moves_without_a_click():
@@ -231,6 +231,22 @@ def test_depth_moves_without_a_click():
     player.hands.depth[1] = 1.3
     moving = player.play(9600)
     assert np.abs(np.diff(moving, 2)).max() < 1.3 * np.abs(np.diff(still[4800:], 2)).max()
+
+
+def test_self_feedback_of_a_loop_moves_without_a_click_too():
+    values = {"op1_ratio": 1.0, "op1_attack": 0.001, "op1_decay": 9.0, "op1_mix": 1.0}
+    values |= {"op2_ratio": 1.0, "op2_attack": 0.001, "op2_decay": 9.0, "op2_mix": 0.0}
+    values |= {"op1_from_op1": 0.7, "op1_from_op2": 0.01, "op2_from_op1": 0.01}
+    values |= {"op2_from_op2": 0.0, "level": 0.5}
+    patch = voice.patch(values)
+    assert patch.loops
+    player = Player()
+    player.fm(patch)
+    still = player.play(9600)
+    for start in range(0, 9600, 1200):  # wherever in the wave the knob moves
+        player.hands.depth[1] = 0.5 if start % 2400 else 1.0
+        moving = player.play(1200)
+        assert np.abs(np.diff(moving, 2)).max() < 1.1 * np.abs(np.diff(still[4800:], 2)).max()
 
 
 @pytest.mark.parametrize(

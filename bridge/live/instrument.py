@@ -306,7 +306,7 @@ class Instrument:
         here = self.slots[slot]
         old, here.sound, here.coming = here.sound, here.coming, None
         if here.sound is not None:
-            self._hands.depth[slot], self._hands.own[slot] = here.sound.depth, here.sound.own
+            self._hands.depth[slot] = here.sound.depth
         if old is not None:
             self._leave(old)
 

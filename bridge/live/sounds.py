@@ -33,7 +33,6 @@ class Sound:
     values: Mapping[str, float]  # with the macros that change them
     patch: voice.Patch | None
     depth: float
-    own: float
     rise: float  # seconds in which samples fade in
     board: Any  # a Pedalboard, or None; the same for every position of the macros
     samples: dict[int, Sample] = field(default_factory=dict)
@@ -78,12 +77,12 @@ def build(preset: Preset, places: Mapping[str, float], board: Any) -> Sound:
         except KeyError as missing:
             raise ValueError(f"an impact preset needs a value {missing}") from None
         rise = max(0.0, 2.0 * places["attack"] - 1.0) ** 2 * LONGEST_RISE
-        return Sound(preset, values or preset.values, None, 1.0, 1.0, rise, board)
+        return Sound(preset, values or preset.values, None, 1.0, rise, board)
     patch = voice.patch(
         preset.values,
         attack=macros.times(places["attack"], SPAN),
         decay=macros.times(places["decay"], SPAN),
         damping=1.0 / macros.times(places["damping"], SPAN),
     )
-    depth, own = voice.depths(preset.values, 2.0 * places["brightness"])
-    return Sound(preset, preset.values, patch, depth, own, 0.0, board)
+    depth = voice.depth(preset.values, 2.0 * places["brightness"])
+    return Sound(preset, preset.values, patch, depth, 0.0, board)
