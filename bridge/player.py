@@ -448,7 +448,11 @@ def options(arguments: list[str] | None = None) -> Options:
     )
     parser.add_argument("--rate", type=int, default=48000, help="offline: Hz")
     parser.add_argument("--frames", type=int, default=256, help="a block, where it can be chosen")
-    return Options(**vars(parser.parse_args(arguments)))
+    chosen = Options(**vars(parser.parse_args(arguments)))
+    for name, low, high in (("rate", 8000, 192000), ("frames", 1, LONGEST_BLOCK)):
+        if not low <= getattr(chosen, name) <= high:
+            parser.error(f"--{name} must be {low} to {high}, got {getattr(chosen, name)}")
+    return chosen
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import torch
 from bench.stage import Process
 from bridge.live import sampler
 from bridge.live.outputs import NoDevice, PortAudio
-from bridge.player import Options, Player
+from bridge.player import Options, Player, options
 from presets import Note, Preset, save
 from renderers import RENDERERS, random_patches, to_values
 
@@ -223,6 +223,13 @@ def test_what_is_rendered_unasked_leaves_half_of_the_store(presets, monkeypatch)
     assert ("ok", "2") in said
     assert ("refused", "3") in said
     here.player._sampler.close()
+
+
+@pytest.mark.parametrize("arguments", [("--frames", "0"), ("--frames", "9000"), ("--rate", "1")])
+def test_blocks_and_rates_have_limits(arguments, capsys):
+    with pytest.raises(SystemExit):
+        options([*arguments])
+    assert f"{arguments[0]} must be " in capsys.readouterr().err
 
 
 def test_a_sound_card_that_is_taken_is_no_device_yet(monkeypatch):
