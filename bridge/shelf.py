@@ -18,7 +18,9 @@ from rich.text import Text
 
 from bridge import config
 from presets import load
-from presets.library import Entry, Library
+from presets.library import FACTORY, Entry, Library
+
+BESIDE = frozenset({"slots.json", "result.json", "curves.json"})  # not presets, but beside them
 
 app = typer.Typer(
     name="library", help="Keep presets, find them again, put them in slots.", no_args_is_help=True
@@ -69,18 +71,25 @@ def find(
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Preset files, or folders of them.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Preset files, or folders of them.")
+    ] = None,
+    factory: Annotated[bool, typer.Option(help="The presets that come with Scorewire.")] = False,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
     """Keep copies of presets, with the WAV files beside them; none twice."""
+    sources = [*(paths or ()), *([FACTORY] if factory else ())]
+    if not sources:
+        raise ValueError("name preset files or folders, or ask for --factory")
     files: list[Path] = []
-    for path in paths:
+    for path in sources:
         files += sorted(path.glob("*.json")) if path.is_dir() else [path]
-    taken = _library(folder).add_files(file for file in files if file.name != "slots.json")
-    if len(files) == 1 and taken.refused:
-        ((path, reason),) = taken.refused
-        raise ValueError(f"{path} cannot be added: {reason}")
+    taken = _library(folder).add_files(file for file in files if file.name not in BESIDE)
+    if taken.refused and not (taken.added or taken.same):
+        (path, reason), *more = taken.refused
+        others = f", nor can {len(more)} others" if more else ""
+        raise ValueError(f"{path} cannot be added: {reason}{others}")
     result = {
         "added": [str(path) for path in taken.added],
         "same": [str(path) for path in taken.same],

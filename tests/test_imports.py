@@ -30,7 +30,7 @@ def test_the_model_side_imports_without_a_word():
 
 
 def test_a_player_needs_no_torch():
-    """The kernels and the voice come without the renderers, whose names still are where they were."""
+    """Kernels and voice come without the renderers, whose names still are where they were."""
     program = (
         "import renderers.kernels, sys; assert 'torch' not in sys.modules;"
         "from renderers import RENDERERS, for_preset; assert 'torch' in sys.modules;"

@@ -9,7 +9,12 @@
 - `presets.library.likeness`: how far presets are from each other.
 """
 
+from pathlib import Path
+
 from presets.library.folder import Entry, Library, Taken
 from presets.library.slots import SLOTS
 
-__all__ = ["SLOTS", "Entry", "Library", "Taken"]
+__all__ = ["FACTORY", "SLOTS", "Entry", "Library", "Taken"]
+
+FACTORY = Path(__file__).parents[1] / "factory"
+"""The presets that come with Scorewire, each with a preview."""
