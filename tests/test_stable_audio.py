@@ -641,11 +641,15 @@ def hub(monkeypatch, tmp_path, folder):
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its retries
-    state["stop"] = server.shutdown
+
+    def stop():
+        server.shutdown()
+        thread.join()
+        server.server_close()  # else a client connects, and waits for an answer
+
+    state["stop"] = stop
     yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    stop()
 
 
 @pytest.mark.parametrize(
