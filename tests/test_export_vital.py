@@ -1,5 +1,6 @@
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,7 +49,9 @@ def patch(renderer: Renderer, number: int) -> Preset:
 
 def played(preset: Preset, note: Note, seconds: float = 1.0) -> np.ndarray:
     exported = EXPORTER.export(preset, RenderedSource(preset, RATE), "p")
-    return vital.play(exported.files["p.vital"].decode(), note, seconds, RATE)[0].astype(float)
+    text = exported.files["p.vital"].decode()
+    with ThreadPoolExecutor(1) as thread:  # Vital leaves its thread flushing denormals to zero
+        return thread.submit(vital.play, text, note, seconds, RATE).result()[0].astype(float)
 
 
 def ours(preset: Preset, note: Note, seconds: float = 1.0) -> np.ndarray:
