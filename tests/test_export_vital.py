@@ -1,6 +1,6 @@
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,9 +49,7 @@ def patch(renderer: Renderer, number: int) -> Preset:
 
 def played(preset: Preset, note: Note, seconds: float = 1.0) -> np.ndarray:
     exported = EXPORTER.export(preset, RenderedSource(preset, RATE), "p")
-    text = exported.files["p.vital"].decode()
-    with ThreadPoolExecutor(1) as thread:  # Vital leaves its thread flushing denormals to zero
-        return thread.submit(vital.play, text, note, seconds, RATE).result()[0].astype(float)
+    return vital.play(exported.files["p.vital"].decode(), note, seconds, RATE)[0].astype(float)
 
 
 def ours(preset: Preset, note: Note, seconds: float = 1.0) -> np.ndarray:
@@ -156,6 +154,11 @@ def test_every_setting_is_one_of_the_synth_within_its_range(engine: None) -> Non
             assert kept[name] == pytest.approx(value, rel=1e-6, abs=1e-6)
     links = [link for link in kept["modulations"] if link["source"]]
     assert links == settings["modulations"]
+
+
+def test_floats_keep_their_denormals_after_it_played(engine: None) -> None:
+    played(operators(row(1.0, 0.01, 1.0, 1.0)), Note(57), 0.1)
+    assert sys.float_info.min / 2.0 > 0.0
 
 
 def test_feedback_is_a_wave_that_solves_its_equation() -> None:

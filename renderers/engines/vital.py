@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ def play(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32
     """One note of a preset: float32 [2, T]. Raises `ValueError` when Vital refuses it."""
     if note.number != round(note.number):
         raise ValueError(f"Vital plays whole note numbers, got {note.number}")
+    # Vital leaves its thread flushing denormals to zero: one of its own takes that with it.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_played, text, note, seconds, rate).result()
+
+
+def _played(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
     synth: Any = importlib.import_module("vita").Synth()
     synth.set_sample_rate(rate)
     if not synth.load_json(text):
