@@ -1,8 +1,11 @@
-"""WAV files without an array library: write float with a bext chunk, read back sample by sample.
+"""WAV files without an array library: write float with bext and iXML, read back sample by sample.
 
 bext is the Broadcast Wave chunk of EBU Tech 3285: 602 fixed bytes, then the coding history. Its
 TimeReference is the place of frame 0 in the session, in samples: a DAW can put the file where its
 source began. Date and time stay empty, so that the same job gives the same bytes.
+
+A RIFF of more than 4 GiB is an RF64 (EBU Tech 3306): its 32-bit sizes are -1, the true ones stand
+in the chunk ds64, the first of the file. BW64 (ITU-R BS.2088) is read the same way.
 """
 
 from __future__ import annotations
@@ -13,13 +16,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
-MAX_DATA_BYTES = 2**32 - 65536
+MAX_RIFF = 2**32 - 2  # bytes behind the size field; -1 means "see ds64"
 BLOCK_FRAMES = 65536
+CHANNELS = range(1, 2**16 // 4)  # a frame's bytes stand in 16 bits
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_SEE_DS64 = 0xFFFFFFFF
 # Description, originator, reference, date, time, time low, time high, version, UMID, reserved.
 _BEXT = struct.Struct("<256s32s32s10s8sIIH64s190s")
+_MAX_TEXT = 2**24  # bytes of a chunk of text that is read
+_DS64 = struct.Struct("<QQQI")  # sizes of RIFF and data, frames, entries of a table: id, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Bext:
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """What a WAV's header says; `bext` is None without that chunk."""
+    """What a WAV's header says; `bext` is None and `ixml` empty without that chunk."""
 
     path: Path
     rate: int
@@ -44,6 +53,94 @@ class Wav:
     bits: int
     offset: int
     bext: Bext | None
+    ixml: str = ""
+
+
+class Writer:
+    """A WAV being written: interleaved little-endian float32, a block at a time. See `read_header`.
+
+        with Writer(path, rate=48000, channels=2, frames=96000, bext=Bext()) as file:
+            file.write(block)
+
+    Without `frames` the length is whatever was written: the header then keeps room for a ds64 by
+    a chunk JUNK, as Tech 3306 asks, and `flush` brings it up to date, so that a crash leaves a
+    readable file. Leaving raises `ValueError` when the blocks are not `frames` long.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate: int,
+        channels: int,
+        frames: int | None,
+        bext: Bext,
+        ixml: str = "",
+    ) -> None:
+        if channels not in CHANNELS:
+            raise ValueError(f"channels must be in range 1..{CHANNELS[-1]}, got {channels}")
+        if not 0 <= bext.time_reference < 2**64:
+            raise ValueError(f"time reference must be in 0..2**64-1, got {bext.time_reference}")
+        self.path, self._frame_bytes = path, channels * 4
+        self._frames, self._written = frames, 0
+        width = self._frame_bytes
+        fmt = struct.pack("<HHIIHHH", _FLOAT, channels, rate, rate * width, width, 32, 0)
+        chunks = [(b"bext", _pack(bext)), (b"iXML", _even(ixml.encode())), (b"fmt ", fmt)]
+        self._chunks = b"".join(_chunk(name, body) for name, body in chunks if body)
+        self._file: BinaryIO = path.open("wb")
+        try:
+            self._file.write(self._header(frames or 0))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        with self._file:
+            if self._frames is None:
+                self.flush()
+        if kind is None and self._frames is not None:
+            wanted = self._frames * self._frame_bytes
+            if self._written != wanted:
+                raise ValueError(
+                    f"{self.path.name}: {self._frames} frames are {wanted} bytes, "
+                    f"got {self._written}"
+                )
+
+    @property
+    def frames(self) -> int:
+        """Whole frames written so far."""
+        return self._written // self._frame_bytes
+
+    def write(self, block: bytes | memoryview) -> None:
+        """Append interleaved samples."""
+        self._written += self._file.write(block)
+
+    def flush(self) -> None:
+        """Hand all that was written to the system, with a header that says so much."""
+        self._file.flush()  # the samples first: no header may say more than there is
+        self._file.seek(0)
+        self._file.write(self._header(self.frames))
+        self._file.seek(0, 2)
+        self._file.flush()
+
+    def _header(self, frames: int) -> bytes:
+        """All before the samples; of one length for a file whose length is not known yet."""
+        size = frames * self._frame_bytes
+        tail = self._chunks + _chunk(b"fact", struct.pack("<I", min(frames, _SEE_DS64)))
+        spare = b"" if self._frames is not None else _chunk(b"JUNK", bytes(_DS64.size))
+        riff = 4 + len(spare + tail) + 8 + size
+        if riff <= MAX_RIFF:
+            head = b"RIFF" + struct.pack("<I", riff) + b"WAVE" + spare
+            return head + tail + b"data" + struct.pack("<I", size)
+        riff += 0 if spare else 8 + _DS64.size
+        ds64 = _chunk(b"ds64", _DS64.pack(riff, size, frames, 0))
+        minus_one = struct.pack("<I", _SEE_DS64)
+        return b"RF64" + minus_one + b"WAVE" + ds64 + tail + b"data" + minus_one
 
 
 def write(
@@ -54,33 +151,21 @@ def write(
     channels: int,
     frames: int,
     bext: Bext,
+    ixml: str = "",
 ) -> None:
-    """Write interleaved little-endian float32 `blocks`, `frames` long in all. See `read_header`.
-
-    Raises `ValueError` for more than about 4 GiB of samples, or when the blocks are not that long.
-    """
-    size = frames * channels * 4
-    if size > MAX_DATA_BYTES:
-        raise ValueError(f"a WAV holds at most {MAX_DATA_BYTES} bytes of audio, got {size}")
-    if not 0 <= bext.time_reference < 2**64:
-        raise ValueError(f"time reference must be in range 0..2**64-1, got {bext.time_reference}")
-    fmt = struct.pack("<HHIIHHH", _FLOAT, channels, rate, rate * channels * 4, channels * 4, 32, 0)
-    chunks = b"".join(
-        name + struct.pack("<I", len(body)) + body
-        for name, body in (
-            (b"bext", _pack(bext)),
-            (b"fmt ", fmt),
-            (b"fact", struct.pack("<I", frames)),
-        )
-    )
-    written = 0
-    with path.open("wb") as file:
-        file.write(b"RIFF" + struct.pack("<I", 4 + len(chunks) + 8 + size) + b"WAVE")
-        file.write(chunks + b"data" + struct.pack("<I", size))
+    """Write blocks that are `frames` long in all, as `Writer` does."""
+    with Writer(path, rate=rate, channels=channels, frames=frames, bext=bext, ixml=ixml) as file:
         for block in blocks:
-            written += file.write(block)
-    if written != size:
-        raise ValueError(f"{path.name}: {frames} frames are {size} bytes, got {written}")
+            file.write(block)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body
+
+
+def _even(body: bytes) -> bytes:
+    """Chunks begin at even places; a space behind XML changes nothing."""
+    return body + b" " * (len(body) % 2)
 
 
 def _pack(bext: Bext) -> bytes:
@@ -104,22 +189,29 @@ def _ascii(text: str) -> bytes:
 
 
 def read_header(path: Path) -> Wav:
-    """Header of a WAV of 16, 24 or 32-bit integers or 32-bit floats. See `write`.
+    """Header of a WAV of 16, 24 or 32-bit integers or 32-bit floats. See `Writer`.
 
     Raises `ValueError` with one sentence for any other file.
     """
-    fmt, data, bext = b"", None, None
+    fmt, data, bext, ixml = b"", None, None, ""
+    sizes: dict[bytes, int] = {}  # of chunks that are too large for their own size field
     with path.open("rb") as file:
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
             raise ValueError(f"{path.name} is not a WAV file")
         while len(chunk := file.read(8)) == 8:
             name, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
+            if size == _SEE_DS64:
+                size = sizes.get(name, size)
             start = file.tell()
-            if name == b"fmt ":
-                fmt = file.read(size)
-            elif name == b"bext" and size >= _BEXT.size:
+            if name == b"ds64":
+                sizes = _large(file.read(size))
+            elif name == b"fmt ":
+                fmt = file.read(min(size, 64))
+            elif name == b"bext" and _BEXT.size <= size <= _MAX_TEXT:
                 bext = _unpack(file.read(size))
+            elif name == b"iXML" and size <= _MAX_TEXT:
+                ixml = file.read(size).decode(errors="replace").rstrip("\0 ")
             elif name == b"data":
                 data = (start, size)
             file.seek(start + size + (size & 1))
@@ -133,7 +225,17 @@ def read_header(path: Path) -> Wav:
         raise ValueError(f"{path.name} holds samples of format {kind}, {bits} bits: not read here")
     offset, size = data
     frames = min(size, max(0, length - offset)) // (channels * bits // 8)
-    return Wav(path, rate, channels, frames, kind, bits, offset, bext)
+    return Wav(path, rate, channels, frames, kind, bits, offset, bext, ixml)
+
+
+def _large(ds64: bytes) -> dict[bytes, int]:
+    """The sizes that a ds64 chunk tells, by chunk."""
+    if len(ds64) < _DS64.size:
+        return {}
+    _, data, _, entries = _DS64.unpack(ds64[: _DS64.size])
+    table = ds64[_DS64.size : _DS64.size + 12 * entries]
+    pairs = struct.iter_unpack("<4sQ", table[: len(table) // 12 * 12])
+    return {**{name: size for name, size in pairs}, b"data": data}
 
 
 def samples(wav: Wav) -> Iterator[list[float]]:
