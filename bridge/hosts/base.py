@@ -1,0 +1,91 @@
+"""What a host is to us: four verbs, and a sentence where it has no such verb.
+
+Every host is fed by one manifest (`bridge.stems`), through `layout`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bridge.hosts.layout import Layout, layout
+from bridge.stems import slug
+
+
+class HostCannot(ValueError):
+    """A host has no way to do this; one sentence that says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What a verb made: one sentence for people, and the files, the one to open first."""
+
+    text: str
+    files: tuple[Path, ...] = ()
+
+
+class Host(Protocol):
+    """A DAW, or a file that DAWs open. Each verb raises `HostCannot` where there is none.
+
+    `ValueError` and `OSError` mean that this time it did not work: a file is missing, the DAW does
+    not answer.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in HOSTS."""
+
+    def place_audio(self, manifest: Path, out: Path) -> Placed:
+        """Put the stems of the manifest file on tracks, where the source lay.
+
+        `out` is where files go: a folder, or a file with the host's suffix. A host that runs puts
+        the stems into its open session, and leaves there what it cannot do without.
+        """
+
+    def load_preset(self, preset: Path, track: str) -> Placed:
+        """Load a preset file into the instrument on the track of that name."""
+
+    def set_param(self, track: str, param: str, value: float) -> None:
+        """Turn a knob of the instrument on a track; `value` in [0, 1]."""
+
+    def notify(self, text: str) -> None:
+        """Show the musician one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileHost:
+    """A host reached by a file of its format: `write(layout, file)` says what it made.
+
+    `suffix` is that of the file, "" when the folder itself is what is made. Nobody listens behind
+    a file, so the other three verbs are refused.
+    """
+
+    name: str
+    suffix: str
+    write: Callable[[Layout, Path], Placed]
+
+    def place_audio(self, manifest: Path, out: Path) -> Placed:
+        """Write the file `out`, or one named as the source into the folder `out`."""
+        placing = layout(manifest)
+        if not self.suffix:
+            return self.write(placing, out)
+        if out.suffix.lower() != self.suffix:
+            if out.suffix and not out.is_dir():
+                raise ValueError(f"out must be a folder or a {self.suffix} file, got {out.name!r}")
+            out = out / f"{slug(placing.name, otherwise='stems')}{self.suffix}"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return self.write(placing, out)
+
+    def load_preset(self, preset: Path, track: str) -> Placed:
+        """Refused: a file has no instrument."""
+        raise HostCannot(f"{self.name} cannot load a preset: it is a file, not a running host")
+
+    def set_param(self, track: str, param: str, value: float) -> None:
+        """Refused: a file has no knobs."""
+        raise HostCannot(f"{self.name} cannot turn a knob: it is a file, not a running host")
+
+    def notify(self, text: str) -> None:
+        """Refused: a file shows nothing."""
+        raise HostCannot(f"{self.name} cannot show a message: it is a file, not a running host")

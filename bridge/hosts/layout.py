@@ -1,0 +1,154 @@
+"""A stem set as tracks on a timeline: what every host writes in its own words.
+
+Stems and residual are heard and add up to the source, so the residual is never muted; the source
+lies beside them, muted, to compare with. All start at the same sample and last equally long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from bridge import stems
+
+BPM = 120.0  # of a manifest without a tempo
+GREY = "#808080"  # residual and source
+# Told apart by people with any colour vision: the palette of Okabe and Ito (2008), black left out.
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track: its name, its file (absolute), colour "#rrggbb", gain, whether it is heard.
+
+    `activity` is the presence of its prompt, one value in [0, 1] a second; empty when not known.
+    """
+
+    name: str
+    file: Path
+    colour: str = GREY
+    gain_db: float = 0.0
+    muted: bool = False
+    activity: tuple[float, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """The gain as a factor."""
+        return float(10 ** (self.gain_db / 20))
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """A tempo map: (beat, beats a minute) points, each of which holds until the next."""
+
+    points: tuple[tuple[float, float], ...] = ((0.0, BPM),)
+
+    def __post_init__(self) -> None:
+        """Refuse a map without time: no point, no tempo, points that do not rise."""
+        if not self.points or any(bpm <= 0 for _, bpm in self.points):
+            raise ValueError(f"a tempo map has points of more than 0 bpm, got {self.points}")
+        if any(a >= b for (a, _), (b, _) in pairwise(self.points)):
+            raise ValueError(f"the beats of a tempo map must rise, got {self.points}")
+
+    @property
+    def spans(self) -> tuple[tuple[float, float, float], ...]:
+        """(beat, seconds, bpm) of each point; the first tempo also holds from beat 0 on."""
+        beat, bpm = 0.0, self.points[0][1]
+        spans = [(beat, 0.0, bpm)]
+        for at, following in self.points:
+            if at <= 0:  # all that counts of it is the tempo at 0
+                spans, bpm = [(0.0, 0.0, following)], following
+                continue
+            beat, seconds, bpm = spans[-1]
+            spans.append((at, seconds + (at - beat) * 60 / bpm, following))
+        return tuple(spans)
+
+    def beats(self, seconds: float) -> float:
+        """Where a time in seconds lies in beats. The reverse of `seconds`."""
+        beat, since, bpm = next(s for s in reversed(self.spans) if s[1] <= max(seconds, 0.0))
+        return beat + (seconds - since) * bpm / 60
+
+    def seconds(self, beats: float) -> float:
+        """When a beat is heard. The reverse of `beats`.
+
+        >>> Tempo(((0, 120), (4, 60))).seconds(5)
+        3.0
+        """
+        beat, since, bpm = next(s for s in reversed(self.spans) if s[0] <= max(beats, 0.0))
+        return since + (beats - beat) * 60 / bpm
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Tracks of one length at one place. `name` is that of the source, without its suffix.
+
+    `tracks` are the stems in order, then the residual: together they are the source. `source` is
+    None when its file is no longer where the manifest says.
+    """
+
+    name: str
+    rate: int
+    channels: int
+    frames: int
+    start_samples: int
+    tempo: Tempo
+    tracks: tuple[Track, ...]
+    source: Track | None
+
+    @property
+    def everything(self) -> tuple[Track, ...]:
+        """All tracks, the source last."""
+        return (*self.tracks, self.source) if self.source else self.tracks
+
+    @property
+    def start(self) -> float:
+        """Seconds from the session's start to the first frame."""
+        return self.start_samples / self.rate
+
+    @property
+    def seconds(self) -> float:
+        """How long every track lasts."""
+        return self.frames / self.rate
+
+
+def layout(path: Path) -> Layout:
+    """The tracks of the manifest file at `path`.
+
+    Raises `ValueError` with one sentence for a file that is no manifest, or a stem that is missing.
+    """
+    if not path.is_file():
+        raise ValueError(f"manifest {path} does not exist")
+    manifest, folder = stems.load(path), path.absolute().parent
+    tracks = []
+    for number, stem in enumerate(manifest.stems):
+        track = Track(
+            name=getattr(stem, "name", "") or stem.prompt,
+            file=_there(folder, stem.wav),
+            colour=getattr(stem, "colour", None) or PALETTE[number % len(PALETTE)],
+            gain_db=getattr(stem, "gain_db", 0.0),
+            activity=tuple(getattr(stem, "activity", None) or ()),
+        )
+        tracks.append(track)
+    tracks.append(Track("residual", _there(folder, manifest.residual)))
+    source = (folder / manifest.source_wav).resolve()
+    points = tuple(
+        (float(beat), float(bpm)) for beat, bpm in getattr(manifest, "tempo", None) or ()
+    )
+    return Layout(
+        name=Path(manifest.source).stem,
+        rate=manifest.rate,
+        channels=manifest.channels,
+        frames=manifest.frames,
+        start_samples=manifest.start_samples,
+        tempo=Tempo(points) if points else Tempo(),
+        tracks=tuple(tracks),
+        source=Track("source", source, muted=True) if source.is_file() else None,
+    )
+
+
+def _there(folder: Path, name: str) -> Path:
+    file = folder / name
+    if not file.is_file():
+        raise ValueError(f"{name}, named in the manifest, is not in {folder}")
+    return file

@@ -1,0 +1,103 @@
+"""A stem set as tracks on a timeline: places, tempo, and what every host may count on."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import stems, wav
+from bridge.hosts import HOSTS, HostCannot
+from bridge.hosts.layout import Tempo, layout
+
+RATE, FRAMES = 48000, 4800
+
+
+def stem_set(folder: Path, *, start: int = 0, names=("alto sax", "drums")) -> Path:
+    """A manifest of silent stereo files."""
+    for name in ("mix", *names, "residual"):
+        wav.write(
+            folder / f"{name}.wav", [bytes(FRAMES * 8)],
+            rate=RATE, channels=2, frames=FRAMES, bext=wav.Bext(start),
+        )  # fmt: skip
+    manifest = stems.Manifest(
+        job="0" * 16, source="My mix.wav", source_sha256="", source_wav="mix.wav",
+        rate=RATE, frames=FRAMES, channels=2, start_samples=start,
+        stems=tuple(stems.Stem(prompt=n, wav=f"{n}.wav", rms_db=-10) for n in names),
+        residual="residual.wav", residual_rms_db=-20, null_db=-150,
+        method="masks", steps=0, seed=0, model="gaussian", model_hash="", code="0",
+    )  # fmt: skip
+    stems.save(manifest, folder / stems.MANIFEST)
+    return folder / stems.MANIFEST
+
+
+def test_what_is_heard_adds_up_to_the_source(tmp_path: Path) -> None:
+    """Stems and residual are heard, so that their sum is the mix; the source is muted."""
+    placing = layout(stem_set(tmp_path, start=RATE))
+    heard = [track.name for track in placing.everything if not track.muted]
+    assert heard == ["alto sax", "drums", "residual"]
+    assert [track.name for track in placing.everything if track.muted] == ["source"]
+    assert (placing.name, placing.start, placing.seconds) == ("My mix", 1.0, 0.1)
+    assert placing.tempo.beats(placing.start) == 2.0  # 120 bpm when nobody said so
+
+
+def test_a_source_that_has_gone_is_left_out_and_a_stem_is_missed(tmp_path: Path) -> None:
+    path = stem_set(tmp_path)
+    (tmp_path / "mix.wav").unlink()
+    assert layout(path).source is None
+    (tmp_path / "drums.wav").unlink()
+    with pytest.raises(ValueError, match=r"^drums.wav, named in the manifest, is not in "):
+        layout(path)
+    with pytest.raises(ValueError, match="does not exist"):
+        layout(tmp_path / "none.json")
+
+
+def test_a_tempo_map_runs_through_its_points() -> None:
+    tempo = Tempo(((0, 120), (8, 60), (12, 240)))
+    assert [tempo.seconds(b) for b in (0, 4, 8, 10, 12, 16)] == [0, 2, 4, 6, 8, 9]
+    assert [tempo.beats(s) for s in (0, 2, 4, 6, 8, 9)] == [0, 4, 8, 10, 12, 16]
+    assert Tempo(((-4, 90), (0, 60), (4, 120))).spans == ((0, 0, 60), (4, 4, 120))
+    assert Tempo(((4, 60), (8, 120))).seconds(4) == 4  # the first tempo holds before its point
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 50), st.floats(20, 999)), min_size=1, max_size=6),
+    st.floats(0, 10_000),
+)
+def test_beats_and_seconds_are_inverses(steps: list[tuple[float, float]], at: float) -> None:
+    beat, points = 0.0, []
+    for step, bpm in steps:
+        points.append((beat, bpm))
+        beat += step
+    tempo = Tempo(tuple(points))
+    assert tempo.seconds(tempo.beats(at)) == pytest.approx(at, abs=1e-9)
+
+
+@pytest.mark.parametrize("points", [(), ((0, 0),), ((0, -1),), ((4, 120), (4, 90))])
+def test_a_map_without_time_is_refused(points: tuple) -> None:
+    with pytest.raises(ValueError, match="tempo map"):
+        Tempo(points)
+
+
+def test_the_folder_host_leaves_the_files_and_says_where_they_belong(tmp_path: Path) -> None:
+    path = stem_set(tmp_path, start=90 * RATE + 24000, names=("<b> & 'sax'",))
+    before = {file: file.read_bytes() for file in tmp_path.glob("*.wav")}
+    placed = HOSTS["folder"].place_audio(path, tmp_path / "out")
+    assert {file: file.read_bytes() for file in tmp_path.glob("*.wav")} == before
+    (page,) = placed.files
+    text = page.read_text(encoding="utf-8")
+    assert "1:30.500000 (sample 4344000 at 48000 Hz, beat 181.0000 of the session)" in text
+    assert "&lt;b&gt; &amp; &#x27;sax&#x27;" in text
+    assert 'src="../%3Cb%3E%20%26%20%27sax%27.wav"' in text
+    assert text.count("<audio") == 3
+
+
+@pytest.mark.parametrize("host", [h for h in HOSTS.values() if hasattr(h, "write")])
+def test_a_file_says_what_it_cannot(host) -> None:
+    for refused in (
+        lambda: host.load_preset(Path("a.json"), "bass"),
+        lambda: host.set_param("bass", "cutoff", 0.5),
+        lambda: host.notify("done"),
+    ):
+        with pytest.raises(HostCannot, match=rf"^{host.name} cannot .*: it is a file"):
+            refused()
