@@ -1,0 +1,62 @@
+"""Tracks to stems: separate, and verify what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge import display, stems
+from bridge.commands.base import CommandFailed, Json, Model, Out, Seed, absolute, run, show
+from bridge.jobs import Separate
+
+NULL_LIMIT_DB = -100.0
+
+app = typer.Typer()
+
+Refinement = Annotated[
+    int | None, typer.Option(help="Distillation steps; when left out 0 for masks, 1000 for paper.")
+]
+
+
+@app.command()
+def separate(
+    file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
+    prompt: Annotated[list[str], typer.Option(help="What one stem holds; once for each stem.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="masks or paper")] = "masks",
+    steps: Refinement = None,
+    seed: Seed = 0,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Split a recording into one stem a prompt and a residual that add up to it."""
+    result = run(
+        Separate,
+        as_json,
+        file=absolute(file),
+        prompts=tuple(prompt),
+        out=absolute(out),
+        method=method,
+        steps=steps,
+        seed=seed,
+        model=model,
+    )
+    show(result, display.separate(result), as_json)
+
+
+@app.command()
+def verify(
+    manifest: Annotated[Path, typer.Argument(help="The stems.json of a separation.")],
+    as_json: Json = False,
+) -> None:
+    """Add the stem files up as a DAW would, and say how far they are from their source."""
+    if not manifest.is_file():
+        raise CommandFailed("bad-input", f"manifest {manifest} does not exist")
+    null_db = stems.verify(manifest)
+    ok = null_db < NULL_LIMIT_DB
+    result = {"manifest": absolute(manifest), "null_db": round(null_db, 2), "ok": ok}
+    show(result, display.verify(result, NULL_LIMIT_DB), as_json)
+    if not ok:
+        raise typer.Exit(1)
