@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bridge import stems, wav
 from bridge.hosts import HOSTS, HostCannot
-from bridge.hosts.layout import Tempo, layout
+from bridge.hosts.layout import layout
+from bridge.tempo import Tempo
 
 RATE, FRAMES = 48000, 4800
 

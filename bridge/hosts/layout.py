@@ -7,12 +7,12 @@ lies beside them, muted, to compare with. All start at the same sample and last 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from bridge import stems
+from bridge.hosts.files import one_line
+from bridge.tempo import Tempo
 
-BPM = 120.0  # of a manifest without a tempo
 GREY = "#808080"  # residual and source
 # Told apart by people with any colour vision: the palette of Okabe and Ito (2008), black left out.
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
@@ -36,47 +36,6 @@ class Track:
     def gain(self) -> float:
         """The gain as a factor."""
         return float(10 ** (self.gain_db / 20))
-
-
-@dataclass(frozen=True, slots=True)
-class Tempo:
-    """A tempo map: (beat, beats a minute) points, each of which holds until the next."""
-
-    points: tuple[tuple[float, float], ...] = ((0.0, BPM),)
-
-    def __post_init__(self) -> None:
-        """Refuse a map without time: no point, no tempo, points that do not rise."""
-        if not self.points or any(bpm <= 0 for _, bpm in self.points):
-            raise ValueError(f"a tempo map has points of more than 0 bpm, got {self.points}")
-        if any(a >= b for (a, _), (b, _) in pairwise(self.points)):
-            raise ValueError(f"the beats of a tempo map must rise, got {self.points}")
-
-    @property
-    def spans(self) -> tuple[tuple[float, float, float], ...]:
-        """(beat, seconds, bpm) of each point; the first tempo also holds from beat 0 on."""
-        beat, bpm = 0.0, self.points[0][1]
-        spans = [(beat, 0.0, bpm)]
-        for at, following in self.points:
-            if at <= 0:  # all that counts of it is the tempo at 0
-                spans, bpm = [(0.0, 0.0, following)], following
-                continue
-            beat, seconds, bpm = spans[-1]
-            spans.append((at, seconds + (at - beat) * 60 / bpm, following))
-        return tuple(spans)
-
-    def beats(self, seconds: float) -> float:
-        """Where a time in seconds lies in beats. The reverse of `seconds`."""
-        beat, since, bpm = next(s for s in reversed(self.spans) if s[1] <= max(seconds, 0.0))
-        return beat + (seconds - since) * bpm / 60
-
-    def seconds(self, beats: float) -> float:
-        """When a beat is heard. The reverse of `beats`.
-
-        >>> Tempo(((0, 120), (4, 60))).seconds(5)
-        3.0
-        """
-        beat, since, bpm = next(s for s in reversed(self.spans) if s[0] <= max(beats, 0.0))
-        return since + (beats - beat) * 60 / bpm
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +82,7 @@ def layout(path: Path) -> Layout:
     tracks = []
     for number, stem in enumerate(manifest.stems):
         track = Track(
-            name=getattr(stem, "name", "") or stem.prompt,
+            name=one_line(getattr(stem, "name", "") or stem.prompt) or f"stem {number + 1}",
             file=_there(folder, stem.wav),
             colour=getattr(stem, "colour", None) or PALETTE[number % len(PALETTE)],
             gain_db=getattr(stem, "gain_db", 0.0),
@@ -136,7 +95,7 @@ def layout(path: Path) -> Layout:
         (float(beat), float(bpm)) for beat, bpm in getattr(manifest, "tempo", None) or ()
     )
     return Layout(
-        name=Path(manifest.source).stem,
+        name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,
         channels=manifest.channels,
         frames=manifest.frames,
