@@ -2,15 +2,28 @@
 
 layout.py       a stem set as tracks on a timeline
 base.py         the four verbs of a host, and the sentence where it has none
+folder.py       the files stay where they are; a page says where they belong
+dawproject.py   Bitwig Studio, Studio One, Cubase: a project file, with the audio in it or beside it
+rpp.py          REAPER: a project file
+markers.py      others: a MIDI file of the tempo map; lists of files and labels for Audacity
 """
 
 from __future__ import annotations
 
-from bridge.hosts import folder
+from functools import partial
+
+from bridge.hosts import dawproject, folder, markers, rpp
 from bridge.hosts.base import FileHost, Host, HostCannot, Placed
 
 HOSTS: dict[str, Host] = {
     "folder": FileHost("folder", "", folder.write),
+    "dawproject": FileHost("dawproject", dawproject.SUFFIX, dawproject.write),
+    "dawproject-external": FileHost(
+        "dawproject-external", dawproject.SUFFIX, partial(dawproject.write, embed=False)
+    ),
+    "rpp": FileHost("rpp", rpp.SUFFIX, rpp.write),
+    "midi": FileHost("midi", ".mid", markers.write_midi),
+    "audacity": FileHost("audacity", ".lof", markers.write_audacity),
 }
 
 __all__ = ["HOSTS", "FileHost", "Host", "HostCannot", "Placed"]

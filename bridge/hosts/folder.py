@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bridge.hosts.base import Placed
+from bridge.hosts.files import link
 from bridge.hosts.layout import Layout, Track
-from bridge.hosts.links import link
 
 INDEX = "stems.html"
 

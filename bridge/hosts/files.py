@@ -1,0 +1,48 @@
+"""Files of a host: how one names another, names all of them accept, and files that appear whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# Control, half of a pair, not assigned, line and paragraph separators: XML and RPP refuse some.
+_UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+
+
+def link(file: Path, folder: Path) -> str:
+    """The path of `file` from `folder`, with slashes; absolute from one Windows drive to another.
+
+    Relative, so that a folder can be moved with all it holds.
+
+    >>> link(Path("/a/b/c.wav"), Path("/a/d"))
+    '../b/c.wav'
+    """
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:  # Windows: no relative path leads to another drive
+        return file.absolute().as_posix()
+
+
+def one_line(text: str) -> str:
+    r"""The text in one line of characters that can be seen: prompts may hold any.
+
+    >>> one_line("a\n\x00 b")
+    'a b'
+    """
+    seen = ("" if unicodedata.category(c) in _UNSEEN - {"Cc"} else c for c in text)
+    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in seen).split())
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A hidden path beside `path` to write to; it takes its place at the end, or leaves nothing."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
