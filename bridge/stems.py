@@ -11,23 +11,39 @@ import json
 import math
 import operator
 import unicodedata
+from collections.abc import Sequence
+from itertools import count, cycle
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bridge import wav
+from bridge.tempo import Points, Tempo
 
 FORMAT = 1
 MANIFEST = "stems.json"
 MAX_SLUG = 100
+MAX_NAME = 100
+# Told apart by people with any colour vision: the palette of Okabe and Ito (2008) without black,
+# and Tol's wine. The residual is grey.
+PALETTE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#882255",
+)  # fmt: skip
+GREY = "#808080"
+ZERO_WIDTH_JOINER = "\u200d"  # makes one emoji of several
 NULL_FLOOR_DB = -200.0
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
 
+Unit = Annotated[float, Field(ge=0, le=1)]
+
 
 class Stem(BaseModel):
-    """One stem: what was asked for, its file beside the manifest, its level.
+    """One stem: what was asked for, its file beside the manifest, how to show and mix it.
 
-    Prompt match is a cosine: `score_before` of the mixture, `score_after` of the stem.
+    `name` is for people, the prompt when left out. Prompt match is a cosine: `score_before` of the
+    mixture, `score_after` of the stem. `presence` in [0, 1] says how sure it is that the prompt's
+    sound is in the mixture, `present` whether that is enough, `activity` the same a second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,15 +51,23 @@ class Stem(BaseModel):
     prompt: str
     wav: str
     rms_db: float
+    name: str = ""
+    colour: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
+    gain_db: float = Field(default=0.0, ge=-120, le=60)
     score_before: float | None = None
     score_after: float | None = None
+    presence: Unit | None = None
+    present: bool | None = None
+    activity: tuple[Unit, ...] = ()
 
 
 class Manifest(BaseModel):
-    """What was separated, from what, by what.
+    """What was separated, from what, by what, and where it belongs.
 
     Files are paths from the manifest's folder. `source_wav` is the source itself when it is a WAV
     `bridge.wav` reads, else a float copy of it under `source/`, out of the way of a folder import.
+    `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
+    (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
     `job` is a digest of what was asked: the same job gives the same file names and bytes.
     """
 
@@ -58,16 +82,50 @@ class Manifest(BaseModel):
     frames: int = Field(gt=0)
     channels: int = Field(gt=0)
     start_samples: int = Field(default=0, ge=0)
+    tempo: Points = ()
+    start_beats: float | None = Field(default_factory=lambda known: _beats(known))
     stems: tuple[Stem, ...] = Field(min_length=1)
     residual: str
     residual_rms_db: float
     null_db: float
+    negatives: tuple[str, ...] = ()
     method: str
     steps: int
     seed: int
     model: str
     model_hash: str
     code: str
+
+    @field_validator("stems")
+    @classmethod
+    def _told_apart(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
+        """Every stem has a name and a colour of its own."""
+        names = display_names([stem.name or stem.prompt for stem in stems])
+        return tuple(
+            stem.model_copy(update={"name": name, "colour": stem.colour or colour})
+            for stem, name, colour in zip(stems, names, cycle(PALETTE), strict=False)
+        )
+
+
+def _beats(known: dict[str, Any]) -> float | None:
+    if not known["tempo"]:
+        return None
+    return Tempo(known["tempo"]).beats(known["start_samples"] / known["rate"])
+
+
+def display_names(texts: Sequence[str]) -> list[str]:
+    """Names for people, one line each, no two alike; control and direction marks are left out.
+
+    >>> display_names(["Alto sax", "kick\\n", "kick", "", "🎷"])
+    ['Alto sax', 'kick', 'kick 2', 'stem', '🎷']
+    """
+    names: list[str] = []
+    for text in texts:
+        plain = "".join(c if c.isprintable() or c == ZERO_WIDTH_JOINER else " " for c in text)
+        name = " ".join(plain.split())[:MAX_NAME].strip() or "stem"
+        alike = (f"{name} {number}" for number in count(2))
+        names.append(name if name not in names else next(n for n in alike if n not in names))
+    return names
 
 
 def slug(text: str, *, otherwise: str = "stem") -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
 
 BPM = 120.0  # where no tempo is known
 
@@ -66,3 +69,17 @@ def parse(text: str) -> tuple[tuple[float, float], ...]:
                 f"tempo must be beats a minute, or BEAT:BPM points with commas, got {text!r}"
             ) from None
     return tuple(points)
+
+
+def _points(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    if points:
+        Tempo(points)  # refuses what makes no map
+    return points
+
+
+Points = Annotated[
+    tuple[tuple[float, float], ...],
+    BeforeValidator(lambda given: parse(given) if isinstance(given, str) else given),
+    AfterValidator(_points),
+]
+"""A field of a model: the points of a tempo map, none when it is unknown, or text for `parse`."""

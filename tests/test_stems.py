@@ -1,7 +1,11 @@
 """Stem files: bytes a foreign reader accepts, names that travel, a null depth that is measured."""
 
+import itertools
+import json
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +42,120 @@ def test_a_slug_is_a_plain_file_name(text: str) -> None:
 
 def test_longest_name_fits_every_file_system() -> None:
     assert len(stems.stem_name("s" * 300, 99, "p" * 300, "0" * 64)) <= 255
+
+
+PLAIN = {
+    "job": "0" * 16, "source": "take.wav", "source_sha256": "", "source_wav": "take.wav",
+    "rate": 48000, "frames": 96000, "channels": 2, "residual": "r.wav", "residual_rms_db": -9.0,
+    "null_db": -150.0, "method": "masks", "steps": 1, "seed": 0, "model": "m", "model_hash": "",
+    "code": "0", "stems": [{"prompt": "kick", "wav": "k.wav", "rms_db": -20.0}] * 9,
+}  # fmt: skip
+"""A manifest of format 1 as the first release wrote it."""
+
+
+def test_a_manifest_of_the_first_release_loads(tmp_path: Path) -> None:
+    (tmp_path / "stems.json").write_text(json.dumps(PLAIN))
+    old = stems.load(tmp_path / "stems.json")
+    assert (old.start_samples, old.start_beats, old.tempo, old.negatives) == (0, None, (), ())
+    assert [stem.name for stem in old.stems[:3]] == ["kick", "kick 2", "kick 3"]
+    colours = [stem.colour for stem in old.stems]
+    assert len(set(colours[:8])) == 8
+    assert colours[8] == colours[0]
+    assert (old.stems[0].gain_db, old.stems[0].presence, old.stems[0].activity) == (0, None, ())
+
+
+def test_the_start_is_told_in_beats_of_the_sessions_tempo() -> None:
+    """4 beats at 120 and 1 at 60: 3 seconds."""
+    start = {"start_samples": 3 * 48000, "tempo": [[0, 120], [4, 60]]}
+    assert stems.Manifest.model_validate(PLAIN | start).start_beats == 5.0
+    again = PLAIN | start | {"start_beats": 17.25}  # what a host said is kept
+    assert stems.Manifest.model_validate(again).start_beats == 17.25
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tempo": [[0, 0]]},
+        {"tempo": [[4, 120], [0, 60]]},
+        {"rate": 0, "tempo": [[0, 120]]},
+        {"start_samples": -1},
+        {"stems": [{"prompt": "x", "wav": "x.wav", "rms_db": 0, "colour": "red"}]},
+        {"stems": [{"prompt": "x", "wav": "x.wav", "rms_db": 0, "presence": 1.5}]},
+        {"stems": [{"prompt": "x", "wav": "x.wav", "rms_db": 0, "activity": [0.5, -0.1]}]},
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / "stems.json").write_text(json.dumps(PLAIN | wrong))
+    with pytest.raises(ValueError, match=r"stems\.json is not a stem manifest: \w+"):
+        stems.load(tmp_path / "stems.json")
+
+
+@given(st.lists(st.text(max_size=300), min_size=1, max_size=9))
+def test_display_names_are_one_line_each_and_no_two_alike(texts: list[str]) -> None:
+    names = stems.display_names(texts)
+    assert len(set(names)) == len(texts)
+    assert stems.display_names(names) == names
+    assert all(name.strip() == name and 1 <= len(name) <= 103 for name in names)
+    assert all(c.isprintable() or c == stems.ZERO_WIDTH_JOINER for name in names for c in name)
+
+
+HOSTILE = (
+    "../../etc/passwd", "CON", "con.txt", "LPT1:", "a" * 300, "trailing dots...", " .hidden ",
+    "nul\0byte", "line\nbreak", "C:\\Users", "👩‍🎤🎷", "саксофон", "\u202egnp.exe", "a/b|c?d*e<f>g",
+    "COM¹", "-rf", "~root", "$(reboot)", "%PATH%",
+)  # fmt: skip
+
+
+def test_hostile_prompts_give_plain_file_names_no_two_alike() -> None:
+    files = [stems.stem_name(p, n, p, "0" * 64) for n, p in enumerate(HOSTILE, start=1)]
+    assert len({file.lower() for file in files}) == len(HOSTILE)
+    for file in files:
+        assert re.fullmatch(r"[a-z0-9-]{1,105}__\d\d_[a-z0-9-]{1,105}__0{8}\.wav", file)
+        assert file.partition("__")[0] not in stems.RESERVED
+        assert len(file) <= 255
+
+
+def hues(colour: str) -> np.ndarray:
+    """Linear RGB of "#rrggbb"."""
+    srgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(linear: np.ndarray) -> np.ndarray:
+    """CIE L*a*b* under D65."""
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ np.clip(linear, 0, 1) / [0.95047, 1, 1.08883]
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+# Machado, Oliveira and Fernandes (2009): what is left of RGB for people without one kind of cone.
+SEEN = {
+    "all": np.eye(3),
+    "protan": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deutan": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritan": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_are_told_apart_by_any_eyes(eyes: str) -> None:
+    """A difference of 2.3 in CIE L*a*b* is just noticed; the nearest two of ours are beyond it."""
+    seen = [lab(np.array(SEEN[eyes]) @ hues(c)) for c in (*stems.PALETTE, stems.GREY)]
+    apart = [float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)]
+    assert min(apart) > 2 * 2.3
 
 
 def stem_set(folder: Path, error: float = 0.0) -> Path:

@@ -13,10 +13,6 @@ from bridge import stems
 from bridge.hosts.files import one_line
 from bridge.tempo import Tempo
 
-GREY = "#808080"  # residual and source
-# Told apart by people with any colour vision: the palette of Okabe and Ito (2008), black left out.
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-
 
 @dataclass(frozen=True, slots=True)
 class Track:
@@ -27,7 +23,7 @@ class Track:
 
     name: str
     file: Path
-    colour: str = GREY
+    colour: str = stems.GREY
     gain_db: float = 0.0
     muted: bool = False
     activity: tuple[float, ...] = ()
@@ -79,28 +75,19 @@ def layout(path: Path) -> Layout:
     if not path.is_file():
         raise ValueError(f"manifest {path} does not exist")
     manifest, folder = stems.load(path), path.absolute().parent
-    tracks = []
-    for number, stem in enumerate(manifest.stems):
-        track = Track(
-            name=one_line(getattr(stem, "name", "") or stem.prompt) or f"stem {number + 1}",
-            file=_there(folder, stem.wav),
-            colour=getattr(stem, "colour", None) or PALETTE[number % len(PALETTE)],
-            gain_db=getattr(stem, "gain_db", 0.0),
-            activity=tuple(getattr(stem, "activity", None) or ()),
-        )
-        tracks.append(track)
+    tracks = [
+        Track(stem.name, _there(folder, stem.wav), stem.colour, stem.gain_db, False, stem.activity)
+        for stem in manifest.stems
+    ]
     tracks.append(Track("residual", _there(folder, manifest.residual)))
     source = (folder / manifest.source_wav).resolve()
-    points = tuple(
-        (float(beat), float(bpm)) for beat, bpm in getattr(manifest, "tempo", None) or ()
-    )
     return Layout(
         name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,
         channels=manifest.channels,
         frames=manifest.frames,
         start_samples=manifest.start_samples,
-        tempo=Tempo(points) if points else Tempo(),
+        tempo=Tempo(manifest.tempo) if manifest.tempo else Tempo(),
         tracks=tuple(tracks),
         source=Track("source", source, muted=True) if source.is_file() else None,
     )

@@ -1,0 +1,114 @@
+"""What stem files say of themselves, read back by an XML parser and by libsndfile's bext reader."""
+
+import ctypes
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import wav
+from bridge.tags import Origin, tags
+
+ORIGIN = Origin(
+    job="0123456789abcdef", source="Take 3.flac", source_sha256="f" * 64,
+    prompts=("Alto säx", "kick & <snare>"), negatives=("hiss",), method="masks", steps=0, seed=7,
+    model="default", model_hash="a" * 64, code="0.1.0",
+    rate=48000, channels=2, start_samples=2**32 + 12,
+)  # fmt: skip
+
+
+def parsed(origin: Origin = ORIGIN, number: int = 1, name: str = "Alto säx") -> ET.Element:
+    return ET.fromstring(tags(origin, number, name)[1])
+
+
+def test_ixml_says_the_place_in_two_halves_of_64_bits() -> None:
+    speed = {tag.tag: tag.text for tag in parsed().find("SPEED")}
+    assert speed == {
+        "FILE_SAMPLE_RATE": "48000",
+        "AUDIO_BIT_DEPTH": "32",
+        "DIGITIZER_SAMPLE_RATE": "48000",
+        "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI": "1",
+        "TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO": "12",
+        "TIMESTAMP_SAMPLE_RATE": "48000",
+    }
+
+
+@pytest.mark.parametrize(
+    ("channels", "names"), [(1, ["x"]), (2, ["x L", "x R"]), (3, ["x 1", "x 2", "x 3"])]
+)
+def test_ixml_names_every_channel(channels: int, names: list[str]) -> None:
+    listed = parsed(replace(ORIGIN, channels=channels), name="x").find("TRACK_LIST")
+    assert listed.findtext("TRACK_COUNT") == str(channels)
+    assert [track.findtext("NAME") for track in listed.findall("TRACK")] == names
+    places = [track.findtext("INTERLEAVE_INDEX") for track in listed.findall("TRACK")]
+    assert places == [str(n) for n in range(1, channels + 1)]
+
+
+def test_all_that_making_it_again_takes_is_in_our_block() -> None:
+    ours = parsed(number=2, name="kick & <snare>").find("SCOREWIRE")
+    assert ours.findtext("PROMPT") == "kick & <snare>"
+    assert [tag.text for tag in ours.findall("PROMPTS")] == list(ORIGIN.prompts)
+    assert [tag.text for tag in ours.findall("NEGATIVES")] == ["hiss"]
+    said = {tag: ours.findtext(tag) for tag in ("NUMBER", "SEED", "STEPS", "METHOD", "MODEL_HASH")}
+    assert said == {
+        "NUMBER": "2", "SEED": "7", "STEPS": "0", "METHOD": "masks", "MODEL_HASH": "a" * 64,
+    }  # fmt: skip
+    assert ours.findtext("SOURCE_SHA256") == "f" * 64
+
+
+@given(st.text(max_size=300))
+def test_no_prompt_breaks_the_xml_or_the_description(name: str) -> None:
+    bext, _ = tags(ORIGIN, 1, name)
+    again = parsed(name=name).find("NOTE").text or ""
+    assert len(again.replace("\r\n", "\n")) == len(name.replace("\r\n", "\n"))
+    assert len(bext.description) <= 256
+    assert bext.description.endswith("; seed 7; method masks; model default aaaaaaaaaaaa")
+
+
+class Broadcast(ctypes.Structure):
+    """SF_BROADCAST_INFO of sndfile.h."""
+
+    _fields_ = [
+        ("description", ctypes.c_char * 256), ("originator", ctypes.c_char * 32),
+        ("reference", ctypes.c_char * 32), ("date", ctypes.c_char * 10),
+        ("time", ctypes.c_char * 8), ("low", ctypes.c_uint32), ("high", ctypes.c_uint32),
+        ("version", ctypes.c_short), ("umid", ctypes.c_char * 64),
+        ("loudness", ctypes.c_int16 * 5), ("reserved", ctypes.c_char * 180),
+        ("history_size", ctypes.c_uint32), ("history", ctypes.c_char * 256),
+    ]  # fmt: skip
+
+
+GET_BROADCAST_INFO = 0x10F0
+
+
+@pytest.mark.parametrize("limit", [2**32 - 2, 2000])
+def test_libsndfile_reads_our_bext_in_riff_and_rf64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(wav, "MAX_RIFF", limit)
+    audio = np.zeros((1000, 2), "<f4")
+    bext, ixml = tags(ORIGIN, 1, "Alto sax")
+    with wav.Writer(
+        tmp_path / "a.wav", rate=48000, channels=2, frames=1000, bext=bext, ixml=ixml
+    ) as file:
+        file.write(audio.tobytes())
+    info = Broadcast()
+    with sf.SoundFile(tmp_path / "a.wav") as sound:
+        pointer = sf._ffi.cast("void *", ctypes.addressof(info))
+        assert sf._snd.sf_command(
+            sound._file, GET_BROADCAST_INFO, pointer, ctypes.sizeof(info)
+        ) == 1  # fmt: skip
+    assert info.high << 32 | info.low == 2**32 + 12
+    assert info.originator == b"Scorewire"
+    assert info.reference == b"01234567/01"
+    assert info.description == b"Alto sax; seed 7; method masks; model default aaaaaaaaaaaa"
+    assert info.history == (
+        b"A=PCM,F=48000,W=32,M=stereo,T=Scorewire 0.1.0;"
+        b"seed 7; method masks; model default aaaaaaaaaaaa\r\n"
+    )
+    assert wav.read_header(tmp_path / "a.wav").ixml == ixml
