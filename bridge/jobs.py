@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from bridge.tempo import Points
 from presets.export import EXPORTERS
 
 ALL = "all"  # formats
@@ -74,7 +75,11 @@ class DesignPatch(_Value):
 
 
 class Separate(_Value):
-    """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds."""
+    """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds.
+
+    `start_samples` is where the file begins in the session, at the file's rate; left out, what the
+    file's own bext says. `tempo` is the session's tempo map.
+    """
 
     kind: Literal["separate"] = "separate"
     id: str
@@ -85,6 +90,8 @@ class Separate(_Value):
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
     model: str = "default"
+    start_samples: int | None = Field(default=None, ge=0, lt=2**63)
+    tempo: Points = ()
 
 
 class RenderPreset(_Value):

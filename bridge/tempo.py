@@ -66,7 +66,7 @@ def parse(text: str) -> tuple[tuple[float, float], ...]:
             points.append((float(beat) if colon else 0.0, float(bpm)))
         except ValueError:
             raise ValueError(
-                f"tempo must be beats a minute, or BEAT:BPM points with commas, got {text!r}"
+                f"a tempo map is beats a minute, or BEAT:BPM points with commas, got {text!r}"
             ) from None
     return tuple(points)
 

@@ -12,7 +12,7 @@ def test_a_typed_map_places_beats() -> None:
 
 @pytest.mark.parametrize("text", ["", "fast", "0:120,", "1:2:3", "0:120;4:60"])
 def test_other_text_is_refused_in_a_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"tempo must be beats a minute, or BEAT:BPM points"):
+    with pytest.raises(ValueError, match=r"a tempo map is beats a minute, or BEAT:BPM points"):
         parse(text)
 
 

@@ -394,8 +394,24 @@ def test_stems_begin_where_their_source_began(tmp_path: Path) -> None:
     got = result(run(separate_job(tmp_path / "take.wav", tmp_path / "out")))
     bext = wav.read_header(Path(got["stems"][1]["wav"])).bext
     assert bext is not None
-    assert (bext.time_reference, bext.description) == (at, "two")
+    assert bext.time_reference == at
+    assert bext.description == "two; seed 0; method masks; model gaussian"
     assert stems.load(Path(got["manifest"])).start_samples == at
+
+
+def test_a_host_says_where_stems_begin_and_in_which_tempo(tmp_path: Path) -> None:
+    """Over what the file says of itself: a file may lie anywhere in a session."""
+    sf.write(tmp_path / "take.wav", 0.1 * np.random.default_rng(0).standard_normal(9000), RATE)
+    there = {"start_samples": 3 * RATE, "tempo": "0:120,4:60"}
+    got = result(run(separate_job(tmp_path / "take.wav", tmp_path / "out", **there)))
+    manifest = stems.load(Path(got["manifest"]))
+    assert (manifest.start_samples, manifest.start_beats) == (3 * RATE, 5.0)
+    assert manifest.tempo == ((0, 120), (4, 60))
+    for file in (*(stem["wav"] for stem in got["stems"]), got["residual"]):
+        header = wav.read_header(Path(file))
+        assert header.bext is not None
+        assert header.bext.time_reference == 3 * RATE
+        assert f"<JOB>{manifest.job}</JOB>" in header.ixml
 
 
 def test_known_sources_come_out_cleaner(tmp_path: Path) -> None:

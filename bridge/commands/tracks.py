@@ -29,6 +29,13 @@ def separate(
     steps: Refinement = None,
     seed: Seed = 0,
     model: Model = None,
+    start_samples: Annotated[
+        int | None,
+        typer.Option(help="Where the file begins in the session; else as its bext says."),
+    ] = None,
+    tempo: Annotated[
+        str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Split a recording into one stem a prompt and a residual that add up to it."""
@@ -42,6 +49,8 @@ def separate(
         steps=steps,
         seed=seed,
         model=model,
+        start_samples=start_samples,
+        tempo=tempo or (),
     )
     show(result, display.separate(result), as_json)
 

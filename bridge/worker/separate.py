@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bridge import outputs, pipe, stems, wav
 from bridge.jobs import Separate
+from bridge.tags import Origin, tags
 from bridge.worker.models import VERSION, Models, model_hash
 from sds import audio
 from sds.prior import Prior
@@ -106,19 +107,30 @@ def _write_stems(
     source = Path(job.file)
     digest = stems.sha256(source)
     asked = [digest, source.name, job.prompts, job.method, steps, job.seed, prior.name, VERSION]
+    asked += [job.start_samples, job.tempo]
     tag = hashlib.sha256(json.dumps([*asked, model_hash(prior)]).encode()).hexdigest()[:16]
     header = _readable(source, frames=mix.shape[-1])
-    start = header.bext.time_reference if header and header.bext else 0
+    start = job.start_samples
+    if start is None:
+        start = header.bext.time_reference if header and header.bext else 0
+
+    origin = Origin(
+        job=tag, source=source.name, source_sha256=digest, prompts=job.prompts, negatives=(),
+        method=job.method, steps=steps, seed=job.seed, model=prior.name,
+        model_hash=model_hash(prior), code=VERSION,
+        rate=rate, channels=mix.shape[0], start_samples=start,
+    )  # fmt: skip
 
     def write(part: Tensor, name: str, what: str, number: int) -> None:
-        history = f"A=PCM,F={rate},W=32,T=Scorewire {VERSION};model={prior.name};seed={job.seed}"
+        bext, ixml = tags(origin, number, what)
         wav.write(
             out.partial / name,
             (block.T.contiguous().numpy().tobytes() for block in torch.split(part, 2**18, dim=1)),
             rate=rate,
             channels=part.shape[0],
             frames=part.shape[1],
-            bext=wav.Bext(start, what, f"{tag[:8]}/{number:02d}", history + "\r\n"),
+            bext=bext,
+            ixml=ixml,
         )
 
     names = [*job.prompts, "residual"]
@@ -145,6 +157,7 @@ def _write_stems(
         frames=mix.shape[1],
         channels=mix.shape[0],
         start_samples=start,
+        tempo=job.tempo,
         stems=tuple(
             stems.Stem(
                 prompt=prompt,
