@@ -1,25 +1,38 @@
-"""Prompt-driven separation: stems and a residual that sum to the mixture.
+"""Prompt-driven separation: stems and a residual that sum to the mixture, whatever its length.
 
 Two methods. `paper` is Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621): one latent a
 source, reconstruction plus gamma times Decoder-SDS. `masks` (ours, the default) moves softmax
 masks on the complex mixture instead, so the mixture's phase is kept, no codec caps the fidelity and
 the reconstruction term is exactly zero; all sources are annealed jointly, as in MSDM (arXiv
 2302.02257), and score distillation may refine the result (`steps`).
+
+A file is parted window by window. What a window gives depends on the sound in it, the seed and its
+number, on nothing else: windows may be done in any order, by several processes, or half of them
+tomorrow, and the stems are the same. `separate` does them all in memory; for long files the caller
+does one at a time (`plan`, `part_window`) and adds them up on disk (`windows.overlap_add`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from torch import Generator, Tensor, zeros
+import torch
+from torch import Generator, Tensor
 
-from sds.latents import LATENTS, Latents, latent_stems
+from sds.latents import LATENTS, Latents, Part, latent_stems
 from sds.masks import MASKS, Masks, masked_stems
 from sds.prior import Prior
-from sds.windows import fades, spans
+from sds.windows import Span, even_spans, fades, reflected
 
 METHODS: dict[str, Masks | Latents] = {"masks": MASKS, "paper": LATENTS}
+
+SHARED = 2.0  # seconds in which two windows are cross-faded, at most a quarter of one
+TAIL = 2.0  # seconds heard beyond the end of a window, at most a tenth of one
+
+Read = Callable[[int, int], Tensor]
+"""(begin, end) in samples -> the mixture [C, end - begin]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,60 @@ class Stems:
     residual: Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The windows of a file of `samples`, and how many samples more each of them hears.
+
+    A generator of clips fades out where it is told that a clip ends (stable-audio-tools' models
+    were trained on clips with silence behind them). So each window is heard `tail` samples longer
+    than it is kept, the last one with its end mirrored: every end that is kept is a middle.
+    """
+
+    samples: int
+    windows: tuple[Span, ...]
+    tail: int
+
+
+def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Masks | Latents) -> Plan:
+    """How a file of `samples` at `rate` Hz is cut for `sources` prompts, negative ones among them.
+
+    Windows are as long as the method takes at once, or evenly shorter.
+    """
+    size = max(1, int(_longest(prior, sources, method) * rate))
+    tail = min(int(TAIL * rate), size // 10, samples)
+    kept = size - tail
+    shared = min(int(SHARED * rate), kept // 4)
+    return Plan(samples, tuple(even_spans(samples, kept, shared=shared)), tail)
+
+
+def part_window(
+    prior: Prior,
+    prompts: Sequence[str],
+    read: Read,
+    index: int,
+    rate: int,
+    *,
+    plan: Plan,
+    method: Masks | Latents,
+    seed: int,
+    negatives: Sequence[str] = (),
+) -> Iterator[Part]:
+    """Part one window of a file; the last `Part` has its stems [K, C, end - begin], not yet faded.
+
+    `negatives` compete for the mixture as the prompts do, and their stems are left out.
+    """
+    begin, end = plan.windows[index]
+    heard = read(begin, min(plan.samples, end + plan.tail))
+    heard = reflected(heard, end - begin + plan.tail)
+    generator = Generator().manual_seed(window_seed(seed, index))
+    everyone = [*prompts, *negatives]
+    for now in _work(prior, everyone, heard, rate, method=method, generator=generator):
+        if now.stems is None:
+            yield now
+        else:
+            yield replace(now, stems=now.stems[: len(prompts), :, : end - begin])
+
+
 def separate(
     prior: Prior,
     prompts: Sequence[str],
@@ -45,31 +112,74 @@ def separate(
     *,
     method: Masks | Latents,
     generator: Generator,
+    negatives: Sequence[str] = (),
 ) -> Iterator[Stems]:
     """Take mix [C, T] at `rate` Hz apart into one stem a prompt and a residual.
 
-    Rate, channels and sample count stay as they came. Files longer than the prior's window are done
-    in overlapping windows, one after another, and cross-faded: memory is bounded by one window and
-    the stems themselves. Closing the generator stops it within a step. All random numbers come from
-    `generator`, on the CPU.
+    Rate, channels and sample count stay as they came; what the `negatives` name goes into the
+    residual, with all that nobody named. Closing the generator stops it within a step. All random
+    numbers come from `generator`, on the CPU.
     """
     if mix.ndim != 2 or mix.shape[0] not in (1, 2) or mix.shape[1] == 0:
         raise ValueError(f"mix must be [C, T] with 1 or 2 channels, got {list(mix.shape)}")
     if not prompts:
         raise ValueError("prompts must name at least 1 stem, got none")
-    longest = prior.max_seconds
-    if isinstance(method, Masks) and len(prompts) > 1 and not method.recipe.steps:
-        longest = max(longest, method.block if method.components else 0.0)
-    windows = spans(mix.shape[1], int(longest * rate))
-    stems = zeros(len(prompts), *mix.shape)
-    for i, ((begin, end), fade) in enumerate(zip(windows, fades(windows), strict=True)):
-        part = mix[:, begin:end]
-        if isinstance(method, Masks):
-            work = masked_stems(prior, prompts, part, rate, method=method, generator=generator)
-        else:
-            work = latent_stems(prior, prompts, part, rate, method=method, generator=generator)
+    cut = plan(prior, len(prompts) + len(negatives), mix.shape[1], rate, method=method)
+    seed = drawn_seed(generator)
+    stems = torch.zeros(len(prompts), *mix.shape)
+    for i, ((begin, end), fade) in enumerate(zip(cut.windows, fades(cut.windows), strict=True)):
+        work = part_window(
+            prior,
+            prompts,
+            lambda begin, end: mix[:, begin:end],
+            i,
+            rate,
+            plan=cut,
+            method=method,
+            seed=seed,
+            negatives=negatives,
+        )
         for now in work:
-            yield Stems((i + now.fraction) / len(windows), now.stage, now.figures)
+            yield Stems((i + now.fraction) / len(cut.windows), now.stage, now.figures)
             if now.stems is not None:
                 stems[..., begin:end] += now.stems * fade
     yield Stems(1.0, "done", {}, stems, mix - stems.sum(0))
+
+
+def drawn_seed(generator: Generator) -> int:
+    """The seed that all windows of a file share."""
+    return int(torch.randint(2**62, (), generator=generator))
+
+
+def window_seed(seed: int, index: int) -> int:
+    """A window's own seed: far from its neighbours', and the same whoever comes to it first."""
+    digest = hashlib.sha256(f"{seed} {index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def stepped(method: Masks | Latents, steps: int | None) -> Masks | Latents:
+    """The method with so many distillation steps; as it is for None."""
+    if steps is None:
+        return method
+    return replace(method, recipe=replace(method.recipe, steps=steps))
+
+
+def _longest(prior: Prior, sources: int, method: Masks | Latents) -> float:
+    """Seconds that the method takes at once."""
+    if isinstance(method, Masks) and sources > 1 and not method.recipe.steps and method.components:
+        return max(prior.max_seconds, method.block)
+    return prior.max_seconds
+
+
+def _work(
+    prior: Prior,
+    prompts: Sequence[str],
+    mix: Tensor,
+    rate: int,
+    *,
+    method: Masks | Latents,
+    generator: Generator,
+) -> Iterator[Part]:
+    if isinstance(method, Masks):
+        return masked_stems(prior, prompts, mix, rate, method=method, generator=generator)
+    return latent_stems(prior, prompts, mix, rate, method=method, generator=generator)

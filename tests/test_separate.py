@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sds.masks import MASKS, apply, prompted_logits, prompted_powers
+from sds.masks import MASKS, apply, masked_stems, prompted_logits, prompted_powers
 from sds.metrics import null_db, sdr
 from sds.prior import GaussianPrior, guided
-from sds.separate import METHODS, separate
+from sds.separate import METHODS, drawn_seed, part_window, plan, separate
 from sds.spectral import stft
-from sds.windows import fades, spans
+from sds.windows import fades, overlap_add
 
 RATE, HOP = 11025, 128
 HZ = (torch.arange(HOP) + 0.5) * RATE / (2 * HOP)
@@ -142,24 +142,141 @@ def test_frequencies_the_prior_cannot_hear_go_to_the_residual():
     assert float(stems[0, :, 12000:-12000].abs().max()) < 1e-4
 
 
-def test_windows_cross_fade_to_one():
-    for samples, size in ((10, 20), (100, 100), (101, 100), (1000, 100), (175, 100), (180, 100)):
-        windows = spans(samples, size)
-        assert windows[0][0] == 0
-        assert windows[-1][1] == samples
-        total = torch.zeros(samples)
-        for (begin, end), fade in zip(windows, fades(windows), strict=True):
-            assert end - begin == min(size, samples)
-            total[begin:end] += fade
-        assert torch.allclose(total, torch.ones(samples), atol=1e-6)
+QUICK = replace(ANNEALED, draws=1, rounds=2)  # where only the windows matter
+
+
+def windowed(mix, order=None, *, p=P, method=QUICK, prompts=("low", "high"), negatives=()):
+    """Stems done a window at a time, in any order, and added up as they would be from disk."""
+    method = replace(method, recipe=replace(method.recipe, steps=0, guidance=1.0, peak=0.0))
+    cut = plan(p, len(prompts) + len(negatives), mix.shape[1], RATE, method=method)
+    seed = drawn_seed(torch.Generator().manual_seed(0))
+    done = {}
+    for i in order or range(len(cut.windows)):
+        *_, last = part_window(
+            p, prompts, lambda b, e: mix[:, b:e], i, RATE,
+            plan=cut, method=method, seed=seed, negatives=negatives,
+        )  # fmt: skip
+        done[i] = last.stems
+    faded = [done[i] * fade for i, fade in enumerate(fades(cut.windows))]
+    return torch.cat(list(overlap_add(cut.windows, faded)), -1)
+
+
+def test_windows_in_any_order_give_the_same_stems():
+    """So a run that was killed goes on where it was, bit for bit."""
+    mix = torch.cat([A + B, A - B, B - A], 1)
+    whole = run(mix, method=QUICK)[-1].stems
+    assert torch.equal(windowed(mix), whole)
+    assert torch.equal(windowed(mix, [3, 1, 4, 0, 2]), whole)
 
 
 def test_long_file_begins_as_its_first_window():
     mix = torch.cat([A + B, A - B, B - A], 1)
-    long, window = run(mix)[-1], run(mix[:, : 2 * RATE])[-1]
-    alone = int(0.75 * 2 * RATE)  # where the second window begins
-    assert torch.equal(long.stems[..., :alone], window.stems[..., :alone])
+    cut = plan(P, 2, mix.shape[1], RATE, method=QUICK)
+    assert len(cut.windows) == 5
+    heard = cut.windows[0][1] + cut.tail
+    changed = torch.cat([mix[:, :heard], 3 * torch.flip(mix[:, heard:], [1])], 1)
+    alone = cut.windows[1][0]
+    long, other = run(mix, method=QUICK)[-1], run(changed, method=QUICK)[-1]
+    assert torch.equal(long.stems[..., :alone], other.stems[..., :alone])
     assert null_db(mix, parts(long)) < -120
+
+
+def test_a_window_hears_beyond_its_end_and_at_the_file_s_end_a_mirror():
+    heard = []
+
+    class Hearing(GaussianPrior):
+        def encode(self, audio):
+            heard.append(audio)
+            return super().encode(audio)
+
+    stds = {"": BOTH, "low": LOW, "high": HIGH}
+    p = Hearing(dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=2.0)
+    mix = (A + B)[:, : int(1.5 * RATE)]
+    cut = plan(p, 2, mix.shape[1], RATE, method=QUICK)
+    assert (cut.windows, cut.tail) == (((0, mix.shape[1]),), int(0.2 * RATE))
+    windowed(mix, p=p)
+    mirrored = mix.flip(1)[:, 1 : cut.tail + 1]
+    torch.testing.assert_close(heard[0][0], torch.cat([mix, mirrored], 1))
+
+
+def level_db(x):
+    return 10 * torch.log10(x.double().square().mean(-1).mean(-1))
+
+
+def test_levels_hold_across_joins_and_to_the_end():
+    """Two stationary sources: each stem is as loud where windows meet as anywhere, in dB."""
+    time = 10 * RATE
+    low, high = draw(LOW, time, 3), draw(HIGH, time, 4)
+    mix = low + high
+    cut = plan(P, 2, time, RATE, method=QUICK)
+    stems = windowed(mix)
+    everywhere = level_db(stems)
+    for (begin, _), (_, end) in zip(cut.windows[1:], cut.windows[:-1], strict=True):
+        truth = level_db(torch.stack([low, high])[..., begin:end])
+        joined = level_db(stems[..., begin:end])
+        spread = truth - level_db(torch.stack([low, high]))  # noise is not quite stationary
+        assert float((joined - everywhere - spread).abs().max()) < 0.5
+    last = level_db(stems[..., -time // 4 :])
+    assert float((last - level_db(stems[..., : 3 * time // 4])).abs().max()) < 1.0
+
+
+class Fading(GaussianPrior):
+    """Believes, as models trained on padded clips do, that a clip ends in silence."""
+
+    def denoise(self, x, sigma, cond):
+        out = super().denoise(x, sigma, cond)
+        ending = max(1, out.shape[-1] // 12)
+        fade = torch.ones(out.shape[-1])
+        fade[-ending:] = 10 ** (-40 / 20)
+        # what it silences is not the mixture's share but all of the one prompt's
+        return torch.cat([out[:1] * fade, out[1:]])
+
+
+@pytest.mark.parametrize("seconds", [2.0, 5.0])
+def test_a_prior_that_ends_clips_in_silence_does_not_end_ours(seconds):
+    stds = {"": BOTH, "low": LOW, "high": HIGH}
+    p = Fading(dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=2.0)
+    time = int(seconds * RATE)
+    mix = draw(LOW, time, 3) + draw(HIGH, time, 4)
+    stems = windowed(mix, p=p)[:1]
+    quarter = time // 4
+    last, rest = level_db(stems[..., -quarter:]), level_db(stems[..., :-quarter])
+    assert abs(float(last - rest)) < 1.0
+    # and it would have: without what is heard beyond the end
+    recipe = replace(QUICK.recipe, guidance=1.0, peak=0.0)
+    g = torch.Generator().manual_seed(0)
+    *_, bare = masked_stems(
+        p, ["low", "high"], mix[:, -RATE:], RATE, method=replace(QUICK, recipe=recipe), generator=g
+    )
+    ending = RATE // 12
+    assert float(level_db(bare.stems[0, :, -ending:]) - level_db(bare.stems[0, :, :-ending])) < -1
+
+
+def test_what_negatives_name_goes_to_the_residual():
+    """As the stem of a second prompt would, and the first stem stays what it was."""
+    both = run(A + B, method=QUICK)[-1]
+    method = replace(QUICK, recipe=replace(QUICK.recipe, steps=0, guidance=1.0, peak=0.0))
+    g = torch.Generator().manual_seed(0)
+    *_, last = separate(P, ["low"], A + B, RATE, method=method, generator=g, negatives=["high"])
+    assert torch.equal(last.stems[0], both.stems[0])
+    assert float(sdr(last.residual, B)) > 8
+    assert null_db(A + B, parts(last)) < -120
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6])
+def test_one_to_six_prompts_share_a_mixture(k):
+    names = [f"band {i}" for i in range(k)]
+    bumps = {
+        n: 0.01 + 0.3 * torch.exp(-(((HZ - 500 - 850 * i) / 250) ** 2)) for i, n in enumerate(names)
+    }
+    stds = {"": torch.stack(list(bumps.values())).square().sum(0).sqrt(), **bumps}
+    p = GaussianPrior(dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=2.0)
+    sources = torch.stack([draw(bumps[n], RATE, 20 + i) for i, n in enumerate(names)])
+    mix = sources.sum(0)
+    stems = windowed(mix, p=p, prompts=names)
+    for stem, source in zip(stems, sources, strict=True):
+        assert float(sdr(stem, source)) > 6
+    assert null_db(mix, torch.cat([stems, (mix - stems.sum(0))[None]])) < -120
 
 
 @pytest.mark.parametrize("samples", [1, 50, 300])
