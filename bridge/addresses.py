@@ -34,7 +34,8 @@ REQUESTS = {
         "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot",
     ),
     "/scorewire/separate": Request(
-        "i:req s:file s:out s:prompts...", "s:method i:steps i:seed s:model i:start_samples s:tempo"
+        "i:req s:file s:out s:prompts...",
+        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host",
     ),
     "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
     "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),

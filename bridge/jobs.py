@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from bridge.hosts import HOSTS
 from bridge.tempo import Points
 from presets.export import EXPORTERS
 
@@ -38,7 +39,14 @@ def _matrix(name: str) -> str:
     return name
 
 
+def _host(name: str) -> str:
+    if name not in HOSTS:
+        raise ValueError(f"must be one of {', '.join(HOSTS)}")
+    return name
+
+
 Format = Annotated[str, AfterValidator(_format)]
+HostName = Annotated[str, AfterValidator(_host)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
 RendererName = Literal["fm", "impact"]
 Matrix = Annotated[str, AfterValidator(_matrix)]
@@ -78,7 +86,8 @@ class Separate(_Value):
     """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds.
 
     `start_samples` is where the file begins in the session, at the file's rate; left out, what the
-    file's own bext says. `tempo` is the session's tempo map.
+    file's own bext says. `tempo` is the session's tempo map. With `host` the server then puts the
+    stems on that host's tracks; the result has placed {host, text, files} too.
     """
 
     kind: Literal["separate"] = "separate"
@@ -92,6 +101,7 @@ class Separate(_Value):
     model: str = "default"
     start_samples: int | None = Field(default=None, ge=0, lt=2**63)
     tempo: Points = ()
+    host: HostName | None = None
 
 
 class RenderPreset(_Value):
@@ -257,7 +267,7 @@ class Done(_Value):
 
 
 class Failed(_Value):
-    """Why not: a stable short `code` (bad-input, no-model, crashed, internal) and a sentence."""
+    """Why not: a stable short `code` (bad-input, no-model, crashed, ...) and a sentence."""
 
     kind: Literal["failed"] = "failed"
     id: str

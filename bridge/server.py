@@ -20,7 +20,18 @@ from bridge import jobs, osc, paths
 from bridge.config import Config
 from bridge.engines import Engine
 from bridge.engines.local import LocalEngine
-from bridge.jobs import Best, Cancelled, DesignPatch, Done, Event, Failed, Job, Progress
+from bridge.hosts import HOSTS
+from bridge.jobs import (
+    Best,
+    Cancelled,
+    DesignPatch,
+    Done,
+    Event,
+    Failed,
+    Job,
+    Progress,
+    Separate,
+)
 from bridge.stage import Stage
 from bridge.store import Entry, State, Store
 from presets import load
@@ -103,6 +114,8 @@ class Server:
                     if isinstance(event, Done):
                         if slot:
                             event = await asyncio.to_thread(self._shelve, slot, event)
+                        if isinstance(event, Done) and isinstance(job, Separate) and job.host:
+                            event = await asyncio.to_thread(_place, job, job.host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     self._write_down(event)
@@ -177,6 +190,18 @@ class Server:
         await self._stack.aclose()
         if self._lives:
             await asyncio.wait(self._lives.values())
+
+
+def _place(job: Separate, host: str, done: Done) -> Done | Failed:
+    """Put finished stems on the tracks of the host that the job names."""
+    try:
+        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out))
+    except (ValueError, OSError) as error:
+        reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
+        return Failed(id=done.id, code="not-placed", reason=reason)
+    files = [str(file) for file in placed.files]
+    result = {"placed": {"host": host, "text": placed.text, "files": files}}
+    return done.model_copy(update={"result": done.result | result})
 
 
 def _publish(job: Job, done: Done) -> Done | Failed:

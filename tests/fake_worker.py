@@ -42,6 +42,7 @@ def done(job):
     if job["kind"] == "separate":
         stems = [{"prompt": p, "wav": str(out / f"{p}.wav")} for p in job["prompts"]]
         result |= {"stems": stems, "null_db": float("-inf")}
+        result |= {"manifest": str(out / "stems.json")}
     say(kind="done", id=job["id"], result=result)
 
 

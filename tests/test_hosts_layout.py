@@ -1,16 +1,26 @@
 """A stem set as tracks on a timeline: places, tempo, and what every host may count on."""
 
+import asyncio
+import json
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from bridge import stems, wav
+from bridge.config import Config
+from bridge.engines.local import LocalEngine
 from bridge.hosts import HOSTS, HostCannot
 from bridge.hosts.layout import layout
+from bridge.jobs import Separate
+from bridge.server import Server
+from bridge.store import Entry, Store
 from bridge.tempo import Tempo
 
+FAKE = Path(__file__).with_name("fake_worker.py")
 RATE, FRAMES = 48000, 4800
 
 
@@ -102,3 +112,42 @@ def test_a_file_says_what_it_cannot(host) -> None:
     ):
         with pytest.raises(HostCannot, match=rf"^{host.name} cannot .*: it is a file"):
             refused()
+
+
+def test_a_server_places_finished_stems(tmp_path: Path) -> None:
+    """The worker of the bridge's tests names a manifest in `out`; the server does the rest."""
+    made, missing = tmp_path / "made", tmp_path / "missing"
+    made.mkdir()
+    stem_set(made)
+
+    async def story() -> tuple[Entry, Entry]:
+        config = Config(data=tmp_path, worker=(sys.executable, "-S", "-E", str(FAKE)))
+        async with LocalEngine(config.worker, grace=1) as engine:
+            with Store(config.ledger) as store:
+                async with Server(config, store, engine) as server:
+                    for req, out in enumerate((made, missing)):
+                        job = Separate(
+                            id=f"j{req}", file=str(made / "mix.wav"), prompts=("ok",),
+                            out=str(out), host="rpp",
+                        )  # fmt: skip
+                        server.submit(job, client="c", req=req)
+                    return await server.wait("j0"), await server.wait("j1")
+
+    done, failed = asyncio.run(story())
+    assert done.state == "done"
+    assert done.result["placed"] == {
+        "host": "rpp",
+        "text": "open my-mix.rpp in REAPER, or drag it into a project",
+        "files": [str(made / "my-mix.rpp")],
+    }
+    assert json.loads((made / "result.json").read_text())["placed"] == done.result["placed"]
+    assert (failed.state, failed.code) == ("failed", "not-placed")
+    assert failed.reason == (
+        f"the stems are in {missing}, but rpp did not take them: "
+        f"manifest {missing / 'stems.json'} does not exist"
+    )
+
+
+def test_a_job_names_a_host_of_the_table(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="must be one of folder, dawproject"):
+        Separate(id="j", file="/f", prompts=("a",), out="/o", host="cubase")
