@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,50 +18,101 @@ from torch import Tensor
 
 RATES = (8000, 192000)
 MAX_CHANNELS = 2
-MAX_SECONDS = 15 * 60
+MAX_SECONDS = 15 * 60  # in memory at once
+MAX_LONG = 24 * 3600  # in pieces
 MAX_PEAK = 2.0**31  # full scale is 1; even integers that were read as floats stay below
+
+
+class Recording:
+    """An audio file that is read a piece at a time, float32; `ValueError` says why it is none.
+
+        with Recording(path) as file:
+            piece = file.read(0, file.rate)  # [C, T]
+
+    Refused: more than 2 channels, rates outside 8..192 kHz, no samples, more than `seconds`. Pieces
+    of compressed files may depend on where reading began; those of WAV, AIFF and FLAC do not.
+    """
+
+    def __init__(self, path: str | Path, *, seconds: float = MAX_LONG) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            what = "is a folder" if self.path.is_dir() else "does not exist"
+            raise ValueError(f"audio file {self.path} {what}")
+        with self._saying():
+            self._file = soundfile.SoundFile(self.path)
+        self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
+        self.frames = int(self._file.frames)
+        try:
+            _check_shape(self.path, self.rate, self.channels, self.frames, seconds)
+        except ValueError:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, begin: int, end: int) -> Tensor:
+        """Samples [C, end - begin], fewer behind the end of the file, as they are."""
+        with self._saying():
+            if self._file.tell() != begin:
+                self._file.seek(begin)
+            data = self._file.read(end - begin, dtype="float32", always_2d=True)  # [T, C]
+        return torch.from_numpy(np.ascontiguousarray(data.T))
+
+    def pieces(self, frames: int) -> Iterator[Tensor]:
+        """The whole file from its begin in pieces [C, frames], the last one shorter.
+
+        Behind the last one it raises `ValueError` if there was none, or for samples that are no
+        numbers, or so large that their squares soon are none.
+        """
+        begin, bad, peak = 0, 0, 0.0
+        while (piece := self.read(begin, begin + frames)).shape[1]:
+            yield piece
+            begin += piece.shape[1]
+            bad += int(piece.numel() - torch.isfinite(piece).sum())
+            peak = max(peak, float(piece.abs().max()))
+        what = f"{self.path} has"
+        if begin == 0:  # the header promised frames that are not there
+            raise ValueError(f"{what} no samples; at least 1 is needed")
+        if bad:
+            raise ValueError(f"{what} {bad} samples that are not finite numbers; 0 are allowed")
+        if peak > MAX_PEAK:
+            raise ValueError(f"{what} samples up to {peak:.3g}; at most {MAX_PEAK:.3g} are allowed")
+
+    @contextmanager
+    def _saying(self) -> Iterator[None]:
+        try:
+            yield
+        except soundfile.LibsndfileError as error:
+            reason = f"{self.path} is not an audio file that can be read: {error}"
+            raise ValueError(reason) from error
+        except OSError as error:
+            raise ValueError(f"audio file {self.path} cannot be read: {error.strerror}") from error
 
 
 def read(path: str | Path) -> tuple[Tensor, int]:
     """Samples [C, T] float32 and rate of an audio file; one sentence (ValueError) if it is not one.
 
-    Refused: more than 2 channels, rates outside 8..192 kHz, more than 15 minutes, no samples,
-    samples that are not numbers, or so large that their squares soon are none.
+    Refused is what `Recording` and its `pieces` refuse, and more than 15 minutes.
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"audio file {path} {what}")
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, channels, frames = int(file.samplerate), int(file.channels), int(file.frames)
-            _check_shape(path, rate, channels, frames)
-            data = file.read(dtype="float32", always_2d=True)  # [T, C]
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path} is not an audio file that can be read: {error}") from error
-    except OSError as error:
-        raise ValueError(f"audio file {path} cannot be read: {error.strerror}") from error
-    if len(data) == 0:  # the header promised frames that are not there
-        raise ValueError(f"{path} has no samples; at least 1 is needed")
-    bad = int(data.size - np.count_nonzero(np.isfinite(data)))
-    if bad:
-        raise ValueError(f"{path} has {bad} samples that are not finite numbers; 0 are allowed")
-    peak = float(np.abs(data).max())
-    if peak > MAX_PEAK:
-        raise ValueError(f"{path} has samples up to {peak:.3g}; at most {MAX_PEAK:.3g} are allowed")
-    return torch.from_numpy(np.ascontiguousarray(data.T)), rate
+    with Recording(path, seconds=MAX_SECONDS) as file:
+        (samples,) = file.pieces(file.frames)
+        return samples, file.rate
 
 
-def _check_shape(path: Path, rate: int, channels: int, frames: int) -> None:
+def _check_shape(path: Path, rate: int, channels: int, frames: int, seconds: float) -> None:
     if channels > MAX_CHANNELS:
         raise ValueError(f"{path} has {channels} channels; 1 or 2 are allowed")
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"{path} has a rate of {rate} Hz; {RATES[0]} to {RATES[1]} are allowed")
     if frames == 0:
         raise ValueError(f"{path} has no samples; at least 1 is needed")
-    if frames > MAX_SECONDS * rate:
+    if frames > seconds * rate:
         raise ValueError(
-            f"{path} lasts {frames / rate:.0f} seconds; at most {MAX_SECONDS} are allowed"
+            f"{path} lasts {frames / rate:.0f} seconds; at most {seconds:g} are allowed"
         )
 
 

@@ -133,3 +133,35 @@ def test_channels_are_repeated_or_averaged():
     stereo = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
     assert audio.with_channels(stereo, 1).tolist() == [[[2.0, 4.0]]]
     assert audio.with_channels(stereo[:, :1], 2).tolist() == [[[1.0, 2.0], [1.0, 2.0]]]
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_pieces_are_the_file_and_any_stretch_is_itself(tmp_path, kind):
+    sound = torch.rand(2, 5000, generator=torch.Generator().manual_seed(0)) - 0.5
+    path = tmp_path / f"a.{kind}"
+    audio.write(path, sound, 8000, subtype="PCM_16")
+    whole, _ = audio.read(path)
+    with audio.Recording(path) as file:
+        assert (file.rate, file.channels, file.frames) == (8000, 2, 5000)
+        assert torch.equal(torch.cat(list(file.pieces(777)), 1), whole)
+        for begin, end in ((4000, 4100), (0, 10), (4990, 6000)):
+            assert torch.equal(file.read(begin, end), whole[:, begin:end])
+
+
+def test_all_pieces_are_looked_at_before_a_file_is_trusted(tmp_path):
+    sound = torch.zeros(1, 1000)
+    sound[0, [10, 990]] = torch.inf
+    soundfile.write(tmp_path / "a.wav", sound.T.numpy(), 8000, subtype="FLOAT")
+    with audio.Recording(tmp_path / "a.wav") as file:
+        with pytest.raises(ValueError, match="has 2 samples that are not finite"):
+            list(file.pieces(100))
+
+
+def test_a_recording_may_be_long_but_not_endless(tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.zeros(16 * 60 * 8000, np.int16), 8000)
+    with pytest.raises(ValueError, match="lasts 960 seconds; at most 900 are allowed"):
+        audio.read(tmp_path / "a.flac")
+    with audio.Recording(tmp_path / "a.flac") as file:
+        assert file.frames == 16 * 60 * 8000
+    with pytest.raises(ValueError, match="lasts 960 seconds; at most 60 are allowed"):
+        audio.Recording(tmp_path / "a.flac", seconds=60)
