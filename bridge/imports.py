@@ -16,7 +16,9 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
     a preset. Nothing is written when none can be. Raises `ValueError` with one sentence.
     """
     paths.check_input("file", str(file.expanduser().absolute()), ())
-    voices = dx7_sysex.read_bank(file.read_bytes())
+    data = file.read_bytes()
+    voices = dx7_sysex.read_bank(data)
+    doubt = () if dx7_sysex.intact(data) else ("the file's checksum is wrong: it may be damaged",)
     if voice is not None and not 1 <= voice <= len(voices):
         raise ValueError(f"voice must be 1 .. {len(voices)}, got {voice}")
     rows: list[dict[str, Any]] = []
@@ -34,7 +36,7 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
                 continue
             path = made.partial / f"{number:02d}-{stems.slug(preset.name, otherwise='voice')}.json"
             save(preset, path)
-            rows.append(row | {"preset": made.final(path), "lost": list(lost)})
+            rows.append(row | {"preset": made.final(path), "lost": [*doubt, *lost]})
         if all("refused" in row for row in rows):
             raise ValueError(refused)
     return rows

@@ -3,7 +3,8 @@
 The sound's own spectrogram is reshaped, tilted over frequency or stretched over time, and the patch
 is fitted to it. No prior is asked: what a small one knows of such words is less than what they say.
 Of 28 edits of FM and impact patches all went the right way, by 0.8 octaves of centroid or length in
-the median (longer by 0.3: a clip ends). For all other words there is `sds.edit`.
+the median; rendered with room for it, 8 factory presets got longer by 0.96 (0.37 to 1.22). For all
+other words there is `sds.edit`.
 """
 
 from __future__ import annotations

@@ -100,6 +100,22 @@ def test_a_file_name_names_the_file(preset: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("formats")
+def test_the_sound_beside_the_preset_is_not_replaced(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sound(preset: Preset, source: Source, stem: str) -> Exported:
+        return Exported({f"{stem}.wav": b"a note"})
+
+    monkeypatch.setitem(EXPORTERS, "wav", Exporter("Notes", ".wav", frozenset({"fm"}), sound))
+    own = preset.with_suffix(".wav")
+    own.write_bytes(b"the preview")
+    job = Export(id="j", preset=str(preset), formats=("wav",), out=str(own))
+    with pytest.raises(ValueError, match="name another folder"):
+        run(job)
+    assert own.read_bytes() == b"the preview"
+
+
+@pytest.mark.usefixtures("formats")
 def test_a_bundle_says_what_no_format_could_carry(preset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     got = run(Export(id="j", preset=str(preset), formats=("all",), out=str(out)))
@@ -198,9 +214,8 @@ def test_the_command_writes_a_real_file(
     preset: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
-    name = next(n for n, e in EXPORTERS.items() if "fm" in e.renderers)
     out = tmp_path / "out"
-    argv = ["scorewire", "export", str(preset), "--to", name, "--out", str(out), "--json"]
+    argv = ["scorewire", "export", str(preset), "--to", "dx7", "--out", str(out), "--json"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -109,6 +109,14 @@ def test_the_least_of_a_loop_is_dropped_and_said() -> None:
     assert sum("op1_from_op2 = 0.20 rad" in line for line in lost) == 1
 
 
+def test_an_operator_near_nyquist_is_said() -> None:
+    high = patch(fm.renderer(operators=2), 0, op1_ratio=1.0, op2_ratio=16.0)
+    _, lost = written(high.model_copy(update={"note": 101.0}))  # 16 times 2794 Hz
+    assert [line for line in lost if "half the sample rate" in line][0].startswith("op2")
+    _, lost = written(high)
+    assert not any("half the sample rate" in line for line in lost)
+
+
 def test_of_eight_operators_the_six_that_matter_stay() -> None:
     renderer = fm.renderer(operators=8)
     preset = patch(renderer, 0)

@@ -49,6 +49,18 @@ def test_a_bank_becomes_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -
     assert len(list((tmp_path / "rom1a").iterdir())) == 31
 
 
+def test_a_wrong_checksum_is_said_and_the_voice_read(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    data = bytearray(write_single(PIANO))
+    data[-2] ^= 1
+    (tmp_path / "old.syx").write_bytes(data)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = scorewire(capsys, monkeypatch, "import", "old.syx", "--json")
+    assert code == 0
+    assert "checksum is wrong" in json.loads(out)["voices"][0]["lost"][0]
+
+
 def test_one_voice_of_a_file(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     (tmp_path / "one.syx").write_bytes(write_single(PIANO))
     arguments = ("import", tmp_path / "one.syx", "--out", tmp_path / "made", "--voice")

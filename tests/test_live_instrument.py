@@ -123,6 +123,11 @@ def test_bend_sustain_and_all_notes_off():
     rig.hear(0xB0, 64, 0)
     assert peak(rig.play(RATE)[-1000:]) == 0.0
     rig.hear(0x90, 69, 100)
+    rig.hear(0xB0, 64, 127)
+    rig.hear(0xB0, 123, 0)
+    assert peak(rig.play(RATE)[-1000:]) > 0.01  # the pedal holds what all notes off lets go
+    rig.hear(0xB0, 64, 0)
+    rig.hear(0x90, 69, 100)
     rig.hear(0xB0, 123, 0)
     assert peak(rig.play(RATE)[-1000:]) == 0.0
     rig.hear(0x90, 69, 100)

@@ -201,8 +201,8 @@ class Instrument:
             self._post(Turned(slot=slot, name=name, position=place))
 
     def release_all(self, key: int) -> None:
-        """All notes off."""
-        voice.release(self._voices, key, voice.ANY, voice.ANY, False, 0)
+        """All notes off: every key is let go, which a pedal may put off."""
+        self.let_go(key, voice.ANY)
 
     def silence(self, slot: int = voice.ANY, key: int = voice.ANY) -> None:
         """All sound off: voices fade out in 5 ms, effects in a block; of everything: pedals up."""

@@ -62,7 +62,7 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
         )
         facts = {"prompt": new, "seed": job.seed, "provenance": provenance}
         if wanted:
-            facts["seconds"] = min(60.0, start.seconds * 2.0 ** max(0.0, wanted.stretch))
+            facts["seconds"] = _length(start, wanted)
         patch = start.model_copy(update=facts | {"name": f"{start.name}, {job.prompt}"[:200]})
         previews = Previews(out.scratch)
         done, renderer = 0, for_preset(start)
@@ -96,10 +96,15 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
     yield clock.done(result)
 
 
+def _length(start: Preset, wanted: Trait) -> float:
+    """Seconds of the changed sound: what is to ring longer needs the room for it."""
+    return min(60.0, start.seconds * 2.0 ** max(0.0, wanted.stretch))
+
+
 def _reshaped(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
     renderer = for_preset(start)
     return reshape(
-        _sounding(start, RATE, start.seconds),
+        _sounding(start, RATE, _length(start, wanted)),
         wanted,
         from_values(renderer, start.values),
         rate=RATE,

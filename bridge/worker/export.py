@@ -41,6 +41,8 @@ def export_preset(job: Export) -> pipe.Events:
                     raise
                 entries[name] = {"title": EXPORTERS[name].title, "refused": str(error)}
                 continue
+            if not job.bundle:
+                _spare_the_preview(Path(job.preset), job.folder, exported)
             files = _write(exported, place, first=Path(job.out).name if job.named else None)
             yield clock.progress((index + 0.5) / len(job.names), f"listen to {name}")
             entries[name] = {
@@ -65,6 +67,15 @@ def _exported(name: str, preset: Preset, source: RenderedSource, stem: str) -> E
         carried = ", ".join(sorted(exporter.renderers))
         raise ValueError(f"{name} carries {carried} presets, and this one is {preset.renderer}")
     return exporter.export(preset, source, stem)
+
+
+def _spare_the_preview(preset: Path, folder: Path, exported: Exported) -> None:
+    """Raise `ValueError` when the sound beside the preset would be replaced by a file of ours."""
+    preview = preset.with_suffix(".wav").name
+    if preview in exported.files and folder.resolve() == preset.parent.resolve():
+        raise ValueError(
+            f"out is the folder of the preset, whose own sound is {preview}: name another folder"
+        )
 
 
 def _write(exported: Exported, folder: Path, *, first: str | None) -> list[Path]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from presets.params import Note
+
 FEEDBACK = 0.9  # the spectral radius that a matrix with loops is held below
 ATTACK_FLOOR = 1e-5  # seconds
 GRID = 512  # points of a quadrature over a decay
@@ -116,6 +118,16 @@ def fade(hz: float, rate: float) -> float:
     """Gain of an operator near Nyquist: 1 to 0.45 rate, 0 from 0.5 rate on, smoothstep between."""
     x = min(1.0, max(0.0, (0.5 * rate - hz) / (0.05 * rate)))
     return x * x * (3.0 - 2.0 * x)
+
+
+def fading(ratios: Sequence[float], note: Note, rate: int) -> list[str]:
+    """What a synth without that fade is told of operators that are in it at this note."""
+    return [
+        f"op{v + 1}: at note {note.number:g} it is near half the sample rate, where ours fade out;"
+        " its levels are those of this note, so it is too quiet below"
+        for v, ratio in enumerate(ratios)
+        if fade(ratio * note.hz, rate) < 1.0
+    ]
 
 
 def envelope(t: float, attack: float, decay: float) -> float:

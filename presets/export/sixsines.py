@@ -45,7 +45,8 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         f'<patch id="org.baconpaul.six-sines" version="12" name={quoteattr(one_line(preset.name))}>'
     )
     text = f"{head}<params>{lines}</params></patch>\n"
-    return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *_always(preset)))
+    faded = laws.fading(whole.ratio, Note(preset.note), source.rate)
+    return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *faded, *_always(preset)))
 
 
 # Numbers of an envelope, from its first: 0 delay, 1 attack, 2 hold, 3 decay, 4 sustain, 5 release,

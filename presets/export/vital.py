@@ -59,6 +59,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         ]
     else:
         text = _operators(voice, kept, edges, Note(preset.note), source.rate).text(preset.name)
+        lost += laws.fading(voice.ratio, Note(preset.note), source.rate)
     lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
     lost += without_effects(preset)
     return Exported({f"{stem}.vital": text.encode()}, tuple(lost))
