@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -98,7 +99,7 @@ def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
 
 def _length(start: Preset, wanted: Trait) -> float:
     """Seconds of the changed sound: what is to ring longer needs the room for it."""
-    return min(60.0, start.seconds * 2.0 ** max(0.0, wanted.stretch))
+    return min(60.0, start.seconds * math.exp2(max(0.0, wanted.stretch)))
 
 
 def _reshaped(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
