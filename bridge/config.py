@@ -26,13 +26,22 @@ FILE = "config.toml"
 class Config:
     """What a server is told once, at its start.
 
-    `osc_port` 0 takes any free port; another number scans ten up when it is taken. `read` and
+    `osc_port` 0 takes any free port; another number scans ten up when it is taken. `http_port` is
+    the number that OSC got, unless it is set. `http_names` are names of this machine, beside
+    localhost, that a request may be sent to; `token` is the file of the token, in `data` unless
+    set. `upload_limit` bytes may be in one upload, `upload_quota` in all that are kept. `read` and
     `write` are the folders that jobs may read from and write to, with all below them; empty means
     wherever the user may. Times are in seconds; `stall` 0 never gives up on a silent worker.
     """
 
     osc_host: str = "127.0.0.1"
     osc_port: int = 9557
+    http_host: str = "127.0.0.1"
+    http_port: int | None = None
+    http_names: tuple[str, ...] = ()
+    token: Path | None = None
+    upload_limit: int = 8 * 2**30
+    upload_quota: int = 64 * 2**30
     data: Path = dataclasses.field(default_factory=lambda: user_data_path("scorewire"))
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
@@ -53,6 +62,13 @@ class Config:
             )
         if not 0 <= self.osc_port <= 65535:
             raise ValueError(f"osc_port must be 0 (any free one) .. 65535, got {self.osc_port}")
+        if not _is_address(self.http_host):
+            raise ValueError(f"http_host must be an IP address, got {self.http_host!r}")
+        if self.http_port is not None and not 0 <= self.http_port <= 65535:
+            raise ValueError(f"http_port must be 0 (any free one) .. 65535, got {self.http_port}")
+        for name in ("upload_limit", "upload_quota"):
+            if not 0 < getattr(self, name) <= 2**50:
+                raise ValueError(f"{name} must be 1 .. 2^50 bytes, got {getattr(self, name)}")
         if not 1 <= self.queue <= 10_000:
             raise ValueError(f"queue must be 1 .. 10000 jobs, got {self.queue}")
         for name in ("grace", "stall", "repeat"):
@@ -71,6 +87,31 @@ class Config:
     def ledger(self) -> Path:
         """The job ledger's file."""
         return self.data / "jobs.sqlite"
+
+    @property
+    def token_file(self) -> Path:
+        """The file that holds the token of the HTTP face."""
+        return self.data / "token" if self.token is None else self.token
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of uploads."""
+        return self.data / "blobs"
+
+    @property
+    def results(self) -> Path:
+        """The folder of results that nobody named a place for."""
+        return self.data / "results"
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """Folders that jobs may read from; empty means any."""
+        return (*self.read, self.blobs, self.results) if self.read else ()
+
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """Folders that jobs may write to; empty means any."""
+        return (*self.write, self.results) if self.write else ()
 
     @property
     def library(self) -> Path:
@@ -121,6 +162,13 @@ def _read(key: str, value: Any, *, where: str, readers: Mapping[str, Callable[[A
         raise ValueError(f"{where} must be {_MEANING[kind]}, got {value!r}") from error
 
 
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -152,13 +200,16 @@ def _path(value: Any) -> Path:
 
 
 _KINDS = {
-    "osc_host": "text", "osc_port": "integer", "data": "folder", "read": "folders",
+    "osc_host": "text", "osc_port": "integer", "http_host": "text", "http_port": "integer",
+    "http_names": "names", "token": "folder", "upload_limit": "integer",
+    "upload_quota": "integer", "data": "folder", "read": "folders",
     "write": "folders", "model": "text", "worker": "command", "player": "command",
     "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
 }  # fmt: skip
 _MEANING = {
     "text": "text", "integer": "a whole number", "number": "a number", "folder": "a folder",
-    "folders": "a list of folders", "command": "a command and its arguments",
+    "folders": "a list of folders", "names": "a list of names",
+    "command": "a command and its arguments",
 }  # fmt: skip
 _FROM_TOML: dict[str, Callable[[Any], Any]] = {
     "text": _strict(str),
@@ -166,6 +217,7 @@ _FROM_TOML: dict[str, Callable[[Any], Any]] = {
     "number": _strict(int, float),
     "folder": _path,
     "folders": lambda value: tuple(_path(item) for item in _texts(value)),
+    "names": _texts,
     "command": _texts,
 }
 _FROM_TEXT: dict[str, Callable[[Any], Any]] = {
@@ -174,5 +226,6 @@ _FROM_TEXT: dict[str, Callable[[Any], Any]] = {
     "number": float,
     "folder": _path,
     "folders": lambda text: tuple(_path(item) for item in text.split(os.pathsep) if item),
+    "names": lambda text: tuple(text.split()),
     "command": lambda text: tuple(shlex.split(text)),
 }

@@ -63,6 +63,13 @@ _SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
 @asynccontextmanager
 async def listening(server: Server) -> AsyncIterator[int]:
     """Serve OSC for `server` while inside; yields the port that was got."""
+    async with opened(server) as face:
+        yield face.port
+
+
+@asynccontextmanager
+async def opened(server: Server) -> AsyncIterator[Face]:
+    """Serve OSC for `server` while inside; yields the face, which knows its port."""
     host, first = server.config.osc_host, server.config.osc_port
     loop = asyncio.get_running_loop()
     for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
@@ -79,7 +86,8 @@ async def listening(server: Server) -> AsyncIterator[int]:
             errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
         )
     try:
-        yield transport.get_extra_info("sockname")[1]
+        face.port = transport.get_extra_info("sockname")[1]
+        yield face
     finally:
         face.close()
 
@@ -89,6 +97,7 @@ class Face(asyncio.DatagramProtocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.port = 0
         self.leases: dict[Target, asyncio.TimerHandle] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None

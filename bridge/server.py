@@ -1,6 +1,6 @@
 """A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and faces.
 
-`serve` is a whole process: ledger, worker and OSC face together, until SIGINT or SIGTERM.
+`serve` is a whole process: ledger, worker, OSC and HTTP together, until SIGINT or SIGTERM.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Server:
             job_id = server.submit(job, client="cli", req=1)
             entry = await server.wait(job_id)
 
-    Faces (OSC, later HTTP and MIDI) call `submit`, `cancel`, `listen`; they own no state of a job.
+    Faces (OSC, HTTP, commands) call `submit`, `cancel`, `listen`; they own no state of a job.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Server:
         known = self.store.by_request(client, req)
         if known is not None and self._repeats(job, known):
             return known.job.id
-        paths.check(job, read=self.config.read, write=self.config.write)
+        paths.check(job, read=self.config.readable, write=self.config.writable)
         if len(self._lives) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
@@ -238,14 +238,16 @@ async def stopping_on_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def serve(
-    config: Config, *, play: bool = False, ready: Callable[[int], None] | None = None
+    config: Config, *, play: bool = False, ready: Callable[[int, int], None] | None = None
 ) -> None:
-    """Run the whole light process until SIGINT or SIGTERM; `ready` is told the OSC port.
+    """Run the whole light process until SIGINT or SIGTERM; `ready` is told OSC's and HTTP's port.
 
     With `play` a player process sounds the library's slots.
 
     Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
     """
+    from bridge.web.serving import listening  # here alone: no other command needs a web server
+
     async with stopping_on_signals() as stop:
         with Store(config.ledger) as store:
             store.own()
@@ -257,10 +259,12 @@ async def serve(
                 if stage is not None:
                     await stack.enter_async_context(stage)
                 server = await stack.enter_async_context(Server(config, store, engine, stage))
-                port = await stack.enter_async_context(osc.listening(server))
-                log.info("OSC on %s port %d (UDP)", config.osc_host, port)
+                face = await stack.enter_async_context(osc.opened(server))
+                http = await stack.enter_async_context(listening(face))
+                log.info("OSC on %s port %d (UDP)", config.osc_host, face.port)
+                log.info("HTTP on %s port %d", config.http_host, http)
                 if ready is not None:
-                    ready(port)
+                    ready(face.port, http)
                 await stop.wait()
                 log.info("stopping")
                 await server.close()  # while OSC can still tell the clients

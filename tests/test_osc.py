@@ -642,7 +642,7 @@ def serve(config):
         "import asyncio, sys\n"
         "from bridge.config import load\n"
         "from bridge.server import serve\n"
-        "ready = lambda port: print(port, flush=True)\n"
+        "ready = lambda port, http: print(port, flush=True)\n"
         "asyncio.run(serve(load(sys.argv[1]), ready=ready))\n"
     )
     process = subprocess.Popen(

@@ -27,7 +27,7 @@ def serve(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Listen for OSC on this machine, and work for whoever asks, until Ctrl-C."""
+    """Listen for OSC and HTTP on this machine, and work for whoever asks, until Ctrl-C."""
     _serve(config.load(config_file), play, as_json)
 
 
@@ -61,13 +61,27 @@ def play_(
 def _serve(settings: config.Config, play: bool, as_json: bool) -> None:
     logging.getLogger().setLevel(logging.INFO)
 
-    def ready(port: int) -> None:
+    def ready(port: int, http: int) -> None:
         place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
-        text = f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP)."
+        place |= {"http_host": settings.http_host, "http_port": http}
+        text = (
+            f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP), "
+            f"and for HTTP on {settings.http_host} port {http}."
+        )
         typer.echo(json.dumps(place) if as_json else text)
         sys.stdout.flush()
 
     asyncio.run(server.serve(settings, play=play, ready=ready))
+
+
+@app.command()
+def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
+    """Say the token that HTTP requests need; it is made when there is none."""
+    from bridge.web import access  # here alone: no other command needs a web server
+
+    settings = config.load(config_file)
+    said = {"token": access.token(settings.token_file), "file": str(settings.token_file)}
+    typer.echo(json.dumps(said) if as_json else said["token"])
 
 
 @app.command("doctor")

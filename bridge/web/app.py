@@ -1,0 +1,120 @@
+"""What there is under which address: the table, and the application made of it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bridge.web import events, jobs, uploads
+from bridge.web.answers import Problem, answer, problem
+from bridge.web.blobs import Blobs
+
+if TYPE_CHECKING:
+    from bridge.server import Server
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 10.0  # seconds of silence in an event stream
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the handlers share."""
+
+    server: Server
+    blobs: Blobs
+    heartbeat: float = HEARTBEAT
+    journal: events.Journal = field(default_factory=events.Journal)
+
+    def files_in_use(self) -> tuple[str, ...]:
+        """What jobs that wait or run read."""
+        live = [*self.server.store.list(state="queued"), *self.server.store.list(state="running")]
+        read = [getattr(entry.job, name, None) for entry in live for name in jobs.INPUTS]
+        return tuple(name for name in read if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One line of the table."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    summary: str
+
+
+async def ping(request: Request) -> Response:
+    """Who is here, and whether it works."""
+    web: Web = request.app.state.web
+    state = "busy" if web.server.busy else "idle"
+    return answer({"version": importlib.metadata.version("scorewire"), "state": state})
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/v1/ping", ping, "Version and state; needs no token."),
+    Endpoint("POST", "/v1/jobs", jobs.create, "Ask for a job."),
+    Endpoint("GET", "/v1/jobs", jobs.index, "The newest jobs."),
+    Endpoint("GET", "/v1/jobs/{id}", jobs.show, "One job."),
+    Endpoint("DELETE", "/v1/jobs/{id}", jobs.cancel, "Cancel a job at its next step."),
+    Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
+    Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
+    Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
+    Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),
+)
+
+
+def build(web: Web) -> Starlette:
+    """The application, without its door (`access.Door`)."""
+    endpoints = [*ENDPOINTS]
+    if "suggest" in jobs.KINDS:
+        endpoints.append(Endpoint("POST", "/v1/suggest", jobs.suggest, "Which prompts fit a file."))
+    routes: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    app = Starlette(
+        routes=[
+            Route(path, _by_method(methods), methods=[*methods]) for path, methods in routes.items()
+        ],
+        exception_handlers={Problem: _problem, HTTPException: _no_route, 500: _fault},
+    )
+    app.state.web = web
+    return app
+
+
+def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+    """One handler for an address: HEAD is answered as GET, without its body."""
+
+    async def handle(request: Request) -> Response:
+        endpoint = methods.get(request.method) or methods["GET"]
+        return await endpoint.answer(request)
+
+    return handle
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    log.info("%s %s: %s", request.method, request.url.path, error.reason)
+    return error.response()
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    known = {404: ("no-address", "there is nothing under this address; see /openapi.json"),
+             405: ("no-method", f"this address does not take {request.method}")}  # fmt: skip
+    code, reason = known.get(error.status_code, ("bad-request", error.detail))
+    return problem(error.status_code, code, reason, error.headers)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return problem(500, "internal", "the server could not do it; its log says more")
