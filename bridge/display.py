@@ -115,6 +115,11 @@ def separate(result: dict[str, Any]) -> Table:
     )
 
 
+def placed(result: dict[str, Any]) -> Table:
+    """The result of `place` and `install`."""
+    return _pairs((result["host"], result["text"]), *(("file", file) for file in result["files"]))
+
+
 def render(result: dict[str, Any]) -> Table:
     """The result of `render`."""
     return _pairs(("sound", result["wav"]), ("seconds", f"{result['seconds']:.1f}"))
@@ -175,6 +180,7 @@ def verify(result: dict[str, Any], limit: float) -> Table:
     return _pairs(
         ("manifest", result["manifest"]),
         ("null depth", f"{result['null_db']:.1f} dB"),
+        ("in float32", f"{result['null_float32_db']:.1f} dB"),
         ("verdict", verdict),
     )
 

@@ -6,12 +6,17 @@ back, so `verify` adds the files up the way a DAW does and says how far off they
 
 from __future__ import annotations
 
+import array
 import hashlib
+import importlib.util
 import json
 import math
 import operator
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,6 +38,7 @@ PALETTE = (
 GREY = "#808080"
 ZERO_WIDTH_JOINER = "\u200d"  # makes one emoji of several
 NULL_FLOOR_DB = -200.0
+REFUSED = 3  # exit code of the child that adds up: its last words are a sentence for people
 RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
 
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -179,17 +185,65 @@ def load(path: Path) -> Manifest:
         raise ValueError(f"{path.name} is not a stem manifest: {where}: {first['msg']}") from error
 
 
-def verify(path: Path) -> float:
-    """Null depth in dB of the stem set of the manifest at `path`: 10 log10(sum e^2 / sum x^2).
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """How deep a stem set nulls against its source, in dB: added in double, and as a DAW adds."""
 
-    x is the source, e = x - (stems + residual), added up in file order in double precision from
-    the files themselves; -200 when nothing is left. Memory is one block a file. Raises
-    `ValueError` naming the file that is missing, changed, or of another shape than the manifest.
+    double_db: float
+    float_db: float
+
+
+def verify(path: Path) -> float:
+    """Null depth in dB of the stem set of the manifest at `path`, added up in double precision."""
+    return add_up(path).double_db
+
+
+def add_up(path: Path) -> Sum:
+    """Null depths of the stem set of the manifest at `path`: 10 log10(sum e^2 / sum x^2).
+
+    x is the source, e = x - sum of g s over stems s with their gains g, and the residual, in file
+    order: once all in double precision, once with every product and every sum rounded to float32,
+    as on a DAW's bus; -200 when nothing is left. Memory is one block a file. Raises what `check`
+    raises. `bridge.resum` is the same by numpy, for long files.
+    """
+    headers, gains = check(path)
+    doubles = floats = power = 0.0
+    for x, *parts in zip(*map(wav.samples, headers), strict=True):
+        double, bus = [0.0] * len(x), array.array("f", bytes(4 * len(x)))
+        for gain, part in zip(gains, parts, strict=True):
+            scaled = [gain * v for v in part] if gain != 1.0 else part
+            double = list(map(operator.add, double, scaled))
+            bus = array.array("f", map(operator.add, bus, array.array("f", scaled)))
+        doubles += sum(e * e for e in map(operator.sub, x, double))
+        floats += sum(e * e for e in map(operator.sub, x, bus))
+        power += sum(v * v for v in x)
+    return Sum(null_db(doubles, power), null_db(floats, power))
+
+
+def add_up_fast(path: Path) -> Sum:
+    """`add_up` in a child process with numpy, or here where there is none."""
+    if importlib.util.find_spec("numpy") is None:
+        return add_up(path)
+    command = [sys.executable, "-m", "bridge.resum", str(path)]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    words = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
+    if child.returncode == REFUSED:
+        raise ValueError(words[-1])
+    if child.returncode:
+        raise ValueError(f"{path.name} could not be added up: {words[-1]}")
+    return Sum(*json.loads(child.stdout))
+
+
+def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
+    """The files of a set, source first, residual last, and the gains of all but the source.
+
+    Raises `ValueError` naming the file that is missing, changed, of another shape than the manifest
+    says, or that says by its bext that it begins elsewhere.
     """
     manifest = load(path)
     names = [manifest.source_wav, *(stem.wav for stem in manifest.stems), manifest.residual]
     headers = []
-    for name in names:
+    for number, name in enumerate(names):
         file = path.parent / name
         if not file.is_file():
             raise ValueError(f"{name}, named in {path.name}, is not there")
@@ -200,16 +254,17 @@ def verify(path: Path) -> float:
             raise ValueError(
                 f"{name} has (rate, channels, frames) {shape}, the manifest says {wanted}"
             )
+        begins = header.bext.time_reference if header.bext else None
+        if number > 0 and begins not in (None, manifest.start_samples):
+            raise ValueError(
+                f"{name} begins at sample {begins} by its bext, "
+                f"the manifest says {manifest.start_samples}"
+            )
         headers.append(header)
     source = path.parent / manifest.source_wav
     if source.name == manifest.source and sha256(source) != manifest.source_sha256:
         raise ValueError(f"{manifest.source} is not the file that was separated: it has changed")
-    error = power = 0.0
-    for x, *parts in zip(*(wav.samples(header) for header in headers), strict=True):
-        e = list(map(operator.sub, x, map(sum, zip(*parts, strict=True))))
-        error += sum(v * v for v in e)
-        power += sum(v * v for v in x)
-    return null_db(error, power)
+    return headers, [*(10 ** (stem.gain_db / 20) for stem in manifest.stems), 1.0]
 
 
 def null_db(error: float, power: float) -> float:

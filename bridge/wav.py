@@ -23,7 +23,8 @@ MAX_RIFF = 2**32 - 2  # bytes behind the size field; -1 means "see ds64"
 BLOCK_FRAMES = 65536
 CHANNELS = range(1, 2**16 // 4)  # a frame's bytes stand in 16 bits
 
-_PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+FLOAT = 3  # the kind of a file of floats
+_PCM, _EXTENSIBLE = 1, 0xFFFE
 _SEE_DS64 = 0xFFFFFFFF
 # Description, originator, reference, date, time, time low, time high, version, UMID, reserved.
 _BEXT = struct.Struct("<256s32s32s10s8sIIH64s190s")
@@ -84,7 +85,7 @@ class Writer:
         self.path, self._frame_bytes = path, channels * 4
         self._frames, self._written = frames, 0
         width = self._frame_bytes
-        fmt = struct.pack("<HHIIHHH", _FLOAT, channels, rate, rate * width, width, 32, 0)
+        fmt = struct.pack("<HHIIHHH", FLOAT, channels, rate, rate * width, width, 32, 0)
         chunks = [(b"bext", _pack(bext)), (b"iXML", _even(ixml.encode())), (b"fmt ", fmt)]
         self._chunks = b"".join(_chunk(name, body) for name, body in chunks if body)
         self._file: BinaryIO = path.open("wb")
@@ -221,7 +222,7 @@ def read_header(path: Path) -> Wav:
     kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", fmt[:16])
     if kind == _EXTENSIBLE and len(fmt) >= 26:
         kind = struct.unpack("<H", fmt[24:26])[0]
-    if (kind, bits) not in ((_PCM, 16), (_PCM, 24), (_PCM, 32), (_FLOAT, 32)) or channels == 0:
+    if (kind, bits) not in ((_PCM, 16), (_PCM, 24), (_PCM, 32), (FLOAT, 32)) or channels == 0:
         raise ValueError(f"{path.name} holds samples of format {kind}, {bits} bits: not read here")
     offset, size = data
     frames = min(size, max(0, length - offset)) // (channels * bits // 8)
@@ -258,7 +259,7 @@ def _decode(data: bytes, wav: Wav) -> list[float]:
         for byte in range(3):
             wide[byte + 1 :: 4] = data[byte::3]
         data = bytes(wide)
-    kind = "f" if wav.kind == _FLOAT else "h" if wav.bits == 16 else "i"
+    kind = "f" if wav.kind == FLOAT else "h" if wav.bits == 16 else "i"
     values = array.array(kind, data)
     if sys.byteorder == "big":
         values.byteswap()

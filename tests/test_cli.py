@@ -94,7 +94,8 @@ def test_separate_then_verify(tmp_path: Path, capsys: Any, monkeypatch: Any) -> 
     code, out, _ = scorewire(capsys, monkeypatch, "verify", got["manifest"], "--json")
     assert code == 1
     assert last(out)["ok"] is False
-    assert last(out)["null_db"] > -40
+    missing = 20 * np.log10(0.5 * np.sqrt(np.mean(data**2)) / np.sqrt(np.mean(noise**2)))
+    assert last(out)["null_db"] == pytest.approx(missing, abs=0.1)
 
 
 def test_doctor_runs_kernel_model_player_and_osc(

@@ -1,9 +1,11 @@
 """Stem files: bytes a foreign reader accepts, names that travel, a null depth that is measured."""
 
+import importlib.util
 import itertools
 import json
 import math
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import stems, wav
+from bridge import resum, stems, wav
 
 RATE = 48000
 BEXT = wav.Bext(2**33 + 5, "prompt: saxophone", "abcd1234/01", "A=PCM,F=48000,W=32,M=stereo\r\n")
@@ -158,44 +160,42 @@ def test_colours_are_told_apart_by_any_eyes(eyes: str) -> None:
     assert min(apart) > 2 * 2.3
 
 
-def stem_set(folder: Path, error: float = 0.0) -> Path:
-    """Two stems + residual of a stereo source; `error` is added to the first stem."""
-    source = noise(70000, 2)
-    parts = [noise(70000, 2, seed) for seed in (1, 2)]
-    residual = source - parts[0] - parts[1]
+def stem_set(
+    folder: Path, *, error: float = 0.0, gains: tuple[float, float] = (0.0, 0.0),
+    subtype: str = "FLOAT", frames: int = 70000, **fields: Any,
+) -> Path:  # fmt: skip
+    """Two stems + residual of a stereo source; `error` is added to the first stem's file.
+
+    The stems null once their `gains` in dB are applied.
+    """
+    source = noise(frames, 2)
+    sf.write(folder / "take.wav", source, RATE, subtype=subtype)
+    source = sf.read(folder / "take.wav", dtype="float32")[0]
+    parts = [noise(frames, 2, seed) for seed in (1, 2)]
+    heard = [part * np.float32(10 ** (g / 20)) for part, g in zip(parts, gains, strict=True)]
+    residual = source - heard[0] - heard[1]
     parts[0] = (parts[0] + np.float32(error)).astype("<f4")
-    sf.write(folder / "take.wav", source, RATE, subtype="FLOAT")
     for name, audio in zip(("a.wav", "b.wav", "r.wav"), (*parts, residual), strict=True):
         put(folder / name, np.ascontiguousarray(audio, "<f4"))
-    manifest = stems.Manifest(
-        job="0" * 16,
-        source="take.wav",
-        source_sha256=stems.sha256(folder / "take.wav"),
-        source_wav="take.wav",
-        rate=RATE,
-        frames=70000,
-        channels=2,
-        stems=(
-            stems.Stem(prompt="one", wav="a.wav", rms_db=-10.5),
-            stems.Stem(prompt="two", wav="b.wav", rms_db=-10.5),
-        ),
-        residual="r.wav",
-        residual_rms_db=-8.0,
-        null_db=-150.0,
-        method="masks",
-        steps=1,
-        seed=0,
-        model="gaussian",
-        model_hash="",
-        code="0",
-    )
+    listed = [
+        {"prompt": prompt, "wav": name, "rms_db": -10.5, "gain_db": gain}
+        for prompt, name, gain in zip(("one", "two"), ("a.wav", "b.wav"), gains, strict=True)
+    ]
+    about = {
+        "frames": frames, "stems": listed, "start_samples": BEXT.time_reference,
+        "source_sha256": stems.sha256(folder / "take.wav"),
+    }  # fmt: skip
+    manifest = stems.Manifest.model_validate(PLAIN | about | fields)
     stems.save(manifest, folder / stems.MANIFEST)
     assert stems.load(folder / stems.MANIFEST) == manifest
     return folder / stems.MANIFEST
 
 
 def test_a_true_set_nulls_to_float_precision(tmp_path: Path) -> None:
-    assert -170 < stems.verify(stem_set(tmp_path)) < -140
+    found = stems.add_up(stem_set(tmp_path))
+    assert -170 < found.double_db < -140
+    assert -170 < found.float_db < -140
+    assert stems.verify(tmp_path / "stems.json") == found.double_db
 
 
 def test_null_depth_is_the_power_of_the_error(tmp_path: Path) -> None:
@@ -211,6 +211,54 @@ def test_null_depth_agrees_with_numpy(tmp_path: Path) -> None:
     assert stems.verify(path) == pytest.approx(expected, abs=1e-9)
 
 
+def test_gains_are_applied_before_adding(tmp_path: Path) -> None:
+    path = stem_set(tmp_path, gains=(-6.0, 3.5))
+    assert stems.verify(path) < -130
+    manifest = stems.load(path)
+    loud = [stem.model_copy(update={"gain_db": 0.0}) for stem in manifest.stems]
+    stems.save(manifest.model_copy(update={"stems": tuple(loud)}), path)
+    assert stems.verify(path) > -20
+
+
+def test_a_bus_of_float32_rounds_every_sum(tmp_path: Path) -> None:
+    """1 + 2**-25 + 2**-25 - 1 is 0 when each sum is rounded to 24 bits, else 2**-24."""
+    for name, value in (("a.wav", 1.0), ("b.wav", 2.0**-25), ("c.wav", 2.0**-25), ("r.wav", -1.0)):
+        put(tmp_path / name, np.full((100, 2), value, "<f4"))
+    sf.write(tmp_path / "take.wav", np.full((100, 2), 2.0**-24), RATE, subtype="FLOAT")
+    listed = [{"prompt": n, "wav": f"{n}.wav", "rms_db": 0.0} for n in ("a", "b", "c")]
+    about = {
+        "frames": 100, "stems": listed, "start_samples": BEXT.time_reference,
+        "source_sha256": stems.sha256(tmp_path / "take.wav"),
+    }  # fmt: skip
+    stems.save(stems.Manifest.model_validate(PLAIN | about), tmp_path / "stems.json")
+    found = stems.add_up(tmp_path / "stems.json")
+    assert (found.double_db, found.float_db) == (stems.NULL_FLOOR_DB, 0.0)
+    assert stems.add_up_fast(tmp_path / "stems.json") == found
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+def test_the_fast_way_finds_what_the_slow_way_finds(tmp_path: Path, subtype: str) -> None:
+    path = stem_set(tmp_path, error=1e-5, gains=(-1.5, 0.0), subtype=subtype)
+    slow, fast = stems.add_up(path), resum.add_up(path)
+    assert fast.double_db == pytest.approx(slow.double_db, abs=1e-6)
+    assert fast.float_db == pytest.approx(slow.float_db, abs=1e-6)
+
+
+def test_the_child_says_the_sentence_of_the_slow_way(tmp_path: Path) -> None:
+    path = stem_set(tmp_path, frames=100)
+    assert stems.add_up_fast(path) == resum.add_up(path)
+    (tmp_path / "b.wav").unlink()
+    with pytest.raises(ValueError, match=r"^b\.wav, named in stems\.json, is not there$"):
+        stems.add_up_fast(path)
+
+
+def test_without_numpy_it_is_added_up_here(tmp_path: Path, monkeypatch: Any) -> None:
+    path = stem_set(tmp_path, frames=100)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", None)
+    assert stems.add_up_fast(path) == stems.add_up(path)
+
+
 def test_verify_names_the_missing_file(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     (tmp_path / "b.wav").unlink()
@@ -222,6 +270,13 @@ def test_verify_names_the_file_of_another_length(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     put(tmp_path / "r.wav", noise(69999, 2))
     with pytest.raises(ValueError, match=r"r\.wav has .* \(48000, 2, 69999\)"):
+        stems.verify(path)
+
+
+def test_verify_names_the_file_that_a_host_would_put_elsewhere(tmp_path: Path) -> None:
+    path = stem_set(tmp_path)
+    put(tmp_path / "a.wav", noise(70000, 2), bext=wav.Bext(7))
+    with pytest.raises(ValueError, match=r"a\.wav begins at sample 7 by its bext, the manifest"):
         stems.verify(path)
 
 

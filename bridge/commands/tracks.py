@@ -57,15 +57,21 @@ def separate(
 
 @app.command()
 def verify(
-    manifest: Annotated[Path, typer.Argument(help="The stems.json of a separation.")],
+    folder: Annotated[Path, typer.Argument(help="The folder of a separation, or its stems.json.")],
     as_json: Json = False,
 ) -> None:
     """Add the stem files up as a DAW would, and say how far they are from their source."""
+    manifest = folder / stems.MANIFEST if folder.is_dir() else folder
     if not manifest.is_file():
         raise CommandFailed("bad-input", f"manifest {manifest} does not exist")
-    null_db = stems.verify(manifest)
-    ok = null_db < NULL_LIMIT_DB
-    result = {"manifest": absolute(manifest), "null_db": round(null_db, 2), "ok": ok}
+    found = stems.add_up_fast(manifest)
+    ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
+    result = {
+        "manifest": absolute(manifest),
+        "null_db": round(found.double_db, 2),
+        "null_float32_db": round(found.float_db, 2),
+        "ok": ok,
+    }
     show(result, display.verify(result, NULL_LIMIT_DB), as_json)
     if not ok:
         raise typer.Exit(1)
