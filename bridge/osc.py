@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,6 +38,7 @@ from bridge.jobs import (
     Separate,
     Vary,
 )
+from bridge.osc_leases import Leases
 from bridge.wire import Message, Value
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 11  # the port asked for and ten above it
-MAX_LEASES = 32
-MAX_LEASE = 3600.0  # seconds
+PEER = "peer:"  # what the host of a client without an address begins with
 MAX_LISTED = 200
 PROGRESS_GAP = 0.05  # seconds between two progress messages to one client
 
@@ -98,7 +97,8 @@ class Face(asyncio.DatagramProtocol):
     def __init__(self, server: Server) -> None:
         self.server = server
         self.port = 0
-        self.leases: dict[Target, asyncio.TimerHandle] = {}
+        self.leases = Leases(self)
+        self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -127,10 +127,13 @@ class Face(asyncio.DatagramProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def follower(self, target: Target, req: int) -> Callable[[Event], None]:
+        """What tells `target` the events of jobs under `req`; for `Server.listen`."""
+        return _Follower(self, target, req)
+
     def close(self) -> None:
         """End leases and the socket."""
-        for handle in self.leases.values():
-            handle.cancel()
+        self.leases.close()
         for task in self.tasks:
             task.cancel()
         if self._transport is not None:
@@ -148,8 +151,13 @@ class Face(asyncio.DatagramProtocol):
         if len(values) != len(names):
             raise ValueError(f"{address} takes {REPLIES[address]}, got {len(values)} values")
         typed = [_WRITE[name[0]](value) for name, value in zip(names, values, strict=True)]
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.sendto(wire.encode(address, typed, facts), target)
+        datagram = wire.encode(address, typed, facts)
+        if target[0] in self.peers:
+            self.peers[target[0]](datagram)
+        elif target[0].startswith(PEER):
+            log.debug("%s has gone", target[0])
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(datagram, target)
 
     def fail(
         self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
@@ -286,30 +294,7 @@ def _job(face: Face, call: Call) -> None:
 
 
 def _subscribe(face: Face, call: Call) -> None:
-    seconds = call.values["seconds"]
-    if not 0 <= seconds <= MAX_LEASE:
-        raise Refused("bad-arguments", f"seconds must be 0 .. {MAX_LEASE:g}, got {seconds:g}")
-    if call.target not in face.leases and len(face.leases) >= MAX_LEASES:
-        raise Refused("queue-full", f"{MAX_LEASES} clients have subscribed already")
-
-    stage = face.server.stage
-
-    def end() -> None:
-        face.server.ignore(None, call.target)
-        if stage is not None:
-            stage.ignore(call.target)
-        face.leases.pop(call.target, None)
-
-    if call.target in face.leases:
-        face.leases[call.target].cancel()
-        end()
-    if seconds > 0:
-        loop = asyncio.get_running_loop()
-        face.leases[call.target] = loop.call_later(seconds, end)
-        face.server.listen(None, call.target, _Follower(face, call.target, call.req))
-        if stage is not None:
-            stage.listen(call.target, partial(osc_play.pass_on, face, call.target, call.req))
-    face.send(call.target, "/scorewire/ok", call.req)
+    face.leases.take(call)
 
 
 ANSWERS: dict[str, Callable[[Face, Call], None]] = {

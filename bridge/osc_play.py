@@ -33,7 +33,7 @@ def _plays(kind: type[lines.Command]) -> Callable[[Face, Call], None]:
         command = kind.model_validate(fields | call.options)
         if isinstance(command, lines.Load):
             command = command.model_copy(update={"preset": _preset_file(face, command.preset)})
-        face.later(_told(face, call, partial(_stage(face).do, command)))
+        face.later(_told(face, call, partial(_stage(face).do, command, by=call.target)))
 
     return answer
 

@@ -75,8 +75,11 @@ class Stage:
         if self._player is not None:
             await self._player.close(CLOSING)
 
-    async def do(self, command: lines.Command) -> lines.Happening:
-        """The player's answer to a command; raises `NotPlayed`."""
+    async def do(self, command: lines.Command, *, by: Hashable = None) -> lines.Happening:
+        """The player's answer to a command; raises `NotPlayed`.
+
+        Listeners other than `by` are told what it changed, as several controllers share a player.
+        """
         if self._player is None or not self._player.alive:
             raise NotPlayed("no-player", "the player is not running; it is being started")
         self._count += 1
@@ -96,7 +99,16 @@ class Stage:
             self._loaded[command.slot] = command.preset
         elif isinstance(command, lines.Unload):
             self._loaded.pop(command.slot, None)
+            self._tell(lines.Unloaded(slot=command.slot), but=by)
+        elif isinstance(command, lines.Knob):
+            turned = lines.Turned(slot=command.slot, name=command.name, position=command.position)
+            self._tell(turned, but=by)
         return happening
+
+    @property
+    def loaded(self) -> frozenset[int]:
+        """The slots that hold a preset."""
+        return frozenset(self._loaded)
 
     async def send_voice(self, slot: int) -> None:
         """Send a slot's patch to the MIDI output as a DX7 voice; raises `NotPlayed`, `ValueError`.
@@ -164,7 +176,8 @@ class Stage:
                 answer.set_exception(NotPlayed("crashed", reason))
         self._tell(lines.Gone(name="player", reason=reason))
 
-    def _tell(self, happening: lines.Happening) -> None:
+    def _tell(self, happening: lines.Happening, *, but: Hashable = None) -> None:
         log.info("player: %s", happening)
-        for deliver in list(self._listeners.values()):
-            deliver(happening)
+        for key, deliver in list(self._listeners.items()):
+            if but is None or key != but:
+                deliver(happening)

@@ -327,6 +327,57 @@ def test_subscribers_hear_the_jobs_of_others_until_their_lease_ends(running, cli
         assert other.silent()
 
 
+def test_a_lease_is_of_a_topic_is_renewed_and_lapses(running, client, out):
+    other, third = Client(running.port), Client(running.port)
+    with contextlib.closing(other.socket), contextlib.closing(third.socket):
+        assert other.ask("/scorewire/subscribe", 1, 60, "topics=play") == ("ok", [1])
+        assert third.ask("/scorewire/subscribe", 2, 60) == ("ok", [2])
+        client.send("/scorewire/patch", 3, "ok", "fm", out)
+        client.until("done")
+        assert third.until("done")[-1][1][0] == 2
+        assert other.silent()
+        assert other.ask("/scorewire/subscribe", 4, 60, "topics=", "play,jobs") == ("ok", [4])
+        assert third.ask("/scorewire/subscribe", 5, 0.05) == ("ok", [5])
+        assert third.receive() == ("lapsed", [5])
+        client.send("/scorewire/patch", 6, "ok", "fm", out)
+        client.until("done")
+        assert {m[1][0] for m in other.until("done")} == {4}
+        assert third.silent()
+        assert other.ask("/scorewire/subscribe", 7, 0) == ("ok", [7])
+
+
+def test_each_controller_gets_its_own_and_the_shared_news(running, out):
+    """Four at once, each with a lease at one port and its requests from it or another."""
+    clients = [Client(running.port) for _ in range(4)]
+    for number, one in enumerate(clients):
+        assert one.ask("/scorewire/subscribe", 100 + number, 60)[0] == "ok"
+    for number, one in enumerate(clients):
+        one.send("/scorewire/patch", number, f"ok {number}", "fm", f"{out}{number}")
+    for number, one in enumerate(clients):
+        done, accepted = [], []
+        while len(done) < 5:
+            name, values = one.receive()
+            done += [values[:2]] if name == "done" else []
+            accepted += [values] if name == "accepted" else []
+        ((req, job),) = accepted
+        assert req == number
+        assert [values for values in done if values[0] == number] == [[number, job]]
+        assert len({job for req, job in done if req == 100 + number}) == 4
+        assert one.ask("/scorewire/subscribe", 9, 0)[0] == "ok"
+        one.socket.close()
+
+
+def test_leases_are_counted(running):
+    clients = [Client(running.port) for _ in range(33)]
+    answers = [one.ask("/scorewire/subscribe", 1, 60) for one in clients]
+    assert [name for name, _ in answers] == ["ok"] * 32 + ["fail"]
+    assert answers[-1][1][2:4] == ["queue-full", "32 clients have subscribed already"]
+    assert clients[0].ask("/scorewire/subscribe", 2, 60)[0] == "ok"  # a renewal needs no room
+    for one in clients:
+        one.ask("/scorewire/subscribe", 3, 0)
+        one.socket.close()
+
+
 def test_replies_go_to_the_port_named(running, client, out):
     other = Client(running.port)
     with contextlib.closing(other.socket):
@@ -382,6 +433,7 @@ def test_bundles_are_applied_at_once_whatever_their_time(client):
         (("/scorewire/cancel", 1, "j00000000"), "no-job", "there is no job 'j00000000'"),
         (("/scorewire/job", 1, "nothing"), "no-job", "there is no job 'nothing'"),
         (("/scorewire/jobs", 1, "limit=0"), "bad-arguments", "limit must be 1 .. 200, got 0"),
+        (("/scorewire/subscribe", 1, 9, "topics=x"), "bad-arguments", "topics are jobs, play, got"),
         (("/scorewire/subscribe", 1, 9e9), "bad-arguments", "seconds must be 0 .. 3600, got 9e+09"),
     ],
 )  # fmt: skip

@@ -109,7 +109,11 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
         time.sleep(0.3)
         client.ask("/scorewire/play/status", 6)
         assert client.until("play/state")[2] == 2  # voices
-        assert client.ask("/scorewire/slot/1/param/brightness", 7, 0.75) == ["ok", 7]
+        other = Client(client.socket.getpeername()[1])
+        with contextlib.closing(other.socket):  # a second controller sees what the first one does
+            assert other.ask("/scorewire/subscribe", 1, 600.0, "topics=play") == ["ok", 1]
+            assert client.ask("/scorewire/slot/1/param/brightness", 7, 0.75) == ["ok", 7]
+            assert other.until("play/turned") == ["play/turned", 1, 1, "brightness", 0.75]
         assert client.ask("/scorewire/slot/1/off", 8, 60) == ["ok", 8]
         assert client.ask("/scorewire/play/panic", 9) == ["ok", 9]
         loaded = client.ask("/scorewire/slot/5/load", 10, "given")  # by its name in the library

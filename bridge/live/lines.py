@@ -155,6 +155,13 @@ class Loaded(_Line):
     without: tuple[str, ...] = ()
 
 
+class Unloaded(_Line):
+    """A slot is empty: a client asked for it. Said by the server, not by the player."""
+
+    kind: Literal["unloaded"] = "unloaded"
+    slot: int
+
+
 class Rendered(_Line):
     """A note of a sampled slot is exact from now on."""
 
@@ -164,7 +171,7 @@ class Rendered(_Line):
 
 
 class Turned(_Line):
-    """A MIDI controller moved a knob."""
+    """A MIDI controller moved a knob; of one that a client moved, the server says so."""
 
     kind: Literal["turned"] = "turned"
     slot: int
@@ -251,6 +258,7 @@ Command: TypeAlias = (
 Happening: TypeAlias = (
     Ready
     | Loaded
+    | Unloaded
     | Rendered
     | Turned
     | Program
