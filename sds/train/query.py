@@ -1,0 +1,284 @@
+"""Train the separator by prompts (`sds.query`) on mixtures made while it trains.
+
+    python -m sds.train.query --data runs/corpus --out runs/query --minutes 45
+    python -m sds.train.query --data runs/corpus --out runs/query --score
+
+A mixture is 3 s of two or three clips of different classes of the split `prior`, each within 6 dB
+of the first. Its true shares are those of the clips' powers in each mel cell. Prompts are captions
+of the clips; where there are two clips, a third prompt names a sound that is not there. Two cross
+entropies: of each prompt's share alone, and of the shares among those that are there. A cell counts
+by the magnitudes of the sources in it, each source as much as another.
+
+Resumes from --out. What ships is the moving average, in half precision, in --out/shipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sds.codec import HOP, stft, to_db
+from sds.metrics import si_sdr_improvement
+from sds.query import FRAMES, PEAK, Query, QueryNet, build, load_query, text_features
+from sds.scoreboard.items import Mixture
+from sds.scoreboard.separate import harmonic_percussive, ideal_mask
+from sds.spectral import istft
+from sds.spectral import stft as spectrum_of
+from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.data import RATE, Clip, Corpus, class_weights
+from sds.train.latents import RECORDINGS
+
+log = logging.getLogger(__name__)
+PROMPTS = 3  # asked of each mixture
+THREE = 0.3  # share of mixtures of three clips
+LEVEL_DB = 6.0  # how much louder or fainter than the first clip the others may be
+GAIN_DB = (-12.0, 3.0)  # of the mixture, from the level it is heard at
+SPEED = (0.85, 1.18)
+AGAIN = 0.5  # share of the clips below 1.2 s that come again and again
+CAPTIONS = 4  # of a clip, at most
+PAIRS, PAIR_SECONDS = 40, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Mixtures as the network hears them, and what it should say."""
+
+    levels: Tensor  # [B, M, L] in scaled dB
+    weight: Tensor  # [B, M, L] of each cell; each mixture's sum to 1
+    text: Tensor  # [B, K, 1 + PIECES, D]
+    shares: Tensor  # [B, K, M, L] the true ones
+    there: Tensor  # [B, K] whether the sound is in the mixture
+
+
+class Mixer:
+    """Draws clips of a corpus and mixes them."""
+
+    def __init__(self, corpus: Corpus, mel: Tensor, *, real: float) -> None:
+        """`real` is how many times as often as by its class a recording is drawn."""
+        self.corpus, self.mel = corpus, mel
+        weights = class_weights(corpus.clips)
+        weights *= [real if clip.part == RECORDINGS else 1.0 for clip in corpus.clips]
+        self.weights = weights / weights.sum()
+        texts = sorted({c for clip in corpus.clips for c in clip.captions})
+        self.place = {text: row for row, text in enumerate(texts)}
+        self.text = torch.cat(
+            [text_features(texts[i : i + 512]).half() for i in range(0, len(texts), 512)]
+        )
+
+    def clips(self, rng: np.random.Generator, count: int) -> list[Clip]:
+        """`count` clips of different classes."""
+        found: list[Clip] = []
+        while len(found) < count:
+            clip = self.corpus.clips[rng.choice(len(self.weights), p=self.weights)]
+            if all(clip.label != other.label for other in found):
+                found.append(clip)
+        return found
+
+    def sound(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
+        """[frames] of a clip at some speed and unit power; a short one anywhere, or repeated."""
+        speed = float(rng.uniform(*SPEED))
+        size = int(frames * speed)
+        audio = self.corpus.crop(clip, min(size, clip.frames), rng)
+        if len(audio) < min(size, 1.2 * RATE) and rng.random() < AGAIN:
+            gap = int(rng.uniform(0.05, 0.6) * RATE)
+            audio = F.pad(audio, (0, gap)).repeat(-(-size // (len(audio) + gap)))[:size]
+        if len(audio) < size:
+            before = int(rng.integers(0, size - len(audio) + 1))
+            audio = F.pad(audio, (before, size - len(audio) - before))
+        audio = F.interpolate(audio[None, None], size=frames, mode="linear")[0, 0]
+        return audio / audio.square().mean().sqrt().clamp_min(1e-4)
+
+    def batch(self, size: int, rng: np.random.Generator) -> Batch:
+        """`size` mixtures."""
+        rows = [self.row(rng) for _ in range(size)]
+        levels, weight, text, shares, there = (
+            torch.stack(part) for part in zip(*rows, strict=True)
+        )
+        return Batch(levels, weight, text, shares, there)
+
+    def row(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """One mixture, as the fields of a `Batch` without their first axis."""
+        count = 3 if rng.random() < THREE else 2
+        clips = self.clips(rng, PROMPTS)
+        sounds = torch.stack([self.sound(clip, FRAMES * HOP, rng) for clip in clips[:count]])
+        decibels = torch.from_numpy(rng.uniform(-LEVEL_DB, LEVEL_DB, count)).float()
+        sounds = sounds * 10 ** (decibels[:, None] / 20)
+        gain = PEAK * 10 ** (rng.uniform(*GAIN_DB) / 20) / sounds.sum(0).abs().max()
+        spectra = stft(sounds * gain)  # [count, 1025, FRAMES]
+        heard = self.mel @ spectra.sum(0).abs()
+        powers = self.mel @ spectra.abs().square()
+        shares = torch.zeros(PROMPTS, *heard.shape)
+        shares[:count] = powers / powers.sum(0).clamp_min(1e-12)
+        said = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
+        text = self.text[[self.place[caption] for caption in said]].float()
+        weight = powers.sqrt()
+        weight = (weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)).mean(0)
+        there = torch.arange(PROMPTS) < count
+        return to_db(heard), weight, text, shares, there
+
+
+def loss(net: QueryNet, batch: Batch, *, bf16: bool) -> Tensor:
+    """The sum of the two cross entropies of the module's text."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = net(batch.levels, batch.text)
+    logits = logits.float()
+    weight = batch.weight[:, None]
+    alone = F.binary_cross_entropy_with_logits(logits, batch.shares, reduction="none")
+    others = logits.masked_fill(~batch.there[:, :, None, None], -1e4)
+    among = -batch.shares * net.among(others)
+    return (weight * (alone + among)).sum() / len(weight)
+
+
+@torch.no_grad()
+def held_back(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
+    """The loss on the same mixtures of held-back clips each time."""
+    rng = np.random.default_rng(0)
+    losses = [loss(net, mixer.batch(8, rng), bf16=bf16) for _ in range(12)]
+    return float(torch.stack(losses).mean())
+
+
+def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
+    """Write what ships: the learned tensors in half precision, and what they belong to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().half().contiguous() for name, p in mean.learned().items()}
+    partial = folder / "model.partial"
+    save_file(tensors, partial)
+    partial.chmod(0o644)
+    partial.replace(folder / "model.safetensors")
+    (folder / "query.json").write_text(json.dumps({"rank": rank, "prior": prior}, indent=1) + "\n")
+
+
+def pairs(corpus: Corpus) -> list[Mixture]:
+    """PAIRS mixtures at 0 dB of held-back clips of different classes, half of them recordings."""
+    rng = np.random.default_rng(7)
+    frames = int(PAIR_SECONDS * RATE)
+    long = [clip for clip in corpus.clips if clip.frames >= 2 * RATE]
+    real = [clip for clip in long if clip.part == RECORDINGS]
+    made = [clip for clip in long if clip.part != RECORDINGS]
+    chances = {id(pool): class_weights(pool) for pool in (real, made)}
+    found: list[Mixture] = []
+    while len(found) < PAIRS:
+        pools = (real, real) if len(found) % 2 else (real, made)
+        two = [pool[rng.choice(len(pool), p=chances[id(pool)])] for pool in pools]
+        if two[0].label == two[1].label:
+            continue
+        sounds = torch.stack([corpus.crop(clip, frames, rng) for clip in two])
+        powers = sounds.square().mean(1, keepdim=True)
+        if float(powers.min()) < 1e-8:
+            continue
+        sounds = 0.1 * sounds / powers.sqrt()
+        prompts = tuple(clip.captions[0] for clip in two)
+        found.append(
+            Mixture(
+                f"pair {len(found)}", prompts, sounds.sum(0)[None], tuple(sounds[:, None]), RATE
+            )
+        )
+    return found
+
+
+def by_query(query: Query, mixture: Mixture) -> Tensor:
+    """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
+    shares = query.shares(mixture.audio.mean(0)[None, None], mixture.rate, mixture.prompts)
+    shares = shares / shares.sum(0).clamp_min(1e-9)
+    spectrum = spectrum_of(mixture.audio[None], 2048)
+    return istft(shares[:, None] * spectrum, 2048, mixture.audio.shape[-1])
+
+
+def improvement(mixture: Mixture, stems: Tensor) -> float:
+    """Mean SI-SDR improvement of stems [K, C, T] in dB."""
+    truth = torch.stack(mixture.sources).flatten(1)
+    whole = mixture.audio.flatten()[None]
+    return float(si_sdr_improvement(stems.flatten(1), truth, whole).nanmean())
+
+
+def report(query: Query, mixtures: Sequence[Mixture]) -> dict[str, list[float]]:
+    """SI-SDR improvement of each mixture, by method."""
+    return {
+        "harmonic/percussive": [improvement(m, harmonic_percussive(m, 2048, 0)) for m in mixtures],
+        "ideal mask": [improvement(m, ideal_mask(m, 2048, 0)) for m in mixtures],
+        "query": [improvement(m, by_query(query, m)) for m in mixtures],
+    }
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes; or score what a run made."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("runs/query"))
+    parser.add_argument("--minutes", type=float, default=45.0)
+    parser.add_argument("--steps", type=int, default=100_000, help="length of the rate's curve")
+    parser.add_argument("--batch", type=int, default=8, help="mixtures a step")
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rank", type=int, default=32)
+    parser.add_argument("--ema", type=float, default=0.995)
+    parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
+    parser.add_argument("--check", type=int, default=250, help="steps between two held-back losses")
+    parser.add_argument("--no-bf16", action="store_true", help="for processors without bfloat16")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--score", action="store_true", help="only score --out/shipped")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    held_clips = Corpus(args.data, frozenset({"held"}))
+    if args.score:
+        query = load_query(args.out / "shipped")
+        if query is None:
+            parser.error(f"{args.out}/shipped has no weights yet")
+        for name, values in report(query, pairs(held_clips)).items():
+            log.info("%-20s %5.2f +- %.2f dB SI-SDRi", name, np.mean(values), np.std(values))
+        return
+
+    bf16 = not args.no_bf16
+    torch.manual_seed(args.seed)
+    net, prior = build(rank=args.rank)
+    mean = copy.deepcopy(net)
+    optimizer = torch.optim.AdamW(net.learned().values(), lr=args.rate, betas=(0.9, 0.99))
+    checkpoint = Checkpoint(args.out)
+    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
+    mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
+    held = Mixer(held_clips, net.codec.mel, real=args.real)
+    rng = np.random.default_rng(args.seed + step)
+    size = sum(p.numel() for p in net.learned().values()) / 1e6
+    log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)
+    begin, first, total = time.monotonic(), step, 0.0
+    while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
+        spent = (time.monotonic() - begin) / (60 * args.minutes)
+        for group in optimizer.param_groups:  # the curve ends with whichever ends first
+            along = max(step, round(spent * args.steps))
+            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
+            group["lr"] *= min(1.0, (step + 1) / 100)
+        error = loss(net, mixer.batch(args.batch, rng), bf16=bf16)
+        optimizer.zero_grad()
+        torch.autograd.backward([error])
+        nn.utils.clip_grad_norm_(net.learned().values(), 1.0)
+        optimizer.step()
+        step += 1
+        total += error.item()
+        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
+        if step % args.check == 0:
+            log.info(
+                "step %d loss %.4f, held back %.4f, %.2f steps/s",
+                step, total / args.check, held_back(mean, held, bf16=bf16),
+                (step - first) / (time.monotonic() - begin),
+            )  # fmt: skip
+            total = 0.0
+        if checkpoint.due():
+            checkpoint.save(step, net, optimizer, mean)
+            keep(args.out / "shipped", mean, rank=args.rank, prior=prior)
+    checkpoint.save(step, net, optimizer, mean)
+    keep(args.out / "shipped", mean, rank=args.rank, prior=prior)
+
+
+if __name__ == "__main__":
+    main()

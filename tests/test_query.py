@@ -1,0 +1,180 @@
+"""The separator by prompts: its grid, its sums, the prior inside it, and what it has learned."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils import parametrize
+
+from sds.checkpoints import ModelUnavailable
+from sds.codec import to_db
+from sds.query import FRAMES, RATE, Query, build, load_query, text_features
+from sds.spectral import stft
+from sds.train import query as training
+from sds.train.clips import Clip, write_part
+from sds.train.data import Corpus
+
+
+def changed():
+    """A network with random changes."""
+    net, _ = build(rank=2)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in net.learned().values():
+            tensor.add_(0.05 * torch.randn(tensor.shape, generator=generator))
+    return net
+
+
+@pytest.fixture(scope="module")
+def query():
+    return Query(changed(), model_hash="")
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return build(rank=2)[0]
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples"), [(44100, 1), (44100, 44100), (22050, 30000), (48000, 200000)]
+)
+def test_shares_lie_on_the_grid_of_the_stft_at_any_rate_and_length(query, rate, samples):
+    mid = 0.1 * noise(1, 1, samples)
+    shares = query.shares(mid, rate, ["rain", "piano"])
+    assert shares.shape == (2, *stft(mid, 2048).shape[2:])
+    assert float(shares.min()) >= 0
+    assert float(shares.sum(0).max()) <= 1 + 1e-6
+
+
+def test_silence_has_finite_shares(query):
+    shares = query.shares(torch.zeros(1, 1, 3000), RATE, ["rain", "piano"])
+    assert bool(shares.isfinite().all())
+
+
+def test_anything_but_one_mono_signal_is_refused(query):
+    with pytest.raises(ValueError, match=r"mid must be \[1, 1, T > 0\], got \[1, 2, 100\]"):
+        query.shares(torch.zeros(1, 2, 100), RATE, ["rain"])
+
+
+def test_the_order_of_prompts_does_not_matter(query):
+    mid = 0.1 * noise(1, 1, 50000)
+    ab = query.shares(mid, RATE, ["rain", "piano"])
+    ba = query.shares(mid, RATE, ["piano", "rain"])
+    torch.testing.assert_close(ab, ba.flip(0), atol=1e-5, rtol=0)
+
+
+def test_the_level_does_not_matter(query):
+    mid = 0.1 * noise(1, 1, 50000)
+    loud, faint = (query.shares(g * mid, RATE, ["rain", "piano"]) for g in (1.0, 0.01))
+    torch.testing.assert_close(loud, faint, atol=1e-4, rtol=0)
+
+
+def test_before_training_nothing_is_known(untrained):
+    logits = untrained(noise(1, 128, FRAMES), text_features(["rain", "piano"])[None])
+    assert float(logits.detach().abs().max()) == 0.0
+
+
+def test_before_training_the_transformer_is_the_priors(untrained):
+    # a change of rank 2 begins at zero, so the matrices are those of the default model
+    from sds.stable_audio import load_prior
+
+    prior = load_prior("default")._model.model.model.transformer
+    for name, module in untrained.dit.transformer.named_modules():
+        if parametrize.is_parametrized(module):
+            torch.testing.assert_close(module.weight, prior.get_submodule(name).weight)
+
+
+def test_merging_the_changes_into_the_matrices_changes_no_answer():
+    net = changed()
+    levels, text = noise(1, 128, FRAMES), text_features(["rain", "piano"])[None]
+    before = net(levels, text).detach()
+    after = Query(net, model_hash="").net(levels, text)
+    assert float(before.std()) > 0.01
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+
+
+def test_the_loss_is_least_at_the_true_shares(untrained):
+    shares = torch.stack([torch.full((128, FRAMES), 0.3), torch.full((128, FRAMES), 0.7)])[None]
+    batch = training.Batch(
+        levels=torch.zeros(1, 128, FRAMES),
+        weight=torch.full((1, 128, FRAMES), 1 / (128 * FRAMES)),
+        text=torch.zeros(1, 2, 13, 128),
+        shares=shares,
+        there=torch.ones(1, 2, dtype=torch.bool),
+    )
+
+    class Says(torch.nn.Module):
+        among = untrained.among
+
+        def forward(self, levels, text):
+            return self.logits
+
+    net = Says()
+    net.logits = shares.logit().requires_grad_()
+    with torch.no_grad():
+        untrained.sharpness.fill_(0.5)  # certain logits: half their difference is between the two
+    (gradient,) = torch.autograd.grad(training.loss(net, batch, bf16=False), net.logits)
+    with torch.no_grad():
+        untrained.sharpness.fill_(1.0)
+    assert float(gradient.abs().max()) < 1e-9
+
+
+def sounds(folder):
+    """A corpus of two classes, four clips each."""
+    t = np.arange(2 * RATE) / RATE
+    rng = np.random.default_rng(0)
+    clips = [
+        Clip(np.sin(2 * np.pi * 110 * (k + 1) * t).astype(np.float32), ("low tone",), "tone",
+             "held" if k == 3 else "prior", f"tone/{k}")
+        for k in range(4)
+    ] + [
+        Clip(rng.normal(size=len(t)).astype(np.float32), ("noise",), "noise",
+             "held" if k == 3 else "prior", f"noise/{k}")
+        for k in range(4)
+    ] + [
+        Clip(np.sign(np.sin(2 * np.pi * 50 * t)).astype(np.float32), ("buzz",), "buzz",
+             "held" if k == 3 else "prior", f"buzz/{k}")
+        for k in range(4)
+    ]  # fmt: skip
+    write_part(folder, "procedural", clips)
+    return folder
+
+
+def test_mixtures_have_the_shares_of_their_sources(tmp_path, untrained):
+    mixer = training.Mixer(
+        Corpus(sounds(tmp_path), frozenset({"prior"})), untrained.codec.mel, real=1.0
+    )
+    batch = mixer.batch(4, np.random.default_rng(0))
+    assert batch.levels.shape == (4, 128, FRAMES)
+    assert batch.text.shape == (4, 3, 13, 128)
+    heard = batch.levels > to_db(torch.tensor(1e-4))  # in silence no share is anybody's
+    torch.testing.assert_close(batch.shares.sum(1)[heard], torch.ones(int(heard.sum())))
+    torch.testing.assert_close(batch.weight.sum((1, 2)), torch.ones(4))
+    assert float(batch.shares[~batch.there].abs().max()) == 0.0
+
+
+def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    data, out = sounds(tmp_path / "data"), tmp_path / "run"
+    for steps in (1, 2):
+        arguments = f"query --data {data} --out {out} --batch 1 --rank 2 --no-bf16 --steps {steps}"
+        monkeypatch.setattr("sys.argv", arguments.split())
+        training.main()
+        assert json.loads((out / "state.json").read_text()) == {"step": steps}
+    found = load_query(out / "shipped")
+    assert found is not None
+    assert found.shares(noise(1, 1, 9000), RATE, ["noise"]).shape == (1, 1025, 18)
+
+
+def test_weights_over_another_prior_are_refused(tmp_path, untrained):
+    training.keep(tmp_path, untrained, rank=2, prior="0" * 16)
+    with pytest.raises(ModelUnavailable, match="trained over the prior 0000000000000000"):
+        load_query(tmp_path)
+
+
+def test_a_folder_without_weights_has_no_separator(tmp_path):
+    assert load_query(tmp_path) is None
