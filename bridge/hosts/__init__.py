@@ -5,6 +5,7 @@ base.py         the four verbs of a host, and the sentence where it has none
 folder.py       the files stay where they are; a page says where they belong
 dawproject.py   Bitwig Studio, Studio One, Cubase: a project file, with the audio in it or beside it
 rpp.py          REAPER: a project file
+reaper.py       REAPER: actions of its own, which separate what is selected; INSTALLERS has them
 markers.py      others: a MIDI file of the tempo map; lists of files and labels for Audacity
 """
 
@@ -12,8 +13,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from bridge.hosts import dawproject, folder, markers, rpp
-from bridge.hosts.base import FileHost, Host, HostCannot, Placed
+from bridge.hosts import dawproject, folder, markers, reaper, rpp
+from bridge.hosts.base import FileHost, Host, HostCannot, Installer, Placed
 
 HOSTS: dict[str, Host] = {
     "folder": FileHost("folder", "", folder.write),
@@ -22,8 +23,11 @@ HOSTS: dict[str, Host] = {
         "dawproject-external", dawproject.SUFFIX, partial(dawproject.write, embed=False)
     ),
     "rpp": FileHost("rpp", rpp.SUFFIX, rpp.write),
+    "reaper": FileHost("reaper", reaper.SUFFIX, reaper.write),
     "midi": FileHost("midi", ".mid", markers.write_midi),
     "audacity": FileHost("audacity", ".lof", markers.write_audacity),
 }
 
-__all__ = ["HOSTS", "FileHost", "Host", "HostCannot", "Placed"]
+INSTALLERS = {"reaper": Installer(reaper.install, reaper.uninstall)}
+
+__all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "Installer", "Placed"]

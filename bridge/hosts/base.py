@@ -54,6 +54,25 @@ class Host(Protocol):
         """Show the musician one sentence."""
 
 
+class Act(Protocol):
+    """Puts our scripts into a DAW, or takes them away."""
+
+    def __call__(self, path: Path | None, *, force: bool) -> Placed:
+        """`path` is the DAW's folder of settings, None the usual one.
+
+        Raises `ValueError` when it is not there, or holds a file of ours that was changed and
+        `force` is not set.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """How our scripts get into a DAW, and out of it again."""
+
+    install: Act
+    uninstall: Act
+
+
 @dataclass(frozen=True, slots=True)
 class FileHost:
     """A host reached by a file of its format: `write(layout, file)` says what it made.

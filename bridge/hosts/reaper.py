@@ -1,0 +1,98 @@
+"""REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+
+The list is text, a line a track with tabs between, since REAPER's Lua has no JSON:
+
+    scorewire-stems <tab> 1 <tab> RATE <tab> FIRST SAMPLE <tab> FRAMES <tab> CHANNELS
+    track <tab> NAME <tab> RED <tab> GREEN <tab> BLUE <tab> GAIN <tab> FILE
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from bridge.hosts.base import Placed
+from bridge.hosts.files import link, whole
+from bridge.hosts.layout import Layout, Track
+
+SUFFIX = ".stems"
+SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
+COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
+
+
+def write(layout: Layout, file: Path) -> Placed:
+    """Write the list of stems and residual, for the action "Scorewire: import stems"."""
+    head = ("scorewire-stems", 1, layout.rate, layout.start_samples, layout.frames, layout.channels)
+    lines = [head, *(_line(track, file.parent) for track in layout.tracks)]
+    with whole(file) as path:
+        text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return Placed(f"in REAPER the action scorewire_import.lua places {file.name}", (file,))
+
+
+def _line(track: Track, folder: Path) -> tuple[object, ...]:
+    red, green, blue = bytes.fromhex(track.colour.removeprefix("#"))
+    return "track", track.name, red, green, blue, repr(track.gain), link(track.file, folder)
+
+
+def resources() -> Path:
+    """REAPER's resource folder of this user; a portable REAPER has its own elsewhere."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "REAPER"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "REAPER"
+    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "REAPER"
+
+
+def install(path: Path | None, *, force: bool) -> Placed:
+    """Put the actions into Scripts/Scorewire of the resource folder `path`, or the usual one.
+
+    Raises `ValueError` when REAPER has no such folder, or a file there is not as we would write it
+    and `force` is not set.
+    """
+    folder = _folder(path)
+    ours = _files()
+    changed = [name for name, text in ours.items() if _differs(folder / name, text)]
+    if changed and not force:
+        raise ValueError(f"{folder} has another {', '.join(changed)}; --force writes it anew")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in ours.items():
+        with whole(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
+    actions = tuple(folder / name for name in ("scorewire.lua", "scorewire_import.lua"))
+    return Placed("in REAPER: Actions > Show action list > New action > Load ReaScript", actions)
+
+
+def uninstall(path: Path | None, *, force: bool) -> Placed:
+    """Take away what `install` put there. Raises as that does, and leaves a changed file."""
+    folder = _folder(path)
+    ours = _files()
+    changed = [name for name, text in ours.items() if _differs(folder / name, text)]
+    if changed and not force:
+        raise ValueError(f"{folder} has another {', '.join(changed)}; --force deletes it too")
+    there = tuple(folder / name for name in ours if (folder / name).exists())
+    for file in there:
+        file.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return Placed("taken away" if there else "there was nothing to take away", there)
+
+
+def _folder(path: Path | None) -> Path:
+    base = path or resources()
+    if not base.is_dir():
+        raise ValueError(
+            f"REAPER's resource folder {base} is not there: start REAPER once, or name the folder "
+            "that it shows under Options > Show REAPER resource path with --path"
+        )
+    return base.absolute() / "Scripts" / "Scorewire"
+
+
+def _files() -> dict[str, str]:
+    files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.glob("*.lua"))}
+    return files | {COMMAND: f'"{sys.executable}" -m bridge.exchange\n'}
+
+
+def _differs(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8", errors="replace") != text
