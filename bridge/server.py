@@ -238,15 +238,21 @@ async def stopping_on_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def serve(
-    config: Config, *, play: bool = False, ready: Callable[[int, int], None] | None = None
+    config: Config,
+    *,
+    play: bool = False,
+    announce: bool = False,
+    ready: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run the whole light process until SIGINT or SIGTERM; `ready` is told OSC's and HTTP's port.
 
-    With `play` a player process sounds the library's slots.
+    With `play` a player process sounds the library's slots; with `announce` the network is told.
 
     Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
     """
-    from bridge.web.serving import listening  # here alone: no other command needs a web server
+    # Here alone: no other command needs a web server.
+    from bridge.web.announce import announced
+    from bridge.web.serving import listening
 
     async with stopping_on_signals() as stop:
         with Store(config.ledger) as store:
@@ -263,6 +269,9 @@ async def serve(
                 http = await stack.enter_async_context(listening(face))
                 log.info("OSC on %s port %d (UDP)", config.osc_host, face.port)
                 log.info("HTTP on %s port %d", config.http_host, http)
+                if announce:
+                    there = announced(config, osc=face.port, http=http)
+                    await stack.enter_async_context(there)
                 if ready is not None:
                     ready(face.port, http)
                 await stop.wait()

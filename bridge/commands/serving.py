@@ -24,11 +24,14 @@ app = typer.Typer()
 @app.command()
 def serve(
     play: Annotated[bool, typer.Option("--play", help="Play the library's slots too.")] = False,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Let OSCQuery clients find it on the network (mDNS).")
+    ] = False,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Listen for OSC and HTTP on this machine, and work for whoever asks, until Ctrl-C."""
-    _serve(config.load(config_file), play, as_json)
+    _serve(config.load(config_file), play, as_json, announce=announce)
 
 
 @app.command("play")
@@ -58,7 +61,7 @@ def play_(
     _serve(replace(settings, player=tuple(chosen)), True, as_json)
 
 
-def _serve(settings: config.Config, play: bool, as_json: bool) -> None:
+def _serve(settings: config.Config, play: bool, as_json: bool, *, announce: bool = False) -> None:
     logging.getLogger().setLevel(logging.INFO)
 
     def ready(port: int, http: int) -> None:
@@ -71,7 +74,7 @@ def _serve(settings: config.Config, play: bool, as_json: bool) -> None:
         typer.echo(json.dumps(place) if as_json else text)
         sys.stdout.flush()
 
-    asyncio.run(server.serve(settings, play=play, ready=ready))
+    asyncio.run(server.serve(settings, play=play, announce=announce, ready=ready))
 
 
 @app.command()

@@ -12,13 +12,15 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
-from bridge.web import events, jobs, uploads
+from bridge.web import events, jobs, listen, openapi, uploads
 from bridge.web.answers import Problem, answer, problem
 from bridge.web.blobs import Blobs
+from bridge.web.news import News
 
 if TYPE_CHECKING:
+    from bridge.osc import Face
     from bridge.server import Server
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,16 @@ HEARTBEAT = 10.0  # seconds of silence in an event stream
 class Web:
     """What the handlers share."""
 
-    server: Server
+    face: Face
     blobs: Blobs
     heartbeat: float = HEARTBEAT
     journal: events.Journal = field(default_factory=events.Journal)
+    news: News = field(default_factory=News)
+
+    @property
+    def server(self) -> Server:
+        """Who takes the jobs."""
+        return self.face.server
 
     def files_in_use(self) -> tuple[str, ...]:
         """What jobs that wait or run read."""
@@ -59,9 +67,10 @@ async def ping(request: Request) -> Response:
     return answer({"version": importlib.metadata.version("scorewire"), "state": state})
 
 
-ENDPOINTS = (
+ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/ping", ping, "Version and state; needs no token."),
     Endpoint("POST", "/v1/jobs", jobs.create, "Ask for a job."),
+    Endpoint("POST", "/v1/suggest", jobs.suggest, "Ask which prompts fit a file."),
     Endpoint("GET", "/v1/jobs", jobs.index, "The newest jobs."),
     Endpoint("GET", "/v1/jobs/{id}", jobs.show, "One job."),
     Endpoint("DELETE", "/v1/jobs/{id}", jobs.cancel, "Cancel a job at its next step."),
@@ -72,17 +81,22 @@ ENDPOINTS = (
 )
 
 
+async def document(request: Request) -> Response:
+    """The OpenAPI document of /v1."""
+    return answer(openapi.document([(e.method, e.path, e.summary) for e in ENDPOINTS]))
+
+
 def build(web: Web) -> Starlette:
     """The application, without its door (`access.Door`)."""
-    endpoints = [*ENDPOINTS]
-    if "suggest" in jobs.KINDS:
-        endpoints.append(Endpoint("POST", "/v1/suggest", jobs.suggest, "Which prompts fit a file."))
     routes: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in endpoints:
+    for endpoint in ENDPOINTS:
         routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     app = Starlette(
         routes=[
-            Route(path, _by_method(methods), methods=[*methods]) for path, methods in routes.items()
+            *(Route(path, _by_method(each), methods=[*each]) for path, each in routes.items()),
+            Route("/openapi.json", document),
+            Route("/{path:path}", listen.describe),
+            WebSocketRoute("/{path:path}", listen.converse),
         ],
         exception_handlers={Problem: _problem, HTTPException: _no_route, 500: _fault},
     )

@@ -31,7 +31,7 @@ async def listening(face: Face, *, heartbeat: float = app.HEARTBEAT) -> AsyncIte
     config = face.server.config
     token = access.token(config.token_file)
     blobs = Blobs(config.blobs, limit=config.upload_limit, quota=config.upload_quota)
-    web = app.Web(face.server, blobs, heartbeat=heartbeat)
+    web = app.Web(face, blobs, heartbeat=heartbeat)
     door = access.Door(app.build(web), token=token, names=config.http_names)
     listener = _bound(config.http_host, face.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(
@@ -51,12 +51,14 @@ async def listening(face: Face, *, heartbeat: float = app.HEARTBEAT) -> AsyncIte
     server = uvicorn.Server(settings)
     server.lifespan = settings.lifespan_class(settings)
     await server.startup(sockets=[listener])
-    face.server.listen(None, web, web.journal.note)
+    face.server.listen(None, web.journal, web.journal.note)
+    silence = web.news.follow(face)
     running = asyncio.create_task(server.main_loop(), name="http")
     try:
         yield listener.getsockname()[1]
     finally:
-        face.server.ignore(None, web)
+        face.server.ignore(None, web.journal)
+        silence()
         server.should_exit = True
         await running
         await server.shutdown(sockets=[listener])

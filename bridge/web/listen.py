@@ -1,0 +1,154 @@
+"""OSCQuery over HTTP, and its websocket: LISTEN and IGNORE as text, OSC messages as binary frames.
+
+With the token a client may also send requests as binary frames; they are answered in the same way.
+Nothing is lost here as it is over UDP, which is what CRITICAL asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bridge import wire
+from bridge.addresses import REQUESTS
+from bridge.osc import PEER
+from bridge.web import access, oscquery
+from bridge.web.answers import Problem, answer
+from bridge.web.news import Listener
+
+if TYPE_CHECKING:
+    from bridge.web.app import Web
+
+MAX_CLIENTS = 32
+FILES = frozenset({"file", "preset", "other", "out"})  # arguments that are paths
+
+
+async def describe(request: Request) -> Response:
+    """A node, one of its attributes, or HOST_INFO."""
+    web: Web = request.app.state.web
+    asked = request.url.query
+    if asked == "HOST_INFO":
+        return answer(_host_info(web, request))
+    node = _find(web, request.url.path)
+    if node is None:
+        raise Problem(404, "no-address", "there is nothing under this address; see / for OSC")
+    whole = oscquery.valued(node, web.news.values) if _may_hear(request) else node
+    if not asked:
+        return answer(whole)
+    if asked not in oscquery.ATTRIBUTES:
+        raise Problem(400, "bad-attribute", f"{asked[:40]!r} is no attribute of OSCQuery")
+    return answer({asked: whole[asked]}) if asked in whole else Response(status_code=204)
+
+
+async def converse(socket: WebSocket) -> None:
+    """One websocket, from its opening to its end."""
+    web: Web = socket.app.state.web
+    await socket.accept()
+    if len(web.news.listeners) >= MAX_CLIENTS:
+        await socket.close(1013, f"{MAX_CLIENTS} clients are here already")
+        return
+    listener = Listener()
+    web.news.listeners.add(listener)
+    peer = PEER + secrets.token_hex(8)
+    web.face.peers[peer] = listener.put
+    sending = asyncio.create_task(_send(socket, listener))
+    try:
+        while True:
+            frame = await socket.receive()
+            if frame["type"] == "websocket.disconnect":
+                break
+            if (text := frame.get("text")) is not None:
+                _command(web, socket, listener, text)
+            else:
+                _osc(web, socket, listener, peer, frame["bytes"])
+    finally:
+        sending.cancel()
+        del web.face.peers[peer]
+        web.news.listeners.discard(listener)
+
+
+async def _send(socket: WebSocket, listener: Listener) -> None:
+    with suppress(WebSocketDisconnect):
+        while True:
+            frame = await listener.frames.get()
+            if isinstance(frame, str):
+                await socket.send_text(frame)
+            else:
+                await socket.send_bytes(frame)
+
+
+def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
+    """LISTEN or IGNORE one path."""
+    try:
+        said = json.loads(text)
+        command, path = said["COMMAND"], said["DATA"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        _wrong(listener, 'a command is {"COMMAND": ..., "DATA": path}')
+        return
+    if command == "IGNORE":
+        listener.paths.discard(str(path))
+    elif command != "LISTEN":
+        _wrong(listener, f"the commands are LISTEN and IGNORE, got {command!r:.60}")
+    elif not _may_hear(socket):
+        _wrong(listener, "another machine needs the token to listen")
+    elif not isinstance(path, str) or _find(web, path) is None:
+        _wrong(listener, f"there is no path {path!r:.100}")
+    else:
+        listener.paths.add(path)
+
+
+def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes) -> None:
+    """A request, when the client has the token; from another machine none that names files."""
+    if not socket.scope[access.TRUSTED]:
+        _wrong(listener, "OSC needs the header `Authorization: Bearer TOKEN` of this websocket")
+    elif socket.scope[access.FAR] and not _names_no_file(data):
+        _wrong(listener, "another machine asks for work on files by POST /v1/jobs")
+    else:
+        web.face.datagram_received(data, (peer, 0))
+
+
+def _names_no_file(data: bytes) -> bool:
+    try:
+        messages = wire.decode(data)
+    except wire.Malformed:
+        return True  # refused where it is read
+    names = (REQUESTS[m.address].args for m in messages if m.address in REQUESTS)
+    slots = any("/load" in m.address for m in messages)
+    return not slots and not any(FILES & {n[2:] for n in args.split()} for args in names)
+
+
+def _wrong(listener: Listener, reason: str) -> None:
+    listener.put(json.dumps({"COMMAND": "ERROR", "DATA": reason}))
+
+
+def _may_hear(connection: HTTPConnection) -> bool:
+    """News names prompts and files: this machine's own clients may hear it, others by the token."""
+    return bool(connection.scope[access.TRUSTED] or not connection.scope[access.FAR])
+
+
+def _find(web: Web, path: str) -> oscquery.Node | None:
+    stage = web.server.stage
+    loaded = stage.loaded if stage else frozenset[int]()
+    return oscquery.find(oscquery.namespace(plays=stage is not None, loaded=loaded), path)
+
+
+def _host_info(web: Web, request: Request) -> dict[str, Any]:
+    config = web.server.config
+    host, port = request.scope["server"]
+    return {
+        "NAME": f"Scorewire {importlib.metadata.version('scorewire')}",
+        "OSC_IP": config.osc_host,
+        "OSC_PORT": web.face.port,
+        "OSC_TRANSPORT": "UDP",
+        "WS_IP": host,
+        "WS_PORT": port,
+        "EXTENSIONS": oscquery.EXTENSIONS,
+    }

@@ -1,0 +1,77 @@
+"""What the server tells everybody, heard once for all who look at it through OSCQuery."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bridge import wire
+from bridge.addresses import UNKNOWN
+from bridge.osc import PEER
+from bridge.wire import Value
+
+if TYPE_CHECKING:
+    from bridge.osc import Face
+
+HERE = PEER + "news"
+SLOT_CHANGES = ("/scorewire/play/loaded", "/scorewire/play/unloaded")
+MAX_WAITING = 256  # frames for one client; the oldest are dropped when it does not keep up
+
+Frame = bytes | str
+
+
+class Listener:
+    """One websocket: the addresses it listens to, and the frames it has yet to be sent."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self.frames: asyncio.Queue[Frame] = asyncio.Queue(MAX_WAITING)
+
+    def put(self, frame: Frame) -> None:
+        """Queue a frame, before which the oldest goes when there are too many."""
+        if self.frames.full():
+            self.frames.get_nowait()
+        self.frames.put_nowait(frame)
+
+
+class News:
+    """The last of what was said under each address (`values`), and who listens.
+
+    The news is what subscribers get over UDP, under the `req` of nobody.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[Value, ...]] = {}
+        self.listeners: set[Listener] = set()
+
+    def follow(self, face: Face) -> Callable[[], None]:
+        """Hear what `face` tells everybody; call the answer to end that."""
+        face.peers[HERE] = self.hear
+        face.leases.follow((HERE, 0), UNKNOWN)
+
+        def end() -> None:
+            face.leases.leave((HERE, 0))
+            del face.peers[HERE]
+
+        return end
+
+    def hear(self, datagram: bytes) -> None:
+        """One message of the server: note it, and pass it on to who listens there."""
+        (message,) = wire.decode(datagram)
+        self._tell(message.address, message.args, datagram)
+        if message.address == "/scorewire/play/turned":
+            _, slot, name, position = message.args
+            path = f"/scorewire/slot/{slot}/param/{name}"
+            self._tell(path, (UNKNOWN, position), wire.encode(path, (UNKNOWN, position)))
+        elif message.address in SLOT_CHANGES:
+            changed = {"COMMAND": "PATH_CHANGED", "DATA": f"/scorewire/slot/{message.args[1]}"}
+            for listener in self.listeners:
+                listener.put(json.dumps(changed))
+
+    def _tell(self, address: str, args: tuple[Value, ...], datagram: bytes) -> None:
+        self.values[address] = args
+        for listener in self.listeners:
+            if address in listener.paths:
+                listener.put(datagram)
