@@ -1,0 +1,241 @@
+"""Real programs of others, each drives a whole job of the real worker over its own OSC or HTTP.
+
+Every peer renders the same factory preset; the WAV it is told of holds the same samples each time.
+"""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from pythonosc.osc_message import OscMessage
+from websockets.sync.client import connect
+
+from bridge import stems
+from bridge.config import Config
+from tests.test_osc import message, taken
+from tests.web_server import ROOT, Http, Running, blob
+
+PRESET = ROOT / "presets" / "factory" / "bottle.json"
+PATIENCE = 280  # seconds: the worker starts in 7 alone, and in a minute beside others
+NODE_OSC = "osc@2.4.5"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    data = tmp_path_factory.mktemp("peers")
+    server = Running(data, worker=Config(data=data).worker, grace=10.0)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def sound(running):
+    """The preset's samples, rendered by a job that HTTP asked for."""
+    client = Http(running.http, running.token)
+    job = client.job(kind="render", preset=str(PRESET))
+    done = client.events(job)[0][-1]
+    assert done[1] == "done", done
+    return soundfile.read(done[2]["result"]["wav"])[0]
+
+
+@contextlib.contextmanager
+def running_program(*command, **options):
+    """A program whose output is read, and that is ended when it says nothing for too long."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as program:
+        timer = threading.Timer(PATIENCE, program.kill)
+        timer.start()
+        try:
+            yield program
+        finally:
+            timer.cancel()
+            program.kill()
+
+
+def until_done(lines):
+    """Lines up to the one of the job's end."""
+    seen = []
+    for line in lines:
+        seen.append(line)
+        if "done" in line or "fail" in line:
+            break
+    return seen
+
+
+def free_port():
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_liblo(running, sound, tmp_path):
+    """oscsend asks; its replies go to oscdump, another program, by the option `reply`."""
+    if not (shutil.which("oscsend") and shutil.which("oscdump")):
+        pytest.skip("oscsend is not installed: apt install liblo-tools")
+    port, out = free_port(), tmp_path / "liblo.wav"
+    with running_program("oscdump", "-L", str(port)) as dump:
+        while not taken(port):
+            time.sleep(0.02)
+        words = ["/scorewire/render", "isss", "5", str(PRESET), str(out), f"reply={port}"]
+        subprocess.run(["oscsend", "127.0.0.1", str(running.port), *words], check=True)
+        seen = until_done(dump.stdout)
+    assert "/scorewire/accepted is 5 " in seen[0]
+    assert any("/scorewire/progress" in line for line in seen)
+    assert f'"{out}"' in seen[-1]
+    np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+PATCH = """\
+#N canvas 0 0 400 400 12;
+#X obj 0 0 loadbang;
+#X obj 0 30 t b b;
+#X msg 100 60 connect 127.0.0.1 {port};
+#X msg 0 60 6 {preset} {out} velocity= 100;
+#X obj 0 90 oscformat scorewire render;
+#X obj 0 120 list prepend send;
+#X obj 0 150 list trim;
+#X obj 0 180 netsend -u -b;
+#X obj 0 210 oscparse;
+#X obj 0 240 print reply;
+#X connect 0 0 1 0;
+#X connect 1 0 3 0;
+#X connect 1 1 2 0;
+#X connect 2 0 7 0;
+#X connect 3 0 4 0;
+#X connect 4 0 5 0;
+#X connect 5 0 6 0;
+#X connect 6 0 7 0;
+#X connect 7 1 8 0;
+#X connect 8 0 9 0;
+"""
+
+
+def test_pure_data(running, sound, tmp_path):
+    """A patch of plain objects: every number is a float, replies come to netsend's own port."""
+    if not shutil.which("pd"):
+        pytest.skip("Pure Data is not installed: apt install puredata-core")
+    path, out = tmp_path / "render.pd", tmp_path / "pd.wav"
+    path.write_text(PATCH.format(port=running.port, preset=PRESET, out=out))
+    command = ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", str(path)]
+    with running_program(*command, stderr=subprocess.STDOUT) as pd:
+        seen = until_done(line for line in pd.stdout if line.startswith("reply:"))
+    assert seen[0].startswith("reply: list scorewire accepted 6 j")
+    assert seen[-1].split()[:5] == ["reply:", "list", "scorewire", "done", "6"]
+    np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+SCRIPT = """\
+const osc = require("osc");
+const [port, preset, out] = process.argv.slice(2);
+const udp = new osc.UDPPort({
+    localAddress: "127.0.0.1", localPort: 0, remoteAddress: "127.0.0.1", remotePort: Number(port),
+});
+udp.on("ready", () => udp.send({
+    address: "/scorewire/render",
+    args: [{type: "i", value: 7}, {type: "s", value: preset}, {type: "s", value: out}],
+}));
+udp.on("message", (message) => {
+    console.log(JSON.stringify(message));
+    if (/done|fail/.test(message.address)) process.exit();
+});
+udp.open();
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A folder with Node's `osc` in it, from npm."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        pytest.skip("Node is not installed: apt install nodejs npm")
+    folder = tmp_path_factory.mktemp("node")
+    quiet = ["--silent", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts"]
+    command = ["npm", "install", "--prefer-offline", "--fetch-retries=0", *quiet, NODE_OSC]
+    try:
+        done = subprocess.run(command, cwd=folder, timeout=120, capture_output=True, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not answer in two minutes: npm install {NODE_OSC}")
+    if done.returncode:
+        pytest.skip(f"npm cannot install {NODE_OSC} here: is there a network?")
+    return folder
+
+
+def test_node_osc(running, sound, node, tmp_path):
+    script, out = node / "render.js", tmp_path / "node.wav"
+    script.write_text(SCRIPT)
+    command = ["node", str(script), str(running.port), str(PRESET), str(out)]
+    with running_program(*command, cwd=node) as program:
+        seen = [json.loads(line) for line in until_done(program.stdout)]
+    assert seen[0]["address"] == "/scorewire/accepted"
+    assert (seen[-1]["address"], seen[-1]["args"][0]) == ("/scorewire/done", 7)
+    assert seen[-1]["args"][2] == str(out)
+    np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+def test_websockets(running, sound, tmp_path):
+    """OSC that loses nothing: the whole job over one websocket."""
+    out = tmp_path / "socket.wav"
+    headers = {"Authorization": f"Bearer {running.token}"}
+    with connect(f"ws://127.0.0.1:{running.http}/", additional_headers=headers) as line:
+        line.send(message("/scorewire/render", 8, str(PRESET), str(out)))
+        seen = [OscMessage(line.recv(timeout=PATIENCE))]
+        while not seen[-1].address.endswith(("/done", "/fail")):
+            seen.append(OscMessage(line.recv(timeout=PATIENCE)))
+    assert seen[0].address == "/scorewire/accepted"
+    assert seen[-1].params[:3] == [8, seen[0].params[1], str(out)]
+    np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+def test_curl(running, sound, tmp_path):
+    """A preset sent up, rendered, followed and fetched by curl alone: no path of the server."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed: apt install curl")
+    address = f"http://127.0.0.1:{running.http}"
+
+    def curl(*words):
+        said = ["curl", "--silent", "--fail-with-body", "--max-time", str(PATIENCE)]
+        said += ["--header", f"Authorization: Bearer {running.token}", *words]
+        return subprocess.run(said, capture_output=True, check=True).stdout
+
+    place = blob(PRESET.read_bytes())
+    curl("--upload-file", str(PRESET), address + place)
+    asked = {"kind": "render", "preset": f"sha256:{place.rpartition('/')[2]}/bottle.json"}
+    words = ["--header", "Content-Type: application/json", "--data", json.dumps(asked)]
+    job = json.loads(curl(*words, f"{address}/v1/jobs"))["id"]
+    assert b"event: done" in curl(f"{address}/v1/jobs/{job}/events")
+    out = tmp_path / "fetched.wav"
+    curl("--output", str(out), f"{address}/v1/jobs/{job}/files/sound.wav")
+    np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+def test_stems_of_an_upload_null(running, tmp_path):
+    """From a file on one machine to stems on it, by way of a server that names no path."""
+    client = Http(running.http, running.token)
+    data, rate = soundfile.read(ROOT / "examples" / "data" / "mixture.flac")
+    source = tmp_path / "take.flac"
+    soundfile.write(source, data[: 2 * rate], rate)
+    assert client.upload(source.read_bytes()).status == 201
+    name = "sha256:" + blob(source.read_bytes()).rpartition("/")[2]
+    job = client.job(
+        kind="separate", file=f"{name}/Take 1.flac", prompts=["saxophone", "sea waves"],
+        method="masks",
+    )  # fmt: skip
+    done = client.events(job)[0][-1]
+    assert done[1] == "done", done
+    files = {file["name"]: client.ask("GET", file["url"]).body for file in done[2]["files"]}
+    for name, body in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(body)
+    manifest = stems.load(tmp_path / stems.MANIFEST)
+    assert all(stem.wav.startswith("take-1__") for stem in manifest.stems)
+    parts = [soundfile.read(tmp_path / stem.wav)[0] for stem in manifest.stems]
+    parts.append(soundfile.read(tmp_path / manifest.residual)[0])
+    mix = soundfile.read(source)[0]
+    error = np.sqrt(np.mean((mix - sum(parts)) ** 2))
+    assert 20 * np.log10(error / np.sqrt(np.mean(mix**2))) < -100
