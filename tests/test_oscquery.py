@@ -309,10 +309,12 @@ def test_another_machine_hears_with_the_token_only_and_names_no_files():
     assert listen._may_hear(Socket(False, False))
     assert listen._may_hear(Socket(True, True))
     assert not listen._may_hear(Socket(True, False))
-    for address, request in REQUESTS.items():
-        named = {"file", "preset", "other", "out"} & {a[2:] for a in request.args.split()}
-        said = message(address.replace("/N/", "/5/").replace("NAME", "level"), 1)
-        assert listen._names_no_file(said) is not bool(named), address
+    for address in listen.HARMLESS:
+        named = {word[2:] for word in REQUESTS[address].args.split()}
+        assert not named & {"file", "preset", "other", "out", "session", "sources"}, address
+    assert not listen._harmless(message("/scorewire/slot/5/load", 1, "a"))
+    assert not listen._harmless(message("/scorewire/render", 1, "/a", "/b"))
+    assert listen._harmless(message("/scorewire/slot/5/trigger", 1))
 
 
 # The announcement

@@ -271,9 +271,9 @@ def test_nothing_but_a_hash_becomes_a_path(tmp_path, name):
 @pytest.mark.parametrize(
     ("path", "headers", "code"),
     [
-        ("/v1/blobs/sha256/..%2f..%2ftoken", {}, "no-address"),
+        ("/v1/blobs/sha256/..%2f..%2ftoken", {}, "no-method"),
         ("/v1/blobs/sha256/" + "A" * 64, {}, "bad-hash"),
-        ("/v1/blobs/md5/" + "0" * 64, {}, "no-address"),
+        ("/v1/blobs/md5/" + "0" * 64, {}, "no-method"),
         (None, {"Content_Range": "bytes 5-2/9"}, "bad-range"),
         (None, {"Content_Range": "bytes 0-9/9"}, "bad-range"),
         (None, {"Content_Range": "bytes */9"}, "bad-range"),

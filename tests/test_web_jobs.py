@@ -335,12 +335,28 @@ HASH = "sha256:" + "0" * 64
         ({"kind": "render", "preset": HASH, "plugin": "x"}, "not say 'plugin'"),
         ({"kind": "patch", "prompt": "a", "start": "/x"}, "start must be an upload"),
         ({"kind": "patch", "prompt": "a", "model": "/x"}, "not say 'model'"),
-        ({"kind": "eval", "data": "/x"}, "not say 'data'"),
+        ({"kind": "eval", "data": "/x"}, "not ask for 'eval'"),
     ],
 )
 def test_another_machine_names_no_path_of_this_one(fields, words):
     with pytest.raises(Problem, match=words):
         web_jobs._check_far(fields)
+
+
+FAR = {"X_Forwarded_For": "192.0.2.7"}
+
+
+def test_from_another_machine_uploads_alone_lead_to_files(client):
+    data = b"RIFF" + os.urandom(50)
+    assert client.upload(data, **FAR).status == 201
+    name = "sha256:" + blob(data).rpartition("/")[2]
+    fields = {"kind": "separate", "file": name, "prompts": ["ok"]}
+    job = client.ask("POST", "/v1/jobs", fields, **FAR).json["id"]
+    done = client.events(job, **FAR)[0][-1][2]
+    assert client.ask("GET", done["files"][0]["url"], **FAR).status == 200
+    for more in ({"file": __file__}, {"out": "/o"}, {"model": "/m"}, {"kind": "probe"}):
+        answer = client.ask("POST", "/v1/jobs", fields | more, **FAR)
+        assert (answer.status, answer.code) == (403, "far")
 
 
 def test_another_machine_may_ask_for_what_it_uploaded():

@@ -45,7 +45,8 @@ class Web:
 
     def files_in_use(self) -> tuple[str, ...]:
         """What jobs that wait or run read."""
-        live = [*self.server.store.list(state="queued"), *self.server.store.list(state="running")]
+        store, most = self.server.store, self.server.config.queue
+        live = [*store.list(limit=most, state="queued"), *store.list(limit=most, state="running")]
         read = [getattr(entry.job, name, None) for entry in live for name in jobs.INPUTS]
         return tuple(name for name in read if name)
 

@@ -30,6 +30,7 @@ KINDS: dict[str, type[BaseModel]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(Job)
 }
 INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
+FAR_KINDS = frozenset("patch separate render export vary morph edit suggest".split())
 HARMLESS = frozenset(
     "kind prompt prompts negatives renderer duration steps seed recipe note matrix operators slot "
     "method excerpt auto velocity formats rate count amount old start_samples tempo top".split()
@@ -201,6 +202,8 @@ def _place(web: Web, kind: type[BaseModel], job_id: str) -> str:
 
 def _check_far(fields: dict[str, Any]) -> None:
     """Another machine's paths mean nothing here, and ours are none of its business."""
+    if fields["kind"] not in FAR_KINDS:
+        raise Problem(403, "far", f"another machine may not ask for {fields['kind']!r}")
     for name, value in fields.items():
         upload = isinstance(value, str) and value.startswith(blobs.PREFIX)
         if name in INPUTS and value is not None and not upload:

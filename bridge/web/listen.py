@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge import wire
-from bridge.addresses import REQUESTS
+from bridge.addresses import REQUESTS, Refused, understand
 from bridge.osc import PEER
 from bridge.web import access, oscquery
 from bridge.web.answers import Problem, answer
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from bridge.web.app import Web
 
 MAX_CLIENTS = 32
-FILES = frozenset({"file", "preset", "other", "out"})  # arguments that are paths
+# What another machine may ask over the websocket: nothing that names a file or starts work.
+HARMLESS = frozenset(f"/scorewire/{name}" for name in ("ping", "jobs", "job", "cancel"))
+HARMLESS |= {name for name in REQUESTS if name.startswith(("/scorewire/slot/", "/scorewire/play/"))}
+HARMLESS -= {oscquery.LOAD}
 
 
 async def describe(request: Request) -> Response:
@@ -109,20 +112,19 @@ def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes
     """A request, when the client has the token; from another machine none that names files."""
     if not socket.scope[access.TRUSTED]:
         _wrong(listener, "OSC needs the header `Authorization: Bearer TOKEN` of this websocket")
-    elif socket.scope[access.FAR] and not _names_no_file(data):
+    elif socket.scope[access.FAR] and not _harmless(data):
         _wrong(listener, "another machine asks for work on files by POST /v1/jobs")
     else:
         web.face.datagram_received(data, (peer, 0))
 
 
-def _names_no_file(data: bytes) -> bool:
+def _harmless(data: bytes) -> bool:
     try:
         messages = wire.decode(data)
-    except wire.Malformed:
+        calls = [understand(message, (PEER, 0)) for message in messages]
+    except (wire.Malformed, Refused):
         return True  # refused where it is read
-    names = (REQUESTS[m.address].args for m in messages if m.address in REQUESTS)
-    slots = any("/load" in m.address for m in messages)
-    return not slots and not any(FILES & {n[2:] for n in args.split()} for args in names)
+    return all(call.address in HARMLESS for call in calls)
 
 
 def _wrong(listener: Listener, reason: str) -> None:

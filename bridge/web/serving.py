@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from bridge.osc import PORTS_TRIED
 from bridge.web import access, app
 from bridge.web.blobs import Blobs
 
 if TYPE_CHECKING:
     from bridge.osc import Face
 
-PORTS_TRIED = 11  # the port asked for and ten above it
 PATIENCE = 3  # seconds for answers under way when the server stops
 MAX_FRAME = 64 * 2**10  # bytes from a websocket
 
