@@ -37,6 +37,11 @@ REQUESTS = {
         "i:req s:file s:out s:prompts...",
         "s:method i:steps i:seed s:model i:start_samples s:tempo s:host",
     ),
+    "/scorewire/host/ardour/separate": Request(
+        "i:req s:session s:region i:position i:start i:length i:rate f:tempo "
+        "s:sources s:prompts...",
+        "i:port s:action s:method i:steps i:seed s:model",
+    ),
     "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
     "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
     "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
-from bridge import jobs, osc_play, wire
+from bridge import jobs, osc_hosts, osc_play, wire
 from bridge.addresses import REPLIES, Call, Refused, Target, reply_target, request_id, understand
 from bridge.jobs import (
     Best,
@@ -310,6 +310,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,
     "/scorewire/subscribe": _subscribe,
+    **osc_hosts.ANSWERS,
     **osc_play.ANSWERS,
 }
 

@@ -1,0 +1,121 @@
+"""Ardour while it runs: a region's sound out of its files, and the list of what to import.
+
+The Lua actions in `scripts/ardour` speak to `bridge.osc_hosts`; Ardour's Lua sends OSC and hears
+none, so answers are files below `scorewire/REQ` in the session's folder:
+
+    answer   accepted <tab> JOB, or refused <tab> WHY
+    import   start <tab> FIRST SAMPLE, then lines track <tab> RRGGBB <tab> GAIN <tab> NAME <tab>
+             FILE; or failed <tab> WHY
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bridge import wav
+from bridge.hosts.ardour_session import track_names
+from bridge.hosts.files import one_line, whole
+from bridge.hosts.layout import Layout
+
+FOLDER = "scorewire"  # in the session's folder
+ANSWER, IMPORT = "answer", "import"
+ACTION = re.compile(r"LuaAction/script-\d{1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region of Ardour: which part of which files, and where it lies; all in samples.
+
+    `sources` are (channel of the file, file), one a channel of the region.
+    """
+
+    name: str
+    sources: tuple[tuple[int, Path], ...]
+    start: int
+    length: int
+    position: int
+    rate: int
+
+
+def sources(text: str) -> tuple[tuple[int, Path], ...]:
+    r"""The sources of a region as its action says them: a line CHANNEL, tab, FILE each.
+
+    >>> sources("0\t/a/x%L.wav\n0\t/a/x%R.wav")[1]
+    (0, PosixPath('/a/x%R.wav'))
+    """
+    found = []
+    for line in text.split("\n"):
+        channel, _, path = line.partition("\t")
+        if not re.fullmatch(r"\d{1,4}", channel) or not path.startswith("/"):
+            raise ValueError(f"sources must be lines of a channel, a tab and a path, got {line!r}")
+        found.append((int(channel), Path(path)))
+    return tuple(found)
+
+
+def session_folder(text: str) -> Path:
+    """The folder of an Ardour session; `ValueError` when it is none."""
+    folder = Path(text)
+    if not folder.is_absolute() or not any(folder.glob("*.ardour")):
+        raise ValueError(f"session must be the folder of an Ardour session, got {text!r}")
+    return folder
+
+
+def cut(region: Region, out: Path) -> None:
+    """Write what the region plays as one float WAV, without its gain and fades; bit-exact.
+
+    Raises `ValueError` when a file is no WAV, or ends before the region does.
+    """
+    if region.length < 1:
+        raise ValueError(f"length must be at least 1 sample, got {region.length}")
+    parts = [_source(path, channel, region) for channel, path in region.sources]
+    count, bext = len(parts), wav.Bext(region.position, f"region: {region.name}")
+    with wav.Writer(out, rate=region.rate, channels=count, frames=region.length, bext=bext) as file:
+        for blocks in zip(*parts, strict=True):
+            frames = array("f", bytes(4 * count * len(blocks[0])))
+            for number, block in enumerate(blocks):
+                frames[number::count] = block
+            if sys.byteorder == "big":
+                frames.byteswap()
+            file.write(frames.tobytes())
+
+
+def _source(path: Path, channel: int, region: Region) -> Iterator[array[float]]:
+    """One channel of the region, in blocks of one length."""
+    try:
+        header = wav.read_header(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; bounce the region in Ardour first") from error
+    if channel >= header.channels:
+        raise ValueError(f"{path.name} has {header.channels} channels, and no channel {channel}")
+    if region.start < 0 or region.start + region.length > header.frames:
+        asked = f"{region.start} .. {region.start + region.length}"
+        raise ValueError(f"{path.name} has {header.frames} samples, the region plays {asked}")
+    offset = header.offset + region.start * header.channels * header.bits // 8
+    part = replace(header, offset=offset, frames=region.length)
+    return (array("f", block[channel :: header.channels]) for block in wav.samples(part))
+
+
+def answer(folder: Path, name: str, text: str) -> None:
+    """Let the Lua actions find `text` in the file `name`, whole or not at all."""
+    with whole(folder / name) as path:
+        path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def import_list(layout: Layout) -> str:
+    """What the action "import stems" reads: the stems and the residual, not the source."""
+    names = track_names([track.name for track in layout.tracks])
+    lines = [f"start\t{layout.start_samples}"]
+    for track, name in zip(layout.tracks, names, strict=True):
+        colour = track.colour.removeprefix("#")
+        lines.append(f"track\t{colour}\t{track.gain!r}\t{name}\t{track.file}")
+    return "\n".join(lines)
+
+
+def failed(why: str) -> str:
+    """The list that says why there is nothing to import."""
+    return f"failed\t{one_line(why)}"

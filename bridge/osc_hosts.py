@@ -1,0 +1,130 @@
+"""The OSC answers for hosts that run: what a DAW's own script asks for, and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bridge import jobs, paths, wire
+from bridge.addresses import Call, Refused
+from bridge.hosts import ardour
+from bridge.hosts.files import one_line
+from bridge.hosts.layout import layout
+from bridge.jobs import Cancelled, Done, Event, Failed, Separate
+from bridge.stems import slug
+
+if TYPE_CHECKING:
+    from bridge.osc import Face
+
+log = logging.getLogger(__name__)
+
+ARDOUR_PORT = 3819  # where Ardour listens for OSC, unless told otherwise
+NUDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two calls to import: UDP may lose one
+
+
+def _ardour_separate(face: Face, call: Call) -> None:
+    """A region of Ardour: cut it out of its files, separate it, have the stems imported.
+
+    A repeated request is answered by the file that is there already.
+    """
+    session = ardour.session_folder(call.values["session"])
+    folder = session / ardour.FOLDER / str(call.req)
+    if folder.exists():
+        face.send(call.target, "/scorewire/ok", call.req)
+        return
+    try:
+        region, job = _asked(face, call, folder)
+        folder.mkdir(parents=True)
+    except ValueError as error:
+        why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
+        _refuse(face, session, folder, why)
+        raise
+    ardour.answer(folder, ardour.ANSWER, f"accepted\t{job.id}")
+    face.later(_begin(face, call, region, job))
+
+
+def _asked(face: Face, call: Call, folder: Path) -> tuple[ardour.Region, Separate]:
+    """The region and the job, checked: all its files may be read, its folder written."""
+    said, options = call.values, dict(call.options)
+    action, port = options.pop("action", ""), options.pop("port", ARDOUR_PORT)
+    if action and not ardour.ACTION.fullmatch(action):
+        raise Refused("bad-arguments", f"action must be LuaAction/script-N, got {action!r}")
+    if not 0 < port < 65536:
+        raise Refused("bad-arguments", f"port must be 1 .. 65535, got {port}")
+    region = ardour.Region(
+        name=said["region"], sources=ardour.sources(said["sources"]), start=said["start"],
+        length=said["length"], position=said["position"], rate=said["rate"],
+    )  # fmt: skip
+    fields: dict[str, Any] = {"id": jobs.new_id(), "out": str(folder), "prompts": said["prompts"]}
+    fields |= {"start_samples": region.position, "tempo": ((0.0, said["tempo"]),)}
+    options.setdefault("model", face.server.config.model)
+    file = folder / f"{slug(region.name, otherwise='region')}.wav"
+    job = Separate.model_validate({**fields, **options, "file": str(file)})
+    config = face.server.config
+    for _, path in region.sources:
+        copy = job.model_copy(update={"file": str(path)})
+        paths.check(copy, read=config.readable, write=config.writable)
+    return region, job
+
+
+def _refuse(face: Face, session: Path, folder: Path, why: str) -> None:
+    """Say why where the action looks, in a session that this server may write to."""
+    writable = face.server.config.writable
+    if not writable or any(session.resolve().is_relative_to(w.resolve()) for w in writable):
+        folder.mkdir(parents=True)
+        ardour.answer(folder, ardour.ANSWER, f"refused\t{one_line(why)}")
+
+
+async def _begin(face: Face, call: Call, region: ardour.Region, job: Separate) -> None:
+    """Cut, which may take seconds, then submit; the action is told when the job has ended."""
+
+    def ended(event: Event) -> None:
+        match event:
+            case Done():
+                try:
+                    tell(ardour.import_list(layout(Path(event.result["manifest"]))))
+                except ValueError as error:
+                    tell(ardour.failed(str(error)))
+            case Failed():
+                tell(ardour.failed(event.reason))
+            case Cancelled():
+                tell(ardour.failed("the job was cancelled"))
+
+    def tell(text: str) -> None:
+        ardour.answer(Path(job.out), ardour.IMPORT, text)
+        face.later(_nudge(call, Path(job.out)))
+
+    try:
+        await asyncio.to_thread(ardour.cut, region, Path(job.file))
+        face.server.submit(job, client=call.client, req=call.req)
+    except (ValueError, OSError) as error:
+        tell(ardour.failed(str(error)))
+        face.fail(call.target, call.req, call.address, "bad-input", str(error))
+        return
+    face.server.listen(job.id, (call.target, call.req), ended)
+    face.send(call.target, "/scorewire/accepted", call.req, job.id)
+
+
+async def _nudge(call: Call, folder: Path) -> None:
+    """Fire the action "import stems" until it has taken the list: a datagram may be lost."""
+    action = call.options.get("action", "")
+    target = ("127.0.0.1", call.options.get("port", ARDOUR_PORT))
+    for wait in NUDGES if action else ():
+        await asyncio.sleep(wait)
+        if not (folder / ardour.IMPORT).exists():
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(wire.encode("/access_action", [action]), target)
+    if action:
+        log.info("Ardour has not imported %s; its action does when it is called", folder)
+
+
+ANSWERS: dict[str, Callable[[Face, Call], None]] = {
+    "/scorewire/host/ardour/separate": _ardour_separate,
+}

@@ -1,0 +1,421 @@
+"""Ardour: sessions it opens and renders, actions in its menu, and the whole loop in a real one."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import soundfile as sf
+from lupa import lua53
+from pythonosc.osc_message import OscMessage
+
+from bench import ardour as real
+from bridge import stems, wav
+from bridge.config import Config
+from bridge.hosts import HOSTS, INSTALLERS, ardour, ardour_install, ardour_session
+from bridge.hosts.layout import Layout, Track
+from bridge.tempo import Tempo
+from tests.test_hosts_dawproject import RATE, stem_set
+from tests.test_osc import COMMAND, Client, Running
+
+ROOT = Path(__file__).parents[1]
+SAVED = Path(__file__).parent / "data" / "ardour" / "ui_scripts"
+START = 12_345
+LOAD = """function say(...)
+  local line = "@"
+  for _, value in ipairs({{...}}) do line = line .. "\\t" .. tostring(value) end
+  print(line)
+end
+AudioEngine:set_backend("None (Dummy)", "", "")
+load_session("{folder}", "{name}")
+for t in Session:get_tracks():iter() do
+  for r in t:to_track():playlist():region_list():iter() do
+    say(t:name(), t:presentation_info_ptr():color(), r:position():samples(),
+      r:length():samples(), t:muted(), t:gain_control():get_value())
+  end
+end
+say(Temporal.TempoMap.read():quarters_per_minute_at(Temporal.timepos_t({rate})))
+quit()
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    if why := real.missing():
+        pytest.skip(why)
+    real.home(tmp_path / "home", rate=RATE)
+    return tmp_path / "home"
+
+
+# sessions
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_session_renders_to_the_sum_of_its_stems(tmp_path, home, channels):
+    manifest = stem_set(tmp_path / "stems", start=START, channels=channels)
+    (tmp_path / "out").mkdir()
+    file = HOSTS["ardour"].place_audio(manifest, tmp_path / "out").files[0]
+    real.export(file, tmp_path / "heard.wav", home)
+    heard, rate = sf.read(tmp_path / "heard.wav", always_2d=True)
+    gains = {"a": 1.0, "b": 10 ** (-6 / 20), "r": 1.0}
+    parts = [
+        gain * sf.read(tmp_path / "stems" / f"{name}.wav", always_2d=True)[0]
+        for name, gain in gains.items()
+    ]
+    expected = np.pad(sum(parts), ((START, 0), (0, 0)))
+    if channels == 1:
+        expected = np.repeat(expected, 2, axis=1)
+    assert (rate, heard.shape) == (RATE, expected.shape)
+    assert np.abs(heard - expected).max() < 3e-7
+    assert np.vdot(heard, expected) / np.vdot(expected, expected) == pytest.approx(1, abs=1e-7)
+
+
+def test_ardour_reads_names_colours_places_gains_and_tempo(tmp_path, home):
+    manifest = stem_set(tmp_path / "stems", start=START, tempo=((0, 97.5), (4, 60)))
+    file = HOSTS["ardour"].place_audio(manifest, tmp_path).files[0]
+    script = tmp_path / "load.lua"
+    script.write_text(LOAD.format(folder=tmp_path, name=file.stem, rate=3 * RATE))
+    said = subprocess.run(
+        [real.LUA, str(script)], env={**os.environ, "HOME": str(home)}, check=True,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    *tracks, tempo = [line.split("\t") for line in said.stdout.splitlines() if line[:1] == "@"]
+    names = ["kick & <snare>", 'Håkan\'s "7ths" 🎷', "residual", "source"]
+    assert [track[1] for track in tracks] == names
+    colours = ["e69f00ff", "56b4e9ff", "808080ff", "808080ff"]
+    assert [f"{int(track[2]):08x}" for track in tracks] == colours
+    frames = str(stems.load(manifest).frames)
+    assert {tuple(track[3:5]) for track in tracks} == {(str(START), frames)}
+    assert [track[5] for track in tracks] == ["false", "false", "false", "true"]
+    assert [float(track[6]) for track in tracks] == pytest.approx([1, 10 ** (-6 / 20), 1, 1])
+    assert float(tempo[1]) == 60  # 3 s are past beat 4, which comes after 2.46 s
+
+
+def test_a_session_that_ardour_has_saved_is_not_written_over(tmp_path):
+    manifest = stem_set(tmp_path / "stems")
+    file = HOSTS["ardour"].place_audio(manifest, tmp_path / "a.ardour").files[0]
+    HOSTS["ardour"].place_audio(manifest, file)  # ours, as we left it
+    file.write_text(file.read_text().replace('modified-with="Scorewire', 'modified-with="Ardour'))
+    with pytest.raises(ValueError, match=r"Ardour has saved it: choose another folder$"):
+        HOSTS["ardour"].place_audio(manifest, file)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 88200, 96000, 192000, 384000])
+def test_a_sample_is_a_whole_number_of_superclock_ticks(rate):
+    assert ardour_session.SUPERCLOCK % rate == 0
+
+
+# actions
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration folder whose third action is a user's own, as Ardour 7.3 has saved it."""
+    folder = tmp_path / "ardour7"
+    folder.mkdir()
+    text = SAVED.read_text()
+    (folder / "ui_scripts").write_text(
+        ardour_install.write_slots(text, {3: ardour_install.read_slots(text)[3]})
+    )
+    return folder
+
+
+def slots(folder: Path) -> dict[int, str]:
+    found = ardour_install.read_slots((folder / "ui_scripts").read_text())
+    return {slot: ardour_install.name_of(script) for slot, script in found.items()}
+
+
+OURS = {1: "Scorewire: separate selection", 2: "Scorewire: import stems"}
+THEIRS = {3: "Shortcut - Common/Save"}
+
+
+def test_what_ardour_saved_is_read_and_written_again_as_it_is():
+    text = SAVED.read_text()
+    found = ardour_install.read_slots(text)
+    names = {slot: ardour_install.name_of(script) for slot, script in found.items()}
+    assert names == OURS | THEIRS
+    program = base64.b64decode(re.search(r">([^<]{9,})<", text)[1])
+    again = base64.b64decode(re.search(r">([^<]{9,})<", ardour_install.write_slots(text, found))[1])
+    assert again.split() == program.split()
+
+
+def test_installing_keeps_other_scripts_and_uninstalling_restores_them(config):
+    before = (config / "ui_scripts").read_text()
+    theirs = ardour_install.read_slots(before)
+    INSTALLERS["ardour"].install(config, force=False)
+    assert slots(config) == THEIRS | OURS
+    assert ardour_install.read_slots((config / "ui_scripts").read_text())[3] == theirs[3]
+    assert (config / "ui_scripts.before-scorewire").read_text() == before
+    once = (config / "ui_scripts").read_bytes()
+    (config / "scorewire.conf").write_text("port 9999\nprompt my words\n")
+    INSTALLERS["ardour"].install(config, force=False)
+    assert (config / "ui_scripts").read_bytes() == once
+    assert "my words" in (config / "scorewire.conf").read_text()
+    assert sorted(f.name for f in (config / "scripts").iterdir()) == sorted(ardour_install.FILES)
+    INSTALLERS["ardour"].uninstall(config, force=False)
+    assert slots(config) == THEIRS
+    assert ardour_install.read_slots((config / "ui_scripts").read_text()) == theirs
+    assert list((config / "scripts").iterdir()) == []
+    assert INSTALLERS["ardour"].uninstall(config, force=True).files == (config / "scorewire.conf",)
+
+
+def test_a_first_installation_needs_no_ui_scripts(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"start Ardour once, or name the folder with --path$"):
+        INSTALLERS["ardour"].install(None, force=False)
+    for version in ("ardour6", "ardour7", "ardourX"):
+        (tmp_path / version).mkdir()
+    INSTALLERS["ardour"].install(None, force=False)
+    assert [slots(tmp_path / version) for version in ("ardour6", "ardour7")] == [OURS, OURS]
+    assert not (tmp_path / "ardourX" / "ui_scripts").exists()
+
+
+def test_the_file_is_the_lua_program_that_ardour_restores(tmp_path):
+    """As its ScriptManager does: run the program, load each factory, call it with the arguments."""
+    INSTALLERS["ardour"].install(tmp_path, force=False)
+    tag = ElementTree.parse(tmp_path / "ui_scripts").getroot().find("ActionScript")
+    lua = lua53.LuaRuntime(encoding="utf-8")
+    lua.execute(base64.b64decode(tag.text).decode())
+    scripts = lua.globals().scripts
+    for slot, name in enumerate(ardour_install.FILES, start=1):
+        script = scripts[slot]
+        assert script.s == (ardour_install.SCRIPTS / name).read_text()
+        assert script.n == OURS[slot]
+        factory = lua.globals().load(script.f)
+        assert lua53.lua_type(factory(script.a)) == "function"
+
+
+def test_a_file_that_is_not_understood_is_left_alone(config):
+    text = ardour_install.write_slots(SAVED.read_text(), {1: b"scripts[1] = os.exit() "})
+    (config / "ui_scripts").write_text(text)
+    with pytest.raises(ValueError, match=r"^ui_scripts holds "):
+        INSTALLERS["ardour"].install(config, force=False)
+    assert (config / "ui_scripts").read_text() == text
+
+
+# a region's sound
+
+
+def test_a_region_is_cut_bit_by_bit_out_of_its_files(tmp_path):
+    random = np.random.default_rng(2)
+    left = random.uniform(-1, 1, 100_000).astype("f4")
+    other = random.integers(-(2**23), 2**23, (100_000, 2))
+    sf.write(tmp_path / "a%L.wav", left, 48000, subtype="FLOAT")
+    sf.write(tmp_path / "b.wav", (other * 256).astype("i4"), 48000, subtype="PCM_24")
+    region = ardour.Region(
+        "take 1", ((0, tmp_path / "a%L.wav"), (1, tmp_path / "b.wav")), 777, 70_001, 2**33, 48000
+    )
+    ardour.cut(region, tmp_path / "out.wav")
+    found, rate = sf.read(tmp_path / "out.wav", dtype="float32")
+    span = slice(777, 777 + 70_001)
+    assert rate == 48000
+    np.testing.assert_array_equal(found, np.stack([left[span], other[span, 1] / 2**23], axis=1))
+    assert wav.read_header(tmp_path / "out.wav").bext.time_reference == 2**33
+
+
+def test_regions_that_cannot_be_cut_are_refused_in_one_sentence(tmp_path):
+    sf.write(tmp_path / "a.wav", np.zeros(100), 48000, subtype="FLOAT")
+    sf.write(tmp_path / "a.flac", np.zeros(100), 48000)
+
+    def cut(name="a.wav", channel=0, start=0, length=100):
+        region = ardour.Region("r", ((channel, tmp_path / name),), start, length, 0, 48000)
+        ardour.cut(region, tmp_path / "out.wav")
+
+    cut()
+    for why, changes in (
+        (r"^a.flac is not a WAV file; bounce the region in Ardour first$", {"name": "a.flac"}),
+        (r"^a.wav has 1 channels, and no channel 1$", {"channel": 1}),
+        (r"^a.wav has 100 samples, the region plays 1 .. 101$", {"start": 1}),
+        (r"^length must be at least 1 sample, got 0$", {"length": 0}),
+    ):
+        with pytest.raises(ValueError, match=why):
+            cut(**changes)
+    with pytest.raises(ValueError, match=r"lines of a channel, a tab and a path, got '0 /a'$"):
+        ardour.sources("0 /a")
+
+
+# the loop: a server of ours, and Ardour or a socket in its place
+
+
+class Serving:
+    """`scorewire serve` in a process of its own."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        settings = {"OSC_PORT": "0", "HTTP_PORT": "0", "DATA": str(folder / "data")} | settings
+        environment = {**os.environ, **{f"SCOREWIRE_{k}": v for k, v in settings.items()}}
+        self.errors = (folder / "server.log").open("w")
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "bridge.cli", "-v", "serve", "--json"], cwd=ROOT,
+            env=environment, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+        )  # fmt: skip
+        self.port = json.loads(self.child.stdout.readline())["port"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        real.ended(self.child)
+        self.child.stdout.close()
+        self.errors.close()
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """A server with a worker that does as it is told, an Ardour that is a socket, a session."""
+    config = Config(osc_port=0, data=tmp_path / "data", worker=COMMAND)
+    (tmp_path / "song").mkdir()
+    (tmp_path / "song" / "song.ardour").touch()
+    sf.write(tmp_path / "song" / "a.wav", np.zeros(48_000), 48_000, subtype="FLOAT")
+    server = Running(config)
+    client = Client(server.port)
+    double = Client(0)
+
+    def ask(req, prompt, **changes):
+        said = {"session": tmp_path / "song", "region": "Take 1", "position": 5, "start": 10}
+        said |= {"length": 9_000, "rate": 48_000, "tempo": 97.5}
+        said |= {"sources": f"0\t{tmp_path / 'song' / 'a.wav'}"} | changes
+        options = [f"port={double.port}", "action=LuaAction/script-7"]
+        arguments = [*map(str, said.values()), prompt, *options]
+        return client.ask("/scorewire/host/ardour/separate", req, *arguments)
+
+    def fired():
+        message = OscMessage(double.socket.recv(65536))
+        return message.address, *message.params
+
+    yield ask, fired, tmp_path / "song" / "scorewire"
+    server.stop()
+    client.socket.close()
+    double.socket.close()
+
+
+def test_the_answer_lies_beside_the_session_and_the_action_is_fired_when_all_is_over(asked):
+    ask, fired, folder = asked
+    name, (req, job) = ask(7, "crash")
+    assert (name, req) == ("accepted", 7)
+    assert (folder / "7" / "answer").read_text() == f"accepted\t{job}\n"
+    region, _ = sf.read(folder / "7" / "take-1.wav")
+    assert region.size == 9_000
+    assert fired() == ("/access_action", "LuaAction/script-7")
+    assert (folder / "7" / "import").read_text().startswith("failed\tthe worker ")
+    assert fired() == ("/access_action", "LuaAction/script-7")  # until it is taken
+    (folder / "7" / "import").rename(folder / "7" / "imported")
+    assert ask(7, "crash") == ("ok", [7])  # counts once
+
+
+def test_nonsense_is_refused_where_the_action_looks(asked):
+    ask, _, folder = asked
+    for req, why, changes in (
+        (1, "position must be a whole number, got 'x'", {"position": "x"}),
+        (2, "session must be the folder of an Ardour session, got '/'", {"session": "/"}),
+        (3, "file /gone.wav does not exist", {"sources": "0\t/gone.wav"}),
+        (4, "sources must be lines of a channel, a tab and a path, got 'x'", {"sources": "x"}),
+    ):
+        name, (_, _, _, text, _) = ask(req, "ok", **changes)
+        assert (name, text) == ("fail", why)
+    refused = {place.parent.name: place.read_text() for place in folder.glob("*/answer")}
+    assert sorted(refused) == ["3", "4"]
+    assert refused["3"] == "refused\tfile /gone.wav does not exist\n"
+
+
+def region_of(folder: Path, mix: np.ndarray, *, trim: int, length: int) -> Path:
+    """A session with one region: `length` frames from `trim` on of a file, at START."""
+    folder.mkdir()
+    sf.write(folder / "mix.wav", mix, RATE, subtype="FLOAT")
+    track = Track("mix", folder / "mix.wav")
+    layout = Layout(
+        name="song", rate=RATE, channels=2, frames=len(mix), start_samples=START,
+        tempo=Tempo(((0, 97.5),)), tracks=(track,), source=None,
+    )  # fmt: skip
+    file = ardour_session.write(layout, folder / "song.ardour").files[0]
+    tree = ElementTree.parse(file)
+    region = tree.find("Playlists/Playlist/Region")
+    region.set("start", ardour_session.clock(layout, trim))
+    lasts = ardour_session.clock(layout, length)
+    region.set("length", f"{lasts}@{ardour_session.clock(layout, START)}")
+    tree.write(file)
+    real.listening(file)
+    return file
+
+
+def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, home):
+    """Real Ardour, our server and the default model: nothing in this loop is a double."""
+    sound, rate = sf.read(ROOT / "examples" / "data" / "mixture.flac", dtype="float32")
+    assert rate == RATE
+    trim, length = 5_000, 2 * RATE
+    mix = np.stack([sound, 0.8 * np.roll(sound, 7)], axis=1)[: trim + length + 3_000]
+    file = region_of(tmp_path / "song", mix, trim=trim, length=length)
+    folder, config = tmp_path / "song" / "scorewire", home / ".config" / "ardour7"
+    INSTALLERS["ardour"].install(config, force=False)
+    with Serving(tmp_path) as server, real.Ardour(file, home) as daw:
+        (config / "scorewire.conf").write_text(
+            f"port {server.port}\nardour_port {daw.port}\ndialog no\nmute yes\n"
+            "method masks\nprompt saxophone\nprompt sea waves\n"
+        )
+
+        def answered():
+            """The editor takes actions once it is drawn; the selection comes before the action."""
+            if not list(folder.glob("*/answer")):
+                daw.act("Editor/select-all-objects")
+                daw.act("LuaAction/script-1")
+                time.sleep(3)  # longer than the action waits for its answer
+            return list(folder.glob("*/answer"))
+
+        (answer,) = real.until(answered, "the action is answered")
+        assert answer.read_text().startswith("accepted\tj"), answer.read_text()
+        place = answer.parent
+        real.until(lambda: (place / "imported").exists(), "the stems are imported", 120)
+        real.until(lambda: (folder / "pending").stat().st_size == 0, "the action is through")
+        daw.save()
+        daw.act("Common/Quit")
+        daw.child.wait(timeout=real.PATIENCE)
+    assert "failed" not in (place / "imported").read_text()
+    manifest = stems.load(place / "stems.json")
+    assert (manifest.start_samples, manifest.frames) == (START, length)
+    assert manifest.start_beats == pytest.approx(START / RATE * 97.5 / 60)
+    assert stems.verify(place / "stems.json") < -100
+    _named_and_placed(file, manifest)
+    _bit_exact(file, place, manifest)
+    real.export(file, tmp_path / "heard.wav", home)  # the region is muted: this is the stems' sum
+    heard, _ = sf.read(tmp_path / "heard.wav", always_2d=True)
+    expected = mix[trim : trim + length].astype(float)
+    fade = 64  # what Ardour gives to both ends of every region it imports
+    inner = slice(START + fade, START + length - fade)
+    error = heard[inner] - expected[fade:-fade]
+    assert np.sum(error**2) < 1e-10 * np.sum(expected**2)  # -100 dB; 0 was found: bit by bit
+    assert not heard[:START].any()
+
+
+def _named_and_placed(file: Path, manifest: stems.Manifest) -> None:
+    """Tracks after the names of the stems, each with one region where the old one was."""
+    root = ElementTree.parse(file).getroot()
+    names = [*(stem.name for stem in manifest.stems), "residual"]
+    assert names == ["saxophone", "sea waves", "residual"]
+    routes = {route.get("name"): route for route in root.iter("Route")}
+    assert list(routes) == ["Master", "mix", *names]
+    colours = [int(routes[name].find("PresentationInfo").get("color")) for name in names]
+    wanted = [*(stem.colour for stem in manifest.stems), stems.GREY]
+    assert [f"#{colour >> 8:06x}" for colour in colours] == wanted
+    tick = ardour_session.SUPERCLOCK // RATE
+    regions = {region.get("name"): region for region in root.findall("Playlists/Playlist/Region")}
+    lengths = {name: regions[name].get("length") for name in names}
+    assert set(lengths.values()) == {f"a{manifest.frames * tick}@a{START * tick}"}
+    muted = {name: regions[name].get("muted") for name in ("mix", *names)}
+    assert muted == {"mix": "1"} | dict.fromkeys(names, "0")
+
+
+def _bit_exact(file: Path, place: Path, manifest: stems.Manifest) -> None:
+    """Ardour keeps a file a channel."""
+    audio = file.parent / "interchange" / "song" / "audiofiles"
+    for name in [*(stem.wav for stem in manifest.stems), manifest.residual]:
+        ours, _ = sf.read(place / name, dtype="float32")
+        for channel, side in enumerate("LR"):
+            theirs, _ = sf.read(audio / f"{Path(name).stem}%{side}.wav", dtype="float32")
+            np.testing.assert_array_equal(theirs, ours[:, channel])
