@@ -45,6 +45,13 @@ def _host(name: str) -> str:
     return name
 
 
+def _wav(name: str) -> str:
+    if not name.lower().endswith(".wav"):
+        raise ValueError("must be a .wav file")
+    return name
+
+
+WavFile = Annotated[str, AfterValidator(_wav)]
 Format = Annotated[str, AfterValidator(_format)]
 HostName = Annotated[str, AfterValidator(_host)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
@@ -226,6 +233,24 @@ class Probe(_Value):
     model: str = "default"
 
 
+class Record(_Value):
+    """What plays on a JACK server into the WAV file `out`, which is not there yet.
+
+    `inputs` are ports that sound comes out of, by name or regular expression, a channel each; none
+    are the sound card's own. It ends after `duration` seconds, or when it is told to stop. The
+    file begins at `start_samples`; left out, where JACK's transport was, 0 while that stood still.
+    Result: wav, frames, rate, channels, inputs, start_samples, peak_db, xruns, lost (frames that
+    came too late and are silent), ended (duration, stop, or what went wrong), seconds.
+    """
+
+    kind: Literal["record"] = "record"
+    id: str
+    out: WavFile
+    inputs: tuple[Prompt, ...] = Field(default=(), max_length=64)
+    duration: float | None = Field(default=None, gt=0, le=86_400)
+    start_samples: int | None = Field(default=None, ge=0, lt=2**63)
+
+
 class Cancel(_Value):
     """To the worker: stop job `id` at its next step."""
 
@@ -284,7 +309,8 @@ class Cancelled(_Value):
 
 Job: TypeAlias = (
     DesignPatch | Separate | RenderPreset | Export | Vary | Morph | EditPreset | Evaluate | Probe
-)
+    | Record
+)  # fmt: skip
 WHOLE = (
     DesignPatch,
     Separate,
@@ -309,7 +335,7 @@ def result_path(job: Job, result: dict[str, Any]) -> str:
     """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
     if isinstance(job, WHOLE):
         return str(Path(job.out) / "result.json")
-    if isinstance(job, RenderPreset):
+    if isinstance(job, RenderPreset | Record):
         return str(result.get("wav", job.out))
     if isinstance(job, Export):
         return str(result.get("file", job.out))

@@ -13,8 +13,10 @@ from bridge.jobs import (
     Export,
     Job,
     Morph,
+    Record,
     RenderPreset,
     Separate,
+    Suggest,
     Vary,
 )
 from presets import vst3
@@ -36,6 +38,8 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
     elif isinstance(job, Separate):
         check_input("file", job.file, read)
         _folder(job.out, write)
+    elif isinstance(job, Suggest):
+        check_input("file", job.file, read)
     elif isinstance(job, RenderPreset):
         check_input("preset", job.preset, read)
         path = _absolute("out", job.out)
@@ -63,6 +67,10 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         if isinstance(job, Morph):
             check_input("other", job.other, read)
         _folder(job.out, write)
+    elif isinstance(job, Record):
+        if _absolute("out", job.out).exists():
+            raise ValueError(f"out {job.out} exists already: nothing is recorded over")
+        _folder(str(Path(job.out).parent), write)
     elif isinstance(job, Evaluate):
         _inside("data", _absolute("data", job.data), read)
         if not Path(job.data).is_dir():

@@ -7,7 +7,7 @@ are the place in the session, the names of the channels, and a block SCOREWIRE o
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
     o = origin
     model = f"{o.model} {o.model_hash[:MODEL_HASH]}".strip()
     about = f"seed {o.seed}; method {o.method}; model {model}"
-    mode, _ = LAYOUTS.get(o.channels, ("", ()))
+    mode, ends = LAYOUTS.get(o.channels, ("", tuple(f" {n + 1}" for n in range(o.channels))))
     history = f"A=PCM,F={o.rate},W=32,{f'M={mode},' if mode else ''}T=Scorewire {o.code};{about}"
     # What is cut where 256 letters are too few is the prompt: the manifest and iXML have it whole.
     room = 256 - len(f"; {about}")
@@ -56,7 +56,7 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
     return bext, ixml(
         name,
         rate=o.rate,
-        channels=o.channels,
+        channels=[name + end for end in ends],
         start_samples=o.start_samples,
         project=Path(o.source).stem,
         scene=o.job[:8],
@@ -72,14 +72,14 @@ def ixml(
     name: str,
     *,
     rate: int,
-    channels: int,
+    channels: Sequence[str],
     start_samples: int,
     project: str,
     scene: str,
     take: int,
     own: Mapping[str, object],
 ) -> str:
-    """The iXML of one file, each of its channels named; `own` goes into the block SCOREWIRE.
+    """The iXML of one file, `channels` by their names; `own` goes into the block SCOREWIRE.
 
     A tuple among `own` becomes one tag an entry.
     """
@@ -97,11 +97,10 @@ def ixml(
         TIMESTAMP_SAMPLE_RATE=rate,
     )
     tracks = ET.SubElement(root, "TRACK_LIST")
-    _add(tracks, TRACK_COUNT=channels)
-    _, ends = LAYOUTS.get(channels, ("", tuple(f" {n}" for n in range(1, channels + 1))))
-    for number, end in enumerate(ends, start=1):
+    _add(tracks, TRACK_COUNT=len(channels))
+    for number, channel in enumerate(channels, start=1):
         track = ET.SubElement(tracks, "TRACK")
-        _add(track, CHANNEL_INDEX=number, INTERLEAVE_INDEX=number, NAME=name + end)
+        _add(track, CHANNEL_INDEX=number, INTERLEAVE_INDEX=number, NAME=channel)
     ours = ET.SubElement(root, "SCOREWIRE")
     for key, value in own.items():
         for one in value if isinstance(value, tuple) else (value,):

@@ -8,6 +8,7 @@ from job to job.
 
 - `patch`: prompt to patch.
 - `separate`: track to stems.
+- `suggest`: what is in a track.
 - `render`: preset to sound file.
 - `export`: preset to files of other synths, each heard in its engine where that is here.
 - `edit`: a preset changed by words.
@@ -28,8 +29,10 @@ from bridge.jobs import (
     Job,
     Morph,
     Probe,
+    Record,
     RenderPreset,
     Separate,
+    Suggest,
     Vary,
 )
 from bridge.worker.edit import edit_preset
@@ -40,6 +43,7 @@ from bridge.worker.patch import design_patch
 from bridge.worker.probe import probe
 from bridge.worker.render import render_preset
 from bridge.worker.separate import separate_track
+from bridge.worker.suggest import suggest_prompts
 from bridge.worker.variations import morph_presets, vary_preset
 
 __all__ = ["Models", "work"]
@@ -52,6 +56,8 @@ def work(job: Job, models: Models) -> pipe.Events:
             return design_patch(job, models)
         case Separate():
             return separate_track(job, models)
+        case Suggest():
+            return suggest_prompts(job, models)
         case RenderPreset():
             return render_preset(job)
         case Export():
@@ -66,3 +72,5 @@ def work(job: Job, models: Models) -> pipe.Events:
             return evaluate(job, models)
         case Probe():
             return probe(job, models)
+        case Record():
+            raise ValueError("a recording is made by bridge.recorder, not by a worker")

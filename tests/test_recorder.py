@@ -1,0 +1,245 @@
+"""Recording from a real JACK server: bit-exact, in its place, readable after a crash."""
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import stage
+from bridge import wav
+from bridge.jobs import Record, event_adapter
+from bridge.recorder import CLOCK, Block, Take
+
+ROOT = Path(__file__).parents[1]
+FRAMES = 256
+NAME = "scorewire-record-test"
+COUNT = 4096  # two channels count frames together: exact in float32
+
+
+class Source:
+    """A client that plays the number of each frame: its low digits left, its high ones right."""
+
+    def __init__(self):
+        import jack
+
+        self.client = jack.Client("source", no_start_server=True)
+        self.ports = [self.client.outports.register(f"out_{n}") for n in (1, 2)]
+        self.count = 0
+        self.client.set_process_callback(self._process)
+        self.client.activate()
+
+    def _process(self, frames):
+        number = np.arange(self.count, self.count + frames)
+        self.ports[0].get_array()[:] = number % COUNT / COUNT
+        self.ports[1].get_array()[:] = -(number // COUNT) / COUNT
+        self.count += frames
+
+    def close(self):
+        self.client.deactivate()
+        self.client.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    if not stage.here():
+        pytest.skip(stage.MISSING)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("JACK_DEFAULT_SERVER", NAME)
+    running = stage.Server(FRAMES, name=NAME)
+    yield running
+    running.stop()
+    patch.undo()
+
+
+@pytest.fixture
+def source(server):
+    playing = Source()
+    yield playing
+    playing.close()
+
+
+class Recorder:
+    """The process, and its events as they come."""
+
+    def __init__(self, **job):
+        self.child = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "bridge.recorder"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+        self.say(kind="record", id="r", **{key: value for key, value in job.items() if value})
+
+    def say(self, **line):
+        self.child.stdin.write(json.dumps(line) + "\n")
+        self.child.stdin.flush()
+
+    def next(self):
+        return event_adapter.validate_json(self.child.stdout.readline())
+
+    def until(self, seconds):
+        """Wait until so much is on its way to the file."""
+        while (event := self.next()).kind == "progress":
+            if event.figures.get("seconds", 0.0) >= seconds:
+                return event
+        pytest.fail(f"the recording ended: {event}")
+
+    def end(self):
+        """The last event; the process is gone then."""
+        with contextlib.closing(self.child.stdin), self.child.stdout:
+            *_, last = [event_adapter.validate_json(line) for line in self.child.stdout]
+            assert self.child.wait() == 0
+        return last
+
+
+def numbers(path):
+    """The frames that were heard, by their numbers; silence is 0."""
+    header = wav.read_header(path)
+    heard = np.concatenate([np.array(block) for block in wav.samples(header)]).reshape(-1, 2)
+    return np.rint(heard[:, 0] * COUNT - heard[:, 1] * COUNT * COUNT).astype(int)
+
+
+def test_without_deadlines_every_frame_is_recorded_bit_exact(server, source, tmp_path):
+    """In freewheel JACK waits for its clients, so that nothing here depends on a busy machine."""
+    recorder = Recorder(out=str(tmp_path / "new" / "a.wav"), inputs=["source:out_.*"])
+    assert recorder.next().kind == "progress"
+    source.client.set_freewheel(True)
+    recorder.until(20.0)
+    source.client.set_freewheel(False)
+    recorder.say(kind="stop")
+    done = recorder.end()
+    assert done.kind == "done"
+    heard = numbers(tmp_path / "new" / "a.wav")
+    assert done.result["frames"] == heard.size > 20 * 48000
+    assert done.result["inputs"] == ["source:out_1", "source:out_2"]
+    assert (done.result["rate"], done.result["channels"]) == (48000, 2)
+    breaks = np.nonzero(np.diff(heard) != 1)[0]  # in real time, before and after
+    runs = np.diff(np.concatenate([[-1], breaks, [heard.size - 1]]))
+    assert runs.max() > 18 * 48000
+
+
+def test_a_recording_lies_where_the_transport_was(source, tmp_path):
+    client = source.client
+    client.transport_frame = 10 * 48000
+    client.transport_start()
+    recorder = Recorder(out=str(tmp_path / "a.wav"), inputs=["source:out_1"], duration=0.5)
+    done = recorder.end()
+    client.transport_stop()
+    header = wav.read_header(tmp_path / "a.wav")
+    assert done.result["ended"] == "duration"
+    assert header.frames == done.result["frames"] == 24000
+    assert header.bext.time_reference == done.result["start_samples"] > 10 * 48000
+    tracks = ET.fromstring(header.ixml).findall("TRACK_LIST/TRACK/NAME")
+    assert [track.text for track in tracks] == ["source:out_1"]
+
+
+def test_what_a_host_says_wins_over_the_transport(source, tmp_path):
+    recorder = Recorder(
+        out=str(tmp_path / "a.wav"), inputs=["source:out_2"], duration=0.1, start_samples=2**33
+    )
+    assert recorder.end().result["start_samples"] == 2**33
+    assert wav.read_header(tmp_path / "a.wav").bext.time_reference == 2**33
+
+
+def test_a_killed_recorder_leaves_a_readable_file(source, tmp_path):
+    recorder = Recorder(out=str(tmp_path / "a.wav"), inputs=["source:.*"])
+    recorder.until(2.0)
+    recorder.child.kill()
+    recorder.child.wait()
+    recorder.child.stdin.close()
+    recorder.child.stdout.close()
+    assert wav.read_header(tmp_path / "a.wav").frames > 40000
+
+
+def test_ctrl_c_ends_a_recording_and_keeps_it(source, tmp_path):
+    recorder = Recorder(out=str(tmp_path / "a.wav"), inputs=["source:.*"])
+    recorder.until(0.2)
+    recorder.child.send_signal(signal.SIGINT)
+    assert recorder.end().result["ended"] == "stop"
+    assert (tmp_path / "a.wav").is_file()
+
+
+def test_a_cancelled_recording_leaves_nothing(source, tmp_path):
+    recorder = Recorder(out=str(tmp_path / "a.wav"), inputs=["source:.*"])
+    recorder.until(0.2)
+    recorder.say(kind="cancel")
+    assert recorder.end().kind == "cancelled"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "reason"),
+    [
+        ({"inputs": ["nobody:.*"]}, "bad-input", r"no port is named 'nobody:\.\*'; there are .*so"),
+        ({"inputs": ["("]}, "bad-input", r"input '\(': missing \)"),
+        ({"inputs": ["source:.*"], "out": "a.mp3"}, "bad-input", "out: must be a .wav file"),
+        ({"inputs": ["source:.*"], "duration": -1}, "bad-input", "duration: input should be great"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said(source, tmp_path, job, code, reason):
+    failed = Recorder(**{"out": str(tmp_path / "a.wav")} | job).end()
+    assert (failed.kind, failed.code) == ("failed", code)
+
+    assert re.search(reason, failed.reason)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_recorded_over(source, tmp_path):
+    (tmp_path / "a.wav").write_text("the best take")
+    failed = Recorder(out=str(tmp_path / "a.wav")).end()
+    assert "exists already" in failed.reason
+    assert (tmp_path / "a.wav").read_text() == "the best take"
+
+
+def test_without_a_server_it_says_so(tmp_path, monkeypatch):
+    if not stage.here():
+        pytest.skip(stage.MISSING)
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "scorewire-nobody")
+    failed = Recorder(out=str(tmp_path / "a.wav")).end()
+    assert (failed.code, failed.reason[:14]) == ("no-device", "no JACK server")
+
+
+class Desk:
+    """What a take asks of a capture."""
+
+    rate, xruns, sources = 48000, 0, ("left", "right")
+
+    def close(self):
+        """Nothing is open."""
+
+
+def block(at, frames, value=0.5):
+    planar = np.stack([np.full(frames, value), np.full(frames, -value)]).astype("<f4")
+    return Block(at % CLOCK, frames, None, planar.tobytes())
+
+
+def test_a_late_period_is_silence_and_what_follows_is_in_its_place(tmp_path):
+    take = Take(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
+    start = CLOCK - 128  # JACK's clock wraps once a day
+    for at in (0, 64, 256, 320):  # two periods of 64 are missing
+        assert take.add(block(start + at, 64), limit=330) == ""
+    take.close()
+    heard = np.concatenate([np.array(b) for b in wav.samples(wav.read_header(take.path))])
+    left = heard.reshape(-1, 2)[:, 0]
+    assert left.size == take.frames == 330
+    np.testing.assert_array_equal(np.nonzero(left == 0)[0], np.arange(128, 256))
+    assert (take.result()["lost"], take.result()["peak_db"]) == (128, -6.02)
+
+
+@pytest.mark.parametrize("jump", [11 * 48000, -64])
+def test_a_clock_that_jumps_ends_the_take(tmp_path, jump):
+    take = Take(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
+    take.add(block(1000, 64), limit=1e9)
+    assert take.add(block(1064 + jump, 64), limit=1e9) == "JACK's clock has jumped"
+    take.close()
+    assert take.frames == 64
+
+
+def test_channels_are_interleaved():
+    planar = np.arange(6, dtype="<f4")
+    assert list(Block(0, 2, None, planar.tobytes()).interleaved()) == [0, 2, 4, 1, 3, 5]
