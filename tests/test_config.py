@@ -39,11 +39,23 @@ def test_environment_lists(tmp_path):
         "SCOREWIRE_READ": f"/a{os.pathsep}/b c",
         "SCOREWIRE_WORKER": "python3 -m 'my worker'",
         "SCOREWIRE_STALL": "0.5",
+        "SCOREWIRE_HTTP_NAMES": "studio.local  mixer",
+        "SCOREWIRE_TOKEN": "/secret/token",
     }
     config = load(write(tmp_path, ""), environ)
     assert config.read == (Path("/a"), Path("/b c"))
     assert config.worker == ("python3", "-m", "my worker")
     assert config.stall == 0.5
+    assert config.http_names == ("studio.local", "mixer")
+    assert config.token_file == Path("/secret/token")
+
+
+def test_folders_of_our_own_are_allowed_beside_those_named():
+    assert Config(data=Path("/d")).readable == Config(data=Path("/d")).writable == ()
+    config = Config(data=Path("/d"), read=(Path("/a"),), write=(Path("/b"),))
+    assert config.readable == (Path("/a"), Path("/d/blobs"), Path("/d/results"))
+    assert config.writable == (Path("/b"), Path("/d/results"))
+    assert config.token_file == Path("/d/token")
 
 
 def test_every_field_can_be_set():
@@ -56,6 +68,11 @@ def test_every_field_can_be_set():
         ("osc_prot = 1", "osc_prot in scorewire.toml is not a setting; the settings are osc_host"),
         ("osc_port = true", "osc_port in scorewire.toml must be a whole number, got True"),
         ('osc_port = "9557"', "osc_port in scorewire.toml must be a whole number, got '9557'"),
+        ("http_port = 70000", "http_port must be 0 (any free one) .. 65535, got 70000"),
+        ('http_host = "studio"', "http_host must be an IP address, got 'studio'"),
+        ('http_names = "studio"', "http_names in scorewire.toml must be a list of names, got"),
+        ("upload_limit = 0", "upload_limit must be 1 .. 2^50 bytes, got 0"),
+        ("upload_quota = 1.5", "upload_quota in scorewire.toml must be a whole number, got 1.5"),
         ("osc_port = 70000", "osc_port must be 0 (any free one) .. 65535, got 70000"),
         ('osc_host = "0.0.0.0"', "osc_host must be a loopback address (127.0.0.1 or ::1), got"),
         ('osc_host = "studio.lan"', "osc_host must be a loopback address"),

@@ -14,7 +14,7 @@ import pytest
 
 from bridge.web import blobs
 from bridge.web.blobs import Blobs
-from tests.web_server import ROOT, Http, Running, blob
+from tests.web_server import ROOT, Http, Running, blob, serving
 
 LIMIT, QUOTA = 3_000_000, 5_000_000
 
@@ -162,6 +162,25 @@ def test_an_upload_survives_a_kill_at_any_byte(tmp_path):
             partial = (tmp_path / "partial" / digest).read_bytes()
             assert partial == data[:left]
         assert store.find(digest) is None
+
+
+def test_an_upload_goes_on_at_the_next_server(tmp_path):
+    """The whole process is killed between two bytes; what it had is where the next goes on."""
+    data = random.Random(11).randbytes(2_000_000)
+    with serving(tmp_path) as (process, client):
+        line = socket.create_connection(("127.0.0.1", client.port), timeout=60)
+        head = f"PUT {blob(data)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n"
+        head += f"Authorization: Bearer {client.token}\r\n\r\n"
+        line.sendall(head.encode() + data[:1_234_567])
+        offset(client, data, 1)
+        process.kill()
+        line.close()
+    with serving(tmp_path) as (process, client):
+        at = int(client.ask("HEAD", blob(data)).headers["Upload-Offset"])
+        assert 1 <= at <= 1_234_567
+        answer = client.ask("PUT", blob(data), data[at:], Upload_Offset=str(at))
+        assert answer.status == 201
+        process.terminate()
 
 
 def test_a_wrong_hash_is_dropped(running, client, data):

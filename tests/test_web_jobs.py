@@ -1,21 +1,19 @@
 """Jobs over HTTP with the tests' worker: asked for, followed, fetched, cancelled; and refused."""
 
+import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from bridge.config import Config
 from bridge.jobs import Best, Done, Progress
 from bridge.store import Store
-from bridge.web import access, events, files
+from bridge.web import events, files
 from bridge.web import jobs as web_jobs
 from bridge.web.answers import Problem
-from tests.web_server import FAKE, ROOT, Http, Running, blob
+from tests.web_server import ROOT, Http, Running, blob, serving
 
 
 @pytest.fixture(scope="module")
@@ -217,17 +215,14 @@ def test_a_stream_is_taken_up_where_it_broke_off(client, out):
 
 def test_silence_is_broken_by_a_heartbeat(client, out):
     job = client.job(**patch(out, "stubborn"))
-    line = client.ask  # the worker says nothing for a minute
-    import http.client as plain
-
-    stream = plain.HTTPConnection("127.0.0.1", client.port)
+    stream = http.client.HTTPConnection("127.0.0.1", client.port)
     stream.request(
         "GET", f"/v1/jobs/{job}/events", headers={"Authorization": f"Bearer {client.token}"}
     )
     answer = stream.getresponse()
     seen = [answer.readline() for _ in range(20)]
     assert seen.count(b": nothing new\n") >= 3
-    line("DELETE", f"/v1/jobs/{job}")
+    client.ask("DELETE", f"/v1/jobs/{job}")
     assert b"event: cancelled" in answer.read()
     stream.close()
 
@@ -245,25 +240,10 @@ def test_progress_is_a_state_and_pages_are_few():
 
 def test_events_of_a_job_that_another_server_ran(tmp_path, out):
     """The ledger is what is left: killed while a job ran, the next server says how it ended."""
-    settings = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(tmp_path / "data")}
-    settings["SCOREWIRE_WORKER"] = " ".join(FAKE)
-    command = [sys.executable, "-m", "bridge.cli", "serve", "--json"]
-
-    def start():
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | settings, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        said = json.loads(process.stdout.readline())
-        token = access.token(Config(data=tmp_path / "data").token_file)
-        return process, Http(said["http_port"], token)
-
-    process, client = start()
-    with process:
+    with serving(tmp_path) as (process, client):
         job = client.job(**patch(out, "slow"))
         process.kill()
-    process, client = start()
-    with process:
+    with serving(tmp_path) as (process, client):
         said, _ = client.events(job, Last_Event_ID="17")
         assert [(number, event, data["code"]) for number, event, data in said] == [
             ("end", "failed", "interrupted")

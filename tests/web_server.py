@@ -5,6 +5,9 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
+import shlex
+import subprocess
 import sys
 import threading
 from dataclasses import dataclass
@@ -118,6 +121,20 @@ class Http:
     def upload(self, data, **headers):
         """PUT the whole of `data`."""
         return self.ask("PUT", blob(data), data, **headers)
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """`scorewire serve` as a process; yields it and a client. Who is inside ends it."""
+    own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(folder / "data")}
+    own["SCOREWIRE_WORKER"] = shlex.join(FAKE)
+    command = [sys.executable, "-m", "bridge.cli", "serve", "--json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | own, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        said = json.loads(process.stdout.readline())
+        yield process, Http(said["http_port"], token(folder / "data" / "token"))
 
 
 def blob(data):
