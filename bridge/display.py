@@ -106,12 +106,14 @@ def patch(result: dict[str, Any]) -> Table:
 
 def separate(result: dict[str, Any]) -> Table:
     """The result of `separate`."""
+    placed = result.get("placed")
     return _pairs(
         *((stem["prompt"], stem["wav"]) for stem in result["stems"]),
         ("residual", result["residual"]),
         ("manifest", result["manifest"]),
         ("null depth", f"{result['null_db']:.1f} dB"),
         ("seconds", f"{result['seconds']:.1f}"),
+        *([(placed["host"], placed["text"])] if placed else []),
     )
 
 

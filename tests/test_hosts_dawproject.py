@@ -166,3 +166,11 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     with pytest.raises(ValueError, match=r"out must be a folder or a \.dawproject file, got 'a"):
         HOSTS["dawproject"].place_audio(path, tmp_path / "a.zip")
+
+
+def test_a_project_somebody_may_have_worked_in_is_not_written_over(tmp_path: Path) -> None:
+    path = stem_set(tmp_path / "stems")
+    placed = [HOSTS["rpp"].place_audio(path, tmp_path).files[0] for _ in range(3)]
+    assert [file.name for file in placed] == ["take-7.rpp", "take-7-2.rpp", "take-7-3.rpp"]
+    named = HOSTS["rpp"].place_audio(path, tmp_path / "take-7.rpp").files[0]  # asked for by name
+    assert named == placed[0]

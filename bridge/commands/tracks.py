@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bridge import display, stems
+from bridge import audition, display, stems
 from bridge.commands.base import CommandFailed, Json, Model, Out, Seed, absolute, run, show
+from bridge.hosts import HOSTS
 from bridge.jobs import Separate
 
 NULL_LIMIT_DB = -100.0
@@ -23,8 +24,18 @@ Refinement = Annotated[
 @app.command()
 def separate(
     file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
-    prompt: Annotated[list[str], typer.Option(help="What one stem holds; once for each stem.")],
     out: Out,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="What one stem holds; once for each stem. The excerpt's when left out."),
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="What no stem is to hold: it goes to the residual.")
+    ] = None,
+    excerpt: Annotated[
+        float | None,
+        typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
+    ] = None,
     method: Annotated[str, typer.Option(help="masks or paper")] = "masks",
     steps: Refinement = None,
     seed: Seed = 0,
@@ -36,21 +47,35 @@ def separate(
     tempo: Annotated[
         str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(help=f"Put the stems on tracks too: {', '.join(HOSTS)}.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Split a recording into one stem a prompt and a residual that add up to it."""
+    """Split a recording into one stem a prompt and a residual that add up to it.
+
+    Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
+    """
+    given = {"prompts": tuple(prompt or ()), "negatives": tuple(negative or ())}
+    asked = given | {"method": method, "seed": seed}
+    if not prompt:
+        asked = audition.chosen(out.expanduser(), file.expanduser())
+        asked |= {"negatives": tuple(negative)} if asked and negative else {}
+    if not asked:
+        reason = "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+        raise CommandFailed("bad-input", reason, exit_code=2)
     result = run(
         Separate,
         as_json,
         file=absolute(file),
-        prompts=tuple(prompt),
+        **asked,
         out=absolute(out),
-        method=method,
+        excerpt=excerpt,
         steps=steps,
-        seed=seed,
         model=model,
         start_samples=start_samples,
         tempo=tempo or (),
+        host=host,
     )
     show(result, display.separate(result), as_json)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Protocol
 
@@ -86,14 +87,14 @@ class FileHost:
     write: Callable[[Layout, Path], Placed]
 
     def place_audio(self, manifest: Path, out: Path) -> Placed:
-        """Write the file `out`, or one named as the source into the folder `out`."""
+        """Write the file `out`, or a new one named as the source into the folder `out`."""
         placing = layout(manifest)
         if not self.suffix:
             return self.write(placing, out)
         if out.suffix.lower() != self.suffix:
             if out.suffix and not out.is_dir():
                 raise ValueError(f"out must be a folder or a {self.suffix} file, got {out.name!r}")
-            out = out / f"{slug(placing.name, otherwise='stems')}{self.suffix}"
+            out = _free(out / f"{slug(placing.name, otherwise='stems')}{self.suffix}")
         out.parent.mkdir(parents=True, exist_ok=True)
         return self.write(placing, out)
 
@@ -108,3 +109,9 @@ class FileHost:
     def notify(self, text: str) -> None:
         """Refused: a file shows nothing."""
         raise HostCannot(f"{self.name} cannot show a message: it is a file, not a running host")
+
+
+def _free(file: Path) -> Path:
+    """The file, or one numbered: somebody may have worked in the project of that name since."""
+    numbered = (file.with_stem(f"{file.stem}-{number}") for number in count(2))
+    return next(path for path in chain((file,), numbered) if not path.exists())
