@@ -38,7 +38,7 @@ def listed(entry: Entry, journal: Journal) -> list[dict[str, Any]]:
 def _folder(entry: Entry) -> Path | None:
     """The folder a job writes to."""
     job = entry.job
-    if isinstance(job, words.RenderPreset):
+    if isinstance(job, words.RenderPreset | words.Record):
         return Path(job.out).parent
     if isinstance(job, words.Export):
         return job.folder

@@ -197,7 +197,8 @@ def _resolved(web: Web, request: Request, fields: dict[str, Any], job_id: str) -
 def _place(web: Web, kind: type[BaseModel], job_id: str) -> str:
     """Where results go when nobody said: a folder of the job's own, or a file in it."""
     folder = web.server.config.results / job_id
-    return str(folder / "sound.wav" if kind is words.RenderPreset else folder)
+    is_file = kind in (words.RenderPreset, words.Record)
+    return str(folder / "sound.wav" if is_file else folder)
 
 
 def _check_far(fields: dict[str, Any]) -> None:
