@@ -47,6 +47,8 @@ REQUESTS = {
     "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
     "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps"),
     "/scorewire/edit": Request("i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model"),
+    "/scorewire/record": Request("i:req s:out s:inputs...", "f:seconds i:start_samples"),
+    "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
     "/scorewire/job": Request("i:req s:job"),

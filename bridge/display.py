@@ -26,6 +26,7 @@ NAMED = 40  # columns for the name of a result, which may be a prompt
 OPTIONS = {
     "prompt": "PROMPT",
     "prompts": "--prompt",
+    "inputs": "--input",
     "duration": "--seconds",
     "recipe": "--preset",
     "suites": "--suite",
@@ -120,6 +121,20 @@ def separate(result: dict[str, Any]) -> Table:
 def placed(result: dict[str, Any]) -> Table:
     """The result of `place` and `install`."""
     return _pairs((result["host"], result["text"]), *(("file", file) for file in result["files"]))
+
+
+def record(result: dict[str, Any]) -> Table:
+    """The result of `record`."""
+    lost = f"; {result['lost']} frames came too late and are silent" if result["lost"] else ""
+    return _pairs(
+        ("sound", result["wav"]),
+        ("from", ", ".join(result["inputs"])),
+        ("length", f"{result['frames'] / result['rate']:.2f} s at {result['rate']} Hz"),
+        ("begins at", f"sample {result['start_samples']}"),
+        ("peak", f"{result['peak_db']:.1f} dB"),
+        ("xruns", f"{result['xruns']}{lost}"),
+        ("ended by", result["ended"]),
+    )
 
 
 def render(result: dict[str, Any]) -> Table:

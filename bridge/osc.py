@@ -34,6 +34,7 @@ from bridge.jobs import (
     Job,
     Morph,
     Progress,
+    Record,
     RenderPreset,
     Separate,
     Vary,
@@ -276,6 +277,16 @@ def _cancel(face: Face, call: Call) -> None:
     face.later(cancel())
 
 
+def _stop(face: Face, call: Call) -> None:
+    """End a recording and keep it; asked twice it is as good as asked once."""
+    entry = _find(face, call)
+    if not isinstance(entry.job, Record):
+        raise Refused("no-job", f"job {entry.job.id} is no recording but {entry.job.kind}")
+    if not face.server.stop(entry.job.id) and entry.state != "done":
+        raise Refused("ended", f"recording {entry.job.id} does not run here: {entry.state}")
+    face.send(call.target, "/scorewire/ok", call.req)
+
+
 def _jobs(face: Face, call: Call) -> None:
     limit = call.options.get("limit", 20)
     if not 1 <= limit <= MAX_LISTED:
@@ -306,6 +317,8 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/vary": _asks(Vary),
     "/scorewire/morph": _asks(Morph),
     "/scorewire/edit": _asks(EditPreset),
+    "/scorewire/record": _asks(Record),
+    "/scorewire/record/stop": _stop,
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,

@@ -20,6 +20,7 @@ from bridge import jobs, osc, paths
 from bridge.config import Config
 from bridge.engines import Engine
 from bridge.engines.local import LocalEngine
+from bridge.engines.recording import RecordingEngine
 from bridge.hosts import HOSTS
 from bridge.jobs import (
     Best,
@@ -30,6 +31,7 @@ from bridge.jobs import (
     Failed,
     Job,
     Progress,
+    Record,
     Separate,
 )
 from bridge.stage import Stage
@@ -59,12 +61,14 @@ class Server:
         self.stage = stage  # where patches are played, when this server plays
         self.store = store
         self._engine = engine
+        self._recordings = RecordingEngine()
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
 
     async def __aenter__(self) -> Server:
         await self._stack.enter_async_context(self._engine)
+        await self._stack.enter_async_context(self._recordings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +95,8 @@ class Server:
         if len(self._lives) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
-        life = self._live(job, self._engine.submit(job))
+        engine = self._recordings if isinstance(job, Record) else self._engine
+        life = self._live(job, engine.submit(job))
         self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
 
@@ -174,7 +179,11 @@ class Server:
 
     async def cancel(self, job_id: str) -> bool:
         """Ask a job to stop; False when it is not running or waiting here."""
-        return await self._engine.cancel(job_id)
+        return await self._recordings.cancel(job_id) or await self._engine.cancel(job_id)
+
+    def stop(self, job_id: str) -> bool:
+        """End a recording and keep it; False when no such recording runs here."""
+        return self._recordings.stop(job_id)
 
     async def wait(self, job_id: str) -> Entry:
         """Wait for the end of a job and return its line in the ledger."""

@@ -1,9 +1,12 @@
 """Recording from a real JACK server: bit-exact, in its place, readable after a crash."""
 
+import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -11,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bench import stage
 from bridge import wav
+from bridge.engines.recording import RecordingEngine
 from bridge.jobs import Record, event_adapter
 from bridge.recorder import CLOCK, Block, Take
 
@@ -243,3 +249,107 @@ def test_a_clock_that_jumps_ends_the_take(tmp_path, jump):
 def test_channels_are_interleaved():
     planar = np.arange(6, dtype="<f4")
     assert list(Block(0, 2, None, planar.tobytes()).interleaved()) == [0, 2, 4, 1, 3, 5]
+
+
+def run_engine(program, *, leave=False):
+    """The events of a recording by a recorder that runs `program`."""
+
+    async def events():
+        async with RecordingEngine([sys.executable, "-c", program]) as engine:
+            found = []
+            async for event in engine.submit(Record(id="r", out="/nowhere/a.wav")):
+                found.append(event)
+                if leave:
+                    leaving = asyncio.create_task(engine.__aexit__())
+            if leave:
+                await leaving
+            return found
+
+    return asyncio.run(events())
+
+
+SAYS = 'print(\'{"kind": "progress", "id": "r", "fraction": 0, "stage": "recording"}\', flush=True)'
+
+
+def test_a_recorder_that_dies_is_said_with_its_last_words():
+    program = f"{SAYS}; import sys; sys.stderr.write('the disk is full'); sys.exit(3)"
+    *_, failed = run_engine(program)
+    assert failed.code == "crashed"
+    assert failed.reason == (
+        "the recorder ended (exit code 3); what it wrote is kept; its last words: the disk is full"
+    )
+
+
+def test_a_recorder_that_cannot_be_started_is_said():
+    async def first():
+        async with RecordingEngine(["/nowhere/recorder"]) as engine:
+            return [e async for e in engine.submit(Record(id="r", out="/nowhere/a.wav"))]
+
+    (failed,) = asyncio.run(first())
+    assert failed.reason.startswith("the recorder could not be started")
+
+
+def test_a_server_that_leaves_ends_its_recordings_and_keeps_them():
+    done = 'print(\'{"kind": "done", "id": "r", "result": {"ended": "\' + said + \'"}}\')'
+    program = (
+        f"import sys, json; sys.stdin.readline(); {SAYS}; "
+        f"said = json.loads(sys.stdin.readline())['kind']; {done}"
+    )
+    assert run_engine(program, leave=True)[-1].result == {"ended": "stop"}
+
+
+def test_the_command_records_until_its_time_is_over(source, tmp_path):
+    out = tmp_path / "a.wav"
+    run = subprocess.run(
+        [sys.executable, "-m", "bridge.cli", "record", str(out), "--seconds", "0.5",
+         "--input", "source:out_1", "--start-samples", "480", "--json"],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    result = json.loads(run.stdout)
+    assert (result["wav"], result["frames"], result["ended"]) == (str(out), 24000, "duration")
+    assert wav.read_header(out).bext.time_reference == 480
+
+
+def test_osc_starts_a_recording_beside_other_jobs_and_stops_it(source, tmp_path):
+    """A real client of python-osc, a real server, the real recorder."""
+    own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_HTTP_PORT": "0",
+           "SCOREWIRE_DATA": str(tmp_path / "data")}  # fmt: skip
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "serve", "--json"],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | own,
+    )  # fmt: skip
+    try:
+        port = json.loads(serving.stdout.readline())["port"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(stage.PATIENCE)
+
+            def say(address, *arguments):
+                message = OscMessageBuilder(address)
+                for argument in arguments:
+                    message.add_arg(argument)
+                client.sendto(message.build().dgram, ("127.0.0.1", port))
+
+            def hear(address):
+                while (message := OscMessage(client.recv(2000))).address != address:
+                    assert message.address != "/scorewire/fail", message.params
+                return message.params
+
+            say("/scorewire/record", 1, str(tmp_path / "a.wav"), "source:out_1", "source:out_2")
+            job = hear("/scorewire/accepted")[1]
+            while True:
+                said = hear("/scorewire/progress")
+                facts = dict(zip(said[5::2], said[6::2], strict=True))
+                if facts.get("seconds", 0) > 0.2:
+                    break
+            say("/scorewire/record/stop", 2, job)
+            hear("/scorewire/ok")
+            done = hear("/scorewire/done")
+            assert done[1:3] == [job, str(tmp_path / "a.wav")]
+            say("/scorewire/record/stop", 3, job)  # asked again
+            assert hear("/scorewire/ok") == [3]
+    finally:
+        serving.send_signal(signal.SIGINT)
+        serving.wait()
+        serving.stdout.close()
+    assert wav.read_header(tmp_path / "a.wav").channels == 2

@@ -1,4 +1,4 @@
-"""Where jobs run: `local` is a supervised worker process on this machine.
+"""Where jobs run: `local` is a supervised worker process on this machine, `recording` JACK.
 
 An engine takes a `Job` and yields its `Event`s, the last of which is `Done`, `Failed` or
 `Cancelled`. It never raises for what goes wrong in a job: that is what `Failed` is for.

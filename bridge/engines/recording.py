@@ -1,0 +1,93 @@
+"""Recordings: each in a process of its own, at once, beside whatever a worker does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, Sequence
+
+from pydantic import ValidationError
+
+from bridge.engines.child import Child
+from bridge.jobs import Cancelled, Done, Event, Failed, Job, event_adapter
+
+log = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "bridge.recorder")
+CLOSING = 5.0  # seconds a recorder gets to bring its file to an end
+
+
+class RecordingEngine:
+    """Runs `Record` jobs; `stop` ends one and keeps it, `cancel` drops it.
+
+    A server that leaves ends its recordings and keeps them: what was played cannot be played again.
+    """
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = tuple(command)
+        self._children: dict[str, Child] = {}
+        self._empty = asyncio.Event()
+        self._leaving = False
+
+    async def __aenter__(self) -> RecordingEngine:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._leaving = True
+        for job_id in self._children:
+            self.stop(job_id)
+        if self._children:
+            await asyncio.wait_for(self._empty.wait(), 2 * CLOSING)
+
+    def submit(self, job: Job) -> AsyncGenerator[Event, None]:
+        """Start `job` and yield its events; the last one is Done, Failed or Cancelled."""
+        return self._events(job)
+
+    async def cancel(self, job_id: str) -> bool:
+        """Drop a recording; False when it is not (or no longer) here."""
+        return self._say(job_id, '{"kind": "cancel"}')
+
+    def stop(self, job_id: str) -> bool:
+        """End a recording and keep it; False when it is not (or no longer) here."""
+        return self._say(job_id, '{"kind": "stop"}')
+
+    def _say(self, job_id: str, line: str) -> bool:
+        child = self._children.get(job_id)
+        if child is None or not child.alive:
+            return False
+        child.send(line)
+        return True
+
+    async def _events(self, job: Job) -> AsyncGenerator[Event, None]:
+        if self._leaving:
+            reason = "the server stopped before the recording began"
+            yield Failed(id=job.id, code="interrupted", reason=reason)
+            return
+        try:
+            child = await Child.start(self._command)
+        except OSError as error:
+            reason = f"the recorder could not be started: {error}"
+            yield Failed(id=job.id, code="crashed", reason=reason)
+            return
+        self._children[job.id] = child
+        self._empty.clear()
+        child.send(job.model_dump_json())
+        try:
+            while (line := await child.lines.get()) is not None:
+                try:
+                    event = event_adapter.validate_json(line)
+                except ValidationError:
+                    log.warning("recorder stdout, not an event: %r", line[:200])
+                    continue
+                yield event
+                if isinstance(event, Done | Failed | Cancelled):
+                    return
+            words = f"; its last words: {child.tail[-1][:200]}" if child.tail else ""
+            reason = f"the recorder ended ({child.ending}); what it wrote is kept{words}"
+            yield Failed(id=job.id, code="crashed", reason=reason)
+        finally:
+            await child.close(CLOSING)
+            del self._children[job.id]
+            if not self._children:
+                self._empty.set()
