@@ -35,7 +35,7 @@ REQUESTS = {
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...",
-        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host",
+        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt",
     ),
     "/scorewire/host/ardour/separate": Request(
         "i:req s:session s:region i:position i:start i:length i:rate f:tempo "

@@ -11,8 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from bridge import audition
 from bridge.hosts import HOSTS
 from bridge.tempo import Points
 from presets.export import EXPORTERS
@@ -55,6 +66,9 @@ WavFile = Annotated[str, AfterValidator(_wav)]
 Format = Annotated[str, AfterValidator(_format)]
 HostName = Annotated[str, AfterValidator(_host)]
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
+Listed = BeforeValidator(
+    lambda given: [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+)
 RendererName = Literal["fm", "impact"]
 Matrix = Annotated[str, AfterValidator(_matrix)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -94,14 +108,18 @@ class Separate(_Value):
 
     `start_samples` is where the file begins in the session, at the file's rate; left out, what the
     file's own bext says. `tempo` is the session's tempo map. With `host` the server then puts the
-    stems on that host's tracks; the result has placed {host, text, files} too.
+    stems on that host's tracks; the result has placed {host, text, files} too. What `negatives`
+    name goes into the residual. With `excerpt` only the busiest so many seconds are separated, in
+    few steps, into the folder `excerpt` of `out`; the result has excerpt {begin, end} in seconds.
     """
 
     kind: Literal["separate"] = "separate"
     id: str
     file: str
     prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=MAX_STEMS)
+    negatives: Annotated[tuple[Prompt, ...], Listed] = Field(default=(), max_length=MAX_STEMS)
     out: str
+    excerpt: float | None = Field(default=None, ge=1, le=60)
     method: Method = "masks"
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -109,6 +127,19 @@ class Separate(_Value):
     start_samples: int | None = Field(default=None, ge=0, lt=2**63)
     tempo: Points = ()
     host: HostName | None = None
+
+    @field_validator("negatives")
+    @classmethod
+    def _not_wanted_too(cls, negatives: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        both = [name for name in negatives if name in known.data.get("prompts", ())]
+        if both:
+            raise ValueError(f"must name what no stem is to hold, and {both[0]!r} is a prompt too")
+        return negatives
+
+    @property
+    def folder(self) -> Path:
+        """Where the stems will be."""
+        return Path(self.out) / audition.FOLDER if self.excerpt else Path(self.out)
 
 
 class RenderPreset(_Value):
@@ -334,7 +365,8 @@ class QueueFull(ValueError):
 def result_path(job: Job, result: dict[str, Any]) -> str:
     """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
     if isinstance(job, WHOLE):
-        return str(Path(job.out) / "result.json")
+        folder = job.folder if isinstance(job, Separate) else Path(job.out)
+        return str(folder / "result.json")
     if isinstance(job, RenderPreset | Record):
         return str(result.get("wav", job.out))
     if isinstance(job, Export):

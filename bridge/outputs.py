@@ -1,7 +1,8 @@
 """Results that appear whole or not at all: written in a hidden folder, then moved to their place.
 
 Standard library only. The partial folder is on the same file system, so moving is renaming; a job
-that fails or is cancelled leaves neither it nor folders made for it.
+that fails or is cancelled leaves neither it nor folders made for it. Only the partial folder of
+`resumable` outlives its process: the same job takes it up again, another one removes it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL = ".partial-"
+UNFINISHED = ".unfinished-"
 SCRATCH = "scratch"
+LOCK = "lock"
+
+
+class Interrupted(GeneratorExit):
+    """Thrown into a job that ends because its process does: what is done is worth keeping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +75,62 @@ def folder(target: Path) -> Iterator[Output]:
     shutil.rmtree(out.partial, ignore_errors=True)
 
 
+@contextmanager
+def resumable(target: Path, key: str) -> Iterator[Output]:
+    """`folder` for long work: `scratch` is as a crashed process with the same `key` left it.
+
+    Of what others left unfinished in `target` nothing stays. `Interrupted` and a killed process
+    leave the partial folder, any other exception drops it. Raises `ValueError` when `target` cannot
+    be made or written, or another process is at the same work.
+    """
+    made = [folder for folder in (target, *target.parents) if not folder.exists()]
+    out = Output(target, target / f"{UNFINISHED}{key}")
+    try:
+        out.scratch.mkdir(parents=True, exist_ok=True)
+        lock = _lock(out.partial)
+    except OSError as error:
+        _unmake(made)
+        raise ValueError(f"out {target} cannot be written: {error.strerror}") from error
+    if lock is None:
+        raise ValueError(f"out {target} is being written by another process, with the same work")
+    try:
+        _sweep(target)
+        _drop_unfinished(target, but=out.partial)
+        for file in out.partial.iterdir():  # half written: only what is in scratch says it is whole
+            if file != out.scratch and file.name != LOCK:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+        yield out
+        _publish(out)
+    except Interrupted:
+        lock.close()
+        raise
+    except BaseException:
+        lock.close()
+        shutil.rmtree(out.partial, ignore_errors=True)
+        _unmake(made)
+        raise
+    lock.close()
+    shutil.rmtree(out.partial, ignore_errors=True)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """One JSON object in one line, UTF-8."""
     path.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all, also after the machine lost its power."""
+    partial = path.with_name(f".{path.name}")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
 def _publish(out: Output) -> None:
-    files = sorted(out.partial.rglob("*"))
+    own = (out.scratch, out.partial / LOCK)
+    files = [f for f in sorted(out.partial.rglob("*")) if not any(map(f.is_relative_to, own))]
     for file in files:  # all of them before any is moved
         place = Path(out.final(file))
         if place.exists() and place.is_dir() != file.is_dir():
@@ -99,6 +156,28 @@ def _sweep(target: Path) -> None:
     for partial in target.glob(f"{PARTIAL}*"):
         pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
         if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _lock(partial: Path) -> sqlite3.Connection | None:
+    """Be the one process that works in `partial`, None when another is; closing gives it back.
+
+    The system gives an exclusive transaction back when its process ends, however it ends.
+    """
+    lock = sqlite3.connect(partial / LOCK, timeout=0.0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        lock.close()
+        return None
+    return lock
+
+
+def _drop_unfinished(target: Path, *, but: Path) -> None:
+    """Remove what crashed processes left for work that is not ours."""
+    for partial in target.glob(f"{UNFINISHED}*"):
+        if partial != but and (lock := _lock(partial)) is not None:
+            lock.close()
             shutil.rmtree(partial, ignore_errors=True)
 
 

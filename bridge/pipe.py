@@ -5,6 +5,7 @@ No tensor here. The work itself is a function from a job to its events, given by
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ from bridge.jobs import (
     line_adapter,
     sentence,
 )
+from bridge.outputs import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +47,24 @@ class Clock:
     def __init__(self, job_id: str) -> None:
         self._id = job_id
         self._began = self._zero = time.monotonic()
+        self._first = 0.0
 
     def progress(
         self, fraction: float, stage: str, figures: dict[str, float] | None = None
     ) -> Progress:
-        """How far; the time left is counted from the last fraction 0."""
+        """How far; the time left is counted from the last fraction 0, or from `resume`."""
         now = time.monotonic()
         if fraction == 0.0:
-            self._zero = now
-        eta = (now - self._zero) * (1 - fraction) / fraction if fraction > 0.01 else None
+            self._zero, self._first = now, 0.0
+        gone = fraction - self._first
+        eta = (now - self._zero) * (1 - fraction) / gone if gone > 0.01 else None
         return Progress(
             id=self._id, fraction=min(1.0, fraction), stage=stage, eta=eta, figures=figures or {}
         )
+
+    def resume(self, fraction: float) -> None:
+        """So much was done by an earlier run: it says nothing about the time left."""
+        self._zero, self._first = time.monotonic(), fraction
 
     def done(self, result: dict[str, Any]) -> Done:
         """The end, with the seconds it took."""
@@ -87,7 +95,7 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
     try:
         for event in events:
             if inbox.stopped(job.id) and not isinstance(event, Done):
-                events.close()
+                _stop(events, interrupted=inbox.closing.is_set())
                 yield Cancelled(id=job.id)
                 return
             if isinstance(event, Progress):
@@ -112,6 +120,14 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
         text = (str(error).strip().splitlines() or [""])[0][:300]
         reason = f"the worker failed: {type(error).__name__}: {text}"
         yield Failed(id=job.id, code="internal", reason=reason)
+
+
+def _stop(events: Events, *, interrupted: bool) -> None:
+    """Close a job's generator; told that it is the process that ends, it may keep what is done."""
+    if interrupted:
+        with contextlib.suppress(Interrupted):
+            events.throw(Interrupted())
+    events.close()
 
 
 class Inbox:

@@ -33,7 +33,7 @@ from bridge.jobs import (
     Vary,
     event_adapter,
 )
-from bridge.worker import models, separate
+from bridge.worker import models
 from presets import Effect, Note, Preset, load, save
 from renderers import RENDERERS, effects, fm, random_patches, to_values
 from renderers.algorithms import DIFFERENT
@@ -431,13 +431,6 @@ def test_separating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run(separate_job(tmp_path / "mix.wav", tmp_path / name))
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-
-
-def test_work_that_would_not_fit_is_refused() -> None:
-    minutes = torch.zeros(1).expand(2, 44100 * 600)
-    separate._check_size(minutes, 44100, 2)  # ten minutes of stereo in two stems
-    with pytest.raises(ValueError, match=r"at most 507 seconds .* 8 prompts .* got 600"):
-        separate._check_size(minutes, 44100, 8)
 
 
 # The pipe.

@@ -44,12 +44,10 @@ class Mixture:
     def busiest(self, seconds: float) -> tuple[int, int]:
         """(begin, end) in samples of the stretch of `seconds` in which most is going on.
 
-        That is the loudest, but for what is louder than nine tenths of the file: a single bang says
-        little about a track.
+        That is the one with the highest mean amplitude, not power: a bang says little of a track.
         """
         count = min(len(self.powers), max(1, round(seconds * GRAIN)))
-        level = self.powers.double()
-        level = level.clamp_max(float(level.quantile(0.9)))
+        level = self.powers.double().sqrt()
         sums = torch.cat([torch.zeros(1).double(), level.cumsum(0)])
         first = int((sums[count:] - sums[:-count]).argmax())
         begin = first * self.rate // GRAIN

@@ -1,204 +1,222 @@
-"""Story two: track to stems."""
+"""Story two: track to stems, of any length; killed, it goes on at the last finished window."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from dataclasses import replace
+import shutil
+from collections.abc import Generator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from bridge import outputs, pipe, stems, wav
-from bridge.jobs import Separate
+import sds
+from bridge import outputs, pipe, stems
+from bridge.jobs import Event, Separate
 from bridge.tags import Origin, tags
+from bridge.worker import mixture, stemset
+from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
-from sds import audio
+from bridge.worker.windows import Finished, Row
+from sds.audio import Recording
 from sds.prior import Prior
 from sds.scoreboard import board
-from sds.separate import METHODS, separate
+from sds.separate import METHODS, drawn_seed, part_window, plan, stepped
+from sds.windows import fades, overlap_add
 
-MIN_SECONDS = 0.1  # of a file to separate
-MAX_WORK_BYTES = 2 * 2**30  # of a file, its stems and their sums, in memory
-JUDGED_SECONDS = 30.0  # the start of a long file stands for all of it
+LOW_STEPS = 20  # at most, of an excerpt
+JUDGED_SECONDS = 30.0  # the busiest stretch stands for all of a long file
+READ, PARTED, WRITTEN = 0.01, 0.94, 0.98  # fractions of the job: reading, windows, files; scores
 
 
 def separate_track(job: Separate, models: Models) -> pipe.Events:
     """Read the mixture, part it, write stems and residual at its rate, check that they add up.
 
-    curves.json has one entry a step in each of fraction, stage and figures.
+    Memory is bounded by a window: the file is read in pieces, and windows wait on disk until all
+    are done. curves.json has one entry a step in each of fraction, stage and figures.
     """
     clock = pipe.Clock(job.id)
-    yield clock.progress(0.0, "reading the file")
-    source = Path(job.file)
-    mix, rate = audio.read(source)
-    _check_size(mix, rate, len(job.prompts))
-    yield clock.progress(0.0, "loading the model")
-    prior, judge = models.prior(job.model, job.prompts), models.judge()
-    method = METHODS[job.method]
-    recipe = replace(method.recipe, steps=job.steps or method.recipe.steps)
-    generator = torch.Generator().manual_seed(job.seed)
+    source = yield from mixture.look(Path(job.file), clock, READ)
+    begin, end = source.busiest(job.excerpt) if job.excerpt else (0, source.frames)
+    yield clock.progress(READ, "loading the model")
+    prior, judge = models.prior(job.model, [*job.prompts, *job.negatives]), models.judge()
+    steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
+    if job.excerpt and job.steps is None:
+        steps = min(steps, LOW_STEPS)
+    origin = _origin(job, source, prior, steps, begin, end)
+    _check_space(job, source, end - begin)
 
-    with outputs.folder(Path(job.out)) as out:
-        yield clock.progress(0.0, "separate")
-        curves: dict[str, list[Any]] = {key: [] for key in ("fraction", "stage", "figures")}
-        parts: list[Tensor] = []
-        for now in separate(
-            prior,
-            job.prompts,
-            mix,
-            rate,
-            method=replace(method, recipe=recipe),
-            generator=generator,
-        ):
-            if now.stems is not None and now.residual is not None:
-                parts = [*now.stems, now.residual]
-                break
-            row = (round(now.fraction, 6), now.stage, now.figures)
-            for key, value in zip(curves, row, strict=True):
-                curves[key].append(value)
-            yield clock.progress(0.97 * now.fraction, now.stage, now.figures)
-
-        yield clock.progress(0.97, "writing the stems")
-        manifest = _write_stems(job, prior, judge, mix, rate, parts, out, recipe.steps)
-        stems.save(manifest, out.partial / stems.MANIFEST)
-        outputs.write_json(out.partial / "curves.json", {"kind": job.kind} | curves)
-        result = {
+    with outputs.resumable(Path(job.folder), _key(origin, begin, end)) as out:
+        copied = source.header is None or job.excerpt is not None
+        path = _copy(origin, source, begin, end, out) if copied else source.file
+        with Recording(path) as recording:
+            finished = yield from _parted(origin, prior, recording, out, clock)
+            levels = stemset.Levels()
+            blocks = overlap_add(finished.windows, finished.pieces())
+            for share in stemset.write(origin, recording, blocks, out, levels):
+                done = PARTED + (WRITTEN - PARTED) * share
+                yield clock.progress(done, "writing the stems")
+        yield clock.progress(WRITTEN, "listening to the stems")
+        at = source.busiest(JUDGED_SECONDS)[0] if job.excerpt is None else 0
+        found = stems.Manifest(
+            job=origin.job,
+            source=origin.source,
+            source_sha256=origin.source_sha256,
+            source_wav=(
+                str(path.relative_to(out.partial)) if copied else os.path.relpath(path, out.folder)
+            ),
+            rate=source.rate,
+            frames=end - begin,
+            channels=source.channels,
+            start_samples=origin.start_samples,
+            tempo=job.tempo,
+            stems=_stems(origin, judge, path, out, levels, at),
+            residual=stemset.names(origin)[-1],
+            residual_rms_db=levels.rms_db[-1],
+            null_db=levels.null_db,
+            negatives=job.negatives,
+            method=job.method,
+            steps=steps,
+            seed=job.seed,
+            model=prior.name,
+            model_hash=model_hash(prior),
+            code=VERSION,
+        )
+        stems.save(found, out.partial / stems.MANIFEST)
+        curves = {"kind": job.kind} | finished.curves()
+        outputs.write_json(out.partial / "curves.json", curves)
+        result: dict[str, Any] = {
             "stems": [
                 {"prompt": stem.prompt, "wav": out.final(out.partial / stem.wav)}
-                for stem in manifest.stems
+                for stem in found.stems
             ],
-            "residual": out.final(out.partial / manifest.residual),
+            "residual": out.final(out.partial / found.residual),
             "manifest": out.final(out.partial / stems.MANIFEST),
-            "null_db": manifest.null_db,
+            "null_db": found.null_db,
             "curves": out.final(out.partial / "curves.json"),
         }
+        if job.excerpt:
+            result["excerpt"] = {"begin": begin / source.rate, "end": end / source.rate}
     yield clock.done(result)
 
 
-def _check_size(mix: Tensor, rate: int, prompts: int) -> None:
-    """Refuse what would not fit in memory: the mixture, stems, residual and two sums of them."""
-    seconds = mix.shape[-1] / rate
-    if seconds < MIN_SECONDS:
-        raise ValueError(f"file must last at least {MIN_SECONDS:g} seconds, got {seconds:.4f}")
-    needed = mix.numel() * mix.element_size() * (prompts + 4)
-    if needed > MAX_WORK_BYTES:
-        longest = seconds * MAX_WORK_BYTES / needed
-        raise ValueError(
-            f"file must last at most {longest:.0f} seconds with {prompts} prompts at {rate} Hz and "
-            f"{mix.shape[0]} channels ({MAX_WORK_BYTES >> 30} GiB of memory), got {seconds:.0f}"
+def _parted(
+    origin: Origin, prior: Prior, recording: Recording, out: outputs.Output, clock: pipe.Clock
+) -> Generator[Event, None, Finished]:
+    """All windows parted and on disk: those that an earlier run left are not done again."""
+    method = stepped(METHODS[origin.method], origin.steps)
+    sources = len(origin.prompts) + len(origin.negatives)
+    cut = plan(prior, sources, recording.frames, recording.rate, method=method)
+    finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
+    seed = drawn_seed(torch.Generator().manual_seed(origin.seed))
+    todo = [i for i in range(len(cut.windows)) if i not in finished]
+    share = (PARTED - READ) / len(cut.windows)
+    clock.resume(PARTED - share * len(todo))
+    yield clock.progress(PARTED - share * len(todo), "separate")
+    for i, fade in enumerate(fades(cut.windows)):
+        if i not in todo:
+            continue
+        rows: list[Row] = []
+        work = part_window(
+            prior,
+            origin.prompts,
+            recording.read,
+            i,
+            recording.rate,
+            plan=cut,
+            method=method,
+            seed=seed,
+            negatives=origin.negatives,
         )
+        for now in work:
+            rows.append((round((i + now.fraction) / len(cut.windows), 6), now.stage, now.figures))
+            if now.stems is not None:
+                finished.put(i, now.stems * fade, rows)
+            done = PARTED - share * (len(todo) - todo.index(i) - now.fraction)
+            yield clock.progress(done, now.stage, now.figures)
+    return finished
 
 
-def _write_stems(
-    job: Separate,
-    prior: Prior,
-    judge: board.Match | None,
-    mix: Tensor,
-    rate: int,
-    parts: list[Tensor],
-    out: outputs.Output,
-    steps: int,
-) -> stems.Manifest:
-    """Float WAVs of the parts [C, T] (one a prompt, then the residual), and what they are."""
-    source = Path(job.file)
-    digest = stems.sha256(source)
-    asked = [digest, source.name, job.prompts, job.method, steps, job.seed, prior.name, VERSION]
-    asked += [job.start_samples, job.tempo]
-    tag = hashlib.sha256(json.dumps([*asked, model_hash(prior)]).encode()).hexdigest()[:16]
-    header = _readable(source, frames=mix.shape[-1])
-    start = job.start_samples
-    if start is None:
-        start = header.bext.time_reference if header and header.bext else 0
-
-    origin = Origin(
-        job=tag, source=source.name, source_sha256=digest, prompts=job.prompts, negatives=(),
-        method=job.method, steps=steps, seed=job.seed, model=prior.name,
-        model_hash=model_hash(prior), code=VERSION,
-        rate=rate, channels=mix.shape[0], start_samples=start,
+def _origin(
+    job: Separate, source: Mixture, prior: Prior, steps: int, begin: int, end: int
+) -> Origin:
+    """What was asked; its `job` is a digest of it, which file names carry."""
+    asked = [source.sha256, source.file.name, job.prompts, job.negatives, job.method, steps]
+    asked += [job.seed, prior.name, model_hash(prior), VERSION, job.start_samples, job.tempo]
+    digest = hashlib.sha256(json.dumps([*asked, begin, end]).encode()).hexdigest()[:16]
+    start = source.start if job.start_samples is None else job.start_samples
+    return Origin(
+        job=digest, source=source.file.name, source_sha256=source.sha256, prompts=job.prompts,
+        negatives=job.negatives, method=job.method, steps=steps, seed=job.seed, model=prior.name,
+        model_hash=model_hash(prior), code=VERSION, rate=source.rate, channels=source.channels,
+        start_samples=start + begin,
     )  # fmt: skip
 
-    def write(part: Tensor, name: str, what: str, number: int) -> None:
-        bext, ixml = tags(origin, number, what)
-        wav.write(
-            out.partial / name,
-            (block.T.contiguous().numpy().tobytes() for block in torch.split(part, 2**18, dim=1)),
-            rate=rate,
-            channels=part.shape[0],
-            frames=part.shape[1],
-            bext=bext,
-            ixml=ixml,
+
+def _key(origin: Origin, begin: int, end: int) -> str:
+    """A digest of all that the windows depend on: under it a later run finds them."""
+    o = origin
+    asked = [o.source_sha256, o.prompts, o.negatives, o.method, o.steps, o.seed, o.model]
+    told = json.dumps([*asked, o.model_hash, begin, end, _code()])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def _code() -> list[tuple[str, int, int]]:
+    """What `sds` is made of, models and all: other code may part windows in another way."""
+    folder = Path(sds.__file__).parent
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc")
+    return [(str(f.relative_to(folder)), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
+
+
+def _check_space(job: Separate, source: Mixture, frames: int) -> None:
+    """Refuse now what would fill the disk in an hour: windows, stems, residual and a copy."""
+    folder = next(f for f in (Path(job.folder), *Path(job.folder).parents) if f.exists())
+    needed = 4 * source.channels * frames * (5 * len(job.prompts) // 2 + 2)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{len(job.prompts)} stems of {frames / source.rate:.0f} seconds need "
+            f"{needed / 1e9:.1f} GB while they are made, and {folder} has {free / 1e9:.1f} GB free"
         )
 
-    names = [*job.prompts, "residual"]
-    files = [stems.stem_name(source.name, i, name, tag) for i, name in enumerate(names, start=1)]
-    for number, (part, file, name) in enumerate(zip(parts, files, names, strict=True), start=1):
-        write(part, file, name, number)
-    if header is None:
-        (out.partial / "source").mkdir()
-        copy = f"source/{stems.stem_name(source.name, 0, 'source', tag)}"
-        write(mix, copy, f"source: {source.name}", 0)
-    else:
-        copy = os.path.relpath(source, out.folder)
 
-    def score(sound: Tensor, prompt: str) -> float | None:
-        heard = sound[None, :, : int(JUDGED_SECONDS * rate)]
-        return float(judge.similarity(heard, rate, [prompt])[0, 0]) if judge else None
+def _copy(origin: Origin, source: Mixture, begin: int, end: int, out: outputs.Output) -> Path:
+    """The mixture as a float WAV under `source/`, out of the way of a folder import."""
+    path = out.partial / "source" / stems.stem_name(origin.source, 0, "source", origin.job)
+    path.parent.mkdir()
+    mixture.copy(source, begin, end, path, *tags(origin, 0, f"source: {origin.source}"))
+    return path
 
-    return stems.Manifest(
-        job=tag,
-        source=source.name,
-        source_sha256=digest,
-        source_wav=copy,
-        rate=rate,
-        frames=mix.shape[1],
-        channels=mix.shape[0],
-        start_samples=start,
-        tempo=job.tempo,
-        stems=tuple(
-            stems.Stem(
-                prompt=prompt,
-                wav=file,
-                rms_db=_rms_db(part),
-                score_before=score(mix, prompt),
-                score_after=score(part, prompt),
-            )
-            for prompt, file, part in zip(job.prompts, files, parts, strict=False)
-        ),
-        residual=files[-1],
-        residual_rms_db=_rms_db(parts[-1]),
-        null_db=_null_db(mix, parts),
-        method=job.method,
-        steps=steps,
-        seed=job.seed,
-        model=prior.name,
-        model_hash=model_hash(prior),
-        code=VERSION,
+
+def _stems(
+    origin: Origin,
+    judge: board.Match | None,
+    path: Path,
+    out: outputs.Output,
+    levels: stemset.Levels,
+    at: int,
+) -> tuple[stems.Stem, ...]:
+    """The stems as the manifest tells them; the judge hears them, and the mixture, from `at` on."""
+
+    def score(file: Path, prompt: str) -> float | None:
+        if judge is None:
+            return None
+        sound = stemset.heard(file, at, JUDGED_SECONDS)
+        return float(judge.similarity(sound, origin.rate, [prompt])[0, 0])
+
+    return tuple(
+        stems.Stem(
+            prompt=prompt,
+            wav=name,
+            rms_db=level,
+            score_before=score(path, prompt),
+            score_after=score(out.partial / name, prompt),
+        )
+        for prompt, name, level in zip(
+            origin.prompts, stemset.names(origin), levels.rms_db, strict=False
+        )
     )
-
-
-def _readable(source: Path, *, frames: int) -> wav.Wav | None:
-    """The source's header when `stems.verify` can read it as it is, else None."""
-    try:
-        header = wav.read_header(source)
-    except ValueError:
-        return None
-    return header if header.frames == frames else None
-
-
-def _rms_db(part: Tensor) -> float:
-    power = sum(float(block.double().square().sum()) for block in torch.split(part, 2**20, dim=1))
-    return round(stems.null_db(power, float(part.numel())), 3)
-
-
-def _null_db(mix: Tensor, parts: list[Tensor]) -> float:
-    """As `stems.verify` will find it, a block at a time."""
-    error = power = 0.0
-    for x, *heard in zip(*(torch.split(t, 2**20, dim=1) for t in (mix, *parts)), strict=True):
-        left = x.double()
-        power += float(left.square().sum())
-        error += float((left - sum(part.double() for part in heard)).square().sum())
-    return round(stems.null_db(error, power), 3)

@@ -1,0 +1,108 @@
+"""Separation of long files: time and memory for 10 s, 60 s and 600 s of 48 kHz stereo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from sds.audio import read, resample
+
+MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
+RATE = 48000
+PROMPTS = ("saxophone", "sea waves")
+LENGTHS = (10, 60, 600)  # seconds
+LIMIT_GB = 6.0
+
+
+def rows() -> list[dict[str, object]]:
+    """One worker, warm after a first job; the cost of a second of sound against that at 10 s."""
+    told: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder, _Worker() as worker:
+        worker.separate(_loop(Path(folder), 1), Path(folder) / "1")
+        first = 0.0
+        for seconds in LENGTHS:
+            result = worker.separate(_loop(Path(folder), seconds), Path(folder) / str(seconds))
+            spent, memory = result["seconds"] / seconds, worker.peak_gb()
+            first = first or spent
+            told.append(
+                {
+                    "name": f"masks, {seconds} s, {len(PROMPTS)} prompts",
+                    "value": f"{result['seconds']:.1f} s, {spent:.3f} s a second of sound",
+                    "reference": f"{first:.3f} s a second of sound, at {LENGTHS[0]} s",
+                    "ratio": first / spent,
+                    "error": f"null {result['null_db']:.0f} dB",
+                    "target": "linear; < -100 dB",
+                }
+            )
+            told.append(
+                {
+                    "name": f"the same, peak memory of the worker so far, {seconds} s",
+                    "value": f"{memory:.2f} GB",
+                    "reference": f"the limit, {LIMIT_GB:g} GB",
+                    "ratio": LIMIT_GB / memory,
+                    "error": None,
+                    "target": f"< {LIMIT_GB:g} GB",
+                }
+            )
+    return told
+
+
+def _loop(folder: Path, seconds: int) -> Path:
+    """The example mixture over and over in stereo, the sides never quite alike."""
+    mono, rate = read(MIXTURE)
+    sound = resample(mono.mean(0), rate, RATE).numpy()
+    path = folder / f"{seconds}.wav"
+    with soundfile.SoundFile(path, "w", RATE, 2, subtype="PCM_24") as file:
+        for second in range(seconds):
+            at = np.arange(second * RATE, (second + 1) * RATE)
+            left, right = sound[at % len(sound)], sound[(at + 50) % len(sound)]
+            file.write(np.stack([left, 0.8 * right], 1))
+    return path
+
+
+class _Worker:
+    """A worker process, spoken to in lines."""
+
+    def __enter__(self) -> _Worker:
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "bridge.worker"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.communicate()
+
+    def separate(self, file: Path, out: Path) -> dict[str, Any]:
+        """The result of a job."""
+        job = {"kind": "separate", "id": out.name, "file": str(file), "out": str(out)}
+        stdin, stdout = self._child.stdin, self._child.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the worker has no pipes")
+        stdin.write(json.dumps(job | {"prompts": PROMPTS}) + "\n")
+        stdin.flush()
+        for line in stdout:
+            event = json.loads(line)
+            if event["kind"] == "done":
+                return dict(event["result"])
+            if event["kind"] != "progress":
+                break
+        raise RuntimeError(f"the worker did not separate {file.name}")
+
+    def peak_gb(self) -> float:
+        """The most memory that the worker has held so far."""
+        status = Path(f"/proc/{self._child.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e9
+
+
+if __name__ == "__main__":
+    for row in rows():
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")

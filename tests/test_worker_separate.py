@@ -1,0 +1,336 @@
+"""Long separations: killed and gone on with, interrupted, cancelled; excerpts; negatives."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+
+from bridge import outputs, pipe, stems, wav, worker
+from bridge.jobs import Cancelled, Done, Event, Progress, Separate, event_adapter
+from bridge.worker import mixture, models, separate
+from bridge.worker.windows import Finished
+from sds.separate import METHODS
+from tests import small_worker
+
+RATE = 8000
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "paper", small_worker.PAPER)
+    monkeypatch.setattr(models, "gaussian", small_worker.gaussian)
+
+
+def noise(path: Path, seconds: float, channels: int = 1, seed: int = 0, **how: Any) -> Path:
+    audio = np.random.default_rng(seed).standard_normal((int(seconds * RATE), channels))
+    sf.write(path, 0.1 * audio, RATE, **({"subtype": "FLOAT"} | how))
+    return path
+
+
+def job(file: Path, out: Path, **changes: Any) -> Separate:
+    """`paper` in one step on the exact prior: windows of two seconds, each quickly done."""
+    fields = {"id": "j", "prompts": ("one", "two"), "model": "gaussian", "method": "paper"}
+    return Separate.model_validate(
+        fields | {"steps": 1, "file": str(file), "out": str(out)} | changes
+    )
+
+
+def work(asked: Separate) -> pipe.Events:
+    return worker.work(asked, worker.Models(judge=Path("nowhere")))
+
+
+def result(asked: Separate) -> dict[str, Any]:
+    *_, end = work(asked)
+    assert isinstance(end, Done)
+    return end.result
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def unfinished(out: Path) -> list[Path]:
+    return sorted(out.glob(f"{outputs.UNFINISHED}*"))
+
+
+def finished_windows(out: Path) -> list[Path]:
+    return sorted(out.glob(f"{outputs.UNFINISHED}*/{outputs.SCRATCH}/window-*.f32"))
+
+
+class Child:
+    """A real worker process."""
+
+    def __enter__(self) -> "Child":
+        self.process = subprocess.Popen(
+            [sys.executable, small_worker.__file__], env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def events(self, asked: Separate) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(asked.model_dump_json() + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            event: Event = event_adapter.validate_json(line)
+            yield event
+            if not isinstance(event, Progress):
+                return
+
+
+def test_a_killed_worker_s_windows_are_not_done_again_and_the_files_are_the_same(
+    tmp_path: Path,
+) -> None:
+    file, out = noise(tmp_path / "long.wav", 6), tmp_path / "out"
+    with Child() as child:
+        for _ in child.events(job(file, out)):
+            if len(finished_windows(out)) >= 2:
+                child.process.kill()
+                break
+        child.process.wait()
+    kept = finished_windows(out)
+    (left,) = unfinished(out)
+    assert list(out.iterdir()) == [left]  # nothing half-written where people look
+    assert 2 <= len(kept) < 5
+    (left / "half.wav").write_bytes(b"RIFF")  # nor does it come there later
+    kept[-1].write_bytes(kept[-1].read_bytes()[:-4])  # a window cut short is no window
+
+    with Child() as child:
+        events = list(child.events(job(file, out, id="j2")))
+        assert isinstance(events[-1], Done)
+        first = next(e.fraction for e in events if e.stage == "separate")
+        assert first == pytest.approx(0.01 + 0.93 * (len(kept) - 1) / 5)
+        *_, end = child.events(job(file, tmp_path / "whole"))
+        assert isinstance(end, Done)
+    assert unfinished(out) == []
+    assert contents(out) == contents(tmp_path / "whole")
+    assert {"curves.json", "stems.json"} < set(contents(out))
+
+
+def stopped_after(asked: Separate, windows: int) -> tuple[pipe.Events, list[Event]]:
+    """The job, as far as so many finished windows."""
+    events, seen = work(asked), []
+    for event in events:
+        seen.append(event)
+        parting = isinstance(event, Progress) and event.stage in ("latents", "stems")
+        if parting and len(finished_windows(Path(asked.out))) == windows:
+            break
+    return events, seen
+
+
+def test_a_worker_that_must_leave_keeps_what_is_done_and_a_cancelled_job_keeps_nothing(
+    tmp_path: Path,
+) -> None:
+    file, out = noise(tmp_path / "long.wav", 6), tmp_path / "out"
+    events, _ = stopped_after(job(file, out), 3)
+    with pytest.raises(outputs.Interrupted):
+        events.throw(outputs.Interrupted())
+    assert len(finished_windows(out)) == 3
+    again, seen = stopped_after(job(file, out, tempo="120", start_samples=5), 4)
+    fractions = [event.fraction for event in seen if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert sum(event.stage == "latents" for event in seen if isinstance(event, Progress)) == 1
+    again.close()
+    assert list(out.iterdir()) == []
+
+
+def test_the_pipe_tells_a_leaving_worker_from_a_cancelled_job() -> None:
+    ends = []
+
+    def story() -> pipe.Events:
+        try:
+            yield Progress(id="j", fraction=0, stage="a")
+        except GeneratorExit as end:
+            ends.append(type(end))
+            raise
+
+    asked = job(Path("/a.wav"), Path("/b"))
+    for closing in (True, False):
+        box = pipe.Inbox(open(os.devnull))
+        box.closing.set() if closing else box._cancelled.add("j")
+        assert list(pipe.run(asked, lambda _: story(), box, codes={})) == [Cancelled(id="j")]
+    assert ends == [outputs.Interrupted, GeneratorExit]
+
+
+def test_other_work_in_the_same_folder_removes_what_was_abandoned(tmp_path: Path) -> None:
+    file, out = noise(tmp_path / "long.wav", 4), tmp_path / "out"
+    events, _ = stopped_after(job(file, out), 1)
+    with pytest.raises(outputs.Interrupted):
+        events.throw(outputs.Interrupted())
+    (old,) = unfinished(out)
+    events, _ = stopped_after(job(file, out, prompts=("one", "three")), 1)
+    (new,) = unfinished(out)
+    assert new != old
+    with pytest.raises(ValueError, match="is being written by another process"):
+        list(work(job(file, out, prompts=("one", "three"))))
+    assert unfinished(out) == [new]  # which goes on
+    *_, end = events
+    assert isinstance(end, Done)
+    assert unfinished(out) == []
+    assert stems.verify(out / "stems.json") < -100
+
+
+@pytest.mark.parametrize("failure", [ValueError("no"), OSError("disk full")])
+def test_a_job_that_fails_leaves_nothing(tmp_path: Path, failure: Exception) -> None:
+    (tmp_path / "out").mkdir()
+
+    def fail() -> None:
+        with outputs.resumable(tmp_path / "out" / "new", "k") as out:
+            (out.scratch / "window").write_text("done")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        fail()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]
+
+
+def test_windows_on_disk_are_what_was_put(tmp_path: Path) -> None:
+    kept = Finished(tmp_path, [(0, 5), (3, 8)], 2, 1)
+    x = torch.rand(2, 1, 5)
+    assert 1 not in kept
+    kept.put(1, x, [(0.5, "a", {"loss": 1.0})])
+    assert 1 in kept
+    assert 0 not in kept
+    assert torch.equal(kept.get(1), x)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "window-00001.f32", "window-00001.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_an_excerpt_is_the_busiest_stretch_in_its_own_folder(tmp_path: Path, suffix: str) -> None:
+    """Loud from 12 s to 18 s, with one bang at 2 s that says nothing."""
+    x = 0.01 * np.random.default_rng(0).standard_normal(30 * RATE)
+    x[12 * RATE : 18 * RATE] *= 20
+    x[2 * RATE] = 0.99
+    file, out = tmp_path / f"a.{suffix}", tmp_path / "out"
+    sf.write(file, x, RATE, subtype="PCM_16")
+    got = result(job(file, out, excerpt=5, start_samples=1000, steps=1))
+    begin, end = got["excerpt"]["begin"], got["excerpt"]["end"]
+    assert 12 <= begin <= 13
+    assert end - begin == pytest.approx(5)
+    manifest = stems.load(out / "excerpt" / "stems.json")
+    assert Path(got["manifest"]) == out / "excerpt" / "stems.json"
+    assert (manifest.frames, manifest.start_samples) == (5 * RATE, 1000 + round(begin * RATE))
+    assert stems.verify(out / "excerpt" / "stems.json") < -100
+    heard, _ = sf.read(out / "excerpt" / manifest.source_wav, dtype="float32")
+    whole, _ = sf.read(file, dtype="float32")
+    np.testing.assert_array_equal(heard, whole[round(begin * RATE) : round(end * RATE)])
+    assert [path.name for path in out.iterdir()] == ["excerpt"]
+
+
+def test_an_excerpt_takes_few_steps_unless_told(tmp_path: Path) -> None:
+    file = noise(tmp_path / "a.wav", 2)
+    assert METHODS["paper"].recipe.steps > separate.LOW_STEPS
+    asked = job(file, tmp_path / "out", steps=None, excerpt=1)
+    assert stems.load(Path(result(asked)["manifest"])).steps == separate.LOW_STEPS
+    asked = job(file, tmp_path / "out", steps=3, excerpt=1)
+    assert stems.load(Path(result(asked)["manifest"])).steps == 3
+
+
+def test_negatives_are_told_and_their_sound_is_in_the_residual(tmp_path: Path) -> None:
+    file = noise(tmp_path / "a.wav", 1)
+    all_three = result(job(file, tmp_path / "a", prompts=("one", "two", "three")))
+    two = result(job(file, tmp_path / "b", prompts=("one", "two"), negatives=("three",)))
+    for wanted, got in zip(all_three["stems"], two["stems"], strict=False):
+        np.testing.assert_array_equal(*(sf.read(stem["wav"])[0] for stem in (wanted, got)))
+    rest = sum(sf.read(f)[0] for f in (all_three["residual"], all_three["stems"][2]["wav"]))
+    np.testing.assert_allclose(sf.read(two["residual"])[0], rest, atol=1e-6)
+    manifest = stems.load(Path(two["manifest"]))
+    assert manifest.negatives == ("three",)
+    assert len(manifest.stems) == 2
+    assert manifest.null_db < -100
+
+
+def test_what_is_asked_for_cannot_be_unwanted_too() -> None:
+    with pytest.raises(ValueError, match="'one' is a prompt too"):
+        job(Path("a"), Path("b"), negatives=("three", "one"))
+
+
+def test_six_stems_of_one_file(tmp_path: Path) -> None:
+    names = tuple(f"sound {i}" for i in range(6))
+    file = noise(tmp_path / "a.wav", 1, 2)
+    got = result(job(file, tmp_path / "out", prompts=names))
+    assert len(got["stems"]) == 6
+    assert stems.verify(Path(got["manifest"])) < -100
+
+
+def test_work_that_would_fill_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2 stems of 10 s in float: each once as windows (a quarter more) and once whole; and more."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**6, 0, 10**6))
+    file = noise(tmp_path / "a.wav", 10)
+    with pytest.raises(ValueError, match=r"2 stems of 10 seconds need 0\.0 GB .* has 0\.0 GB free"):
+        list(work(job(file, tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_survey_knows_where_how_much_is_going_on(tmp_path: Path) -> None:
+    x = np.zeros(21 * RATE)
+    x[5 * RATE : 6 * RATE] = 0.5
+    sf.write(tmp_path / "a.wav", x, RATE, subtype="FLOAT")
+    look = mixture.look(tmp_path / "a.wav", pipe.Clock("j"), 0.5)
+    shares = []
+    try:
+        while True:
+            shares.append(next(look).fraction)
+    except StopIteration as end:
+        found = end.value
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(0.5)
+    assert len(found.powers) == 210
+    np.testing.assert_allclose(found.powers[50:60], 0.25)
+    assert float(found.powers.sum()) == pytest.approx(2.5)
+    assert found.sha256 == stems.sha256(tmp_path / "a.wav")
+    begin, end = found.busiest(3)
+    assert begin <= 5 * RATE
+    assert end == begin + 3 * RATE >= 6 * RATE
+    assert found.busiest(100) == (0, 21 * RATE)
+
+
+def test_time_left_is_counted_from_where_work_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(pipe.time, "monotonic", lambda: now)
+    clock = pipe.Clock("j")
+    clock.progress(0.0, "reading")
+    now = 150.0
+    clock.resume(0.5)
+    now = 160.0
+    assert clock.progress(0.6, "separate").eta == pytest.approx(40.0)
+
+
+def test_curves_have_a_row_a_step_of_every_window(tmp_path: Path) -> None:
+    got = result(job(noise(tmp_path / "a.wav", 5), tmp_path / "out"))
+    curves = json.loads(Path(got["curves"]).read_text())
+    assert (
+        len(curves["fraction"]) == len(curves["stage"]) == len(curves["figures"]) == 2 * 4
+    )  # a step, and the stems, of each
+    assert curves["fraction"] == sorted(curves["fraction"])
+
+
+def test_a_wav_beside_its_stems_is_not_copied(tmp_path: Path) -> None:
+    data = np.zeros(RATE, "<f4").tobytes()
+    wav.write(tmp_path / "a.wav", [data], rate=RATE, channels=1, frames=RATE, bext=wav.Bext())
+    result(job(tmp_path / "a.wav", tmp_path / "out"))
+    assert not (tmp_path / "out" / "source").exists()
