@@ -1,6 +1,9 @@
 """What stem files say of themselves, read back by an XML parser and by libsndfile's bext reader."""
 
 import ctypes
+import os
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -85,18 +88,56 @@ class Broadcast(ctypes.Structure):
 
 GET_BROADCAST_INFO = 0x10F0
 
+ARDOUR = """
+AudioEngine:set_backend("None (Dummy)", "", "")
+create_session("{folder}/session", "session", 48000)
+for channel in ARDOUR.Readable.load(Session, "{folder}/a.wav"):iter() do
+  local count = channel:readable_length()
+  local memory = ARDOUR.DSP.DspShm(count)
+  channel:read(memory:to_float(0), 0, count, 0)
+  local heard = memory:to_float(0):array()
+  for frame = 1, count do print(string.format("sample %.9g", heard[frame])) end
+end
+close_session()
+quit()
+"""
+
+
+def put(path: Path, audio: np.ndarray) -> str:
+    """A file with our chunks; its iXML."""
+    frames, channels = audio.shape
+    bext, ixml = tags(ORIGIN, 1, "Alto sax")
+    blocks = [audio.astype("<f4").tobytes()]
+    wav.write(path, blocks, rate=48000, channels=channels, frames=frames, bext=bext, ixml=ixml)
+    return ixml
+
+
+@pytest.mark.parametrize("limit", [2**32 - 2, 2000])
+def test_ardour_reads_the_same_samples_from_riff_and_rf64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    if shutil.which("ardour7-lua") is None:
+        pytest.skip("ardour7-lua is not installed: apt-get install ardour")
+    monkeypatch.setattr(wav, "MAX_RIFF", limit)
+    audio = np.random.default_rng(0).standard_normal((1000, 2)).astype("<f4")
+    put(tmp_path / "a.wav", audio)
+    (tmp_path / "read.lua").write_text(ARDOUR.format(folder=tmp_path))
+    run = subprocess.run(
+        ["ardour7-lua", str(tmp_path / "read.lua")],
+        capture_output=True, text=True, check=False, timeout=250,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    said = [line.split()[1] for line in run.stdout.splitlines() if line.startswith("sample ")]
+    heard = np.array(said, "<f4").reshape(2, -1).T  # nine digits tell every float32
+    np.testing.assert_array_equal(heard, audio)
+
 
 @pytest.mark.parametrize("limit", [2**32 - 2, 2000])
 def test_libsndfile_reads_our_bext_in_riff_and_rf64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     monkeypatch.setattr(wav, "MAX_RIFF", limit)
-    audio = np.zeros((1000, 2), "<f4")
-    bext, ixml = tags(ORIGIN, 1, "Alto sax")
-    with wav.Writer(
-        tmp_path / "a.wav", rate=48000, channels=2, frames=1000, bext=bext, ixml=ixml
-    ) as file:
-        file.write(audio.tobytes())
+    ixml = put(tmp_path / "a.wav", np.zeros((1000, 2)))
     info = Broadcast()
     with sf.SoundFile(tmp_path / "a.wav") as sound:
         pointer = sf._ffi.cast("void *", ctypes.addressof(info))
