@@ -17,13 +17,14 @@ from pythonosc.osc_message import OscMessage
 from websockets.sync.client import connect
 
 from bridge import stems
+from bridge.addresses import REPLIES, REQUESTS
 from bridge.config import Config
 from tests.test_osc import message, taken
 from tests.web_server import ROOT, Http, Running, blob
 
 PRESET = ROOT / "presets" / "factory" / "bottle.json"
 PATIENCE = 280  # seconds: the worker starts in 7 alone, and in a minute beside others
-NODE_OSC = "osc@2.4.5"
+PACKAGES = ["osc@2.4.5", "oscquery@1.1.1"]
 
 
 @pytest.fixture(scope="module")
@@ -151,18 +152,18 @@ udp.open();
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
-    """A folder with Node's `osc` in it, from npm."""
+    """A folder with Node's `osc` and `oscquery` in it, from npm."""
     if not (shutil.which("node") and shutil.which("npm")):
         pytest.skip("Node is not installed: apt install nodejs npm")
     folder = tmp_path_factory.mktemp("node")
     quiet = ["--silent", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts"]
-    command = ["npm", "install", "--prefer-offline", "--fetch-retries=0", *quiet, NODE_OSC]
+    command = ["npm", "install", "--prefer-offline", "--fetch-retries=0", *quiet, *PACKAGES]
     try:
         done = subprocess.run(command, cwd=folder, timeout=120, capture_output=True, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not answer in two minutes: npm install {NODE_OSC}")
+        pytest.skip(f"npm did not answer in two minutes: npm install {' '.join(PACKAGES)}")
     if done.returncode:
-        pytest.skip(f"npm cannot install {NODE_OSC} here: is there a network?")
+        pytest.skip(f"npm cannot install {', '.join(PACKAGES)} here: is there a network?")
     return folder
 
 
@@ -176,6 +177,32 @@ def test_node_osc(running, sound, node, tmp_path):
     assert (seen[-1]["address"], seen[-1]["args"][0]) == ("/scorewire/done", 7)
     assert seen[-1]["args"][2] == str(out)
     np.testing.assert_array_equal(soundfile.read(out)[0], sound)
+
+
+QUERY = """\
+const { OSCQueryDiscovery } = require("oscquery");
+const reader = new OSCQueryDiscovery();
+reader.queryNewService("127.0.0.1", Number(process.argv[2])).then((service) => {
+    console.log(JSON.stringify({ host: service.hostInfo, nodes: service.flat() }));
+});
+"""
+
+
+def test_node_oscquery(running, node):
+    """Another's reader of OSCQuery finds every address, with types, ranges and access."""
+    script = node / "query.js"
+    script.write_text(QUERY)
+    command = ["node", str(script), str(running.http)]
+    run = subprocess.run(command, cwd=node, capture_output=True, timeout=PATIENCE, check=True)
+    read = json.loads(run.stdout)
+    assert (read["host"]["oscPort"], read["host"]["wsPort"]) == (running.port, running.http)
+    nodes = {each["full_path"]: each for each in read["nodes"]}
+    tables = {path for path in (*REQUESTS, *REPLIES) if "/slot/" not in path}
+    assert set(nodes) == tables
+    render = nodes["/scorewire/render"]
+    assert render["critical"] is True
+    assert [argument["type"] for argument in render["arguments"]] == ["i", "s", "s"]
+    assert render["arguments"][0]["range"] == {"min": 0, "max": 2**31 - 1}
 
 
 def test_websockets(running, sound, tmp_path):

@@ -83,9 +83,13 @@ class Blobs:
         suffix = Path(name).suffix.lower()
         piece = stems.slug(Path(name).stem, otherwise="sound")
         link = self._names(digest) / (piece + (suffix if _SUFFIX.fullmatch(suffix) else ""))
-        if not link.exists():
+        try:
             link.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, link)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links: the sound matters more than its name
+            return path
         return link
 
     @contextmanager
