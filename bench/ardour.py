@@ -10,8 +10,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
+
+from bridge.hosts import ardour_install
 
 LUA, EXPORT = "/usr/bin/ardour7-lua", "/usr/bin/ardour7-export"
 FOLDER = Path("/usr/lib/ardour7")
@@ -39,6 +40,17 @@ CONFIG = """<Ardour><Config><Option name="hide-dummy-backend" value="0"/>
  buffer-size="256" n-periods="0" input-latency="0" output-latency="0" lm-input="" lm-output=""
  active="1" use-buffered-io="0" lru="2"><MIDIDevices/></State>
 </EngineStates></AudioMIDISetup></Extra></Ardour>"""
+READY = """
+ardour {{ ["type"] = "EditorAction", name = "ready" }}
+function factory () return function ()
+  local count = 0
+  for _ in Editor:get_selection ().regions:regionlist ():iter () do count = count + 1 end
+  local file = io.open ("{file}", "w")
+  file:write (count)
+  file:close ()
+end end
+"""
+READY_SLOT = ardour_install.SLOTS
 OSC_OFF = '<Protocol name="Open Sound Control (OSC)" active="0"/>'
 OSC_ON = OSC_OFF.replace('"0"/>', '"1" address-only="0" feedback="0" gainmode="0"/>')
 
@@ -63,12 +75,17 @@ def until(ready, what, seconds=PATIENCE):
 
 
 def home(folder, *, backend=DUMMY, rate=48000):
-    """Make a home in which Ardour asks nothing; its configuration folder."""
+    """Make a home in which Ardour asks nothing, with one action; its configuration folder."""
     config = folder / ".config" / "ardour7"
     config.mkdir(parents=True, exist_ok=True)
     (config / ".a7").touch()
     (config / "config").write_text(CONFIG.format(backend=backend, state=STATE[backend], rate=rate))
     (config / "instant.xml").write_text("<instant><no-memory-warning/></instant>")
+    actions = {
+        READY_SLOT: ardour_install.script_of(READY_SLOT, READY.format(file=folder / "ready"))
+    }
+    text = ardour_install.write_slots(ardour_install.EMPTY, actions)
+    (config / ardour_install.UI_SCRIPTS).write_text(text)
     return config
 
 
@@ -131,7 +148,6 @@ class Ardour:
         self.children = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.2)
         try:
             self.display = self._wall(size)
             self.child = self._start(home)
@@ -196,20 +212,20 @@ class Ardour:
             builder.add_arg(argument)
         self.socket.sendto(builder.build().dgram, ("127.0.0.1", self.port))
 
-    def ask(self, address, *arguments, answer=None):
-        """Say it until an answer of that address comes; its arguments."""
+    def ready(self, *, regions=0):
+        """Wait until the editor acts, and has selected all of its so many regions.
 
-        def answered():
-            self.send(address, *arguments)
-            try:
-                while True:
-                    message = OscMessage(self.socket.recv(65536))
-                    if message.address == (answer or address):
-                        return [*message.params]
-            except TimeoutError:
-                return None
+        What comes before it is drawn is lost, and regions are drawn later still.
+        """
+        file = self.screen.parent / "ready"
 
-        return until(answered, f"{address} {arguments}")
+        def acted():
+            self.act("Editor/select-all-objects")
+            self.act(f"LuaAction/script-{READY_SLOT}")
+            time.sleep(0.5)
+            return file.exists() and file.read_text() == str(regions)
+
+        until(acted, f"its editor acts on {regions} regions")
 
     def act(self, action):
         """Fire one of the editor's actions, or a script: "LuaAction/script-1"."""

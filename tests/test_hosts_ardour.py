@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -359,16 +358,9 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
             f"port {server.port}\nardour_port {daw.port}\ndialog no\nmute yes\n"
             "method masks\nprompt saxophone\nprompt sea waves\n"
         )
-
-        def answered():
-            """The editor takes actions once it is drawn; the selection comes before the action."""
-            if not list(folder.glob("*/answer")):
-                daw.act("Editor/select-all-objects")
-                daw.act("LuaAction/script-1")
-                time.sleep(3)  # longer than the action waits for its answer
-            return list(folder.glob("*/answer"))
-
-        (answer,) = real.until(answered, "the action is answered")
+        daw.ready(regions=1)
+        daw.act("LuaAction/script-1")
+        (answer,) = real.until(lambda: list(folder.glob("*/answer")), "the action is answered")
         assert answer.read_text().startswith("accepted\tj"), answer.read_text()
         place = answer.parent
         real.until(lambda: (place / "imported").exists(), "the stems are imported", 120)

@@ -21,8 +21,11 @@ SCRIPTS = Path(__file__).parent / "scripts" / "ardour"
 FILES = ("scorewire_separate.lua", "scorewire_import.lua")
 SLOTS = 32
 UI_SCRIPTS, SETTINGS, BACKUP = "ui_scripts", "scorewire.conf", "ui_scripts.before-scorewire"
-EMPTY = '<?xml version="1.0" encoding="UTF-8"?>\n<UIScripts>{}<ActionHooks/>\n</UIScripts>\n'
 TAG = '<ActionScript lua="Lua 5.3">{}</ActionScript>'
+EMPTY = f"""<?xml version="1.0" encoding="UTF-8"?>
+<UIScripts>{TAG.format("")}<ActionHooks/>
+</UIScripts>
+"""
 _TAG = re.compile(r"<ActionScript[^>]*?(?:/>|>(.*?)</ActionScript>)", re.DOTALL)
 _FIELD = rb'\["(?:[^"\\]|\\.)*"\]'
 _VALUE = rb'(?:\{\}|"(?:[^"\\]|\\.)*"|[-+\w.]+)'
@@ -49,7 +52,7 @@ def install(path: Path | None, *, force: bool) -> Placed:
             slot = next(free, None)
             if slot is None:
                 raise ValueError(f"all {SLOTS} slots of {folder / UI_SCRIPTS} are taken")
-            wanted[slot] = _script(slot, text)
+            wanted[slot] = script_of(slot, text)
         _write(folder, slots, wanted)
         (folder / "scripts").mkdir(exist_ok=True)
         for name, text in zip(FILES, texts, strict=True):
@@ -120,7 +123,7 @@ def _title(source: str) -> str:
     return "" if match is None else match.group(1)
 
 
-def _script(slot: int, source: str) -> bytes:
+def script_of(slot: int, source: str) -> bytes:
     """A slot's assignments. The factory is the source itself, its header called for nothing."""
     factory = f"local function ardour () end\n{source}\nreturn factory (...)"
     fields = {"n": _quoted(_title(source)), "s": _quoted(source), "f": _quoted(factory)}
@@ -171,7 +174,7 @@ def _write(folder: Path, before: dict[int, bytes], wanted: dict[int, bytes]) -> 
     file = folder / UI_SCRIPTS
     if wanted == before:
         return
-    text = EMPTY.format(TAG.format(""))
+    text = EMPTY
     if file.exists():
         text = file.read_text(encoding="utf-8")
         if not (folder / BACKUP).exists():
