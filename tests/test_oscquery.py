@@ -16,7 +16,7 @@ from bridge.addresses import REPLIES, REQUESTS
 from bridge.config import Config
 from bridge.live.macros import MACROS
 from bridge.stage import Stage
-from bridge.web import access, announce, listen, oscquery
+from bridge.web import access, announce, listen, news, oscquery
 from presets.library import Library
 from tests.test_osc import Client, message
 from tests.web_server import ROOT, Http, Running
@@ -289,16 +289,15 @@ def test_a_page_from_elsewhere_opens_no_websocket(running):
     assert error.value.response.status_code == 403
 
 
-def test_who_does_not_keep_up_loses_the_oldest():
-    from bridge.web.news import MAX_WAITING, Listener
-
+def test_who_does_not_keep_up_is_sent_away_and_never_left_with_a_hole():
     async def story():
-        listener = Listener()
-        for number in range(MAX_WAITING + 10):
+        listener = news.Listener()
+        for number in range(news.MAX_WAITING + 10):
             listener.put(str(number))
-        return [listener.frames.get_nowait() for _ in range(MAX_WAITING)]
+        return [listener.frames.get_nowait() for _ in range(listener.frames.qsize())]
 
-    assert asyncio.run(story()) == [str(n) for n in range(10, MAX_WAITING + 10)]
+    frames = asyncio.run(story())
+    assert frames == [*(str(n) for n in range(news.MAX_WAITING)), None]
 
 
 def test_another_machine_hears_with_the_token_only_and_names_no_files():

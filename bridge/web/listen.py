@@ -1,7 +1,8 @@
 """OSCQuery over HTTP, and its websocket: LISTEN and IGNORE as text, OSC messages as binary frames.
 
 With the token a client may also send requests as binary frames; they are answered in the same way.
-Nothing is lost here as it is over UDP, which is what CRITICAL asks for.
+Nothing is lost here as it is over UDP, which is what CRITICAL asks for: a client that does not keep
+up is sent away.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             frame = await listener.frames.get()
+            if frame is None:
+                await socket.close(1013, "you do not keep up; come back and ask again")
+                return
             if isinstance(frame, str):
                 await socket.send_text(frame)
             else:

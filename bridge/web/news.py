@@ -17,23 +17,28 @@ if TYPE_CHECKING:
 
 HERE = PEER + "news"
 SLOT_CHANGES = ("/scorewire/play/loaded", "/scorewire/play/unloaded")
-MAX_WAITING = 256  # frames for one client; the oldest are dropped when it does not keep up
+MAX_WAITING = 1024  # frames for one client
 
 Frame = bytes | str
 
 
 class Listener:
-    """One websocket: the addresses it listens to, and the frames it has yet to be sent."""
+    """One websocket: the addresses it listens to, and the frames it has yet to be sent.
+
+    Who does not keep up gets None as the last frame: an end is better than a hole nobody sees.
+    """
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
-        self.frames: asyncio.Queue[Frame] = asyncio.Queue(MAX_WAITING)
+        self.frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._over = False
 
     def put(self, frame: Frame) -> None:
-        """Queue a frame, before which the oldest goes when there are too many."""
-        if self.frames.full():
-            self.frames.get_nowait()
-        self.frames.put_nowait(frame)
+        """Queue a frame."""
+        if self._over:
+            return
+        self._over = self.frames.qsize() >= MAX_WAITING
+        self.frames.put_nowait(None if self._over else frame)
 
 
 class News:

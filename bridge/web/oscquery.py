@@ -1,7 +1,7 @@
 """The OSC addresses as an OSCQuery namespace (Vidvox proposal), made from the two tables.
 
-A request is written, a reply is listened to, a knob is both. Jobs come and
-go, so they are no nodes. Ranges are those of the models that check the arguments.
+A request is written, a reply is listened to, a knob is both. Jobs come and go, so they are no
+nodes. Ranges are those of the models that check the arguments.
 """
 
 from __future__ import annotations
@@ -105,15 +105,13 @@ def _request(address: str) -> Node:
     args = request.args.replace("...", "").split()
     names = ", ".join(name[2:] for name in request.args.split())
     options = "".join(f" {name[2:]}=" for name in request.options.split())
-    about = (
-        (model.__doc__ or "").partition("\n")[0].partition(". ")[0].rstrip(". ") if model else ""
-    )
+    about = ((model and model.__doc__) or "").partition("\n")[0].partition(". ")[0].rstrip(".")
+    said = f"Takes {names}{'; options' if options else ''}{options}."
     node: Node = {
         "TYPE": "".join(name[0] for name in args),
         "ACCESS": BOTH if address == KNOB else WRITE,
         "RANGE": [_range(model, name[2:]) for name in args],
-        "DESCRIPTION": (f"{about}. " if about else "")
-        + f"Takes {names}{'; options' if options else ''}{options}.",
+        "DESCRIPTION": f"{about}. {said}" if about else said,
         "TAGS": ["request"],
     }
     return node | ({"CRITICAL": True} if last in _JOBS else {})
