@@ -125,6 +125,9 @@ def test_tracks_stand_in_a_group_with_names_colours_and_gains(tmp_path: Path) ->
         "Take 7 stems", "source", "Master",
     ]  # fmt: skip
     assert group.find("Channel").get("destination") == master.find("Channel").get("id")
+    # As Bitwig writes groups; DawVert and ProjectConverter tell them from the master by this.
+    assert group.find("Channel").get("role") == "master"
+    assert master.get("contentType") == "audio notes"
     inner = group.findall("Track")
     assert [t.get("name") for t in inner] == ["kick & <snare>", 'Håkan\'s "7ths" 🎷', "residual"]
     assert len({t.get("color") for t in inner}) == 3

@@ -1,7 +1,8 @@
 """DAWproject 1.0, the open exchange file of Bitwig Studio, Studio One, Cubase and others.
 
-A ZIP with project.xml, metadata.xml and, unless it only points to it, the audio. Clips are nested
-and warped as Bitwig writes them: readers were seen to drop the audio of flat ones without a word.
+A ZIP with project.xml, metadata.xml and, unless it only points to it, the audio. Two things are as
+Bitwig writes them, since readers were seen to drop the audio of other shapes without a word: clips
+are nested and warped, and the channel of a group has the role of a master, that of its own.
 The warp points say beats and seconds at both ends and at every change of tempo between, so the
 audio runs at its own speed under any tempo map.
 """
@@ -62,19 +63,12 @@ def _project(layout: Layout, place: Callable[[Track], dict[str, str]]) -> Elemen
     SubElement(transport, "TimeSignature", numerator="4", denominator="4")
 
     structure = SubElement(project, "Structure")
-    group = SubElement(
-        structure, "Track", contentType="tracks", id=_GROUP, name=f"{layout.name} stems"
-    )
-    _channel(group, layout, "submix", _MASTER)
+    name = f"{layout.name} stems"
+    group = _track(structure, layout, _GROUP, name, kind="tracks", role="master", to=_MASTER)
     for number, track in enumerate(layout.everything):
-        audio = SubElement(
-            structure if track.muted else group, "Track", contentType="audio", id=f"track-{number}",
-            name=track.name, color=track.colour,
-        )  # fmt: skip
-        to = _MASTER if track.muted else f"{_GROUP}-channel"
-        _channel(audio, layout, "regular", to, gain=track.gain, muted=track.muted)
-    master = SubElement(structure, "Track", contentType="audio notes", id="top", name="Master")
-    _channel(master, layout, "master", None, id=_MASTER)
+        parent, to = (structure, _MASTER) if track.muted else (group, _GROUP)
+        _track(parent, layout, f"track-{number}", track.name, kind="audio", to=to, track=track)
+    _track(structure, layout, _MASTER, "Master", kind="audio notes", role="master")
 
     arrangement = SubElement(project, "Arrangement", id="arrangement")
     lanes = SubElement(arrangement, "Lanes", id="lanes", timeUnit="beats")
@@ -93,23 +87,31 @@ def _tempo_map(arrangement: Element, layout: Layout) -> None:
         SubElement(points, "RealPoint", time=repr(beat), value=repr(bpm), interpolation="hold")
 
 
-def _channel(
-    track: Element,
+def _track(
+    parent: Element,
     layout: Layout,
-    role: str,
-    to: str | None,
+    id: str,
+    name: str,
     *,
-    id: str | None = None,
-    gain: float = 1.0,
-    muted: bool = False,
-) -> None:
-    """A mixer channel; the schema wants mute, pan and volume in this order."""
-    own = {"id": id or f"{track.get('id')}-channel", "role": role, "solo": "false"}
-    own |= {"audioChannels": str(layout.channels)} | ({"destination": to} if to else {})
-    channel = SubElement(track, "Channel", own)
-    SubElement(channel, "Mute", value=str(muted).lower(), id=f"{own['id']}-mute", name="Mute")
-    _real(channel, "Pan", 0.5, "normalized", id=f"{own['id']}-pan", name="Pan")
-    _real(channel, "Volume", gain, "linear", id=f"{own['id']}-volume", name="Volume")
+    kind: str,
+    role: str = "regular",
+    to: str = "",
+    track: Track | None = None,
+) -> Element:
+    """A track and its mixer channel, which plays into that of the track `to`."""
+    colour = {"color": track.colour} if track else {}
+    made = SubElement(parent, "Track", colour, contentType=kind, loaded="true", id=id, name=name)
+    into = {"destination": f"{to}-channel"} if to else {}
+    channel = SubElement(
+        made, "Channel", into, id=f"{id}-channel", role=role, solo="false",
+        audioChannels=str(layout.channels),
+    )  # fmt: skip
+    gain, muted = (track.gain, track.muted) if track else (1.0, False)
+    # The schema wants them in this order.
+    SubElement(channel, "Mute", value=str(muted).lower(), id=f"{id}-mute", name="Mute")
+    _real(channel, "Pan", 0.5, "normalized", id=f"{id}-pan", name="Pan")
+    _real(channel, "Volume", gain, "linear", id=f"{id}-volume", name="Volume")
+    return made
 
 
 def _real(parent: Element, tag: str, value: float, unit: str, **named: str) -> None:
