@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import os
 import random
-import resource
 import socket
 import subprocess
 import sys
@@ -242,18 +241,24 @@ def test_stale_beginnings_are_dropped(tmp_path):
 
 def test_a_full_disk_is_a_sentence(tmp_path):
     """The system refuses to let a file grow, as a full disk does; what is there stays."""
-    store = Blobs(tmp_path, limit=1 << 20, quota=1 << 20)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
-    try:
-        with (
-            pytest.raises(blobs.NoRoom, match="the disk is full after 5000 bytes of this upload"),
-            store.writing("0" * 64, at=0, total=9000) as writer,
-        ):
-            writer.write(b"x" * 9000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert store.offset("0" * 64) == 5000
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from bridge.web.blobs import Blobs, NoRoom\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "store = Blobs(Path(sys.argv[1]), limit=1 << 20, quota=1 << 20)\n"
+        "try:\n"
+        "    with store.writing('0' * 64, at=0, total=9000) as writer:\n"
+        "        writer.write(b'x' * 9000)\n"
+        "except NoRoom as error:\n"
+        "    print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert said.stdout == "the disk is full after 5000 bytes of this upload\n"
+    assert (tmp_path / "partial" / ("0" * 64)).read_bytes() == b"x" * 5000
 
 
 def test_a_disk_without_room_refuses_at_once(tmp_path, monkeypatch):
