@@ -44,6 +44,17 @@ def affinity(w: Tensor, h: Tensor, estimates: Tensor) -> Tensor:
     return fit
 
 
+def held(w: Tensor, h: Tensor, magnitude: Tensor, shares: Tensor) -> Tensor:
+    """The part [K, R] of each component's energy that lies in shares [K, F, N] of the bins.
+
+    A component has its part of W H of each bin's energy in `magnitude` [F, N].
+    """
+    energy = magnitude.square() / (w @ h + TINY)  # [F, N], over the component's own w h
+    whole = torch.einsum("fr,fn,rn->r", w, energy, h)
+    part: Tensor = torch.einsum("fr,kfn,rn->kr", w, energy * shares, h)
+    return part / whole.clamp_min(TINY)
+
+
 def shared(w: Tensor, h: Tensor, shares: Tensor) -> Tensor:
     """Masks [K, F, N] that sum to 1, from the share [K, R] that each source has of a component."""
     parts = torch.einsum("fr,kr,rn->kfn", w, shares, h) + TINY

@@ -39,7 +39,11 @@ def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
         window=torch.hann_window(N_FFT, device=audio.device),
         return_complex=True,
     )
-    power = mel @ (spectrum.real**2 + spectrum.imag**2)
+    return levels(mel @ (spectrum.real**2 + spectrum.imag**2))
+
+
+def levels(power: Tensor) -> Tensor:
+    """Powers [B, MELS, L] in the bands -> what the towers hear, as `log_mel` has it."""
     db = 10.0 * torch.log10(power + 1e-10)
     db = db - db.amax((1, 2), keepdim=True)
     return db.clamp_min(-80.0) / 40.0 + 1.0
@@ -82,7 +86,11 @@ class Towers(nn.Module):
 
     def hear(self, audio: Tensor) -> Tensor:
         """Unit vectors [B, dim] of audio [B, T]."""
-        x = self.body(log_mel(audio, self.mel)[:, None]).flatten(1, 2)  # [B, C F, L]
+        return self.hear_levels(log_mel(audio, self.mel))
+
+    def hear_levels(self, x: Tensor) -> Tensor:
+        """Unit vectors [B, dim] of log-mel levels [B, MELS, L]."""
+        x = self.body(x[:, None]).flatten(1, 2)  # [B, C F, L]
         return F.normalize(self.head(torch.cat([x.mean(-1), x.amax(-1)], dim=1)), dim=1)
 
     def read(self, sentences: Tensor) -> Tensor:

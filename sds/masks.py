@@ -4,7 +4,9 @@ Masks act on the complex mixture spectrogram, the same for both channels, so wha
 stems and the residual sum to the mixture and keep its phase.
 
 With several prompts the mixture is taken apart into spectra that come back (`sds.factors`), each
-shared out by how well it fits what the prior makes of the noised mixture for each prompt.
+shared out by who knows what it is: by how well it fits what the prior makes of the noised mixture
+for each prompt, by the shares that a network trained to answer prompts gives it (`sds.query`), and
+by what the ear hears in the stems (`sds.rank`).
 Without components, and for a lone prompt, masks come from annealing all sources jointly: noise each
 masked source, denoise it for its prompt and away from another source's, mask the mixture anew by
 the powers of the results, and again with less noise. That is MSDM's sampling (Mariani et al. 2023,
@@ -15,23 +17,20 @@ the masks' logits from there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sds.assign import assigned, shares_asked
 from sds.audio import resample, with_channels
-from sds.factors import affinity, nmf, shared
 from sds.latents import Part
-from sds.prior import Cond, Denoiser, Prior, guided, repeat
+from sds.looks import FLOOR, Look, N, noised, prompted_powers
+from sds.prior import Cond, Prior, guided, repeat
 from sds.recipes import Recipe
 from sds.spectral import istft, magnitudes, relative_distance, stft
-from sds.targets import as_loud_as, estimate, target
-from sds.windows import fades, spans
-
-N = 2048  # window of the masks at the prior's rate, hop N/4
-FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
+from sds.targets import as_loud_as, target
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,13 @@ class Masks:
     components: int = 32  # spectra that the mixture is made of; 0: none, each bin for itself
     block: float = 20.0  # seconds that are taken apart into components at once
     factor_steps: int = 100
+    candidates: int = 1  # factorisations from other random starts ...
+    kept: int = 0  # ... of which those that the ear finds clearest are averaged; 0: all
+    look: Look = noised  # how the prior is asked
     at: float = 0.85  # the noise level at which components are given to prompts ...
-    looks: int = 4  # ... and how many noises
+    looks: int = 4  # ... and how many noises; 0: the prior is not asked
+    query: float = 0.0  # weight of the query network's shares of a component, 0: not asked
+    listen: int = 0  # steps in which the ear moves the shares of components
     grain: float = 0.25  # weight of single bins against their components, geometric
     sharpness: float = 12.0  # a share is affinity^sharpness / sum: 1 is soft, 100 is all or nothing
     draws: int = 3  # annealings of other noises, whose powers are averaged
@@ -74,6 +78,17 @@ MASKS = Masks(
 )
 
 
+# The numbers below were chosen on 16 pairs, triples and bands of held-back clips.
+DEFAULT = replace(MASKS, looks=2, query=3.0, listen=30, grain=0.1)
+"""The network and the prior together."""
+
+FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2)
+"""The network alone."""
+
+BEST = replace(DEFAULT, looks=4, candidates=4)
+"""The chain: four looks, four factorisations."""
+
+
 def masked_stems(
     prior: Prior,
     prompts: Sequence[str],
@@ -89,8 +104,10 @@ def masked_stems(
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
         mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
     spectrum = stft(mid, N)  # [1, C', F, N]
-    if method.components and len(prompts) > 1:
-        first, work = method.looks, assigned(prior, prompts, mid, spectrum, method, generator)
+    asked = shares_asked(prompts, mid, prior.sample_rate) if method.query else None
+    if method.components and (len(prompts) > 1 or asked is not None):
+        first = method.looks * (len(prompts) > 1) + method.candidates
+        work = assigned(prior, prompts, mid, spectrum, asked, method, generator)
     else:
         first = method.draws * method.rounds
         work = annealed(prior, prompts, mid, spectrum, method, generator)
@@ -106,55 +123,6 @@ def masked_stems(
             logits = moved
             yield Part(i / count, "refine", {"loss": loss})
     yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
-
-
-def assigned(
-    prior: Prior,
-    prompts: Sequence[str],
-    mid: Tensor,
-    spectrum: Tensor,
-    method: Masks,
-    generator: torch.Generator,
-) -> Iterator[Tensor]:
-    """Logits [K + 1, F, N] of components of mid [1, C', T] shared out to prompts; after each look.
-
-    A look denoises the mixture itself for each prompt, from the same noise. Single bins of that say
-    little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's. What
-    counts is how well each component of the mixture fits the estimates.
-    """
-    magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
-    parts = nmf(magnitude, method.components, steps=method.factor_steps, generator=generator)
-    spent = torch.full((1, *magnitude.shape), -30.0)  # the prompts name all there is
-    likes, powers = torch.zeros(()), torch.zeros(())
-    for look in range(1, method.looks + 1):
-        estimates = prompted_levels(prior, prompts, mid, t=method.at, generator=generator)
-        likes = likes + affinity(*parts, estimates).clamp_min(1e-6).log()  # [K, R]
-        powers = powers + estimates.square() / estimates.square().sum((1, 2), keepdim=True)
-        shares = (method.sharpness / look * likes).softmax(0)
-        bins = (powers / powers.sum(0).clamp_min(1e-30)).clamp_min(FLOOR).log()
-        whole = (1 - method.grain) * shared(*parts, shares).log()
-        yield torch.cat([whole + method.grain * method.power / 2 * bins, spent])
-
-
-def prompted_levels(
-    prior: Prior, prompts: Sequence[str], mid: Tensor, *, t: float, generator: torch.Generator
-) -> Tensor:
-    """Magnitudes [K, F, N] of mid [1, C', T] denoised from time t for each prompt.
-
-    Longer sounds than the prior takes are denoised in windows, whose powers are cross-faded.
-    """
-    hop, total = N // 4, mid.shape[-1]
-    frames = total // hop + 1
-    windows = spans(frames, max(2, int(prior.max_seconds * prior.sample_rate) // hop))
-    powers = torch.zeros(len(prompts), N // 2 + 1, frames)
-    for (begin, end), fade in zip(windows, fades(windows), strict=True):
-        part = mid[..., begin * hop : min(total, end * hop)]
-        cond = prior.embed(prompts, part.shape[-1] / prior.sample_rate)
-        denoise = guided(prior, cond, cond, 1.0)
-        sources = part.expand(len(prompts), -1, -1)
-        found = prompted_powers(prior, denoise, sources, t=t, generator=generator)
-        powers[..., begin:end] += found[..., : end - begin] * fade
-    return powers.sqrt()
 
 
 def annealed(
@@ -198,28 +166,6 @@ def annealed(
 def turned(cond: Cond, by: int) -> Cond:
     """Row k + `by` in the place of row k: for each source the prompt of another."""
     return {name: value.roll(-by, 0) for name, value in cond.items()}
-
-
-@torch.no_grad()
-def prompted_powers(
-    prior: Prior,
-    denoise: Denoiser,
-    sources: Tensor,
-    *,
-    t: float,
-    steps: int = 1,
-    generator: torch.Generator,
-) -> Tensor:
-    """Power |T_k|^2 [K, F, N] of each source [K, C', T'] denoised from time t for its prompt.
-
-    The noise is the same for all k. For Gaussian sources the ODE (many steps) from z + sigma n
-    scales it by s_k / sqrt(s_k^2 + sigma^2): the ratios of powers tend to s_j^2 / s_k^2 as sigma
-    grows, Wiener's. One step squares them.
-    """
-    z = prior.encode(sources)
-    noise = torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
-    z_hat = estimate(denoise, z, noise, torch.full((len(z),), t).to(z), steps=steps)
-    return stft(prior.decode(z_hat, like=sources), N).abs().square().mean(1)
 
 
 def prompted_logits(powers: Tensor, mixture: Tensor, *, rest: float, power: float) -> Tensor:

@@ -22,11 +22,17 @@ import torch
 from torch import Generator, Tensor
 
 from sds.latents import LATENTS, Latents, Part, latent_stems
-from sds.masks import MASKS, Masks, masked_stems
+from sds.masks import BEST, DEFAULT, FAST, MASKS, Masks, masked_stems
 from sds.prior import Prior
 from sds.windows import Span, even_spans, fades, reflected
 
-METHODS: dict[str, Masks | Latents] = {"masks": MASKS, "paper": LATENTS}
+METHODS: dict[str, Masks | Latents] = {
+    "default": DEFAULT,
+    "fast": FAST,
+    "best": BEST,
+    "masks": MASKS,
+    "paper": LATENTS,
+}
 
 SHARED = 2.0  # seconds in which two windows are cross-faded, at most a quarter of one
 TAIL = 2.0  # seconds heard beyond the end of a window, at most a tenth of one

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sds.masks import MASKS, apply, masked_stems, prompted_logits, prompted_powers
+from sds.looks import prompted_powers
+from sds.masks import MASKS, apply, masked_stems, prompted_logits
 from sds.metrics import null_db, sdr
 from sds.prior import GaussianPrior, guided
 from sds.separate import METHODS, drawn_seed, part_window, plan, separate
@@ -377,7 +378,9 @@ def test_components_go_to_their_prompts(channels):
     mix = (low + high).expand(channels, -1)
     steps = run(mix, method=MASKS)
     last = steps[-1]
-    assert len(steps) == MASKS.looks + 2  # one block, whatever the prior's window
+    assert (
+        len(steps) == MASKS.looks + MASKS.candidates + 2
+    )  # one block, whatever the prior's window
     assert null_db(mix, parts(last)) < -120
     for stem, truth in zip(last.stems, (low, high), strict=True):
         assert float(sdr(stem[:1], truth)) > 7

@@ -34,7 +34,8 @@ from torch.nn import functional as F
 from sds.audio import resample, with_channels
 from sds.codec import griffin_lim
 from sds.codec import stft as codec_stft
-from sds.masks import N, apply
+from sds.looks import N
+from sds.masks import apply
 from sds.metrics import si_sdr
 from sds.prior import Prior
 from sds.scoreboard.board import Column, Figures, Setting, Task

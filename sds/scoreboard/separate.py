@@ -24,7 +24,8 @@ from scipy.ndimage import median_filter
 from torch import Tensor
 
 from sds.latents import LATENTS, Latents
-from sds.masks import MASKS, Masks, N
+from sds.looks import N
+from sds.masks import MASKS, Masks
 from sds.metrics import bss_sdr, level_db, museval_sdr, null_db, sdr, si_sdr, si_sdr_improvement
 from sds.scoreboard.board import Column, Figures, Setting, Task
 from sds.scoreboard.items import Mixture, mixtures, stems
