@@ -29,12 +29,13 @@ from torch.nn.utils import parametrize
 from sds.audio import resample
 from sds.build import build_model
 from sds.checkpoints import ModelUnavailable, digest, find, load_weights
-from sds.codec import GROUP, HOP
+from sds.codec import BINS, GROUP, HOP, N_FFT
 from sds.text import dim, pieces, sentence
 from sds.windows import fades, spans
 
 FOLDER = Path(__file__).parent / "weights" / "query"
 RATE = 44100
+N = 2048  # window of the grid that shares are given on
 LATENTS = 64  # latent frames heard at once: 3.0 s
 FRAMES = LATENTS * GROUP  # mel frames of a window
 PEAK = 0.5  # a mixture is brought to this, as the prior heard its clips
@@ -152,7 +153,7 @@ class Query:
         self.model_hash = model_hash
 
     @torch.no_grad()
-    def logits(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
+    def heard(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
         """Logits [K, M, T / HOP] of each prompt's share of audio [T] at RATE."""
         count = -(-audio.shape[-1] // HOP)
         audio = audio * (PEAK / audio.abs().max().clamp_min(1e-4))
@@ -163,26 +164,28 @@ class Query:
         out = torch.zeros(len(prompts), *levels.shape[1:])
         for (begin, end), fade in zip(windows, fades(windows), strict=True):
             part = slice(begin * GROUP, end * GROUP)
-            heard = self.net(levels[..., part], text)[0]
-            out[..., part] += heard * fade.repeat_interleave(GROUP)
+            logits = self.net(levels[..., part], text)[0]
+            out[..., part] += logits * fade.repeat_interleave(GROUP)
         return out[..., :count]
 
+    def logits(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
+        """[K, F, N]: `heard` of mid [1, 1, T] at `rate`, on the cells of `sds.spectral.stft`."""
+        if mid.ndim != 3 or mid.shape[:2] != (1, 1) or mid.shape[-1] == 0:
+            raise ValueError(f"mid must be [1, 1, T > 0], got {list(mid.shape)}")
+        audio = mid[0, 0] if rate == RATE else resample(mid[0], rate, RATE)[0]
+        hertz = torch.arange(N // 2 + 1) * (rate / N)
+        seconds = torch.arange(mid.shape[-1] // (N // 4) + 1) * (N / 4 / rate)
+        centres = self.net.codec.mel @ torch.arange(BINS).float() * (RATE / N_FFT)
+        frames = seconds * (RATE / HOP) - 0.5  # ours lie between the samples, not around them
+        return _at(self.heard(audio, prompts), _places(hertz, centres), frames)
+
     def shares(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """Each prompt's share [K, F, N] of the cells of `sds.spectral.stft(mid, 2048)`, in 0..1.
+        """Each prompt's share [K, F, N], 0..1, of the cells of `sds.spectral.stft(mid, 2048)`.
 
         Of mid [1, 1, T] at `rate`. Their sum is at most 1: what is left to 1 belongs to none of the
         prompts. Divide by the sum where they name all there is. Any length, in windows.
         """
-        if mid.ndim != 3 or mid.shape[:2] != (1, 1) or mid.shape[-1] == 0:
-            raise ValueError(f"mid must be [1, 1, T > 0], got {list(mid.shape)}")
-        audio = mid[0, 0] if rate == RATE else resample(mid[0], rate, RATE)[0]
-        found = self.logits(audio, prompts)
-        hertz = torch.arange(1025) * (rate / 2048)
-        seconds = torch.arange(mid.shape[-1] // 512 + 1) * (512 / rate)
-        centres = self.net.codec.mel @ torch.arange(1025.0) * (RATE / 2048)
-        bands = _places(hertz, centres)
-        frames = seconds * (RATE / HOP) - 0.5  # ours lie between the samples, not around them
-        logits = _at(found, bands, frames)
+        logits = self.logits(mid, rate, prompts)
         return self.net.among(logits).exp() * logits.sigmoid().sum(0).clamp_max(1.0)
 
 

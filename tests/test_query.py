@@ -9,8 +9,10 @@ from torch.nn.utils import parametrize
 
 from sds.checkpoints import ModelUnavailable
 from sds.codec import to_db
-from sds.query import FRAMES, RATE, Query, build, load_query, text_features
+from sds.query import FRAMES, RATE, N, Query, build, load_query, text_features
+from sds.scoreboard.items import Mixture
 from sds.spectral import stft
+from sds.train import pairs
 from sds.train import query as training
 from sds.train.clips import Clip, write_part
 from sds.train.data import Corpus
@@ -141,7 +143,8 @@ def sounds(folder):
              "held" if k == 3 else "prior", f"buzz/{k}")
         for k in range(4)
     ]  # fmt: skip
-    write_part(folder, "procedural", clips)
+    write_part(folder, "procedural", clips[:8])
+    write_part(folder, "recordings", clips[4:])
     return folder
 
 
@@ -168,6 +171,37 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     found = load_query(out / "shipped")
     assert found is not None
     assert found.shares(noise(1, 1, 9000), RATE, ["noise"]).shape == (1, 1025, 18)
+
+
+def test_pairs_are_of_two_held_back_classes_at_0_db(tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs, "PAIRS", 4)
+    held = Corpus(sounds(tmp_path), frozenset({"held"}))
+    for mixture in pairs.pairs(held):
+        a, b = mixture.sources
+        assert mixture.prompts[0] != mixture.prompts[1]
+        assert float(a.square().mean()) == pytest.approx(float(b.square().mean()), rel=1e-4)
+        torch.testing.assert_close(a + b, mixture.audio)
+        whole = pairs.masked(mixture, torch.ones(1, *stft(a[None], N).shape[2:]))
+        torch.testing.assert_close(whole[0], mixture.audio, atol=1e-5, rtol=0)
+
+
+def test_of_two_gaussian_noises_the_sharpness_chosen_is_wieners():
+    # shares in the ratio of the spectra's densities are least in error (Wiener); the logits given
+    # are half of that, so twice as sharp is best
+    tilt = torch.linspace(-2, 2, N // 2 + 1)[:, None]  # log density: 17 dB either way
+    fine = torch.linspace(-2, 2, 2 * RATE // 2 + 1)
+    sources = [
+        torch.fft.irfft(torch.fft.rfft(noise(2 * RATE, seed=k)) * (sign * fine / 2).exp())[None]
+        for k, sign in enumerate((1, -1))
+    ]
+    mixture = Mixture("noises", ("high", "low"), sources[0] + sources[1], tuple(sources), RATE)
+
+    class Knows:
+        def logits(self, mid, rate, prompts):
+            frames = mid.shape[-1] // (N // 4) + 1
+            return torch.stack([tilt, -tilt]).expand(2, -1, frames) / 2
+
+    assert pairs.sharpest(Knows(), [mixture]) == 2.0
 
 
 def test_weights_over_another_prior_are_refused(tmp_path, untrained):

@@ -1,7 +1,7 @@
 """Train the separator by prompts (`sds.query`) on mixtures made while it trains.
 
     python -m sds.train.query --data runs/corpus --out runs/query --minutes 45
-    python -m sds.train.query --data runs/corpus --out runs/query --score
+    python -m sds.train.pairs --query runs/query/shipped --sharpen
 
 A mixture is 3 s of two or three clips of different classes of the split `prior`, each within 6 dB
 of the first. Its true shares are those of the clips' powers in each mel cell. Prompts are captions
@@ -19,7 +19,6 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.codec import HOP, stft, to_db
-from sds.metrics import si_sdr_improvement
-from sds.query import FRAMES, PEAK, Query, QueryNet, build, load_query, text_features
-from sds.scoreboard.items import Mixture
-from sds.scoreboard.separate import harmonic_percussive, ideal_mask
-from sds.spectral import istft
-from sds.spectral import stft as spectrum_of
+from sds.query import FRAMES, PEAK, QueryNet, build, text_features
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.data import RATE, Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
@@ -48,7 +42,6 @@ GAIN_DB = (-12.0, 3.0)  # of the mixture, from the level it is heard at
 SPEED = (0.85, 1.18)
 AGAIN = 0.5  # share of the clips below 1.2 s that come again and again
 CAPTIONS = 4  # of a clip, at most
-PAIRS, PAIR_SECONDS = 40, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,85 +153,23 @@ def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
     (folder / "query.json").write_text(json.dumps({"rank": rank, "prior": prior}, indent=1) + "\n")
 
 
-def pairs(corpus: Corpus) -> list[Mixture]:
-    """PAIRS mixtures at 0 dB of held-back clips of different classes, half of them recordings."""
-    rng = np.random.default_rng(7)
-    frames = int(PAIR_SECONDS * RATE)
-    long = [clip for clip in corpus.clips if clip.frames >= 2 * RATE]
-    real = [clip for clip in long if clip.part == RECORDINGS]
-    made = [clip for clip in long if clip.part != RECORDINGS]
-    chances = {id(pool): class_weights(pool) for pool in (real, made)}
-    found: list[Mixture] = []
-    while len(found) < PAIRS:
-        pools = (real, real) if len(found) % 2 else (real, made)
-        two = [pool[rng.choice(len(pool), p=chances[id(pool)])] for pool in pools]
-        if two[0].label == two[1].label:
-            continue
-        sounds = torch.stack([corpus.crop(clip, frames, rng) for clip in two])
-        powers = sounds.square().mean(1, keepdim=True)
-        if float(powers.min()) < 1e-8:
-            continue
-        sounds = 0.1 * sounds / powers.sqrt()
-        prompts = tuple(clip.captions[0] for clip in two)
-        found.append(
-            Mixture(
-                f"pair {len(found)}", prompts, sounds.sum(0)[None], tuple(sounds[:, None]), RATE
-            )
-        )
-    return found
-
-
-def by_query(query: Query, mixture: Mixture) -> Tensor:
-    """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
-    shares = query.shares(mixture.audio.mean(0)[None, None], mixture.rate, mixture.prompts)
-    shares = shares / shares.sum(0).clamp_min(1e-9)
-    spectrum = spectrum_of(mixture.audio[None], 2048)
-    return istft(shares[:, None] * spectrum, 2048, mixture.audio.shape[-1])
-
-
-def improvement(mixture: Mixture, stems: Tensor) -> float:
-    """Mean SI-SDR improvement of stems [K, C, T] in dB."""
-    truth = torch.stack(mixture.sources).flatten(1)
-    whole = mixture.audio.flatten()[None]
-    return float(si_sdr_improvement(stems.flatten(1), truth, whole).nanmean())
-
-
-def report(query: Query, mixtures: Sequence[Mixture]) -> dict[str, list[float]]:
-    """SI-SDR improvement of each mixture, by method."""
-    return {
-        "harmonic/percussive": [improvement(m, harmonic_percussive(m, 2048, 0)) for m in mixtures],
-        "ideal mask": [improvement(m, ideal_mask(m, 2048, 0)) for m in mixtures],
-        "query": [improvement(m, by_query(query, m)) for m in mixtures],
-    }
-
-
 def main() -> None:
-    """Train, with a checkpoint every three minutes; or score what a run made."""
+    """Train, with a checkpoint every three minutes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/query"))
     parser.add_argument("--minutes", type=float, default=45.0)
     parser.add_argument("--steps", type=int, default=100_000, help="length of the rate's curve")
     parser.add_argument("--batch", type=int, default=8, help="mixtures a step")
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--rank", type=int, default=32)
-    parser.add_argument("--ema", type=float, default=0.995)
+    parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
     parser.add_argument("--check", type=int, default=250, help="steps between two held-back losses")
     parser.add_argument("--no-bf16", action="store_true", help="for processors without bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--score", action="store_true", help="only score --out/shipped")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    held_clips = Corpus(args.data, frozenset({"held"}))
-    if args.score:
-        query = load_query(args.out / "shipped")
-        if query is None:
-            parser.error(f"{args.out}/shipped has no weights yet")
-        for name, values in report(query, pairs(held_clips)).items():
-            log.info("%-20s %5.2f +- %.2f dB SI-SDRi", name, np.mean(values), np.std(values))
-        return
-
     bf16 = not args.no_bf16
     torch.manual_seed(args.seed)
     net, prior = build(rank=args.rank)
@@ -247,7 +178,7 @@ def main() -> None:
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
-    held = Mixer(held_clips, net.codec.mel, real=args.real)
+    held = Mixer(Corpus(args.data, frozenset({"held"})), net.codec.mel, real=args.real)
     rng = np.random.default_rng(args.seed + step)
     size = sum(p.numel() for p in net.learned().values()) / 1e6
     log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)
