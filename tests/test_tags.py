@@ -14,7 +14,9 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import ardour as real
 from bridge import wav
+from bridge.hosts import ardour_install
 from bridge.tags import Origin, tags
 
 ORIGIN = Origin(
@@ -153,3 +155,57 @@ def test_libsndfile_reads_our_bext_in_riff_and_rf64(
         b"seed 7; method masks; model default aaaaaaaaaaaa\r\n"
     )
     assert wav.read_header(tmp_path / "a.wav").ixml == ixml
+
+
+IMPORT = """
+ardour {{ ["type"] = "EditorAction", name = "import" }}
+function factory () return function ()
+  local files = C.StringVector ()
+  files:push_back ("{file}")
+  Editor:do_import (files, Editing.ImportDistinctFiles, Editing.ImportAsTrack,
+    ARDOUR.SrcQuality.SrcBest, ARDOUR.MidiTrackNameSource.SMFTrackName,
+    ARDOUR.MidiTempoMapDisposition.SMFTempoIgnore, Temporal.timepos_t (0),
+    ARDOUR.PluginInfo (), ARDOUR.Track (), false)
+end end
+"""
+
+
+def test_ardour_moves_a_stem_to_its_original_position(tmp_path: Path) -> None:
+    """Imported at 0, "move to original position" puts it where bext says; no manifest is read."""
+    if real.missing():
+        pytest.skip(real.missing())
+    file, home = tmp_path / "stem.wav", tmp_path / "home"
+    start = 123_456
+    with wav.Writer(
+        file, rate=48000, channels=2, frames=48000, bext=wav.Bext(start), ixml=""
+    ) as out:
+        out.write(bytes(48000 * 8))
+    actions = {
+        1: ardour_install.script_of(1, IMPORT.format(file=file)),
+        real.READY_SLOT: ardour_install.script_of(
+            real.READY_SLOT, real.READY.format(file=home / "ready")
+        ),
+    }
+    text = ardour_install.write_slots(ardour_install.EMPTY, actions)
+    (real.home(home) / ardour_install.UI_SCRIPTS).write_text(text)
+    session = real.new_session(tmp_path / "song", home, tracks=("other",))
+    tick = 282_240_000 // 48000
+
+    def placed(daw: real.Ardour, name: str, wanted: int) -> bool:
+        daw.save()
+        regions = ET.parse(session).findall("Playlists/Playlist/Region")
+        return [r.get("length") for r in regions if r.get("name") == name] == [
+            f"a{48000 * tick}@a{wanted * tick}"
+        ]
+
+    with real.Ardour(session, home) as daw:
+        daw.ready(regions=0)
+        daw.act("LuaAction/script-1")
+        real.until(lambda: placed(daw, "stem", 0), "the stem is imported")
+        daw.ready(regions=1)
+        daw.act("Region/naturalize-region")
+        real.until(lambda: placed(daw, "stem", start), "the stem is where it was")
+        daw.act("Common/Quit")
+        daw.child.wait(timeout=real.PATIENCE)
+    sources = ET.parse(session).findall("Sources/Source")
+    assert {source.get("natural-position") for source in sources} == {f"a{start * tick}"}
