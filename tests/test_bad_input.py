@@ -53,11 +53,6 @@ def text_file(folder: Path) -> Path:
     return folder / "notes.wav"
 
 
-def long_file(folder: Path) -> Path:
-    sf.write(folder / "long.flac", np.zeros(16 * 60 * 8000, np.int16), 8000)
-    return folder / "long.flac"
-
-
 FILES = {
     "missing": (lambda folder: folder / "no.wav", "does not exist"),
     "folder": (lambda folder: folder, "is a folder"),
@@ -73,7 +68,6 @@ FILES = {
         lambda f: tone(f / "short.wav", 0.05),
         r"must last at least 0\.1 seconds, got 0\.05",
     ),
-    "16 minutes": (long_file, "lasts 960 seconds; at most 900 are allowed"),
 }
 
 
@@ -174,17 +168,17 @@ def test_silence_is_separated_into_silence(tmp_path: Path) -> None:
     assert not sf.read(end.result["stems"][0]["wav"])[0].any()
 
 
-def test_ten_minutes_come_back_whole_in_bounded_memory(
+def test_half_an_hour_comes_back_whole_in_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = METHODS["masks"]
     assert isinstance(short, Masks)
-    quick = replace(short, draws=1, rounds=1, recipe=replace(short.recipe, steps=0))
+    quick = replace(short, factor_steps=5, looks=1, recipe=replace(short.recipe, steps=0))
     monkeypatch.setitem(METHODS, "masks", quick)
-    fields = {"sample_rate": 8000, "max_seconds": 60.0}
+    fields = {"sample_rate": 8000, "max_seconds": 20.0}
     prior = GaussianPrior({"": 0.0, "a": 0.0, "b": 0.0}, {"": 1.0, "a": 0.1, "b": 0.2}, **fields)
     monkeypatch.setattr(worker_models, "gaussian", lambda prompts: prior)
-    file = tone(tmp_path / "long.wav", 600, rate=8000)
+    file = tone(tmp_path / "long.wav", 3 * 600, rate=8000)
     job = Separate(
         id="j", file=str(file), prompts=("a", "b"), out=str(tmp_path / "out"), model="gaussian"
     )  # fmt: skip
@@ -192,10 +186,9 @@ def test_ten_minutes_come_back_whole_in_bounded_memory(
     *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # MiB
     assert isinstance(end, Done)
-    assert sf.info(end.result["residual"]).frames == 600 * 8000
+    assert sf.info(end.result["residual"]).frames == 3 * 600 * 8000
     assert end.result["null_db"] < -120
-    whole = 600 * 8000 * 4 / 2**20  # MiB of one channel
-    assert grown < 8 * whole + 300  # mixture, stems, sums; and one window
+    assert grown < 100  # mixture, stems and residual alone are 220
 
 
 def refused(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, dict[str, str], str]:
