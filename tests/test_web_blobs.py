@@ -282,6 +282,19 @@ def test_the_request_that_came_last_goes_on(tmp_path):
     assert (tmp_path / "partial" / ("0" * 64)).read_bytes() == b"abcDEF"
 
 
+def test_uploads_under_way_have_their_room(tmp_path):
+    store = Blobs(tmp_path, limit=1000, quota=1000)
+    with (
+        store.writing("0" * 64, at=0, total=600) as first,
+        pytest.raises(blobs.NoRoom, match="uploads may take 1000 bytes"),
+        store.writing("1" * 64, at=0, total=600),
+    ):
+        pass
+    assert first.left == 600
+    with store.writing("1" * 64, at=0, total=600):
+        pass
+
+
 @pytest.mark.parametrize(
     "name", ["..", "../../etc/passwd", "0" * 63, "0" * 65, "G" * 64, "A" * 64, "0" * 63 + "\n"]
 )

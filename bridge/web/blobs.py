@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Blobs:
 
     def __init__(self, folder: Path, *, limit: int, quota: int) -> None:
         self.folder, self.limit, self.quota = folder, limit, quota
-        self._writers: dict[str, object] = {}
+        self._writers: dict[str, Writer] = {}
         self._checking: set[str] = set()
 
     def find(self, digest: str) -> Path | None:
@@ -108,15 +108,18 @@ class Blobs:
             raise TooBig(f"an upload may have {self.limit} bytes, this one has {total}")
         if at not in (0, here):
             raise OutOfStep(here, at)
-        self._make_room(total - (here if at else 0), keep=path, used=used)
+        others = [writer.left for name, writer in self._writers.items() if name != digest]
+        self._make_room(total - (here if at else 0) + sum(others), keep=path, used=used)
         path.parent.mkdir(parents=True, exist_ok=True)
-        mine = self._writers[digest] = object()
-        try:
-            with path.open("ab" if at else "wb", buffering=0) as file:
-                yield Writer(file.fileno(), at, total, lambda: self._writers.get(digest) is mine)
-        finally:
-            if self._writers.get(digest) is mine:
-                del self._writers[digest]
+        with path.open("ab" if at else "wb", buffering=0) as file:
+            if digest in self._writers:
+                self._writers[digest].superseded = True
+            writer = self._writers[digest] = Writer(file.fileno(), at, total)
+            try:
+                yield writer
+            finally:
+                if not writer.superseded:
+                    del self._writers[digest]
 
     async def keep(self, digest: str) -> Path:
         """Make a whole of a finished upload, once its hash is right. Raises `WrongHash`."""
@@ -175,15 +178,21 @@ class Blobs:
 class Writer:
     """Where the bytes of one request go; each `write` is in the file when it returns."""
 
-    def __init__(self, descriptor: int, at: int, total: int, current: Callable[[], bool]) -> None:
+    def __init__(self, descriptor: int, at: int, total: int) -> None:
         self.size = at
-        self._descriptor, self._total, self._current = descriptor, total, current
+        self.superseded = False
+        self._descriptor, self._total = descriptor, total
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+        return self._total - self.size
 
     def write(self, data: bytes) -> None:
         """Append. Raises `Superseded`, `NoRoom`, `TooBig`."""
-        if not self._current():
+        if self.superseded:
             raise Superseded("the same upload goes on in another request")
-        if self.size + len(data) > self._total:
+        if len(data) > self.left:
             raise TooBig(f"the upload said it has {self._total} bytes, and more came")
         left = memoryview(data)
         while left:
