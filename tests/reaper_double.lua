@@ -14,6 +14,7 @@ local world = {
 local SIGNATURES = {
   AddMediaItemToTrack = { "track" },
   AddTakeToMediaItem = { "item" },
+  atexit = { "function" },
   ColorToNative = { "integer", "integer", "integer" },
   CountMediaItems = { "project" },
   CountSelectedTracks = { "project" },
@@ -378,6 +379,7 @@ end
 -- The rest
 
 function body.ColorToNative(red, green, blue) return red | green << 8 | blue << 16 end
+function body.atexit(stop) world.exit = stop end
 function body.defer(turn)
   world.deferred[#world.deferred + 1] = turn
   return true

@@ -52,6 +52,16 @@ def test_what_is_heard_adds_up_to_the_source(tmp_path: Path) -> None:
     assert placing.tempo.beats(placing.start) == 2.0  # 120 bpm when nobody said so
 
 
+def test_a_sound_that_is_not_in_the_mixture_is_called_absent(tmp_path: Path) -> None:
+    path = stem_set(tmp_path)
+    manifest = stems.load(path)
+    said = zip(manifest.stems, (False, True), strict=True)
+    told = tuple(stem.model_copy(update={"present": present}) for stem, present in said)
+    stems.save(manifest.model_copy(update={"stems": told}), path)
+    names = [track.name for track in layout(path).tracks]
+    assert names == ["alto sax (absent)", "drums", "residual"]
+
+
 def test_a_source_that_has_gone_is_left_out_and_a_stem_is_missed(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     (tmp_path / "mix.wav").unlink()

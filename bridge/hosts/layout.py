@@ -76,7 +76,9 @@ def layout(path: Path) -> Layout:
         raise ValueError(f"manifest {path} does not exist")
     manifest, folder = stems.load(path), path.absolute().parent
     tracks = [
-        Track(stem.name, _there(folder, stem.wav), stem.colour, stem.gain_db, False, stem.activity)
+        Track(
+            _name(stem), _there(folder, stem.wav), stem.colour, stem.gain_db, False, stem.activity
+        )
         for stem in manifest.stems
     ]
     tracks.append(Track("residual", _there(folder, manifest.residual)))
@@ -91,6 +93,11 @@ def layout(path: Path) -> Layout:
         tracks=tuple(tracks),
         source=Track("source", source, muted=True) if source.is_file() else None,
     )
+
+
+def _name(stem: stems.Stem) -> str:
+    """What the track is called: whoever opens the DAW sees that a sound was not in the mixture."""
+    return f"{stem.name} (absent)" if stem.present is False else stem.name
 
 
 def _there(folder: Path, name: str) -> Path:

@@ -30,11 +30,11 @@ def _project(layout: Layout, folder: Path) -> Iterator[str]:
     yield f"  TEMPO {tempo[0][2]!r} 4 4"
     yield f"  SAMPLERATE {layout.rate} 1 0"
     yield "  TIMELOCKMODE 0"  # items stay at their second when the tempo is changed
-    yield "  <TEMPOENVEX"
-    yield "    ACT 1"
-    for _, seconds, bpm in tempo if len(tempo) > 1 else ():
-        yield f"    PT {seconds!r} {bpm!r} {_HOLD}"
-    yield "  >"
+    if len(tempo) > 1:
+        yield "  <TEMPOENVEX"
+        yield "    ACT 1"
+        yield from (f"    PT {seconds!r} {bpm!r} {_HOLD}" for _, seconds, bpm in tempo)
+        yield "  >"
     yield "  <TRACK"
     yield f"    NAME {_quoted(f'{layout.name} stems')}"
     yield "    ISBUS 1 1"

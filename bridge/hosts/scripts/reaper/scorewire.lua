@@ -125,7 +125,7 @@ function wait()
       if state == "failed" then
         error(text, 0)
       elseif state == "done" then
-        job.list = tracks.read(text)
+        job.list, job.over = tracks.read(text), true
         return place
       end
     elseif job.silent > PATIENCE then
@@ -155,14 +155,17 @@ end
 
 -- The turns
 
+-- Ends what goes on: by Esc, by closing the window, or because REAPER ends this script.
 local function stop()
   if job.writer then
     job.writer.close()
+    job.writer = nil
     os.remove(job.out .. "/mix.wav")
     os.remove(job.out)
-  elseif job.asked and not job.list then
+  elseif job.asked and not job.over then
     write_all(job.out .. "/cancel", "")
   end
+  job.over = true
 end
 
 local function turn()
@@ -178,11 +181,10 @@ local function turn()
     reaper.defer(turn)
     return
   end
+  job.over = true
+  stop()
   gfx.quit()
   if not ok then
-    if job.writer then
-      stop()
-    end
     reaper.ShowMessageBox(tostring(following), TITLE, 0)
   end
 end
@@ -208,6 +210,7 @@ local function start()
   job.phase = render
   gfx.init(TITLE, WIDTH, HEIGHT)
   gfx.setfont(1, "Arial", 16)
+  reaper.atexit(stop)
   reaper.defer(turn)
 end
 
