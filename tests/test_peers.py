@@ -241,28 +241,28 @@ def test_curl(running, sound, tmp_path):
     np.testing.assert_array_equal(soundfile.read(out)[0], sound)
 
 
-def test_stems_of_an_upload_null(running, tmp_path):
-    """From a file on one machine to stems on it, by way of a server that names no path."""
-    client = Http(running.http, running.token)
+def test_the_commands_of_the_page_bring_stems_that_null(running, tmp_path):
+    """docs/http.md from a file to its stems, typed into bash; then all files, added up."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed: apt install curl")
     data, rate = soundfile.read(ROOT / "examples" / "data" / "mixture.flac")
-    source = tmp_path / "take.flac"
-    soundfile.write(source, data[: 2 * rate], rate)
-    assert client.upload(source.read_bytes()).status == 201
-    name = "sha256:" + blob(source.read_bytes()).rpartition("/")[2]
-    job = client.job(
-        kind="separate", file=f"{name}/Take 1.flac", prompts=["saxophone", "sea waves"],
-        method="masks",
-    )  # fmt: skip
-    done = client.events(job)[0][-1]
-    assert done[1] == "done", done
-    files = {file["name"]: client.ask("GET", file["url"]).body for file in done[2]["files"]}
-    for name, body in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(body)
+    soundfile.write(tmp_path / "song.wav", data[: 2 * rate], rate)
+    page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    block = page.split("## From a file to its stems")[1].split("## ")[0]
+    typed = "\n".join(line[4:] for line in block.splitlines() if line.startswith("    "))
+    typed = typed.replace("$(scorewire token)", running.token).replace("9557", str(running.http))
+    heard = subprocess.run(
+        ["bash", "-c", typed], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    done = next(line for line in heard.splitlines() if line.startswith('data: {"kind":"done"'))
+    job = json.loads(done.removeprefix("data: "))["id"]
     manifest = stems.load(tmp_path / stems.MANIFEST)
-    assert all(stem.wav.startswith("take-1__") for stem in manifest.stems)
+    client = Http(running.http, running.token)
+    for file in client.ask("GET", f"/v1/jobs/{job}").json["files"]:
+        (tmp_path / file["name"]).write_bytes(client.ask("GET", file["url"]).body)
+    assert all(stem.wav.startswith("song__") for stem in manifest.stems)
     parts = [soundfile.read(tmp_path / stem.wav)[0] for stem in manifest.stems]
     parts.append(soundfile.read(tmp_path / manifest.residual)[0])
-    mix = soundfile.read(source)[0]
+    mix = soundfile.read(tmp_path / "song.wav")[0]
     error = np.sqrt(np.mean((mix - sum(parts)) ** 2))
     assert 20 * np.log10(error / np.sqrt(np.mean(mix**2))) < -100
