@@ -116,12 +116,18 @@ def token(path: Path) -> str:
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
-        with suppress(FileExistsError):  # another server may have been first
+        try:
             os.link(fresh, path)
-        fresh.unlink()
+        except FileExistsError:  # another process was first
+            fresh.unlink()
+        except OSError:  # a file system without hard links
+            fresh.replace(path)
+        else:
+            fresh.unlink()
     if os.name == "posix" and path.stat().st_mode & 0o077:
         mode = path.stat().st_mode & 0o777
-        raise ValueError(f"the token file {path} must be its owner's alone (600), it is {mode:o}")
+        reason = f"the token file {path} must be its owner's alone (600), it is {mode:o}"
+        raise ValueError(f"{reason}: chmod it, or set `token` to another place")
     text = path.read_text(encoding="utf-8").strip()
     if len(text) < MIN_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError(f"the token in {path} must be one word of at least {MIN_TOKEN} letters")
