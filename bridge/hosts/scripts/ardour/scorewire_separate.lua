@@ -57,7 +57,7 @@ function factory () return function ()
 	-- what the stems shall hold; nil when the user thinks better of it
 	local function ask (set, prompts, count)
 		local answer = LuaDialog.Dialog ("Scorewire: separate selection", {
-			{ type = "label", title = string.format ("%d region(s). One stem a prompt; what is left becomes \"residual\".", count) },
+			{ type = "label", title = string.format ("%s: a stem for each prompt; what is left becomes \"residual\".", count == 1 and "one region" or count .. " regions") },
 			{ type = "entry", key = "prompts", title = "Prompts, with commas between", default = table.concat (prompts, ", ") },
 			{ type = "checkbox", key = "mute", title = "Mute the region when its stems are there", default = set.mute == "yes" },
 		}):run ()
