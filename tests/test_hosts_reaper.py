@@ -124,6 +124,7 @@ def test_selected_items_come_back_as_stems_that_null(tmp_path: Path, version) ->
 
     asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     assert asked["prompts"] == ["alto sax", '"7ths"\\', "Hände"]
+    assert "auto" not in asked
     assert asked["tempo"] == [[0.0, 120.0]]
     header = wav.read_header(folder / "mix.wav")
     begin = 48001  # the first frame at or after 1.00001 s
@@ -365,12 +366,19 @@ def test_what_cannot_be_separated_is_said_at_once(tmp_path: Path, prepare, sente
     assert len(daw.world.deferred) == 0
 
 
-def test_no_sound_named_is_said_and_the_dialogue_can_be_left(tmp_path: Path) -> None:
+def test_without_a_name_what_is_heard_is_suggested(tmp_path: Path) -> None:
+    daw = Reaper(tmp_path)
+    daw.item(D_POSITION=0, D_LENGTH=0.1)
+    daw.start(" ; ")
+    asked = json.loads((daw.asked() / "request.json").read_text())
+    assert (asked["prompts"], asked["auto"]) == ([], True)
+
+
+def test_the_dialogue_can_be_left(tmp_path: Path) -> None:
     daw = Reaper(tmp_path)
     daw.item(D_POSITION=0, D_LENGTH=1)
-    daw.start(" ; ")
     daw.start(None)
-    assert daw.boxes() == ["Name at least one sound."]
+    assert daw.boxes() == []
     assert len(daw.world.deferred) == 0
 
 

@@ -14,6 +14,7 @@ local SLICE = 0.03 -- seconds of reading a turn
 local LOOK = 0.25 -- seconds from one look at the status to the next
 local PATIENCE = 60 -- seconds without a sign of life
 local WIDTH, HEIGHT = 420, 64
+local SEP = package.config:sub(1, 1) -- between folders
 
 -- Files
 
@@ -49,8 +50,9 @@ local function request(prompts, tempo)
   for i, point in ipairs(tempo) do
     points[i] = "[" .. number(point[1]) .. "," .. number(point[2]) .. "]"
   end
-  return '{"file":"mix.wav","prompts":[' .. table.concat(names, ",") .. '],"tempo":['
-    .. table.concat(points, ",") .. "]}\n"
+  return '{"file":"mix.wav","prompts":[' .. table.concat(names, ",") .. "],"
+    .. (#prompts == 0 and '"auto":true,' or "")
+    .. '"tempo":[' .. table.concat(points, ",") .. "]}\n"
 end
 
 -- What the musician says and sees
@@ -58,7 +60,7 @@ end
 local function ask()
   local known = reaper.GetExtState(TITLE, "sounds")
   local ok, text = reaper.GetUserInputs(
-    TITLE, 1, "Sounds (with ; between):,extrawidth=300", known ~= "" and known or "vocals; drums")
+    TITLE, 1, "Sounds (with ; between. None: what is heard):,extrawidth=300", known)
   if not ok then
     return nil
   end
@@ -101,7 +103,7 @@ function render()
   end
   job.writer.close()
   job.writer = nil
-  write_all(job.out .. "/request.json", request(job.prompts, sound.tempo(job.project)))
+  write_all(job.out .. SEP .. "request.json", request(job.prompts, sound.tempo(job.project)))
   local command = (read_all(folder .. "command.txt") or ""):match("[^\r\n]+")
   if not command then
     error("command.txt is missing beside this script: run `scorewire install reaper` again.", 0)
@@ -117,7 +119,7 @@ function wait()
   if now - job.looked >= LOOK then
     job.silent = job.silent + math.min(now - job.looked, 1) -- a machine asleep is no silence
     job.looked = now
-    local line = read_all(job.out .. "/status.txt") or job.line
+    local line = read_all(job.out .. SEP .. "status.txt") or job.line
     local state, fraction, left, text = line:match("^(%a+)\t%d+\t([%d.]+)\t(%S+)\t([^\r\n]*)")
     if line ~= job.line and state then
       job.line, job.silent, job.fraction = line, 0, tonumber(fraction)
@@ -160,10 +162,10 @@ local function stop()
   if job.writer then
     job.writer.close()
     job.writer = nil
-    os.remove(job.out .. "/mix.wav")
+    os.remove(job.out .. SEP .. "mix.wav")
     os.remove(job.out)
   elseif job.asked and not job.over then
-    write_all(job.out .. "/cancel", "")
+    write_all(job.out .. SEP .. "cancel", "")
   end
   job.over = true
 end
@@ -199,14 +201,12 @@ local function start()
   if not job.prompts then
     return
   end
-  if #job.prompts == 0 then
-    error("Name at least one sound.", 0)
-  end
   local media = reaper.GetProjectPathEx(job.project)
-  job.out = ("%s/Scorewire/%s-%d"):format(
-    media, os.date("%Y%m%d-%H%M%S"), math.floor(reaper.time_precise() * 1000) % 1000)
+  local name = ("%s-%03d"):format(
+    os.date("%Y%m%d-%H%M%S"), math.floor(reaper.time_precise() * 1000) % 1000)
+  job.out = table.concat({ media, "Scorewire", name }, SEP)
   reaper.RecursiveCreateDirectory(job.out, 0)
-  job.writer = sound.writer(choice, job.out .. "/mix.wav")
+  job.writer = sound.writer(choice, job.out .. SEP .. "mix.wav")
   job.phase = render
   gfx.init(TITLE, WIDTH, HEIGHT)
   gfx.setfont(1, "Arial", 16)
