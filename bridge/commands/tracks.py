@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge import audition, display, stems
+from bridge import again, audition, display, stems
 from bridge.commands.base import CommandFailed, Json, Model, Out, Seed, absolute, run, show
 from bridge.hosts import HOSTS
 from bridge.jobs import Separate
@@ -50,15 +50,25 @@ def separate(
     host: Annotated[
         str | None, typer.Option(help=f"Put the stems on tracks too: {', '.join(HOSTS)}.")
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Split a recording into one stem a prompt and a residual that add up to it.
 
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
+    With --like these come from another stem set, with its steps and model, unless they are given.
     """
     given = {"prompts": tuple(prompt or ()), "negatives": tuple(negative or ())}
     asked = given | {"method": method, "seed": seed}
-    if not prompt:
+    chosen = {"steps": steps, "model": model}
+    if like is not None:
+        asked = again.asked(like.expanduser()) | {
+            key: value for key, value in given.items() if value
+        }
+    elif not prompt:
         asked = audition.chosen(out.expanduser(), file.expanduser())
         asked |= {"negatives": tuple(negative)} if asked and negative else {}
     if not asked:
@@ -68,11 +78,9 @@ def separate(
         Separate,
         as_json,
         file=absolute(file),
-        **asked,
+        **asked | {key: value for key, value in chosen.items() if value is not None},
         out=absolute(out),
         excerpt=excerpt,
-        steps=steps,
-        model=model,
         start_samples=start_samples,
         tempo=tempo or (),
         host=host,
