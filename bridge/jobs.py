@@ -22,6 +22,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from bridge import audition
 from bridge.hosts import HOSTS
@@ -73,7 +74,7 @@ RendererName = Literal["fm", "impact"]
 Matrix = Annotated[str, AfterValidator(_matrix)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Recipe = Literal["paper", "default", "fast"]
-Method = Literal["masks", "paper"]
+Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 
 
@@ -108,7 +109,10 @@ class Separate(_Value):
 
     `start_samples` is where the file begins in the session, at the file's rate; left out, what the
     file's own bext says. `tempo` is the session's tempo map. With `host` the server then puts the
-    stems on that host's tracks; the result has placed {host, text, files} too. What `negatives`
+    stems on that host's tracks; the result has placed {host, text, files} too. A prompt whose
+    sound is not heard gets no stem, unless with `force`: absent [{prompt, presence}] and note, a
+    sentence, say so. With `auto` what is heard is suggested, beside the prompts given, if any.
+    What `negatives`
     name goes into the residual. With `excerpt` only the busiest so many seconds are separated, in
     few steps, into the folder `excerpt` of `out`; the result has excerpt {begin, end} in seconds.
     """
@@ -116,17 +120,27 @@ class Separate(_Value):
     kind: Literal["separate"] = "separate"
     id: str
     file: str
-    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=MAX_STEMS)
+    auto: bool = False
+    force: bool = False
+    prompts: tuple[Prompt, ...] = Field(default=(), max_length=MAX_STEMS, validate_default=True)
     negatives: Annotated[tuple[Prompt, ...], Listed] = Field(default=(), max_length=MAX_STEMS)
     out: str
     excerpt: float | None = Field(default=None, ge=1, le=60)
-    method: Method = "masks"
+    method: Method = "default"
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
     model: str = "default"
     start_samples: int | None = Field(default=None, ge=0, lt=2**63)
     tempo: Points = ()
     host: HostName | None = None
+
+    @field_validator("prompts")
+    @classmethod
+    def _some(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        if not prompts and not known.data.get("auto"):
+            sizes = {"field_type": "Tuple", "min_length": 1, "actual_length": 0}
+            raise PydanticKnownError("too_short", sizes)
+        return prompts
 
     @field_validator("negatives")
     @classmethod
@@ -140,6 +154,19 @@ class Separate(_Value):
     def folder(self) -> Path:
         """Where the stems will be."""
         return Path(self.out) / audition.FOLDER if self.excerpt else Path(self.out)
+
+
+class Suggest(_Value):
+    """What is in a track. Result: suggestions [{prompt, score, present, activity}], seconds.
+
+    The likeliest first. `score` is a probability, `activity` one a second, `present` whether the
+    score is enough for a separation.
+    """
+
+    kind: Literal["suggest"] = "suggest"
+    id: str
+    file: str
+    top: int = Field(default=8, ge=1, le=50)
 
 
 class RenderPreset(_Value):
@@ -339,6 +366,7 @@ class Cancelled(_Value):
 
 
 Job: TypeAlias = (
+    Suggest |
     DesignPatch | Separate | RenderPreset | Export | Vary | Morph | EditPreset | Evaluate | Probe
     | Record
 )  # fmt: skip

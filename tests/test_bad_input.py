@@ -180,7 +180,8 @@ def test_half_an_hour_comes_back_whole_in_bounded_memory(
     monkeypatch.setattr(worker_models, "gaussian", lambda prompts: prior)
     file = tone(tmp_path / "long.wav", 3 * 600, rate=8000)
     job = Separate(
-        id="j", file=str(file), prompts=("a", "b"), out=str(tmp_path / "out"), model="gaussian"
+        id="j", file=str(file), prompts=("a", "b"), out=str(tmp_path / "out"), model="gaussian",
+        method="masks",
     )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))

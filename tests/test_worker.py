@@ -395,7 +395,7 @@ def test_stems_begin_where_their_source_began(tmp_path: Path) -> None:
     bext = wav.read_header(Path(got["stems"][1]["wav"])).bext
     assert bext is not None
     assert bext.time_reference == at
-    assert bext.description == "two; seed 0; method masks; model gaussian"
+    assert bext.description == "two; seed 0; method default; model gaussian"
     assert stems.load(Path(got["manifest"])).start_samples == at
 
 

@@ -17,7 +17,7 @@ NULL_LIMIT_DB = -100.0
 app = typer.Typer()
 
 Refinement = Annotated[
-    int | None, typer.Option(help="Distillation steps; when left out 0 for masks, 1000 for paper.")
+    int | None, typer.Option(help="Distillation steps; when left out 1000 for paper, else 0.")
 ]
 
 
@@ -36,7 +36,13 @@ def separate(
         float | None,
         typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
     ] = None,
-    method: Annotated[str, typer.Option(help="masks or paper")] = "masks",
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Suggest prompts by what is heard, beside those given.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
+    ] = False,
+    method: Annotated[str, typer.Option(help="default, fast, best, masks or paper")] = "default",
     steps: Refinement = None,
     seed: Seed = 0,
     model: Model = None,
@@ -68,7 +74,7 @@ def separate(
         asked = again.asked(like.expanduser()) | {
             key: value for key, value in given.items() if value
         }
-    elif not prompt:
+    elif not (prompt or auto):
         asked = audition.chosen(out.expanduser(), file.expanduser())
         asked |= {"negatives": tuple(negative)} if asked and negative else {}
     if not asked:
@@ -79,6 +85,8 @@ def separate(
         as_json,
         file=absolute(file),
         **asked | {key: value for key, value in chosen.items() if value is not None},
+        auto=auto,
+        force=force,
         out=absolute(out),
         excerpt=excerpt,
         start_samples=start_samples,
