@@ -36,6 +36,7 @@ def say(job, kind, **event):
 def separate(job):
     source = Path(job["file"])
     out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
     header = wav.read_header(source)
     start = header.bext.time_reference if header.bext else 0
     prompts = job["prompts"]
