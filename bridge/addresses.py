@@ -35,13 +35,15 @@ REQUESTS = {
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...",
-        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt",
+        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
+        "i:auto i:force",
     ),
     "/scorewire/host/ardour/separate": Request(
         "i:req s:session s:region i:position i:start i:length i:rate f:tempo "
         "s:sources s:prompts...",
         "i:port s:action s:method i:steps i:seed s:model",
     ),
+    "/scorewire/suggest": Request("i:req s:file", "i:top"),
     "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
     "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
     "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
@@ -82,6 +84,7 @@ REPLIES = {
     "/scorewire/progress": "i:req s:job f:fraction s:stage f:eta",
     "/scorewire/best": "i:req s:job f:score s:preset s:wav i:step",
     "/scorewire/stem": "i:req s:job i:index s:prompt s:wav",
+    "/scorewire/suggestion": "i:req s:job i:index s:prompt f:score",
     "/scorewire/done": "i:req s:job s:path",
     "/scorewire/cancelled": "i:req s:job",
     "/scorewire/fail": "i:req s:address s:code s:text s:job",

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from bridge import display, shelf
-from bridge.commands import hosts, recording, scores, serving, sounds, tracks
+from bridge.commands import hosts, recording, scores, serving, sounds, suggest, tracks
 from bridge.commands.base import CommandFailed
 
 app = typer.Typer(
@@ -30,7 +30,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for subject in (serving.app, sounds.app, tracks.app, recording.app, hosts.app, scores.app, shelf.app):
+for subject in (
+    serving.app,
+    sounds.app,
+    tracks.app,
+    recording.app,
+    suggest.app,
+    hosts.app,
+    scores.app,
+    shelf.app,
+):
     app.add_typer(subject)
 
 

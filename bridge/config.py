@@ -18,6 +18,8 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from bridge.assistant import Assistant
+
 PREFIX = "SCOREWIRE_"
 FILE = "config.toml"
 
@@ -46,6 +48,7 @@ class Config:
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
     model: str = "default"
+    assistant: Assistant | None = None
     worker: tuple[str, ...] = (sys.executable, "-m", "bridge.worker")
     player: tuple[str, ...] = (sys.executable, "-m", "bridge.player")
     queue: int = 32
@@ -203,14 +206,32 @@ _KINDS = {
     "osc_host": "text", "osc_port": "integer", "http_host": "text", "http_port": "integer",
     "http_names": "names", "token": "folder", "upload_limit": "integer",
     "upload_quota": "integer", "data": "folder", "read": "folders",
-    "write": "folders", "model": "text", "worker": "command", "player": "command",
+    "write": "folders", "model": "text", "assistant": "assistant",
+    "worker": "command", "player": "command",
     "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
 }  # fmt: skip
 _MEANING = {
     "text": "text", "integer": "a whole number", "number": "a number", "folder": "a folder",
     "folders": "a list of folders", "names": "a list of names",
     "command": "a command and its arguments",
+    "assistant": "a table of url (https, or http on this machine), model and perhaps key_env",
 }  # fmt: skip
+
+
+def _assistant(values: Any) -> Assistant:
+    """A table of the TOML file, or URL, MODEL and perhaps KEY_ENV in one text."""
+    if isinstance(values, str):
+        values = dict(zip(("url", "model", "key_env"), values.split(), strict=False))
+    kinds: dict[str, tuple[type, ...]] = {
+        "url": (str,), "model": (str,), "key_env": (str,), "seconds": (int, float),
+    }  # fmt: skip
+    if not isinstance(values, dict) or any(
+        not isinstance(value, kinds.get(name, ())) for name, value in values.items()
+    ):
+        raise TypeError
+    return Assistant(**values)
+
+
 _FROM_TOML: dict[str, Callable[[Any], Any]] = {
     "text": _strict(str),
     "integer": _strict(int),
@@ -219,6 +240,7 @@ _FROM_TOML: dict[str, Callable[[Any], Any]] = {
     "folders": lambda value: tuple(_path(item) for item in _texts(value)),
     "names": _texts,
     "command": _texts,
+    "assistant": _assistant,
 }
 _FROM_TEXT: dict[str, Callable[[Any], Any]] = {
     "text": str,
@@ -228,4 +250,5 @@ _FROM_TEXT: dict[str, Callable[[Any], Any]] = {
     "folders": lambda text: tuple(_path(item) for item in text.split(os.pathsep) if item),
     "names": lambda text: tuple(text.split()),
     "command": lambda text: tuple(shlex.split(text)),
+    "assistant": _assistant,
 }

@@ -110,6 +110,7 @@ def separate(result: dict[str, Any]) -> Table:
     placed = result.get("placed")
     return _pairs(
         *((stem["prompt"], stem["wav"]) for stem in result["stems"]),
+        *([("note", result["note"])] if "note" in result else []),
         ("residual", result["residual"]),
         ("manifest", result["manifest"]),
         ("null depth", f"{result['null_db']:.1f} dB"),

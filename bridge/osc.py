@@ -37,6 +37,7 @@ from bridge.jobs import (
     Record,
     RenderPreset,
     Separate,
+    Suggest,
     Vary,
 )
 from bridge.osc_leases import Leases
@@ -225,10 +226,13 @@ class _Follower:
                 self.face.fail(self.target, req, address, event.code, event.reason, event.id)
 
     def _done(self, event: Done) -> None:
-        """Each stem by name first, for clients that read no JSON; then where everything is."""
+        """Each stem or suggestion first, for those that read no JSON; then where all is."""
         for index, stem in enumerate(_stems(event.result), start=1):
             named = (self.req, event.id, index, stem["prompt"], stem["wav"])
             self.face.send(self.target, "/scorewire/stem", *named)
+        for index, one in enumerate(event.result.get("suggestions", ()), start=1):
+            said = (self.req, event.id, index, one["prompt"], one["score"])
+            self.face.send(self.target, "/scorewire/suggestion", *said)
         entry = self.face.server.store.get(event.id)
         path = "" if entry is None else jobs.result_path(entry.job, event.result)
         facts = _facts(event.result)
@@ -312,6 +316,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/ping": _ping,
     "/scorewire/patch": _asks(DesignPatch),
     "/scorewire/separate": _asks(Separate),
+    "/scorewire/suggest": _asks(Suggest),
     "/scorewire/render": _asks(RenderPreset),
     "/scorewire/export": _export,
     "/scorewire/vary": _asks(Vary),

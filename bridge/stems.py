@@ -67,6 +67,17 @@ class Stem(BaseModel):
     activity: tuple[Unit, ...] = ()
 
 
+class Absent(BaseModel):
+    """A prompt without a stem, since its sound was not heard; figures as of a `Stem`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str
+    presence: Unit
+    present: bool = False
+    activity: tuple[Unit, ...] = ()
+
+
 class Manifest(BaseModel):
     """What was separated, from what, by what, and where it belongs.
 
@@ -95,6 +106,7 @@ class Manifest(BaseModel):
     residual_rms_db: float
     null_db: float
     negatives: tuple[str, ...] = ()
+    absent: tuple[Absent, ...] = ()
     method: str
     steps: int
     seed: int

@@ -33,7 +33,8 @@ INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
 FAR_KINDS = frozenset("patch separate render export vary morph edit suggest".split())
 HARMLESS = frozenset(
     "kind prompt prompts negatives renderer duration steps seed recipe note matrix operators slot "
-    "method excerpt auto velocity formats rate count amount old start_samples tempo top".split()
+    "method excerpt auto force "
+    "velocity formats rate count amount old start_samples tempo top".split()
 )  # fields in which another machine can say no path; a field not named here is refused it
 MAX_BODY = 256 * 2**10  # bytes
 MAX_LISTED = 200

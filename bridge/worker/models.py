@@ -1,4 +1,4 @@
-"""What the stories share: prior, judge, ear and banks, loaded once and kept from job to job."""
+"""What the stories share: prior, judge, ear, listener and banks, loaded once and kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from renderers.algorithms import moved
 from sds.bank import Bank, load_bank, synth
 from sds.judge import EAR, Judge, load_judge
 from sds.judge import FOLDER as JUDGE
+from sds.presence import FOLDER as LISTENER
 from sds.prior import GaussianPrior, Prior
 from sds.scoreboard import board
 from sds.stable_audio import load_prior
@@ -23,11 +24,11 @@ VERSION = metadata.version("scorewire")
 
 
 class Models:
-    """The prior, the judge, the ear and the banks, loaded once and kept from job to job."""
+    """The prior, judge, ear, listener and banks, loaded once and kept from job to job."""
 
-    def __init__(self, *, judge: Path = JUDGE, ear: Path = EAR) -> None:
+    def __init__(self, *, judge: Path = JUDGE, ear: Path = EAR, listener: Path = LISTENER) -> None:
         self._priors: dict[str, Prior] = {}
-        self._folders = {"judge": judge, "ear": ear}
+        self._folders = {"judge": judge, "ear": ear, "listener": listener}
         self._judges: dict[str, Judge] = {}
         self._banks: dict[str, Bank | None] = {}
 
@@ -51,6 +52,10 @@ class Models:
     def ear(self) -> Judge | None:
         """Who listens while something is searched; None when it is not there."""
         return self._listener("ear")
+
+    def listener(self) -> Judge | None:
+        """Who says which sounds are in a mixture; None when it is not there."""
+        return self._listener("listener")
 
     def near(
         self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator

@@ -17,7 +17,7 @@ import sds
 from bridge import outputs, pipe, stems
 from bridge.jobs import Event, Separate
 from bridge.tags import Origin, tags
-from bridge.worker import mixture, stemset
+from bridge.worker import mixture, stemset, suggest
 from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.windows import Finished, Row
@@ -29,7 +29,8 @@ from sds.windows import fades, overlap_add
 
 LOW_STEPS = 20  # at most, of an excerpt
 JUDGED_SECONDS = 30.0  # the busiest stretch stands for all of a long file
-READ, PARTED, WRITTEN = 0.01, 0.94, 0.98  # fractions of the job: reading, windows, files; scores
+READ, HEARD = 0.01, 0.03  # fractions of the job: reading, listening ...
+PARTED, WRITTEN = 0.94, 0.98  # ... windows, files; scores
 
 
 def separate_track(job: Separate, models: Models) -> pipe.Events:
@@ -40,8 +41,10 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
     """
     clock = pipe.Clock(job.id)
     source = yield from mixture.look(Path(job.file), clock, READ)
+    heard = yield from suggest.asked(job, models, clock, READ, HEARD)
+    job = job.model_copy(update={"prompts": heard.prompts})
     begin, end = source.busiest(job.excerpt) if job.excerpt else (0, source.frames)
-    yield clock.progress(READ, "loading the model")
+    yield clock.progress(HEARD, "loading the model")
     prior, judge = models.prior(job.model, [*job.prompts, *job.negatives]), models.judge()
     steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
@@ -73,7 +76,8 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             channels=source.channels,
             start_samples=origin.start_samples,
             tempo=job.tempo,
-            stems=_stems(origin, judge, path, out, levels, at),
+            stems=suggest.told(_stems(origin, judge, path, out, levels, at), heard.heard),
+            absent=suggest.missing(heard.absent),
             residual=stemset.names(origin)[-1],
             residual_rms_db=levels.rms_db[-1],
             null_db=levels.null_db,
@@ -98,6 +102,9 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             "null_db": found.null_db,
             "curves": out.final(out.partial / "curves.json"),
         }
+        if heard.absent:
+            missing = [{"prompt": one.prompt, "presence": one.score} for one in heard.absent]
+            result |= {"absent": missing, "note": heard.note}
         if job.excerpt:
             result["excerpt"] = {"begin": begin / source.rate, "end": end / source.rate}
     yield clock.done(result)
@@ -113,7 +120,7 @@ def _parted(
     finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
     seed = drawn_seed(torch.Generator().manual_seed(origin.seed))
     todo = [i for i in range(len(cut.windows)) if i not in finished]
-    share = (PARTED - READ) / len(cut.windows)
+    share = (PARTED - HEARD) / len(cut.windows)
     clock.resume(PARTED - share * len(todo))
     yield clock.progress(PARTED - share * len(todo), "separate")
     for i, fade in enumerate(fades(cut.windows)):

@@ -1,0 +1,213 @@
+"""Presence: what a listener's cosines come to, and what a separation does with an absent sound."""
+
+from dataclasses import replace
+from math import exp
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+import torch
+
+import sds.presence
+from bridge import stems, worker
+from bridge.jobs import Done, Separate
+from sds.audio import read
+from sds.presence import (
+    BEST,
+    Calibration,
+    Heard,
+    cosines,
+    hear,
+    hearing,
+    load_calibration,
+    load_listener,
+    presence,
+    summed_up,
+    together,
+)
+from sds.prior import GaussianPrior
+from sds.train.presence import area, fitted
+
+MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
+
+
+@pytest.fixture(scope="module")
+def listener():
+    return load_listener()
+
+
+def test_the_calibration_is_of_the_shipped_listener(listener):
+    assert load_calibration().listener == listener.model_hash
+
+
+def test_a_probability_is_a_logistic_function():
+    made = Calibration(slope=4.0, offset=-1.0, threshold=0.5, listener="")
+    found = made.probability(torch.tensor([0.25, -1.0, 1.0]))
+    assert found.tolist() == pytest.approx([0.5, 1 / (1 + exp(5)), 1 / (1 + exp(-3))])
+
+
+def test_the_best_quarter_of_what_is_heard_decides():
+    rows = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0]])
+    loud = torch.tensor([True] * 7 + [False])
+    assert round(BEST * 7) == 2
+    assert summed_up(rows, loud).tolist() == [5.5]
+    assert summed_up(rows[:, :1], torch.tensor([True])).tolist() == [0.0]
+
+
+def test_a_recording_in_pieces_is_heard_as_in_one(listener):
+    audio = 0.1 * torch.randn(2, 36 * 8000 + 77, generator=torch.Generator().manual_seed(0))
+    whole = hear(listener, audio, 8000)
+    parts = [*hearing(listener, torch.split(audio, 7919, dim=1), 8000)]
+    assert len(parts) == 2  # half a minute each
+    assert whole.vectors.shape == (37, 128)  # a begun second is heard too
+    assert torch.allclose(together(parts).vectors, whole.vectors, atol=1e-4)
+    assert torch.allclose(together(parts).level_db, whole.level_db, atol=1e-3)
+
+
+def test_levels_are_those_of_the_seconds(listener):
+    audio = torch.cat([torch.full((1, 8000), 0.1), torch.zeros(1, 8000)], 1)
+    heard = hear(listener, audio, 8000)
+    assert float(heard.level_db[0]) == pytest.approx(-20.0, abs=0.01)
+    assert heard.loud.tolist() == [True, False]
+
+
+def test_silence_holds_nothing(listener):
+    found = presence(listener, torch.zeros(1, 3 * 44100), 44100, ["rain", "piano"])
+    assert found.score == (0.0, 0.0)
+    assert found.present == (False, False)
+    assert found.activity == ((0.0,) * 3, (0.0,) * 3)
+
+
+def test_no_recording_is_no_silence():
+    with pytest.raises(ValueError, match="at least 1 sample, got none"):
+        together([])
+
+
+def test_another_listener_is_refused(listener):
+    other = replace(load_calibration(), listener="0123")
+    with pytest.raises(ValueError, match=r"fit it anew with sds\.train\.presence"):
+        presence(listener, torch.zeros(1, 44100), 44100, ["rain"], calibration=other)
+
+
+def test_a_sound_is_active_when_it_sounds(listener):
+    audio, rate = read(MIXTURE.with_name("sea_waves.flac"))
+    audio = torch.cat([torch.zeros(1, 4 * rate), audio[:, : 4 * rate]], 1)
+    (activity,) = presence(listener, audio, rate, ["sea waves"]).activity
+    assert len(activity) == 8
+    assert activity[:3] == (0.0, 0.0, 0.0)
+    assert min(activity[4:]) > 0
+
+
+def test_fitting_finds_the_logistic_function_that_drew():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(20_000, generator=generator, dtype=torch.float64)
+    there = torch.rand(len(x), generator=generator) < (3 * x - 1).sigmoid()
+    slope, offset = fitted(x, there)
+    assert slope == pytest.approx(3.0, abs=0.15)
+    assert offset == pytest.approx(-1.0, abs=0.1)
+
+
+def test_area_counts_pairs_in_order():
+    x = torch.tensor([1.0, 2.0, 3.0, 3.0])
+    assert area(x, torch.tensor([False, False, True, True])) == 1.0
+    assert area(x, torch.tensor([True, False, False, True])) == (1 + 0.5) / 4
+
+
+# What a separation does with it.
+
+
+class Words(worker.Models):
+    """An exact prior, at a low rate, under the name of one that knows words."""
+
+    def prior(self, name, prompts):
+        stds = {text: 0.1 / (1 + i) for i, text in enumerate(["", *prompts])}
+        return GaussianPrior(dict.fromkeys(stds, 0.0), stds, sample_rate=8000)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """The first two seconds of the mixture."""
+    path = tmp_path_factory.mktemp("start") / "mixture.wav"
+    audio, rate = read(MIXTURE)
+    sf.write(path, audio[0, : 2 * rate].numpy(), rate)
+    return path
+
+
+def job(start: Path, out: Path, **changes) -> Separate:
+    fields = {"id": "j", "file": str(start), "out": str(out), "prompts": ("sea waves", "piano")}
+    return Separate.model_validate(fields | changes)
+
+
+def with_threshold(monkeypatch, threshold: float) -> None:
+    made = replace(load_calibration(), threshold=threshold)
+    monkeypatch.setattr(sds.presence, "load_calibration", lambda: made)
+
+
+def between(listener, file: Path, high: str, low: str) -> float:
+    """A threshold that the likelier of two sounds of the mixture passes."""
+    found = presence(listener, *read(file), [high, low]).score
+    assert found[0] > found[1]
+    return sum(found) / 2
+
+
+def test_an_absent_sound_gets_no_stem_and_is_said_to_be_absent(
+    start, tmp_path, monkeypatch, listener
+):
+    with_threshold(monkeypatch, between(listener, start, "sea waves", "piano"))
+    *_, done = worker.work(job(start, tmp_path), Words())
+    assert isinstance(done, Done)
+    assert [stem["prompt"] for stem in done.result["stems"]] == ["sea waves"]
+    assert done.result["absent"][0]["prompt"] == "piano"
+    assert done.result["note"].startswith("not heard in there, so no stem was made of it: 'piano'")
+    found = stems.load(Path(done.result["manifest"]))
+    assert [(one.prompt, one.present) for one in found.absent] == [("piano", False)]
+    (stem,) = found.stems
+    assert stem.present
+    assert stem.presence > found.absent[0].presence
+    assert len(stem.activity) == len(found.absent[0].activity) == 2
+    assert stems.verify(tmp_path / stems.MANIFEST) < -100
+
+
+def test_force_makes_a_stem_of_it_all_the_same(start, tmp_path, monkeypatch):
+    with_threshold(monkeypatch, 2.0)
+    *_, done = worker.work(job(start, tmp_path, force=True), Words())
+    found = stems.load(Path(done.result["manifest"]))
+    assert [(stem.prompt, stem.present) for stem in found.stems] == [
+        ("sea waves", False),
+        ("piano", False),
+    ]
+    assert "note" not in done.result
+
+
+def test_when_all_are_absent_it_fails_and_names_what_is_heard(start, tmp_path, monkeypatch):
+    with_threshold(monkeypatch, 2.0)
+    with pytest.raises(ValueError, match=r"none of the prompts is heard in mixture\.wav, rather: "):
+        list(worker.work(job(start, tmp_path), Words()))
+    assert not (tmp_path / stems.MANIFEST).exists()
+
+
+def test_auto_separates_what_is_suggested(start, tmp_path):
+    *_, done = worker.work(
+        job(start, tmp_path, prompts=(), auto=True, model="gaussian"), worker.Models()
+    )
+    names = [stem["prompt"] for stem in done.result["stems"]]
+    assert 1 <= len(names) <= 3
+    assert stems.verify(tmp_path / stems.MANIFEST) < -100
+
+
+def test_the_exact_prior_is_taken_at_its_word(start, tmp_path):
+    *_, done = worker.work(job(start, tmp_path, model="gaussian"), worker.Models())
+    found = stems.load(Path(done.result["manifest"]))
+    assert [stem.presence for stem in found.stems] == [None, None]
+    assert found.absent == ()
+
+
+def test_auto_without_a_listener_says_so(start, tmp_path):
+    without = worker.Models(listener=Path("nowhere"))
+    with pytest.raises(ValueError, match="no listener in this installation: auto cannot be done"):
+        list(worker.work(job(start, tmp_path, prompts=(), auto=True), without))
+
+
+def test_cosines_are_of_unit_vectors(listener):
+    heard = Heard(listener.read(["rain"]), torch.zeros(1))
+    assert float(cosines(listener, heard, ["rain"])) == pytest.approx(1.0, abs=1e-5)

@@ -1,0 +1,88 @@
+"""What is heard in a recording: names by likelihood, none twice; the job and its command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from bridge import worker
+from bridge.commands import suggest as command
+from bridge.jobs import Done, Progress, Suggest
+from sds.audio import read
+from sds.presence import hear, load_listener
+from sds.suggest import ALIKE, distinct, suggest, vocabulary
+from sds.text import sentences
+
+MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
+
+
+@pytest.fixture(scope="module")
+def heard():
+    judge = load_listener()
+    return judge, hear(judge, *read(MIXTURE))
+
+
+def test_no_two_suggestions_say_the_same(heard):
+    names = [one.prompt for one in suggest(*heard, top=12)]
+    vectors = F.normalize(sentences(names), dim=1)
+    cosines = (vectors @ vectors.T).fill_diagonal_(0)
+    assert len(names) == 12
+    assert float(cosines.max()) < ALIKE
+
+
+def test_the_likeliest_comes_first_and_has_a_probability_a_second(heard):
+    found = suggest(*heard, top=8)
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert all(len(one.activity) == 9 for one in found)  # the file lasts 9 s
+    assert all(0 <= value <= 1 for one in found for value in one.activity)
+
+
+def test_a_few_names_are_ranked_by_what_is_there(heard):
+    found = suggest(*heard, top=4, names=("sneeze", "kick drum", "sea waves", "clock ticking"))
+    assert found[0].prompt == "sea waves"
+
+
+def test_silence_suggests_nothing():
+    judge = load_listener()
+    assert suggest(judge, hear(judge, torch.zeros(1, 44100), 44100), top=8) == []
+
+
+def test_distinct_keeps_the_first_of_those_alike():
+    angles = torch.tensor([0.0, 0.1, 1.4, 1.5, 3.0])
+    vectors = torch.stack([angles.cos(), angles.sin()], 1)
+    assert distinct(vectors, 5) == [0, 2, 4]
+    assert distinct(vectors, 2) == [0, 2]
+
+
+def test_the_vocabulary_has_no_name_twice():
+    names = vocabulary()
+    assert 150 <= len(names) <= 400
+    assert len(set(names)) == len(names)
+    assert all(name == name.strip() and name for name in names)
+
+
+def test_the_job_tells_its_progress_and_ends_with_rows():
+    job = Suggest(id="s", file=str(MIXTURE), top=5)
+    *events, done = worker.work(job, worker.Models())
+    assert isinstance(done, Done)
+    assert {event.stage for event in events if isinstance(event, Progress)} >= {"listening"}
+    rows = done.result["suggestions"]
+    assert len(rows) == 5
+    assert set(rows[0]) == {"prompt", "score", "present", "activity"}
+    assert json.loads(json.dumps(done.result)) == done.result
+
+
+def test_without_a_listener_the_job_says_so():
+    job = Suggest(id="s", file=str(MIXTURE))
+    with pytest.raises(ValueError, match="there is no listener in this installation"):
+        list(worker.work(job, worker.Models(listener=Path("nowhere"))))
+
+
+def test_the_curve_keeps_peaks_and_fits_its_columns():
+    assert command.curve([0.0] * 99 + [1.0], columns=10) == " " * 9 + "█"
+    assert command.curve([]) == ""
+    assert len(command.curve([0.5] * 1000)) == command.COLUMNS
