@@ -45,6 +45,7 @@ LOST_SECONDS = 10.0  # of silence at most for frames that never came; more is an
 SAY = 0.25  # seconds between two reports
 FLUSH = 1.0
 POLL = 0.02
+SILENT = 30.0  # seconds without a single period, after which the server is taken as stuck
 CLOCK = 2**32  # JACK's frames wrap here
 MAX_CHANNELS = 64
 _BLOCK = struct.Struct("=IIII")  # frame of the clock, frames, whether the transport rolls, where
@@ -214,18 +215,21 @@ def record(job: Record, capture: Capture, orders: Orders) -> Iterator[Event]:
     """Write what is captured until `orders`, the job's duration or the server's end."""
     clock, take = Clock(job.id), Take(job, capture)
     limit = math.inf if job.duration is None else round(job.duration * capture.rate)
-    said = flushed = time.monotonic()
+    said = flushed = heard = time.monotonic()
     try:
         yield clock.progress(0.0, "recording")
         ended = ""
         while not ended:
             ended = orders.said or capture.gone
             for block in capture.blocks():  # what came before the order is kept
+                heard = time.monotonic()
                 ended = take.add(block, limit) or ended
                 if take.frames >= limit:
                     ended = "duration"
                     break
             now = time.monotonic()
+            if now - heard > SILENT:
+                ended = ended or f"JACK gave nothing for {SILENT:g} s"
             if now - flushed > FLUSH:
                 flushed = now
                 take.flush()

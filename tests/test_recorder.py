@@ -18,7 +18,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bench import stage
-from bridge import wav
+from bridge import recorder, wav
 from bridge.engines.recording import RecordingEngine
 from bridge.jobs import Record, event_adapter
 from bridge.recorder import CLOCK, Block, Take
@@ -215,6 +215,12 @@ class Desk:
 
     rate, xruns, sources = 48000, 0, ("left", "right")
 
+    gone = ""
+
+    def blocks(self):
+        """Nothing comes."""
+        return []
+
     def close(self):
         """Nothing is open."""
 
@@ -244,6 +250,16 @@ def test_a_clock_that_jumps_ends_the_take(tmp_path, jump):
     assert take.add(block(1064 + jump, 64), limit=1e9) == "JACK's clock has jumped"
     take.close()
     assert take.frames == 64
+
+
+def test_a_server_that_is_stuck_ends_the_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "SILENT", 0.05)
+    job = Record(id="r", out=str(tmp_path / "a.wav"))
+    *_, failed = recorder.record(job, Desk(), recorder.Orders())
+    assert (failed.code, failed.reason) == (
+        "no-sound", "nothing came from JACK: JACK gave nothing for 0.05 s",
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())
 
 
 def test_channels_are_interleaved():
