@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.judge import Judge
-from sds.presence import Calibration, Heard, presence_of
+from sds.presence import FOLDER, Calibration, Heard, presence_of
 from sds.text import sentences
 
-VOCABULARY = Path(__file__).parent / "vocabulary.txt"
+VOCABULARY = FOLDER / "vocabulary.txt"
 ALIKE = 0.5  # cosine of two names' sentence vectors from which they are one
 
 
