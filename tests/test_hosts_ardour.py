@@ -161,7 +161,8 @@ def test_installing_keeps_other_scripts_and_uninstalling_restores_them(config):
     INSTALLERS["ardour"].uninstall(config, force=False)
     assert slots(config) == THEIRS
     assert ardour_install.read_slots((config / "ui_scripts").read_text()) == theirs
-    assert list((config / "scripts").iterdir()) == []
+    assert not (config / "scripts").exists()
+    assert (config / "ui_scripts.before-scorewire").read_text() == before
     assert INSTALLERS["ardour"].uninstall(config, force=True).files == (config / "scorewire.conf",)
 
 

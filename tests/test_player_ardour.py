@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 
 import mido
 import numpy as np
@@ -44,6 +45,16 @@ def midi_file(path):
     file.save(path)
 
 
+def joined():
+    """A client of the JACK server, None as long as it is not up."""
+    import jack
+
+    try:
+        return jack.Client("wires", no_start_server=True)
+    except jack.JackOpenError:
+        return None
+
+
 @pytest.fixture
 def daw(tmp_path, monkeypatch):
     """Ardour with a session of one track, on a JACK server of ours; our import is its action 1."""
@@ -59,19 +70,18 @@ def daw(tmp_path, monkeypatch):
     file = real.new_session(tmp_path / "live", tmp_path / "home", tracks=["return"])
     server = stage.Server(256, name=SERVER)
     try:
-        with real.Ardour(file, tmp_path / "home") as running:
-            yield running
+        client = real.until(joined, "JACK lets us in")
+        with closing(client), real.Ardour(file, tmp_path / "home") as running:
+            yield running, client
     finally:
         server.stop()
 
 
 def test_ardour_chooses_a_slot_plays_it_and_records_us(daw, tmp_path):
-    import jack
-
-    client = jack.Client("wires", no_start_server=True)
+    running, client = daw
     real.until(lambda: client.get_ports("ardour:return/audio_in 1"), "its track has ports")
-    daw.ready()
-    daw.act("LuaAction/script-1")
+    running.ready()
+    running.act("LuaAction/script-1")
     notes = real.until(lambda: client.get_ports("ardour:trig.*midi_out.*"), "MIDI is imported")[0]
     values = {"op1_ratio": 1.0, "op1_attack": 0.001, "op1_decay": 10.0, "op1_mix": 0.5}
     values |= {"op1_from_op1": 0.0, "level": 0.5}
@@ -87,24 +97,30 @@ def test_ardour_chooses_a_slot_plays_it_and_records_us(daw, tmp_path):
         ("/transport_stop", []), ("/locate", [0, 0]), ("/strip/recenable", [1, 1]),
         ("/rec_enable_toggle", []), ("/transport_play", []),
     ):  # fmt: skip
-        daw.send(address, *arguments)
+        running.send(address, *arguments)
         time.sleep(0.5)
     assert player.wait("program").slot == SLOT
-    time.sleep(4.5)
-    for address in ("/transport_stop", "/save_state"):
-        daw.send(address)
-        time.sleep(1.0)
+    time.sleep(6.0)  # the notes last three
+    running.send("/transport_stop")
+    running.save()
+    late = player.ask(kind="status").xruns
     player.leave()
-    client.close()
-    takes = sorted((tmp_path / "live" / "interchange").glob("*/audiofiles/Take*%L.wav"))
-    audio, rate = soundfile.read(takes[-1])
+    take = sorted((tmp_path / "live" / "interchange").glob("*/audiofiles/Take*%L.wav"))[-1]
+    starts, pitches = heard(*soundfile.read(take))
+    right = len(starts) == len(NOTES) and np.allclose(np.diff(starts), 1.0, atol=0.1)
+    if late and not right:
+        pytest.skip(f"this machine is too busy for blocks in time: {late} were late")
+    assert np.diff(starts) == pytest.approx([1.0, 1.0], abs=0.1)
+    assert pitches == pytest.approx([Note(n).hz for n in NOTES], rel=0.005)
+
+
+def heard(audio, rate):
+    """When each note begins, in seconds, and its pitch in Hz."""
     loud = np.nonzero(np.abs(audio) > 1e-3)[0]
     starts = [loud[0], *loud[1:][np.diff(loud) > 0.2 * rate]]
-    # a second apart; a busy machine may lose some periods between two of them
-    assert np.diff(starts) / rate == pytest.approx([1.0, 1.0], abs=0.1)
-    found = []
+    pitches = []
     for start in starts:
         piece = audio[start + rate // 10 : start + rate // 3]
         spectrum = np.abs(np.fft.rfft(piece * np.hanning(piece.size), 1 << 17))
-        found.append(np.argmax(spectrum) * rate / (1 << 17))
-    assert found == pytest.approx([Note(n).hz for n in NOTES], rel=0.005)
+        pitches.append(np.argmax(spectrum) * rate / (1 << 17))
+    return np.array(starts) / rate, pitches

@@ -12,6 +12,7 @@ import base64
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.hosts.base import Placed
@@ -74,6 +75,8 @@ def uninstall(path: Path | None, *, force: bool) -> Placed:
         files += [file for file in ours if file.exists()]
         for file in ours:
             file.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds scripts of others, or is not there
+            (folder / "scripts").rmdir()
     return Placed("taken away" if files else "there was nothing to take away", tuple(files))
 
 
@@ -177,7 +180,7 @@ def _write(folder: Path, before: dict[int, bytes], wanted: dict[int, bytes]) -> 
     text = EMPTY
     if file.exists():
         text = file.read_text(encoding="utf-8")
-        if not (folder / BACKUP).exists():
+        if before == _without_ours(before):  # as it was before we came
             _put(folder / BACKUP, text)
     _put(file, write_slots(text, wanted))
 
