@@ -316,6 +316,7 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/ping": _ping,
     "/scorewire/patch": _asks(DesignPatch),
     "/scorewire/separate": _asks(Separate),
+    **osc_hosts.ANSWERS,
     "/scorewire/suggest": _asks(Suggest),
     "/scorewire/render": _asks(RenderPreset),
     "/scorewire/export": _export,
