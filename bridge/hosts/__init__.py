@@ -6,6 +6,7 @@ folder.py       the files stay where they are; a page says where they belong
 dawproject.py   Bitwig Studio, Studio One, Cubase: a project file, with the audio in it or beside it
 rpp.py          REAPER: a project file
 reaper.py       REAPER: actions of its own, which separate what is selected; INSTALLERS has them
+ableton.py      Ableton Live: a Remote Script of ours, or AbletonOSC
 ardour_session.py  Ardour: a session in a folder, with copies of the audio
 ardour.py       Ardour while it runs: a region's sound, and the list of what to import
 ardour_install.py  Ardour: actions of its own, which separate what is selected
@@ -16,7 +17,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from bridge.hosts import ardour_install, ardour_session, dawproject, folder, markers, reaper, rpp
+from bridge.hosts import (
+    ableton,
+    ardour_install,
+    ardour_session,
+    dawproject,
+    folder,
+    markers,
+    reaper,
+    rpp,
+)
 from bridge.hosts.base import FileHost, Host, HostCannot, Installer, Placed
 
 HOSTS: dict[str, Host] = {
@@ -28,6 +38,7 @@ HOSTS: dict[str, Host] = {
     "rpp": FileHost("rpp", rpp.SUFFIX, rpp.write),
     "reaper": FileHost("reaper", reaper.SUFFIX, reaper.write),
     "ardour": FileHost("ardour", ardour_session.SUFFIX, ardour_session.write),
+    "ableton": ableton.Ableton(),
     "midi": FileHost("midi", ".mid", markers.write_midi),
     "audacity": FileHost("audacity", ".lof", markers.write_audacity),
 }
@@ -35,6 +46,7 @@ HOSTS: dict[str, Host] = {
 INSTALLERS = {
     "reaper": Installer(reaper.install, reaper.uninstall),
     "ardour": Installer(ardour_install.install, ardour_install.uninstall),
+    "ableton": Installer(ableton.install, ableton.uninstall),
 }
 
 __all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "Installer", "Placed"]

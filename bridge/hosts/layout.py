@@ -39,7 +39,8 @@ class Layout:
     """Tracks of one length at one place. `name` is that of the source, without its suffix.
 
     `tracks` are the stems in order, then the residual: together they are the source. `source` is
-    None when its file is no longer where the manifest says.
+    None when its file is no longer where the manifest says. `beat` is the start in beats, None when
+    the manifest has no tempo: `tempo` is then the usual one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Layout:
     tempo: Tempo
     tracks: tuple[Track, ...]
     source: Track | None
+    beat: float | None = None
 
     @property
     def everything(self) -> tuple[Track, ...]:
@@ -92,6 +94,7 @@ def layout(path: Path) -> Layout:
         tempo=Tempo(manifest.tempo) if manifest.tempo else Tempo(),
         tracks=tuple(tracks),
         source=Track("source", source, muted=True) if source.is_file() else None,
+        beat=manifest.start_beats,
     )
 
 

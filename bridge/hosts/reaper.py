@@ -12,12 +12,14 @@ import os
 import sys
 from pathlib import Path
 
+from bridge.hosts import installing
 from bridge.hosts.base import Placed
 from bridge.hosts.files import link, whole
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".stems"
 SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
+ACTIONS = ("scorewire.lua", "scorewire_import.lua")
 COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
 
 
@@ -51,31 +53,14 @@ def install(path: Path | None, *, force: bool) -> Placed:
     Raises `ValueError` when REAPER has no such folder, or a file there is not as we would write it
     and `force` is not set.
     """
-    folder = _folder(path)
-    ours = _files()
-    changed = [name for name, text in ours.items() if _differs(folder / name, text)]
-    if changed and not force:
-        raise ValueError(f"{folder} has another {', '.join(changed)}; --force writes it anew")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in ours.items():
-        with whole(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-    actions = tuple(folder / name for name in ("scorewire.lua", "scorewire_import.lua"))
+    files = installing.put(_folder(path), _files(), force=force)
+    actions = tuple(file for file in files if file.name in ACTIONS)
     return Placed("in REAPER: Actions > Show action list > New action > Load ReaScript", actions)
 
 
 def uninstall(path: Path | None, *, force: bool) -> Placed:
     """Take away what `install` put there. Raises as that does, and leaves a changed file."""
-    folder = _folder(path)
-    ours = _files()
-    changed = [name for name, text in ours.items() if _differs(folder / name, text)]
-    if changed and not force:
-        raise ValueError(f"{folder} has another {', '.join(changed)}; --force deletes it too")
-    there = tuple(folder / name for name in ours if (folder / name).exists())
-    for file in there:
-        file.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    there = installing.take(_folder(path), _files(), force=force)
     return Placed("taken away" if there else "there was nothing to take away", there)
 
 
@@ -92,7 +77,3 @@ def _folder(path: Path | None) -> Path:
 def _files() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.glob("*.lua"))}
     return files | {COMMAND: f'"{sys.executable}" -m bridge.exchange\n'}
-
-
-def _differs(file: Path, text: str) -> bool:
-    return file.exists() and file.read_text(encoding="utf-8", errors="replace") != text
