@@ -259,7 +259,7 @@ class Take:
         self.path, self._capture = Path(job.out), capture
         self._start = job.start_samples
         self._writer: wav.Writer | None = None
-        self._next = 0  # frame of the clock
+        self._first = 0  # frame of the clock
         self._lost = 0
         self._peak = self._peak_now = 0.0
 
@@ -273,14 +273,16 @@ class Take:
         if self._writer is None:
             if self._start is None:
                 self._start = block.transport or 0
-            self._writer, self._next = self._open(self._start), block.at
+            self._writer, self._first = self._open(self._start), block.at
         width = 4 * len(self._capture.sources)
-        missing = (block.at - self._next) % CLOCK
-        if missing > LOST_SECONDS * self._capture.rate:
+        missing = (block.at - self._first - self.frames + CLOCK // 2) % CLOCK - CLOCK // 2
+        if abs(missing) > LOST_SECONDS * self._capture.rate:
             return "JACK's clock has jumped"
-        self._next = (block.at + block.frames) % CLOCK
-        self._lost += missing
-        self._write(bytes(missing * width), width, limit)
+        # After a late period JACK's clock may be a period ahead for a moment. What was too much
+        # silence then is taken off the next: places are reckoned from the first frame.
+        silence = max(0, missing)
+        self._lost += silence
+        self._write(bytes(silence * width), width, limit)
         mixed = block.interleaved()
         self._peak_now = max(self._peak_now, max(mixed), -min(mixed))
         self._peak = max(self._peak, self._peak_now)
