@@ -329,7 +329,6 @@ ANSWERS: dict[str, Callable[[Face, Call], None]] = {
     "/scorewire/jobs": _jobs,
     "/scorewire/job": _job,
     "/scorewire/subscribe": _subscribe,
-    **osc_hosts.ANSWERS,
     **osc_play.ANSWERS,
 }
 

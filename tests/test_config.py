@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bridge.assistant import Assistant
 from bridge.config import _KINDS, Config, load
 
 
@@ -32,6 +34,18 @@ def test_environment_wins_over_file_wins_over_defaults(tmp_path):
         data=Path("/data"),
     )
     assert config.ledger == Path("/data/jobs.sqlite")
+
+
+def test_an_assistant_is_a_table_or_three_words(tmp_path):
+    ours = Assistant("http://127.0.0.1:11434/v1", "llama3.2", "MY_KEY")
+    table = '[assistant]\nurl = "http://127.0.0.1:11434/v1"\nmodel = "llama3.2"\n'
+    assert load(write(tmp_path, table), {}).assistant == replace(ours, key_env="")
+    assert load(write(tmp_path, table + 'key_env = "MY_KEY"\n'), {}).assistant == ours
+    words = {"SCOREWIRE_ASSISTANT": f"{ours.url} {ours.model} MY_KEY"}
+    assert load(write(tmp_path, table), words).assistant == ours
+    for text in ('[assistant]\nurl = "http://far.example"\nmodel = "m"', "assistant = 3"):
+        with pytest.raises(ValueError, match="must be a table of url .https, or http on this"):
+            load(write(tmp_path, text), {})
 
 
 def test_environment_lists(tmp_path):

@@ -233,6 +233,17 @@ def test_separate_names_each_stem_before_done(client, mix, out):
     assert seen[-1][1][2] == f"{out}/result.json"
 
 
+def test_suggest_names_each_sound_before_done(client, mix):
+    client.send("/scorewire/suggest", 1, mix, "top=2")
+    seen = client.until("done", "fail")
+    job = seen[0][1][1]
+    assert [m for m in seen if m[0] == "suggestion"] == [
+        ("suggestion", [1, job, 1, "rain", 0.75]),
+        ("suggestion", [1, job, 2, "dog", 0.5]),
+    ]
+    assert seen[-1][1][2] == ""  # nothing is written
+
+
 def test_render(client, mix, out):
     seen = client.ask("/scorewire/render", 1, mix, f"{out}/x.wav", "velocity=", 90.0)
     assert seen[0] == "accepted"
