@@ -112,7 +112,7 @@ def test_the_least_of_a_loop_is_dropped_and_said() -> None:
 def test_an_operator_near_nyquist_is_said() -> None:
     high = patch(fm.renderer(operators=2), 0, op1_ratio=1.0, op2_ratio=16.0)
     _, lost = written(high.model_copy(update={"note": 101.0}))  # 16 times 2794 Hz
-    assert [line for line in lost if "half the sample rate" in line][0].startswith("op2")
+    assert next(line for line in lost if "half the sample rate" in line).startswith("op2")
     _, lost = written(high)
     assert not any("half the sample rate" in line for line in lost)
 
