@@ -44,7 +44,7 @@ def test_an_assistant_is_a_table_or_three_words(tmp_path):
     words = {"SCOREWIRE_ASSISTANT": f"{ours.url} {ours.model} MY_KEY"}
     assert load(write(tmp_path, table), words).assistant == ours
     for text in ('[assistant]\nurl = "http://far.example"\nmodel = "m"', "assistant = 3"):
-        with pytest.raises(ValueError, match="must be a table of url .https, or http on this"):
+        with pytest.raises(ValueError, match=r"must be a table of url .https, or http on this"):
             load(write(tmp_path, text), {})
 
 
