@@ -1,4 +1,4 @@
-"""Where a sound lies in a prior's noise: DDIM inversion, and what prompts make of it from there.
+"""What prompts make of a mixture from its own place in a prior's noise (`targets.inverted`).
 
 Noise is drawn at random in score distillation; the deterministic way up from a sound to noise keeps
 the sound in it, so that the way down for a prompt keeps what fits the prompt.
@@ -7,32 +7,17 @@ the sound in it, so that the way down for a prompt keeps what fits the prompt.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from sds.looks import N
-from sds.prior import Denoiser, Prior, guided
+from sds.prior import Prior, guided
 from sds.sampling import cosine, euler
 from sds.spectral import stft
+from sds.targets import inverted
 
 STEPS = 10  # of the paper's 50, for a fifth of the time
-
-
-def inverted(denoise: Denoiser, z: Tensor, t: Tensor, *, steps: int) -> Tensor:
-    """DDIM inversion (Song et al. 2021, arXiv 2010.02502, section 4.3) of z [B, D, L] to t [B].
-
-    The probability-flow ODE upwards in `steps` Euler steps, levels t j / n: returns x at sigma(t),
-    from which `euler` goes down again. A step from sigma_j takes D at sigma_{j+1}: at level zero
-    there is no direction yet.
-    """
-    levels = cosine(steps, t).flip(0)  # [n + 1, B], rising from 0
-    x = z
-    for low, high in pairwise(levels):
-        d = (x - denoise(x, high)) / high[:, None, None]
-        x = x + (high - low)[:, None, None] * d
-    return x
 
 
 @torch.no_grad()

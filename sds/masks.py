@@ -85,6 +85,11 @@ DEFAULT = replace(MASKS, looks=2, query=3.0, listen=30, grain=0.1)
 FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2)
 """The network alone."""
 
+SDI = replace(
+    MASKS.recipe, steps=20, lr=0.1, guidance=7.5, inversion=8, denoise_steps=1, refresh=10, phi=0.7
+)
+"""Steps towards targets by inversion, t falling (Lukoianov et al. 2024, arXiv 2405.15891)."""
+
 BEST = replace(DEFAULT, looks=4, candidates=4)
 """The chain: four looks, four factorisations."""
 
@@ -206,6 +211,8 @@ def refine(
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     cond = repeat(cond, method.recipe.samples)
     denoise = guided(prior, cond, uncond, method.recipe.guidance, phi=method.recipe.phi)
+    backwards = guided(prior, cond, uncond, -method.recipe.guidance, phi=method.recipe.phi)
+    invert = backwards if method.recipe.inversion else None
     recipe, frames = method.recipe, mid.shape[-1]
     k, grid = len(logits) - 1, logits.shape[1:]
     half = recipe.steps // 2
@@ -224,7 +231,9 @@ def refine(
         if i % recipe.refresh == 0:
             low, high = recipe.t_range
             t = torch.full((k * recipe.samples,), high + (low - high) * i / recipe.steps)
-            wanted = target(prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator)
+            wanted = target(
+                prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator, invert=invert
+            )
             wanted = as_loud_as(magnitudes(x.detach(), recipe.scales), wanted)
         heard = magnitudes(x, recipe.scales)
         l_sds = relative_distance(heard, wanted, log_weight=recipe.log_weight).sum()

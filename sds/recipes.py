@@ -20,6 +20,7 @@ class Recipe:
     samples: int = 1  # noise draws whose spectrograms are averaged into one target
     denoise_steps: int = 1  # DDIM steps from sigma(t) to the estimate, 1..10
     refresh: int = 1  # parameter steps for each new target
+    inversion: int = 0  # DDIM steps from a sound up to t in place of noise (SDI); 0: noise
     domain: Literal["decoder", "encoder"] = "decoder"
     emphasis: Literal["spectrogram", "waveform"] = "spectrogram"
     scales: tuple[int, ...] = SCALES

@@ -1,10 +1,11 @@
 """Prompt-driven separation: stems and a residual that sum to the mixture, whatever its length.
 
-Two methods. `paper` is Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621): one latent a
-source, reconstruction plus gamma times Decoder-SDS. `masks` (ours, the default) moves softmax
-masks on the complex mixture instead, so the mixture's phase is kept, no codec caps the fidelity and
-the reconstruction term is exactly zero; all sources are annealed jointly, as in MSDM (arXiv
-2302.02257), and score distillation may refine the result (`steps`).
+A method is a value; `METHODS` names those that ship. `paper` is Audio-SDS (Richter-Powell et al.
+2025, arXiv 2505.04621): one latent a source, reconstruction plus gamma times Decoder-SDS. The
+others move masks on the complex mixture (`sds.masks`), so the mixture's phase is kept, no codec
+caps the fidelity and the reconstruction term is exactly zero. They differ in who is asked for the
+masks: `masks` the prior, `fast` a network trained for it, `default` both and the ear, `best` the
+same of several factorisations. What was tried beside them is in `sds.scoreboard.separate`.
 
 A file is parted window by window. What a window gives depends on the sound in it, the seed and its
 number, on nothing else: windows may be done in any order, by several processes, or half of them
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Generator, Tensor
@@ -24,9 +26,12 @@ from torch import Generator, Tensor
 from sds.latents import LATENTS, Latents, Part, latent_stems
 from sds.masks import BEST, DEFAULT, FAST, MASKS, Masks, masked_stems
 from sds.prior import Prior
+from sds.references import References, reference_stems
 from sds.windows import Span, even_spans, fades, reflected
 
-METHODS: dict[str, Masks | Latents] = {
+Method: TypeAlias = Masks | Latents | References
+
+METHODS: dict[str, Method] = {
     "default": DEFAULT,
     "fast": FAST,
     "best": BEST,
@@ -70,7 +75,7 @@ class Plan:
     tail: int
 
 
-def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Masks | Latents) -> Plan:
+def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Method) -> Plan:
     """How a file of `samples` at `rate` Hz is cut for `sources` prompts, negative ones among them.
 
     Windows are as long as the method takes at once, or evenly shorter.
@@ -90,7 +95,7 @@ def part_window(
     rate: int,
     *,
     plan: Plan,
-    method: Masks | Latents,
+    method: Method,
     seed: int,
     negatives: Sequence[str] = (),
 ) -> Iterator[Part]:
@@ -116,7 +121,7 @@ def separate(
     mix: Tensor,
     rate: int,
     *,
-    method: Masks | Latents,
+    method: Method,
     generator: Generator,
     negatives: Sequence[str] = (),
 ) -> Iterator[Stems]:
@@ -163,14 +168,14 @@ def window_seed(seed: int, index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def stepped(method: Masks | Latents, steps: int | None) -> Masks | Latents:
+def stepped(method: Method, steps: int | None) -> Method:
     """The method with so many distillation steps; as it is for None."""
     if steps is None:
         return method
     return replace(method, recipe=replace(method.recipe, steps=steps))
 
 
-def _longest(prior: Prior, sources: int, method: Masks | Latents) -> float:
+def _longest(prior: Prior, sources: int, method: Method) -> float:
     """Seconds that the method takes at once."""
     if isinstance(method, Masks) and sources > 1 and not method.recipe.steps and method.components:
         return max(prior.max_seconds, method.block)
@@ -183,9 +188,11 @@ def _work(
     mix: Tensor,
     rate: int,
     *,
-    method: Masks | Latents,
+    method: Method,
     generator: Generator,
 ) -> Iterator[Part]:
+    if isinstance(method, References):
+        return reference_stems(prior, prompts, mix, rate, method=method, generator=generator)
     if isinstance(method, Masks):
         return masked_stems(prior, prompts, mix, rate, method=method, generator=generator)
     return latent_stems(prior, prompts, mix, rate, method=method, generator=generator)

@@ -8,6 +8,8 @@ arXiv 2505.04621) is the same idea as a loss, minimised:
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,21 @@ def estimate(denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor, *, steps: i
     """
     sigmas = cosine(steps, t)  # [n + 1, B]
     return euler(denoise, z + sigmas[0][:, None, None] * noise, sigmas)
+
+
+def inverted(denoise: Denoiser, z: Tensor, t: Tensor, *, steps: int) -> Tensor:
+    """DDIM inversion (Song et al. 2021, arXiv 2010.02502, section 4.3) of z [B, D, L] to t [B].
+
+    The probability-flow ODE upwards in `steps` Euler steps, levels t j / n: returns x at sigma(t),
+    from which `euler` goes down again. A step from sigma_j takes D at sigma_{j+1}: at level zero
+    there is no direction yet.
+    """
+    levels = cosine(steps, t).flip(0)  # [n + 1, B], rising from 0
+    x = z
+    for low, high in pairwise(levels):
+        d = (x - denoise(x, high)) / high[:, None, None]
+        x = x + (high - low)[:, None, None] * d
+    return x
 
 
 def sds_gradient(
@@ -53,11 +70,14 @@ def target(
     t: Tensor,
     recipe: Recipe,
     generator: torch.Generator,
+    invert: Denoiser | None = None,
 ) -> list[Tensor]:
     """Features of what audio [B, C, T] should have been; no gradient, no decoder backward.
 
     t [B * samples]. The mean is over the features of the decoded samples, not the features of the
-    mean waveform.
+    mean waveform. With `invert` the way to time t is not noise but the recipe's DDIM inversion
+    by that denoiser, whose guidance is the negative of the other's: SDI (Lukoianov et al. 2024,
+    arXiv 2405.15891, section 4).
     """
     n, length = recipe.samples, audio.shape[-1]
     shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
@@ -67,8 +87,12 @@ def target(
         gain = recipe.peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(1e-6)
         rolled = rolled * gain
     z = prior.encode(rolled).repeat_interleave(n, 0)
-    noise = torch.randn(z.shape, generator=generator).to(z)
-    z_hat = estimate(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
+    if invert is None:
+        noise = torch.randn(z.shape, generator=generator).to(z)
+        z_hat = estimate(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
+    else:
+        x = inverted(invert, z, t.to(z), steps=recipe.inversion)
+        z_hat = euler(denoise, x, cosine(recipe.denoise_steps, t.to(z)))
     if recipe.domain == "encoder":
         wanted = [z_hat]
     else:

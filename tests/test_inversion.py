@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from sds.inversion import inverted, inverted_look, prompted_latents
+from sds.inversion import inverted_look, prompted_latents
 from sds.prior import GaussianPrior, guided
 from sds.sampling import cosine, euler
+from sds.targets import inverted
 
 STD, RATE, HOP = 0.5, 11025, 128
 HZ = (torch.arange(HOP) + 0.5) * RATE / (2 * HOP)

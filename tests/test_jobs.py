@@ -67,7 +67,7 @@ def test_lines_to_and_from_the_worker():
         (SEPARATE | {"prompts": []}, "prompts: tuple should have at least 1 item"),
         (SEPARATE | {"prompts": ["a"] * 9}, "prompts: tuple should have at most 8 items"),
         (SEPARATE | {"prompts": ["a", " "]}, "separate.prompts.1 must not be blank, got ' '"),
-        (SEPARATE | {"method": "magic"}, "input should be 'default', 'fast', 'best', 'masks' or 'paper', got 'magic'"),
+        (SEPARATE | {"method": "magic"}, "'fast', 'best', 'masks' or 'paper', got 'magic'"),
         (EVAL | {"suites": []}, "suites: tuple should have at least 1 item"),
         (EVAL | {"suites": ["x"]}, "input should be 'codec', 'prior', 'patch', 'separate', 'abl"),
         (EVAL | {"items": 0}, "eval.items: input should be greater than or equal to 1, got 0"),

@@ -136,6 +136,8 @@ def test_suite_scores_each_source_under_each_method(setting, monkeypatch, tmp_pa
 
     short = replace(PROMPTED["paper"], recipe=replace(PROMPTED["paper"].recipe, steps=2))
     monkeypatch.setitem(PROMPTED, "paper", short)
+    for name in PROMPTED.keys() - {"paper", "masks"}:
+        monkeypatch.delitem(PROMPTED, name)
     rows = tmp_path / "rows.jsonl"
     list(evaluate({"separate": suite}, setting, rows))
     found = {(row.item, row.method, row.tags): row.figures for row in read_rows(rows)}

@@ -23,13 +23,15 @@ import torch
 from scipy.ndimage import median_filter
 from torch import Tensor
 
+from sds.inversion import inverted_look
 from sds.latents import LATENTS, Latents
 from sds.looks import N
-from sds.masks import MASKS, Masks
+from sds.masks import BEST, DEFAULT, FAST, MASKS, SDI
 from sds.metrics import bss_sdr, level_db, museval_sdr, null_db, sdr, si_sdr, si_sdr_improvement
+from sds.references import REFERENCES
 from sds.scoreboard.board import Column, Figures, Setting, Task
 from sds.scoreboard.items import Mixture, mixtures, stems
-from sds.separate import separate
+from sds.separate import Method, separate
 from sds.spectral import istft, stft
 
 FOR_TWO = ("harmonic/percussive", "paper")  # the paper reports two sources
@@ -110,11 +112,18 @@ BASELINES: dict[str, Baseline] = {
     "ideal mask": ideal_mask,
 }
 
-# Of the paper's 1000 steps with 10 noise draws each, two cores do 16 on 10 s of sound in 2 minutes.
+# The ladder. Of the paper's 1000 steps with 10 noise draws, two cores do 16 on 10 s in 2 minutes.
 # 100 steps of one draw take as long.
-PROMPTED: dict[str, Masks | Latents] = {
+PROMPTED: dict[str, Method] = {
     "paper": replace(LATENTS, recipe=replace(LATENTS.recipe, steps=100, samples=1)),
     "masks": MASKS,
+    "inversion": replace(MASKS, look=inverted_look, looks=1),
+    "references": REFERENCES,
+    "SDI": replace(DEFAULT, recipe=SDI),
+    "ranked": replace(DEFAULT, candidates=4, kept=1),
+    "fast": FAST,
+    "default": DEFAULT,
+    "best": BEST,
 }
 
 
