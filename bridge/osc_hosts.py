@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ARDOUR_PORT = 3819  # where Ardour listens for OSC, unless told otherwise
 NUDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two calls to import: UDP may lose one
 
 
 def _ardour_separate(face: Face, call: Call) -> None:
     """A region of Ardour: cut it out of its files, separate it, have the stems imported.
 
-    A repeated request is answered by the file that is there already.
+    A repeated request is answered by the file that is there already. Ardour sends from the port
+    that it listens on, and takes who sends it a word for a control surface, which it then tells
+    of every change: so to Ardour itself nothing is said but by files.
     """
     session = ardour.session_folder(call.values["session"])
     folder = session / ardour.FOLDER / str(call.req)
     if folder.exists():
-        face.send(call.target, "/scorewire/ok", call.req)
+        if not _from_ardour(call):
+            face.send(call.target, "/scorewire/ok", call.req)
         return
     try:
         region, job = _asked(face, call, folder)
@@ -44,19 +46,31 @@ def _ardour_separate(face: Face, call: Call) -> None:
     except ValueError as error:
         why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
         _refuse(face, session, folder, why)
+        if _from_ardour(call):
+            return
         raise
     ardour.answer(folder, ardour.ANSWER, f"accepted\t{job.id}")
     face.later(_begin(face, call, region, job))
 
 
+def _port(call: Call) -> int:
+    """Where Ardour listens: the sender's port unless another one is named."""
+    return int(call.options.get("port", call.target[1]))
+
+
+def _from_ardour(call: Call) -> bool:
+    return _port(call) == call.target[1]
+
+
 def _asked(face: Face, call: Call, folder: Path) -> tuple[ardour.Region, Separate]:
     """The region and the job, checked: all its files may be read, its folder written."""
     said, options = call.values, dict(call.options)
-    action, port = options.pop("action", ""), options.pop("port", ARDOUR_PORT)
+    action = options.pop("action", "")
+    options.pop("port", None)
     if action and not ardour.ACTION.fullmatch(action):
         raise Refused("bad-arguments", f"action must be LuaAction/script-N, got {action!r}")
-    if not 0 < port < 65536:
-        raise Refused("bad-arguments", f"port must be 1 .. 65535, got {port}")
+    if not 0 < _port(call) < 65536:
+        raise Refused("bad-arguments", f"port must be 1 .. 65535, got {_port(call)}")
     region = ardour.Region(
         name=said["region"], sources=ardour.sources(said["sources"]), start=said["start"],
         length=said["length"], position=said["position"], rate=said["rate"],
@@ -105,16 +119,18 @@ async def _begin(face: Face, call: Call, region: ardour.Region, job: Separate) -
         face.server.submit(job, client=call.client, req=call.req)
     except (ValueError, OSError) as error:
         tell(ardour.failed(str(error)))
-        face.fail(call.target, call.req, call.address, "bad-input", str(error))
+        if not _from_ardour(call):
+            face.fail(call.target, call.req, call.address, "bad-input", str(error))
         return
     face.server.listen(job.id, (call.target, call.req), ended)
-    face.send(call.target, "/scorewire/accepted", call.req, job.id)
+    if not _from_ardour(call):
+        face.send(call.target, "/scorewire/accepted", call.req, job.id)
 
 
 async def _nudge(call: Call, folder: Path) -> None:
     """Fire the action "import stems" until it has taken the list: a datagram may be lost."""
     action = call.options.get("action", "")
-    target = ("127.0.0.1", call.options.get("port", ARDOUR_PORT))
+    target = ("127.0.0.1", _port(call))
     for wait in NUDGES if action else ():
         await asyncio.sleep(wait)
         if not (folder / ardour.IMPORT).exists():

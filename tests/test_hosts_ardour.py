@@ -356,7 +356,7 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
     INSTALLERS["ardour"].install(config, force=False)
     with Serving(tmp_path) as server, real.Ardour(file, home) as daw:
         (config / "scorewire.conf").write_text(
-            f"port {server.port}\nardour_port {daw.port}\ndialog no\nmute yes\n"
+            f"port {server.port}\ndialog no\nmute yes\n"
             "method masks\nprompt saxophone\nprompt sea waves\n"
         )
         daw.ready(regions=1)

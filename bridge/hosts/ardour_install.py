@@ -33,7 +33,7 @@ _VALUE = rb'(?:\{\}|"(?:[^"\\]|\\.)*"|[-+\w.]+)'
 _KEY = rb"(?:" + _FIELD + rb"|\[[-+\w.]+\])"
 _ASSIGNMENT = re.compile(rb"\s*scripts(?:\[(\d+)\]" + _KEY + rb"*)? = " + _VALUE, re.DOTALL)
 # The settings that the actions read; the prompts of the last dialog follow there.
-CONF = "port 9557\nardour_port 3819\ndialog yes\nmute yes\n"
+CONF = "port 9557\ndialog yes\nmute yes\n"
 
 
 def install(path: Path | None, *, force: bool) -> Placed:

@@ -15,7 +15,7 @@ ardour {
 
 function factory () return function ()
 
-	local DEFAULTS = { port = "9557", ardour_port = "3819", dialog = "yes", mute = "yes", method = "" }
+	local DEFAULTS = { port = "9557", dialog = "yes", mute = "yes", method = "" }
 	local IMPORT = "Scorewire: import stems"
 
 	local function read_settings (path)
@@ -39,7 +39,7 @@ function factory () return function ()
 	local function write_settings (path, set, prompts)
 		local file = io.open (path, "w")
 		if not file then return end
-		for _, name in ipairs ({ "port", "ardour_port", "dialog", "mute", "method" }) do
+		for _, name in ipairs ({ "port", "dialog", "mute", "method" }) do
 			if set[name] ~= "" then file:write (name, " ", set[name], "\n") end
 		end
 		for _, prompt in ipairs (prompts) do file:write ("prompt ", prompt, "\n") end
@@ -111,7 +111,7 @@ function factory () return function ()
 			tostring (tempo), sources (region)
 		}
 		for _, prompt in ipairs (prompts) do said[#said + 1] = prompt end
-		local options = { port = set.ardour_port, action = import_action (), method = set.method }
+		local options = { action = import_action (), method = set.method }
 		for name, value in pairs (options) do
 			if value ~= "" then said[#said + 1] = name .. "=" .. value end
 		end
