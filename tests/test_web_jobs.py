@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from bridge.jobs import Best, Done, Progress
 from bridge.store import Store
@@ -81,6 +83,23 @@ def test_a_render_without_a_place_gets_one(running, client):
     client.events(job)
     with Store(running.config.ledger) as store:
         assert store.get(job).job.out == str(running.config.results / job / "sound.wav")
+
+
+def test_a_recording_without_a_place_gets_one(running, client):
+    job = client.job(kind="record", duration=1.0)
+    client.events(job)
+    with Store(running.config.ledger) as store:
+        assert store.get(job).job.out == str(running.config.results / job / "sound.wav")
+
+
+def test_suggest_is_a_job_without_a_kind(running, client):
+    data = b"RIFF" + os.urandom(50)
+    client.upload(data)
+    name = "sha256:" + blob(data).rpartition("/")[2]
+    answer = client.ask("POST", "/v1/suggest", {"file": name, "top": 3})
+    assert (answer.status, answer.json["kind"], answer.json["job"]["top"]) == (202, "suggest", 3)
+    assert client.events(answer.json["id"])[0][-1][1] == "done"
+    assert client.ask("POST", "/v1/suggest", {"file": name, "top": 0}).code == "bad-arguments"
 
 
 def test_ranges_of_a_file(client, out):
@@ -253,13 +272,33 @@ def test_events_of_a_job_that_another_server_ran(tmp_path, out):
         assert process.wait(60) == 0
 
 
+def test_a_server_that_stops_says_so_to_those_who_listen(tmp_path, out):
+    with serving(tmp_path) as (process, client):
+        job = client.job(**patch(out, "slow"))
+        stream = http.client.HTTPConnection("127.0.0.1", client.port)
+        stream.request(
+            "GET", f"/v1/jobs/{job}/events", headers={"Authorization": f"Bearer {client.token}"}
+        )
+        answer = stream.getresponse()
+        with connect(f"ws://127.0.0.1:{client.port}/") as line:
+            process.send_signal(signal.SIGTERM)
+            last = answer.read().decode().strip().split("\n\n")[-1].splitlines()
+            assert last[0] == "id: end"  # the worker may yet say that it was cancelled
+            assert last[1] in ("event: failed", "event: cancelled")
+            with pytest.raises(ConnectionClosed) as closed:
+                line.recv(timeout=60)
+            assert closed.value.rcvd.code == 1012  # a restart: come back
+        stream.close()
+        assert process.wait(60) == 0
+
+
 # What is refused
 
 
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
-        ({}, "bad-arguments", "kind must be one of patch, separate"),
+        ({}, "bad-arguments", "kind must be one of"),
         ({"kind": "patch"}, "bad-arguments", "prompt: field required"),
         ({"kind": "patch", "prompt": " ", "renderer": "fm"}, "bad-arguments", "not be blank"),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "id": "j1"}, "bad-arguments", "id is"),

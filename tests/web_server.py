@@ -125,7 +125,7 @@ class Http:
 
 @contextlib.contextmanager
 def serving(folder):
-    """`scorewire serve` as a process; yields it and a client. Who is inside ends it."""
+    """`scorewire serve` as a process; yields it and a client. It is killed at the end."""
     own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(folder / "data")}
     own["SCOREWIRE_WORKER"] = shlex.join(FAKE)
     command = [sys.executable, "-m", "bridge.cli", "serve", "--json"]
@@ -133,8 +133,11 @@ def serving(folder):
         command, cwd=ROOT, env=os.environ | own, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        said = json.loads(process.stdout.readline())
-        yield process, Http(said["http_port"], token(folder / "data" / "token"))
+        try:
+            said = json.loads(process.stdout.readline())
+            yield process, Http(said["http_port"], token(folder / "data" / "token"))
+        finally:
+            process.kill()  # no more than a word to one that has ended
 
 
 def blob(data):
