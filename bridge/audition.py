@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import stems
+from bridge.stems import Manifest
 
 FOLDER = "excerpt"
 
@@ -25,9 +26,24 @@ def chosen(out: Path, file: Path) -> dict[str, Any]:
     heard = stems.load(path)
     if heard.source_sha256 != stems.sha256(file):
         raise ValueError(f"the excerpt in {path.parent} is of {heard.source}, not of {file.name}")
+    return _choice(heard)
+
+
+def heard(out: Path, full: Manifest) -> str:
+    """The `job` of the excerpt below `out` on which the choices of `full` were heard; else ""."""
+    path = out / FOLDER / stems.MANIFEST
+    try:
+        excerpt = stems.load(path)
+    except (ValueError, FileNotFoundError):  # none, or of another version: nothing to tell
+        return ""
+    same = excerpt.source_sha256 == full.source_sha256 and _choice(excerpt) == _choice(full)
+    return excerpt.job if same else ""
+
+
+def _choice(manifest: Manifest) -> dict[str, Any]:
     return {
-        "prompts": tuple(stem.prompt for stem in heard.stems),
-        "negatives": heard.negatives,
-        "method": heard.method,
-        "seed": heard.seed,
+        "prompts": tuple(stem.prompt for stem in manifest.stems),
+        "negatives": manifest.negatives,
+        "method": manifest.method,
+        "seed": manifest.seed,
     }

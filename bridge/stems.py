@@ -85,7 +85,8 @@ class Manifest(BaseModel):
     `bridge.wav` reads, else a float copy of it under `source/`, out of the way of a folder import.
     `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
     (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
-    `job` is a digest of what was asked: the same job gives the same file names and bytes.
+    `job` is a digest of what was asked: the same job gives the same file names and bytes;
+    `auditioned` that of an excerpt on which the same choices were heard first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -107,6 +108,7 @@ class Manifest(BaseModel):
     null_db: float
     negatives: tuple[str, ...] = ()
     absent: tuple[Absent, ...] = ()
+    auditioned: str = ""
     method: str
     steps: int
     seed: int

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import sds
-from bridge import outputs, pipe, stems
+from bridge import audition, outputs, pipe, stems
 from bridge.jobs import Event, Separate
 from bridge.tags import Origin, tags
 from bridge.worker import mixture, stemset, suggest
@@ -89,6 +89,9 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             model_hash=model_hash(prior),
             code=VERSION,
         )
+        if not job.excerpt:
+            first = audition.heard(out.folder, found)
+            found = found.model_copy(update={"auditioned": first})
         stems.save(found, out.partial / stems.MANIFEST)
         curves = {"kind": job.kind} | finished.curves()
         outputs.write_json(out.partial / "curves.json", curves)
