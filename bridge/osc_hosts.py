@@ -55,11 +55,12 @@ def _ardour_separate(face: Face, call: Call) -> None:
 
 def _port(call: Call) -> int:
     """Where Ardour listens: the sender's port unless another one is named."""
-    return int(call.options.get("port", call.target[1]))
+    port: int = call.options.get("port", call.target[1])
+    return port
 
 
 def _from_ardour(call: Call) -> bool:
-    return _port(call) == call.target[1]
+    return bool(_port(call) == call.target[1])
 
 
 def _asked(face: Face, call: Call, folder: Path) -> tuple[ardour.Region, Separate]:
