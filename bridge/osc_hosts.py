@@ -55,8 +55,8 @@ def _ardour_separate(face: Face, call: Call) -> None:
 
 def _port(call: Call) -> int:
     """Where Ardour listens: the sender's port unless another one is named."""
-    port: int = call.options.get("port", call.target[1])
-    return port
+    sender: int = call.target[1]
+    return int(call.options.get("port", sender))
 
 
 def _from_ardour(call: Call) -> bool:
