@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from sds.assign import assigned, shares_asked
 from sds.audio import resample, with_channels
+from sds.inversion import inverted_look
 from sds.latents import Part
 from sds.looks import FLOOR, Look, N, noised, prompted_powers
 from sds.prior import Cond, Prior, guided, repeat
@@ -79,8 +80,8 @@ MASKS = Masks(
 
 
 # The numbers below were chosen on 16 pairs, triples and bands of held-back clips.
-DEFAULT = replace(MASKS, looks=2, query=3.0, listen=30, grain=0.1)
-"""The network and the prior together."""
+DEFAULT = replace(MASKS, look=inverted_look, looks=1, query=3.0, listen=30, grain=0.1)
+"""The prior by inversion, the network, and the ear after them."""
 
 FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2)
 """The network alone."""
@@ -90,8 +91,8 @@ SDI = replace(
 )
 """Steps towards targets by inversion, t falling (Lukoianov et al. 2024, arXiv 2405.15891)."""
 
-BEST = replace(DEFAULT, looks=4, candidates=4)
-"""The chain: four looks, four factorisations."""
+BEST = replace(DEFAULT, candidates=4)
+"""The chain: the means of the masks of four factorisations."""
 
 
 def masked_stems(
@@ -110,6 +111,8 @@ def masked_stems(
         mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
     spectrum = stft(mid, N)  # [1, C', F, N]
     asked = shares_asked(prompts, mid, prior.sample_rate) if method.query else None
+    if asked is None and not method.looks:
+        method = replace(method, looks=1)  # somebody has to be asked
     if method.components and (len(prompts) > 1 or asked is not None):
         first = method.looks * (len(prompts) > 1) + method.candidates
         work = assigned(prior, prompts, mid, spectrum, asked, method, generator)
