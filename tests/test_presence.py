@@ -26,6 +26,9 @@ from sds.presence import (
     together,
 )
 from sds.prior import GaussianPrior
+from sds.text import sentences
+from sds.train.data import Clip
+from sds.train.listener import wanted
 from sds.train.presence import area, fitted
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
@@ -111,6 +114,20 @@ def test_area_counts_pairs_in_order():
     x = torch.tensor([1.0, 2.0, 3.0, 3.0])
     assert area(x, torch.tensor([False, False, True, True])) == 1.0
     assert area(x, torch.tensor([True, False, False, True])) == (1 + 0.5) / 4
+
+
+def test_training_asks_for_what_is_there_and_not_for_what_may_be():
+    def clip(label, caption):
+        return Clip("made", 0, 1, (caption,), label, "prior")
+
+    dog, puppy = clip("dog", "dog barking"), clip("dog", "small puppy")
+    there, asked = wanted(
+        [[dog], [dog, clip("rain", "rain")], [puppy]],
+        sentences(["dog barking", "dog barking", "rain", "small puppy"]),
+    )
+    # the same words for the same class count for both, other words for it are not asked
+    assert there.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
+    assert asked.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 1]]
 
 
 # What a separation does with it.

@@ -1,19 +1,21 @@
 """What is heard in a recording: names by likelihood, none twice; the job and its command."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from bridge import worker
+from bridge import cli, worker
 from bridge.commands import suggest as command
 from bridge.jobs import Done, Progress, Suggest
 from sds.audio import read
 from sds.presence import hear, load_listener
 from sds.suggest import ALIKE, distinct, suggest, vocabulary
 from sds.text import sentences
+from tests.test_assistant import chat, endpoint
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
@@ -86,3 +88,33 @@ def test_the_curve_keeps_peaks_and_fits_its_columns():
     assert command.curve([0.0] * 99 + [1.0], columns=10) == " " * 9 + "█"
     assert command.curve([]) == ""
     assert len(command.curve([0.5] * 1000)) == command.COLUMNS
+
+
+def run_command(monkeypatch, capsys, *args):
+    monkeypatch.setattr(sys, "argv", ["scorewire", "suggest", *map(str, args), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_assistant_gets_the_tags_and_the_words_and_no_sound(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path))
+    with endpoint(chat('["saxophone", "surf"]')) as (server, url):
+        monkeypatch.setenv("SCOREWIRE_ASSISTANT", f"{url} llama3.2")
+        args = (MIXTURE, "--top", 3, "--describe", "a beach")
+        code, got = run_command(monkeypatch, capsys, *args)
+    assert code == 0
+    assert got["prompts"] == ["saxophone", "surf"]
+    tags = [row["prompt"] for row in got["suggestions"]]
+    ((_, _, body),) = server.asked
+    asked = [message["content"] for message in body["messages"]]
+    assert json.loads(asked[1]) == {"tags": tags, "description": "a beach"}
+    assert len(json.dumps(body)) < 2000  # words only
+
+
+def test_without_an_assistant_the_command_says_how_to_have_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path))
+    monkeypatch.delenv("SCOREWIRE_ASSISTANT", raising=False)
+    code, got = run_command(monkeypatch, capsys, MIXTURE, "--assist")
+    assert code == 2
+    assert "[assistant] with url and model in config.toml" in got["error"]["reason"]

@@ -33,7 +33,7 @@ from sds.train.latents import RECORDINGS
 log = logging.getLogger(__name__)
 SOUNDS = (0.15, 0.45, 0.25, 0.15)  # how often a mixture has 1, 2, 3 or 4 of them
 LEVEL_DB = 6.0
-REAL = 4.0  # how often recordings are drawn, against made sounds
+OFTEN = {RECORDINGS: 4.0, "patches": 0.4}  # how often clips of a part are drawn; others 1
 SAME, NEAR = 0.75, 0.6  # cosine from which a caption says the same; may name the same
 SHORT = 0.6  # share of the window below which a clip comes again and again, or anywhere
 SIZE = int(WINDOW * RATE)
@@ -61,7 +61,7 @@ class Mixer:
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
         weights = class_weights(corpus.clips)
-        weights *= [REAL if clip.part == RECORDINGS else 1.0 for clip in corpus.clips]
+        weights *= [OFTEN.get(clip.part, 1.0) for clip in corpus.clips]
         self.weights = weights / weights.sum()
 
     def mixture(self, rng: np.random.Generator) -> tuple[Tensor, list[Clip]]:
