@@ -17,6 +17,7 @@ from sds.audio import read, resample
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 RATE = 48000
 PROMPTS = ("saxophone", "sea waves")
+METHOD = "default"
 LENGTHS = (10, 60, 600)  # seconds
 LIMIT_GB = 6.0
 
@@ -33,7 +34,7 @@ def rows() -> list[dict[str, object]]:
             first = first or spent
             told.append(
                 {
-                    "name": f"masks, {seconds} s, {len(PROMPTS)} prompts",
+                    "name": f"{METHOD}, {seconds} s, {len(PROMPTS)} prompts",
                     "value": f"{result['seconds']:.1f} s, {spent:.3f} s a second of sound",
                     "reference": f"{first:.3f} s a second of sound, at {LENGTHS[0]} s",
                     "ratio": first / spent,
@@ -82,7 +83,13 @@ class _Worker:
 
     def separate(self, file: Path, out: Path) -> dict[str, Any]:
         """The result of a job."""
-        job = {"kind": "separate", "id": out.name, "file": str(file), "out": str(out)}
+        job = {
+            "kind": "separate",
+            "id": out.name,
+            "file": str(file),
+            "out": str(out),
+            "method": METHOD,
+        }
         stdin, stdout = self._child.stdin, self._child.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the worker has no pipes")

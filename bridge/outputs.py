@@ -22,6 +22,7 @@ PARTIAL = ".partial-"
 UNFINISHED = ".unfinished-"
 SCRATCH = "scratch"
 LOCK = "lock"
+PATIENCE = 8.0  # seconds to wait for a worker whose server has died: it leaves at its next step
 
 
 class Interrupted(GeneratorExit):
@@ -87,7 +88,7 @@ def resumable(target: Path, key: str) -> Iterator[Output]:
     out = Output(target, target / f"{UNFINISHED}{key}")
     try:
         out.scratch.mkdir(parents=True, exist_ok=True)
-        lock = _lock(out.partial)
+        lock = _lock(out.partial, PATIENCE)
     except OSError as error:
         _unmake(made)
         raise ValueError(f"out {target} cannot be written: {error.strerror}") from error
@@ -159,12 +160,12 @@ def _sweep(target: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _lock(partial: Path) -> sqlite3.Connection | None:
+def _lock(partial: Path, patience: float) -> sqlite3.Connection | None:
     """Be the one process that works in `partial`, None when another is; closing gives it back.
 
     The system gives an exclusive transaction back when its process ends, however it ends.
     """
-    lock = sqlite3.connect(partial / LOCK, timeout=0.0, isolation_level=None)
+    lock = sqlite3.connect(partial / LOCK, timeout=patience, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError:
@@ -176,7 +177,7 @@ def _lock(partial: Path) -> sqlite3.Connection | None:
 def _drop_unfinished(target: Path, *, but: Path) -> None:
     """Remove what crashed processes left for work that is not ours."""
     for partial in target.glob(f"{UNFINISHED}*"):
-        if partial != but and (lock := _lock(partial)) is not None:
+        if partial != but and (lock := _lock(partial, 0.0)) is not None:
             lock.close()
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -171,7 +171,10 @@ def test_the_pipe_tells_a_leaving_worker_from_a_cancelled_job() -> None:
     assert ends == [outputs.Interrupted, GeneratorExit]
 
 
-def test_other_work_in_the_same_folder_removes_what_was_abandoned(tmp_path: Path) -> None:
+def test_other_work_in_the_same_folder_removes_what_was_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "PATIENCE", 0.1)
     file, out = noise(tmp_path / "long.wav", 4), tmp_path / "out"
     events, _ = stopped_after(job(file, out), 1)
     with pytest.raises(outputs.Interrupted):
