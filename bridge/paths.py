@@ -108,6 +108,8 @@ def _folder(text: str, allowed: Sequence[Path]) -> None:
 def _absolute(name: str, text: str) -> Path:
     if "\0" in text:
         raise ValueError(f"{name} must be a path, and a path has no null character")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{name} must be a path in UTF-8, got {text!r}: rename it")
     path = Path(text)
     if not path.is_absolute():
         raise ValueError(f"{name} must be an absolute path, got {text!r}")

@@ -218,7 +218,7 @@ def add_up(path: Path) -> Sum:
     x is the source, e = x - sum of g s over stems s with their gains g, and the residual, in file
     order: once all in double precision, once with every product and every sum rounded to float32,
     as on a DAW's bus; -200 when nothing is left. Memory is one block a file. Raises what `check`
-    raises. `bridge.resum` is the same by numpy, for long files.
+    and `null_db` raise. `bridge.resum` is the same by numpy, for long files.
     """
     headers, gains = check(path)
     doubles = floats = power = 0.0
@@ -284,9 +284,13 @@ def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
 def null_db(error: float, power: float) -> float:
     """10 log10(error / power), -200 when there is no error; against full scale when no power.
 
+    Raises `ValueError` for sums of samples that are no numbers: nothing is said of them.
+
     >>> null_db(1e-12, 1.0)
     -120.0
     """
+    if not math.isfinite(error + power):
+        raise ValueError("samples must be finite numbers, and some of these files' are not")
     if error <= 0:
         return NULL_FLOOR_DB
     return max(NULL_FLOOR_DB, 10 * math.log10(error / (power if power > 0 else 1.0)))

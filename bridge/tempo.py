@@ -19,9 +19,11 @@ class Tempo:
     points: tuple[tuple[float, float], ...] = ((0.0, BPM),)
 
     def __post_init__(self) -> None:
-        """Refuse a map without time: no point, no tempo, points that do not rise."""
+        """Refuse a map without time: no point, no tempo, no place, points that do not rise."""
         if not self.points or any(not 0 < bpm < math.inf for _, bpm in self.points):
             raise ValueError(f"a tempo map has points of more than 0 bpm, got {self.points}")
+        if not all(math.isfinite(beat) for beat, _ in self.points):
+            raise ValueError(f"the beats of a tempo map must be finite, got {self.points}")
         if any(a >= b for (a, _), (b, _) in pairwise(self.points)):
             raise ValueError(f"the beats of a tempo map must rise, got {self.points}")
 

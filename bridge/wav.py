@@ -197,6 +197,8 @@ def read_header(path: Path) -> Wav:
     fmt, data, bext, ixml = b"", None, None, ""
     sizes: dict[bytes, int] = {}  # of chunks that are too large for their own size field
     with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(0)
         head = file.read(12)
         if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
             raise ValueError(f"{path.name} is not a WAV file")
@@ -206,7 +208,7 @@ def read_header(path: Path) -> Wav:
                 size = sizes.get(name, size)
             start = file.tell()
             if name == b"ds64":
-                sizes = _large(file.read(size))
+                sizes = _large(file.read(min(size, _MAX_TEXT)))
             elif name == b"fmt ":
                 fmt = file.read(min(size, 64))
             elif name == b"bext" and _BEXT.size <= size <= _MAX_TEXT:
@@ -214,18 +216,21 @@ def read_header(path: Path) -> Wav:
             elif name == b"iXML" and size <= _MAX_TEXT:
                 ixml = file.read(size).decode(errors="replace").rstrip("\0 ")
             elif name == b"data":
-                data = (start, size)
+                data = (start, min(size, length - start))
+            if start + size >= length:  # what recorders leave that crash, and any size in ds64
+                break
             file.seek(start + size + (size & 1))
-        length = file.seek(0, 2)
     if len(fmt) < 16 or data is None:
         raise ValueError(f"{path.name} is a WAV without a format or without samples")
     kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", fmt[:16])
     if kind == _EXTENSIBLE and len(fmt) >= 26:
         kind = struct.unpack("<H", fmt[24:26])[0]
-    if (kind, bits) not in ((_PCM, 16), (_PCM, 24), (_PCM, 32), (FLOAT, 32)) or channels == 0:
+    if (kind, bits) not in ((_PCM, 16), (_PCM, 24), (_PCM, 32), (FLOAT, 32)):
         raise ValueError(f"{path.name} holds samples of format {kind}, {bits} bits: not read here")
+    if channels == 0 or rate == 0:
+        raise ValueError(f"{path.name} says it has {channels} channels at {rate} Hz")
     offset, size = data
-    frames = min(size, max(0, length - offset)) // (channels * bits // 8)
+    frames = size // (channels * bits // 8)
     return Wav(path, rate, channels, frames, kind, bits, offset, bext, ixml)
 
 

@@ -195,6 +195,7 @@ def test_a_result_that_cannot_be_written_fails_the_job(tmp_path):
         ({"file": "{}/folder"}, "folder is not a file"),
         ({"file": "{}/empty.wav"}, "empty.wav is empty (0 bytes)"),
         ({"file": "{}/a\0b"}, "a path has no null character"),
+        ({"file": "{}/a\udc80b"}, "file must be a path in UTF-8"),
         ({"out": "out"}, "out must be an absolute path, got 'out'"),
         ({"out": "{}/mix.wav"}, "mix.wav is not a folder"),
         ({"out": "{}/mix.wav/deeper"}, "mix.wav is not a folder"),

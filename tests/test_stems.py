@@ -211,6 +211,14 @@ def test_null_depth_agrees_with_numpy(tmp_path: Path) -> None:
     assert stems.verify(path) == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_never_said_to_add_up(tmp_path: Path, value: float) -> None:
+    path = stem_set(tmp_path, frames=100, error=value)
+    for add_up in (stems.add_up, stems.add_up_fast):
+        with pytest.raises(ValueError, match="must be finite numbers"):
+            add_up(path)
+
+
 def test_gains_are_applied_before_adding(tmp_path: Path) -> None:
     path = stem_set(tmp_path, gains=(-6.0, 3.5))
     assert stems.verify(path) < -130

@@ -20,3 +20,9 @@ def test_other_text_is_refused_in_a_sentence(text: str) -> None:
 def test_a_tempo_is_a_number_above_zero(text: str) -> None:
     with pytest.raises(ValueError, match="more than 0 bpm"):
         Tempo(parse(text))
+
+
+@pytest.mark.parametrize("text", ["nan:120", "inf:100", "0:120,inf:60"])
+def test_a_beat_is_a_finite_number(text: str) -> None:
+    with pytest.raises(ValueError, match="beats of a tempo map must be finite"):
+        Tempo(parse(text))

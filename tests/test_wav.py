@@ -217,9 +217,25 @@ def test_what_no_header_holds_is_refused_before_a_file_is_made(
             + b"data\0\0\0\0",
             "format 2, 4 bits",
         ),
+        (
+            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0"
+            + struct.pack("<HHIIHH", 3, 1, 0, 0, 4, 32)
+            + b"data\0\0\0\0",
+            "1 channels at 0 Hz",
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
     (tmp_path / "a.wav").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         wav.read_header(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("size", [2**40, 2**63, 2**64 - 1])
+def test_a_size_that_no_file_has_ends_with_the_file(tmp_path: Path, size: int) -> None:
+    path, ds64 = tmp_path / "a.wav", struct.pack("<QQQI", size, size, 0, 0)
+    fmt = struct.pack("<HHIIHH", 3, 1, RATE, 4 * RATE, 4, 32)
+    head = b"RF64" + b"\xff" * 4 + b"WAVEds64" + struct.pack("<I", len(ds64)) + ds64
+    path.write_bytes(head + b"fmt \x10\0\0\0" + fmt + b"data" + b"\xff" * 4 + bytes(43))
+    assert wav.read_header(path).frames == 10
+    assert sum(map(len, wav.samples(wav.read_header(path)))) == 10
