@@ -269,3 +269,22 @@ def test_the_child_spins_shortly_unless_told(monkeypatch, chosen, seen):
         return line
 
     assert asyncio.run(said()) == seen
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_leaving_ends_when_a_line_comes_at_that_moment(turns):
+    """The server hung at SIGTERM: `asyncio.wait_for` of Python 3.11 lost the cancellation."""
+
+    async def main():
+        engine = LocalEngine(COMMAND, stall=600.0)
+        async with asyncio.timeout(60):
+            async with engine:
+                async with aclosing(engine.submit(patch("stubborn"))) as events:
+                    assert isinstance(await anext(events), Progress)
+                    engine._worker.lines.put_nowait(b'{"kind": "cancelled", "id": "j1"}')
+                    for _ in range(turns):  # the line is on its way through the loop
+                        await asyncio.sleep(0)
+                    await engine.__aexit__()
+                    assert isinstance(await anext(events), Cancelled | Failed)
+
+    asyncio.run(main())

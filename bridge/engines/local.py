@@ -152,7 +152,10 @@ class LocalEngine:
         heard = False
         while True:
             try:
-                line = await asyncio.wait_for(worker.lines.get(), self._patience(ticket))
+                # Not `wait_for`: until Python 3.12 it forgets that it was cancelled when a line
+                # comes at that moment, and the engine then waited for ever for its runner's end.
+                async with asyncio.timeout(self._patience(ticket)):
+                    line = await worker.lines.get()
             except TimeoutError:
                 log.warning("worker %d is silent or does not stop: killing it", worker.pid)
                 await self._drop_worker(0.0)

@@ -116,7 +116,8 @@ async def _told(web: Web, job_id: str, after: int) -> AsyncIterator[bytes]:
             yield _text(web, ended, LAST)
             return
         try:
-            await asyncio.wait_for(changed.wait(), web.heartbeat)
+            async with asyncio.timeout(web.heartbeat):
+                await changed.wait()
         except TimeoutError:
             yield b": nothing new\n\n"
 
