@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
 import sys
+import zipfile
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -111,6 +114,55 @@ def test_the_folder_host_leaves_the_files_and_says_where_they_belong(tmp_path: P
     assert "&lt;b&gt; &amp; &#x27;sax&#x27;" in text
     assert 'src="../%3Cb%3E%20%26%20%27sax%27.wav"' in text
     assert text.count("<audio") == 3
+
+
+def elsewhere(path: Path, name: str) -> Path:
+    """The manifest of a set whose source has another name."""
+    source = path.parent / name
+    source.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / "mix.wav").rename(source)
+    stems.save(stems.load(path).model_copy(update={"source_wav": name}), path)
+    return path
+
+
+@pytest.mark.parametrize("host", ["rpp", "dawproject-external", "folder"])
+def test_a_link_to_the_folder_leads_to_the_same_files(tmp_path: Path, host: str) -> None:
+    """What `..` means to a system, where the folder is a link to one that lies deeper."""
+    deep = tmp_path / "disk" / "deep" / "stems"
+    deep.mkdir(parents=True)
+    elsewhere(stem_set(deep), "../../../songs/mix.wav")
+    (tmp_path / "here").symlink_to(deep)
+    (file,) = HOSTS[host].place_audio(tmp_path / "here" / "stems.json", tmp_path / "here").files
+    if host.startswith("dawproject"):
+        text = zipfile.ZipFile(file).read("project.xml").decode()
+    else:
+        text = file.read_text(encoding="utf-8")
+    names = set(re.findall(r'(?:FILE|path=|src=) ?"([^"]+)"', text))
+    assert len(names) == 4
+    assert all((file.parent / unquote(name)).is_file() for name in names)
+
+
+FILED = [name for name in HOSTS if name not in ("folder", "ableton", "midi", "reaper", "audacity")]
+
+
+@pytest.mark.parametrize("name", ["a\nb.wav", "a\x01b.wav", "a\u2028b.wav"])
+@pytest.mark.parametrize("host", FILED)
+def test_a_name_that_breaks_a_file_is_refused(tmp_path: Path, host: str, name: str) -> None:
+    path = elsewhere(stem_set(tmp_path), name)
+    with pytest.raises(ValueError, match=r"cannot hold the name .*: rename the file"):
+        HOSTS[host].place_audio(path, tmp_path / "out")
+    assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+    (page,) = HOSTS["folder"].place_audio(path, tmp_path).files
+    assert f'src="{quote(name)}"' in page.read_text(encoding="utf-8")
+
+
+def test_a_name_before_a_colon_is_no_scheme(tmp_path: Path) -> None:
+    (page,) = (
+        HOSTS["folder"]
+        .place_audio(elsewhere(stem_set(tmp_path), "javascript:x.wav"), tmp_path)
+        .files
+    )
+    assert 'src="javascript%3Ax.wav"' in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("host", [h for h in HOSTS.values() if hasattr(h, "write")])

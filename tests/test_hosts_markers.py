@@ -65,9 +65,22 @@ def test_the_tempo_map_is_the_sessions(tmp_path: Path) -> None:
 
 def test_a_tempo_that_no_midi_file_holds_is_refused(tmp_path: Path) -> None:
     path = stem_set(tmp_path, tempo=((0, 3.5),))
-    with pytest.raises(HostCannot, match=r"from 3\.6 bpm up, got 3\.5"):
+    with pytest.raises(HostCannot, match=r"of 3\.6 to 6e7 bpm, got 3\.5"):
         HOSTS["midi"].place_audio(path, tmp_path)
     assert not list(tmp_path.glob("*.mid"))
+
+
+def test_a_pause_that_no_midi_file_holds_is_refused(tmp_path: Path) -> None:
+    """A delta time has at most 28 bits: 38.8 hours at 120 bpm and 960 ticks a beat."""
+    latest = (2**28 - 1) / 960 / 2
+    (file,) = (
+        HOSTS["midi"].place_audio(stem_set(tmp_path, start=int(latest * RATE)), tmp_path).files
+    )
+    assert mido.MidiFile(file).length == pytest.approx(latest + 0.68, abs=0.01)
+    path = stem_set(tmp_path / "late", start=int((latest + 1) * RATE))
+    with pytest.raises(HostCannot, match="no pause of more than 279620 beats, got 279622"):
+        HOSTS["midi"].place_audio(path, tmp_path / "late")
+    assert not list((tmp_path / "late").glob("*.mid"))
 
 
 def test_audacity_gets_files_at_their_offset_and_labels_where_they_are_heard(tmp_path) -> None:

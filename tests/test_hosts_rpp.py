@@ -66,6 +66,13 @@ def test_colours_are_counted_from_red(tmp_path: Path) -> None:
     assert int(value(first, "PEAKCOL")[0]) == 0x1_00_9F_E6  # #e69f00, and the bit that it is set
 
 
+def test_a_file_with_all_kinds_of_quotes_is_refused_not_renamed(tmp_path: Path) -> None:
+    path = stem_set(tmp_path / """7" 'x' `y`""")
+    with pytest.raises(ValueError, match="all three kinds of quotes"):
+        HOSTS["rpp"].place_audio(path, tmp_path)
+    assert not list(tmp_path.glob("*.rpp"))
+
+
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40))
 def test_names_come_back_as_they_were(text: str) -> None:
     name = text.strip() or "x"

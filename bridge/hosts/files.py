@@ -11,20 +11,36 @@ from pathlib import Path
 
 # Control, half of a pair, not assigned, line and paragraph separators: XML and RPP refuse some.
 _UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+_BREAKING = _UNSEEN - {"Cn"}  # not assigned yet is no reason to leave a file out
 
 
 def link(file: Path, folder: Path) -> str:
     """The path of `file` from `folder`, with slashes; absolute from one Windows drive to another.
 
-    Relative, so that a folder can be moved with all it holds.
+    Relative, so that a folder can be moved with all it holds. Links among the folders are followed
+    first: `..` leads from where a folder is, not from where a link to it is.
 
     >>> link(Path("/a/b/c.wav"), Path("/a/d"))
     '../b/c.wav'
     """
+    there = file.parent.resolve() / file.name
     try:
-        return Path(os.path.relpath(file, folder)).as_posix()
+        return Path(os.path.relpath(there, folder.resolve())).as_posix()
     except ValueError:  # Windows: no relative path leads to another drive
-        return file.absolute().as_posix()
+        return there.as_posix()
+
+
+def written(name: str) -> str:
+    r"""The name of a file as text and XML hold it: as it is.
+
+    Raises `ValueError` for one that would break them. No other name leads to that file.
+
+    >>> written("../a  b.wav")
+    '../a  b.wav'
+    """
+    if any(unicodedata.category(c) in _BREAKING or c in "\ufffe\uffff" for c in name):
+        raise ValueError(f"a file of this host cannot hold the name {name!r}: rename the file")
+    return name
 
 
 def one_line(text: str) -> str:

@@ -45,7 +45,9 @@ def write(layout: Layout, out: Path) -> Placed:
 
 
 def _row(track: Track, folder: Path) -> str:
-    url = quote(link(track.file, folder), safe="/:")
+    path = link(track.file, folder)
+    # Quoted, a colon in a name is none: a browser would take what is before it for a scheme.
+    url = track.file.as_uri() if Path(path).is_absolute() else quote(path)
     muted = " (muted)" if track.muted else ""
     return (
         f'<tr><td><i style="background: {escape(track.colour)}"></i> {escape(track.name)}{muted}'

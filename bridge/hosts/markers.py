@@ -8,11 +8,12 @@ from pathlib import Path
 import mido
 
 from bridge.hosts.base import HostCannot, Placed
-from bridge.hosts.files import link, one_line, whole
+from bridge.hosts.files import link, whole, written
 from bridge.hosts.layout import Layout
 
 HEARD = 0.5  # of a prompt's activity: more likely there than not
 TICKS = 960  # a beat
+LONGEST = 2**28 - 1  # ticks between two events: four bytes of seven bits
 
 
 def heard(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[float, float]]:
@@ -38,6 +39,11 @@ def write_midi(layout: Layout, file: Path) -> Placed:
     track = mido.MidiTrack()
     now = 0
     for tick, message in sorted(_meta(layout), key=lambda timed: timed[0]):
+        if tick - now > LONGEST:
+            raise HostCannot(
+                f"a MIDI file holds no pause of more than {LONGEST // TICKS} beats, "
+                f"got {(tick - now) / TICKS:.0f}"
+            )
         track.append(message.copy(time=tick - now))
         now = tick
     score = mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track], charset="utf-8")
@@ -53,7 +59,7 @@ def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
     for beat, _, bpm in layout.tempo.spans:
         microseconds = round(60_000_000 / bpm)
         if not 0 < microseconds < 2**24:
-            raise HostCannot(f"a MIDI file holds tempos from 3.6 bpm up, got {bpm:g}")
+            raise HostCannot(f"a MIDI file holds tempos of 3.6 to 6e7 bpm, got {bpm:g}")
         yield round(beat * TICKS), mido.MetaMessage("set_tempo", tempo=microseconds)
     end = layout.start + layout.seconds
     yield tick(layout.start), mido.MetaMessage("marker", text=f"{layout.name} stems")
@@ -70,9 +76,9 @@ def write_audacity(layout: Layout, file: Path) -> Placed:
 
     The source is left out: a list cannot mute it.
     """
-    names = [link(track.file, file.parent) for track in layout.tracks]
+    names = [written(link(track.file, file.parent)) for track in layout.tracks]
     for name in names:
-        if '"' in name or one_line(name) != name:
+        if '"' in name:
             raise HostCannot(f"a list of files for Audacity cannot hold the name {name!r}")
     labels = file.with_suffix(".labels.txt")
     spans = [(0.0, layout.seconds, f"{layout.name} stems")]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bridge.hosts import installing
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link, whole
+from bridge.hosts.files import link, whole, written
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".stems"
@@ -35,7 +35,15 @@ def write(layout: Layout, file: Path) -> Placed:
 
 def _line(track: Track, folder: Path) -> tuple[object, ...]:
     red, green, blue = bytes.fromhex(track.colour.removeprefix("#"))
-    return "track", track.name, red, green, blue, repr(track.gain), link(track.file, folder)
+    return (
+        "track",
+        track.name,
+        red,
+        green,
+        blue,
+        repr(track.gain),
+        written(link(track.file, folder)),
+    )
 
 
 def resources() -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link, whole
+from bridge.hosts.files import link, whole, written
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".rpp"
@@ -66,7 +66,7 @@ def _track(track: Track, layout: Layout, folder: Path, *, depth: str) -> Iterato
     yield "      SOFFS 0"
     yield "      PLAYRATE 1 1 0 -1 0 0.0025"
     yield "      <SOURCE WAVE"
-    yield f"        FILE {_quoted(link(track.file, folder))}"
+    yield f"        FILE {_path(link(track.file, folder))}"
     yield "      >"
     yield "    >"
     yield "  >"
@@ -80,6 +80,13 @@ def _quoted(text: str) -> str:
     """
     quote = next((q for q in "\"'" if q not in text), "`")
     return quote + (text.replace("`", "'") if quote == "`" else text) + quote
+
+
+def _path(name: str) -> str:
+    """The name of a file in quotes, exactly; `ValueError` when RPP has no way to say it."""
+    if all(quote in name for quote in "\"'`"):
+        raise ValueError(f"RPP cannot hold the name {name!r}: it has all three kinds of quotes")
+    return _quoted(written(name))
 
 
 def _colour(text: str) -> int:
