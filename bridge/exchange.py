@@ -72,7 +72,10 @@ def read(folder: Path, settings: config.Config) -> Separate:
         raise ValueError(f"{REQUEST} must have at most {MAX_REQUEST} bytes")
     try:
         asked = json.loads(path.read_text(encoding="utf-8"))
-        asked["file"] = str(folder / asked["file"])
+        name = asked["file"]
+        if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
+            raise ValueError(f"file must be the name of one in the folder, got {name!r}")
+        asked["file"] = str(folder / name)
         fixed = {"id": jobs.new_id(), "out": str(folder), "host": HOST}
         return Separate.model_validate({"model": settings.model} | asked | fixed)
     except ValidationError as error:

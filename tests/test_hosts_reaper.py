@@ -416,6 +416,9 @@ def test_every_signature_in_the_table_is_used_by_a_script() -> None:
         ('{"file": "mix.wav", "prompts": [" "]}', "prompts.0 must not be blank, got ' '"),
         ('{"file": "mix.wav", "prompts": ["a"]}', "file {folder}/mix.wav does not exist"),
         ('{"file": "mix.wav", "prompts": ["a"], "sh": 1}', "sh is not known here"),
+        ('{"file": "/x/my.wav"}', "file must be the name of one in the folder, got '/x/my.wav'"),
+        ('{"file": "../my.wav"}', "file must be the name of one in the folder, got '../my.wav'"),
+        ('{"file": 7}', "file must be the name of one in the folder, got 7"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
