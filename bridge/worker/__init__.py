@@ -15,7 +15,7 @@ from job to job.
 - `variations`: presets near a preset, and on the way to another.
 - `probe`: what `doctor` asks.
 - `evaluate`: the scoreboard.
-- `models`: prior, judge, ear and banks, loaded once.
+- `models`: prior, judge, ear, listener and banks, loaded once.
 """
 
 from __future__ import annotations
