@@ -1,7 +1,8 @@
 """Make stems again from what an earlier set says of itself: its manifest, or any one of its files.
 
-What comes along is what was asked: prompts, negative prompts, method, steps, seed and model. The
-same sound, model and version of Scorewire then give the same files, byte for byte.
+What comes along is what was asked: prompts, negative prompts, method, steps, seed and model, and
+from a manifest whether sounds that are not heard got stems. The same sound, model and version of
+Scorewire then give the same files, byte for byte.
 """
 
 from __future__ import annotations
@@ -20,10 +21,7 @@ def asked(path: Path) -> dict[str, Any]:
     `path` is its folder, its manifest, or a stem file that has lost both. Raises `ValueError` with
     one sentence for anything else.
     """
-    if path.is_dir():
-        path = path / stems.MANIFEST
-    if not path.is_file():
-        raise ValueError(f"like {path} does not exist")
+    path = stems.found(path)
     return _by_file(path) if path.suffix.lower() == ".wav" else _by_manifest(path)
 
 
@@ -36,6 +34,7 @@ def _by_manifest(path: Path) -> dict[str, Any]:
         "steps": known.steps or None,
         "seed": known.seed,
         "model": known.model,
+        "force": known.forced,
     }
 
 

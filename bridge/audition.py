@@ -26,7 +26,7 @@ def chosen(out: Path, file: Path) -> dict[str, Any]:
     heard = stems.load(path)
     if heard.source_sha256 != stems.sha256(file):
         raise ValueError(f"the excerpt in {path.parent} is of {heard.source}, not of {file.name}")
-    return _choice(heard)
+    return _choice(heard) | {"force": heard.forced}
 
 
 def heard(out: Path, full: Manifest) -> str:

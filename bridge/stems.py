@@ -116,6 +116,11 @@ class Manifest(BaseModel):
     model_hash: str
     code: str
 
+    @property
+    def forced(self) -> bool:
+        """Whether a stem was made of a sound that is not heard."""
+        return any(stem.present is False for stem in self.stems)
+
     @field_validator("stems")
     @classmethod
     def _told_apart(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
@@ -185,6 +190,14 @@ def save(manifest: Manifest, path: Path) -> None:
     """Write a manifest as JSON. The reverse of `load`."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def found(path: Path) -> Path:
+    """The manifest at `path`, or in the folder there; `ValueError` when there is none."""
+    path = path / MANIFEST if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"manifest {path} does not exist")
+    return path
 
 
 def load(path: Path) -> Manifest:

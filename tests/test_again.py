@@ -1,5 +1,6 @@
 """What a stem set says of itself is enough to ask for it again."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import again, stems, wav, worker
+from bridge import again, cli, stems, wav, worker
+from bridge.commands import tracks
+from bridge.commands.base import CommandFailed
 from bridge.jobs import Done, Separate
 from bridge.tags import Origin, tags
 
@@ -53,7 +56,40 @@ def test_the_manifest_and_its_folder_say_the_same(tmp_path: Path) -> None:
         model="default", model_hash="", code="0",
     )  # fmt: skip
     stems.save(manifest, tmp_path / "stems.json")
-    assert again.asked(tmp_path) == again.asked(tmp_path / "stems.json") == ASKED
+    told = ASKED | {"force": False}
+    assert again.asked(tmp_path) == again.asked(tmp_path / "stems.json") == told
+    absent = [stem.model_copy(update={"present": False}) for stem in manifest.stems]
+    stems.save(manifest.model_copy(update={"stems": tuple(absent)}), tmp_path / "stems.json")
+    assert again.asked(tmp_path) == ASKED | {"force": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), {}),
+        (("--seed", "0", "--steps", "3"), {"seed": 0, "steps": 3}),
+        (("--method", "fast"), {"method": "fast", "steps": None}),
+        (("--method", "masks"), {}),
+        (("--prompt", "x", "--negative", "y"), {"prompts": ("x",), "negatives": ("y",)}),
+        (("--model", "gaussian", "--force"), {"model": "gaussian", "force": True}),
+    ],
+)
+def test_what_is_given_wins_over_what_a_set_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...], expected: dict
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def run(_kind: type, _as_json: bool, **values: Any) -> dict[str, Any]:
+        asked.update(values)
+        raise CommandFailed("seen", "")
+
+    monkeypatch.setattr(tracks, "run", run)
+    like = ("--like", str(put(tmp_path)), "--out", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["scorewire", "separate", "take.wav", *like, *given])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert {key: asked[key] for key in ASKED} | expected == ASKED | expected
+    assert {key: asked[key] for key in ASKED | expected} == ASKED | expected
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa">]><BWFXML><SCOREWIRE><SEED>&a;</SEED></SCOREWIRE></BWFXML>'

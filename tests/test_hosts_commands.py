@@ -42,6 +42,7 @@ def test_stems_are_placed_beside_their_manifest_or_where_asked(scorewire, tmp_pa
         "files": [str(file)],
     }
     assert zipfile.is_zipfile(file)
+    assert scorewire("place", path.parent)[1]["files"] == [str(path.parent / "stems.html")]
     _, got, _ = scorewire("place", path, "--host", "midi", "--out", tmp_path / "songs" / "x.mid")
     assert got["files"] == [str(tmp_path / "songs" / "x.mid")]
     _, got, _ = scorewire("place", path)

@@ -247,7 +247,7 @@ def test_the_full_run_takes_over_what_the_excerpt_chose_and_says_so(tmp_path: Pa
     asked = {"negatives": ("three",), "seed": 7, "method": "paper"}
     tried = result(job(file, out, excerpt=1, **asked))
     chosen = audition.chosen(out, file)
-    assert chosen == asked | {"prompts": ("one", "two")}
+    assert chosen == asked | {"prompts": ("one", "two"), "force": False}
     full = stems.load(Path(result(job(file, out, **chosen))["manifest"]))
     assert full.auditioned == stems.load(Path(tried["manifest"])).job
     changed = stems.load(Path(result(job(file, out, **chosen | {"seed": 8}))["manifest"]))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge import display
+from bridge import display, stems
 from bridge.commands.base import CommandFailed, Json, absolute, show
 from bridge.hosts import HOSTS, INSTALLERS, Placed
 
@@ -17,7 +17,9 @@ app = typer.Typer()
 
 @app.command()
 def place(
-    manifest: Annotated[Path, typer.Argument(help="The stems.json of a separation.")],
+    manifest: Annotated[
+        Path, typer.Argument(help="The folder of a separation, or its stems.json.")
+    ],
     host: Annotated[str, typer.Option(help=f"{', '.join(HOSTS)}.")] = "folder",
     out: Annotated[
         Path | None, typer.Option(help="A folder, or a file of the host; beside the stems.")
@@ -26,6 +28,7 @@ def place(
 ) -> None:
     """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
     _check("--host", host, HOSTS)
+    manifest = stems.found(manifest.expanduser())
     placed = HOSTS[host].place_audio(manifest, Path(absolute(out or manifest.parent)))
     _show(host, placed, as_json)
 
@@ -44,7 +47,7 @@ def install(
     _check("HOST", host, INSTALLERS)
     installer = INSTALLERS[host]
     act = installer.uninstall if uninstall else installer.install
-    _show(host, act(path, force=force), as_json)
+    _show(host, act(path.expanduser() if path else None, force=force), as_json)
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:

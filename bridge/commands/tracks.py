@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bridge import again, audition, display, stems
-from bridge.commands.base import CommandFailed, Json, Model, Out, Seed, absolute, run, show
+from bridge.commands.base import CommandFailed, Json, Model, Out, absolute, run, show
 from bridge.hosts import HOSTS
 from bridge.jobs import Separate
 
@@ -42,9 +42,13 @@ def separate(
     force: Annotated[
         bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
     ] = False,
-    method: Annotated[str, typer.Option(help="default, fast, best, masks or paper")] = "default",
+    method: Annotated[
+        str | None, typer.Option(help="default, fast, best, masks or paper; default.")
+    ] = None,
     steps: Refinement = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed on the same machine: the same files; 0.")
+    ] = None,
     model: Model = None,
     start_samples: Annotated[
         int | None,
@@ -65,28 +69,35 @@ def separate(
     """Split a recording into one stem a prompt and a residual that add up to it.
 
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
-    With --like these come from another stem set, with its steps and model, unless they are given.
+    With --like these come from another stem set, with its steps and model. What is given wins.
     """
-    given = {"prompts": tuple(prompt or ()), "negatives": tuple(negative or ())}
-    asked = given | {"method": method, "seed": seed}
-    chosen = {"steps": steps, "model": model}
+    asked: dict[str, Any] = {}
     if like is not None:
-        asked = again.asked(like.expanduser()) | {
-            key: value for key, value in given.items() if value
-        }
+        asked = again.asked(like.expanduser())
+        if method not in (None, asked["method"]):
+            asked["steps"] = None  # those of another method say nothing
     elif not (prompt or auto):
         asked = audition.chosen(out.expanduser(), file.expanduser())
-        asked |= {"negatives": tuple(negative)} if asked and negative else {}
-    if not asked:
-        reason = "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
-        raise CommandFailed("bad-input", reason, exit_code=2)
+        if not asked:
+            reason = (
+                "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+            )
+            raise CommandFailed("bad-input", reason, exit_code=2)
+    given = {
+        "prompts": tuple(prompt) if prompt else None,
+        "negatives": tuple(negative) if negative else None,
+        "force": force or None,
+        "method": method,
+        "steps": steps,
+        "seed": seed,
+        "model": model,
+    }
     result = run(
         Separate,
         as_json,
         file=absolute(file),
-        **asked | {key: value for key, value in chosen.items() if value is not None},
+        **asked | {key: value for key, value in given.items() if value is not None},
         auto=auto,
-        force=force,
         out=absolute(out),
         excerpt=excerpt,
         start_samples=start_samples,
@@ -102,9 +113,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Add the stem files up as a DAW would, and say how far they are from their source."""
-    manifest = folder / stems.MANIFEST if folder.is_dir() else folder
-    if not manifest.is_file():
-        raise CommandFailed("bad-input", f"manifest {manifest} does not exist")
+    manifest = stems.found(folder.expanduser())
     found = stems.add_up_fast(manifest)
     ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
     result = {

@@ -70,12 +70,11 @@ class Layout:
 
 
 def layout(path: Path) -> Layout:
-    """The tracks of the manifest file at `path`.
+    """The tracks of the manifest at `path`, or in the folder there.
 
     Raises `ValueError` with one sentence for a file that is no manifest, or a stem that is missing.
     """
-    if not path.is_file():
-        raise ValueError(f"manifest {path} does not exist")
+    path = stems.found(path)
     manifest, folder = stems.load(path), path.absolute().parent
     tracks = [
         Track(
