@@ -79,8 +79,8 @@ MASKS = Masks(
 )
 
 
-# The numbers below were chosen on 16 pairs, triples and bands of held-back clips.
-DEFAULT = replace(MASKS, look=inverted_look, looks=1, query=3.0, listen=30, grain=0.1)
+# The numbers below were chosen on pairs, triples and bands of held-back clips (docs/stems.md).
+DEFAULT = replace(MASKS, look=inverted_look, looks=1, query=3.0, listen=30, grain=0.2)
 """The prior by inversion, the network, and the ear after them."""
 
 FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2)
