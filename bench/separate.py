@@ -19,6 +19,7 @@ MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 RATE = 48000
 PROMPTS = ("saxophone", "sea waves")
 METHOD = "default"
+ASKED = {"prompts": PROMPTS, "method": METHOD, "force": True}
 LENGTHS = (10, 60, 600)  # seconds
 LIMIT_GB = 6.0
 
@@ -88,25 +89,19 @@ class _Worker:
 
     def separate(self, file: Path, out: Path) -> dict[str, Any]:
         """The result of a job."""
-        job = {
-            "kind": "separate",
-            "id": out.name,
-            "file": str(file),
-            "out": str(out),
-            "method": METHOD,
-        }
+        job = {"kind": "separate", "id": out.name, "file": str(file), "out": str(out)}
         stdin, stdout = self._child.stdin, self._child.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the worker has no pipes")
-        stdin.write(json.dumps(job | {"prompts": PROMPTS}) + "\n")
+        stdin.write(json.dumps(job | ASKED) + "\n")
         stdin.flush()
         for line in stdout:
             event = json.loads(line)
             if event["kind"] == "done":
                 return dict(event["result"])
             if event["kind"] != "progress":
-                break
-        raise RuntimeError(f"the worker did not separate {file.name}")
+                raise RuntimeError(event.get("reason", "cancelled"))
+        raise RuntimeError("the worker has ended")
 
     def cpu(self) -> float:
         """Seconds on the processor so far, in user and system."""
