@@ -10,27 +10,31 @@ The host's script writes the sound and `request.json` into FOLDER, the fields of
 STATE is running, done or failed. BEAT counts up about once a second, so that silence
 means that nobody works any more. TEXT is the stage, the sentence of a failure, or when done the
 list of tracks (`bridge.hosts.reaper`). A file named `cancel` in FOLDER stops the job, and what
-was written for it goes.
+was written for it goes. A server that runs does the work, else a worker of this process's own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 import sqlite3
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from bridge import config, doctor, jobs
+from bridge import config, doctor, jobs, running
 from bridge.engines.local import LocalEngine
 from bridge.hosts.files import one_line, whole
 from bridge.jobs import Event, Failed, Progress, Separate
 from bridge.server import Server
 from bridge.store import Entry, Store
+
+log = logging.getLogger(__name__)
 
 REQUEST, STATUS, CANCEL = "request.json", "status.txt", "cancel"
 HOST = "reaper"
@@ -84,6 +88,41 @@ def read(folder: Path, settings: config.Config) -> Separate:
         raise ValueError(f"{REQUEST} must be one JSON object with a file") from error
 
 
+def hand_over(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry | None:
+    """The job's life in the server that runs here, whose models are loaded, until it ends.
+
+    None when no server runs, takes it, or lives to its end: then it is ours, and goes on behind
+    the last window that the server finished.
+    """
+    server = running.find(settings.data)
+    if server is None:
+        return None
+    try:
+        token = settings.token_file.read_text(encoding="ascii").strip()
+        asked = job.model_dump(mode="json", exclude={"id"})
+        address = f"/v1/jobs/{server.ask('POST', '/v1/jobs', token, asked)['id']}"
+    except (ValueError, OSError) as error:
+        log.info("the server does not take the job: %s", error)
+        return None
+    with Store(settings.ledger) as store:
+        while (entry := store.get(address.rpartition("/")[2])) is not None and entry.live:
+            if not server.lives:
+                return None
+            status.hear(_progress(entry))
+            if (folder / CANCEL).exists():
+                with suppress(ValueError, OSError):  # it has just ended, or the server has
+                    server.ask("DELETE", address, token)
+            time.sleep(BEAT)
+    return None if entry is None or entry.state == "interrupted" else entry
+
+
+def _progress(entry: Entry) -> Progress:
+    """What the ledger knows of how far a job is; the rest goes as fast as what is done."""
+    done, spent = entry.fraction, time.time() - (entry.started or time.time())
+    eta = spent * (1 - done) / done if done > 0 else None
+    return Progress(id=entry.job.id, fraction=done, stage=entry.stage or "waiting", eta=eta)
+
+
 async def work(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry:
     """The job's life in the ledger, on a worker of our own, until it ends or is cancelled."""
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
@@ -105,9 +144,12 @@ def answer(folder: Path, settings: config.Config) -> None:
     status = Status(folder)
     status.beat()
     try:
-        if missing := doctor.missing_packages():
-            raise ValueError(missing)
-        entry = asyncio.run(work(read(folder, settings), settings, folder, status))
+        job = read(folder, settings)
+        entry = hand_over(job, settings, folder, status)
+        if entry is None:
+            if missing := doctor.missing_packages():
+                raise ValueError(missing)
+            entry = asyncio.run(work(job, settings, folder, status))
     except (ValueError, OSError, sqlite3.Error) as error:
         status.say("failed", str(error))
         return

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
-from bridge import jobs, osc, paths
+from bridge import jobs, osc, paths, running
 from bridge.config import Config
 from bridge.engines import Engine
 from bridge.engines.local import LocalEngine
@@ -281,6 +281,8 @@ async def serve(
                 if announce:
                     there = announced(config, osc=face.port, http=http)
                     await stack.enter_async_context(there)
+                place = running.told(config.data, host=config.http_host, http=http, osc=face.port)
+                stack.enter_context(place)
                 if ready is not None:
                     ready(face.port, http)
                 await stop.wait()
