@@ -1,5 +1,6 @@
 """The command line: the keys promised, exit codes, the ledger, Ctrl-C; through real children."""
 
+import io
 import json
 import os
 import signal
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from rich.console import Console
 
 from bridge import cli, display, stems
+from bridge.commands import suggest
 from bridge.store import Store
 from presets import Preset, load, save
 
@@ -219,3 +222,13 @@ def test_the_command_loads_no_tensor() -> None:
 
 def test_time_left_reads_as_a_clock() -> None:
     assert display.clock(3599.6) == "60:00 left"
+
+
+def test_brackets_in_what_an_assistant_says_are_text() -> None:
+    """Rich would take them for its markup, and end at the first that closes nothing."""
+    row = {"prompt": "[bold]kick", "score": 0.5, "activity": [0.5]}
+    console = Console(record=True, file=io.StringIO(), width=80)
+    console.print(suggest.table({"suggestions": [row], "prompts": ("[/red] bells",)}))
+    text = console.export_text()
+    assert "[bold]kick" in text
+    assert "[/red] bells" in text

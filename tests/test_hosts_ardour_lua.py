@@ -136,6 +136,16 @@ def test_the_selection_is_sent_whole_with_places_beyond_32_bits(daw):
     assert daw.pending == [f"{req}\t77\tkeep"]
 
 
+def test_a_decimal_comma_of_the_system_is_sent_as_a_point(daw):
+    daw.settings("dialog no", "prompt alto sax")
+    daw.answer("accepted\tj1\n")
+    daw.lua.execute("""local plain = tostring
+        function tostring (x) return (plain (x):gsub ("^(%d+)%.(%d)", "%1,%2")) end""")
+    daw.act("separate")
+    ((*_, tempo, _sources, prompt, _action),) = [[*m.values()] for m in daw.listed("sent")]
+    assert (tempo, prompt) == ("97.5", "alto sax")
+
+
 def test_a_request_in_the_same_second_has_a_number_of_its_own(daw):
     daw.settings("dialog no", "prompt sea")
     daw.answer("accepted\tj1\n")

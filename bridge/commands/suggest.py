@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from bridge import config
 from bridge.assistant import AssistantFailed
@@ -55,10 +56,10 @@ def table(result: dict[str, object]) -> Table:
         rows.add_column(title)
     found = result["suggestions"]
     for row in found if isinstance(found, list) else ():
-        rows.add_row(row["prompt"], f"{row['score']:.2f}", curve(row["activity"]))
+        rows.add_row(Text(row["prompt"]), f"{row['score']:.2f}", curve(row["activity"]))
     prompts = result.get("prompts")
     for prompt in prompts if isinstance(prompts, tuple) else ():
-        rows.add_row(prompt, "", "the assistant's")
+        rows.add_row(Text(prompt), "", "the assistant's")  # markup of others is text
     return rows
 
 

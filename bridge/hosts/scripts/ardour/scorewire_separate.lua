@@ -103,12 +103,13 @@ function factory () return function ()
 	-- UDP may lose it: said again with the same number, it counts once
 	local function send (set, folder, req, region, prompts)
 		local address = ARDOUR.LuaOSC.Address ("osc.udp://127.0.0.1:" .. set.port)
-		local tempo = Temporal.TempoMap.read ():quarters_per_minute_at (region:position ())
+		local tempo = tostring (Temporal.TempoMap.read ():quarters_per_minute_at (region:position ()))
+		tempo = tempo:gsub (",", ".") -- some systems write a decimal comma
 		local said = {
 			"/scorewire/host/ardour/separate", "", tostring (req), Session:path (), region:name (),
 			tostring (region:position ():samples ()), tostring (region:start ():samples ()),
 			tostring (region:length ():samples ()), tostring (Session:nominal_sample_rate ()),
-			tostring (tempo), sources (region)
+			tempo, sources (region)
 		}
 		for _, prompt in ipairs (prompts) do said[#said + 1] = prompt end
 		local options = { action = import_action (), method = set.method }
