@@ -1,5 +1,6 @@
 """The command line: the keys promised, exit codes, the ledger, Ctrl-C; through real children."""
 
+import asyncio
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import soundfile as sf
 from rich.console import Console
 
 from bridge import cli, display, stems
-from bridge.commands import suggest
+from bridge.commands import recording, suggest
+from bridge.engines.recording import RecordingEngine
+from bridge.jobs import Event, Failed, Job
 from bridge.store import Store
 from presets import Preset, load, save
 
@@ -232,3 +236,34 @@ def test_brackets_in_what_an_assistant_says_are_text() -> None:
     text = console.export_text()
     assert "[bold]kick" in text
     assert "[/red] bells" in text
+
+
+def test_ctrl_c_before_the_recorder_is_there_ends_the_recording(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    class Late(RecordingEngine):
+        """Its recorder is there at the third look only."""
+
+        def __init__(self) -> None:
+            self.looks, self.ended = 0, asyncio.Event()
+
+        async def __aexit__(self, *_: object) -> None:
+            pass
+
+        def stop(self, job_id: str) -> bool:
+            self.looks += 1
+            if self.looks == 3:
+                self.ended.set()
+            return self.looks == 3
+
+        async def submit(self, job: Job) -> AsyncIterator[Event]:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.wait_for(self.ended.wait(), 60)
+            yield Failed(id=job.id, code="no-sound", reason=f"nothing came, {self.looks}")
+
+    monkeypatch.setattr(recording, "RecordingEngine", Late)
+    monkeypatch.setattr(sys, "argv", ["scorewire", "record", str(tmp_path / "a.wav"), "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert json.loads(capsys.readouterr().out)["error"]["reason"] == "nothing came, 3"

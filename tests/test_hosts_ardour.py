@@ -224,6 +224,7 @@ def test_a_region_is_cut_bit_by_bit_out_of_its_files(tmp_path):
 def test_regions_that_cannot_be_cut_are_refused_in_one_sentence(tmp_path):
     sf.write(tmp_path / "a.wav", np.zeros(100), 48000, subtype="FLOAT")
     sf.write(tmp_path / "a.flac", np.zeros(100), 48000)
+    sf.write(tmp_path / "slow.wav", np.zeros(100), 44100, subtype="FLOAT")
 
     def cut(name="a.wav", channel=0, start=0, length=100):
         region = ardour.Region("r", ((channel, tmp_path / name),), start, length, 0, 48000)
@@ -232,6 +233,7 @@ def test_regions_that_cannot_be_cut_are_refused_in_one_sentence(tmp_path):
     cut()
     for why, changes in (
         (r"^a.flac is not a WAV file; bounce the region in Ardour first$", {"name": "a.flac"}),
+        (r"^slow.wav is at 44100 Hz, and the session at 48000; bounce", {"name": "slow.wav"}),
         (r"^a.wav has 1 channels, and no channel 1$", {"channel": 1}),
         (r"^a.wav has 100 samples, the region plays 1 .. 101$", {"start": 1}),
         (r"^length must be at least 1 sample, got 0$", {"length": 0}),

@@ -57,7 +57,8 @@ async def _take(job: Record, told: display.Show | None) -> Event | None:
 
         async def end() -> None:
             await stop.wait()
-            engine.stop(job.id)
+            while not engine.stop(job.id):  # the recorder may only just be starting
+                await asyncio.sleep(0.05)
 
         ending = asyncio.create_task(end())
         async with aclosing(engine.submit(job)) as events:

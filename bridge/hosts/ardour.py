@@ -68,7 +68,7 @@ def session_folder(text: str) -> Path:
 def cut(region: Region, out: Path) -> None:
     """Write what the region plays as one float WAV, without its gain and fades; bit-exact.
 
-    Raises `ValueError` when a file is no WAV, or ends before the region does.
+    Raises `ValueError` when a file is no WAV, has another rate, or ends before the region does.
     """
     if region.length < 1:
         raise ValueError(f"length must be at least 1 sample, got {region.length}")
@@ -90,6 +90,11 @@ def _source(path: Path, channel: int, region: Region) -> Iterator[array[float]]:
         header = wav.read_header(path)
     except ValueError as error:
         raise ValueError(f"{error}; bounce the region in Ardour first") from error
+    if header.rate != region.rate:  # Ardour resamples it as it plays: places are other samples
+        raise ValueError(
+            f"{path.name} is at {header.rate} Hz, and the session at {region.rate}; "
+            "bounce the region in Ardour first"
+        )
     if channel >= header.channels:
         raise ValueError(f"{path.name} has {header.channels} channels, and no channel {channel}")
     if region.start < 0 or region.start + region.length > header.frames:
