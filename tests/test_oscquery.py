@@ -314,6 +314,10 @@ def test_another_machine_hears_with_the_token_only_and_names_no_files():
     assert not listen._harmless(message("/scorewire/slot/5/load", 1, "a"))
     assert not listen._harmless(message("/scorewire/render", 1, "/a", "/b"))
     assert listen._harmless(message("/scorewire/slot/5/trigger", 1))
+    wrong, work = message("/scorewire/ping"), message("/scorewire/render", 1, "/a", "/b")
+    bundle = b"#bundle\0" + bytes(8)
+    bundle += b"".join(len(part).to_bytes(4, "big") + part for part in (wrong, work))
+    assert not listen._harmless(bundle)  # what is refused does not excuse what comes after it
 
 
 # The announcement

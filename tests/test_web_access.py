@@ -1,15 +1,18 @@
 """Who may ask: Host, Origin and token, on HTTP and on websockets."""
 
 import base64
+import contextlib
+import http.client
 import os
 import re
 import socket
 import stat
+import time
 
 import pytest
 from starlette.types import Scope
 
-from bridge.web import access
+from bridge.web import access, serving
 from bridge.web.answers import Problem
 from tests.web_server import Http, Running
 
@@ -57,6 +60,8 @@ def test_a_refusal_is_a_code_and_a_sentence(client):
     assert client.ask("GET", "/v1/jobs", token="wrong").code == "bad-token"
     assert client.ask("GET", "/v1/nothing").code == "no-address"
     assert client.ask("PATCH", "/v1/jobs").code == "no-method"
+    wrong = client.ask("GET", "/v1/suggest")
+    assert (wrong.code, wrong.headers["Allow"]) == ("no-method", "POST")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,48 @@ def handshake(port, *headers):
 )
 def test_websockets_come_through_the_same_door(client, headers):
     assert b" 403 " in handshake(client.port, *headers)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /v1/ping HTTP/1.1\r\nX: "])
+def test_who_asks_nothing_is_sent_away(tmp_path, monkeypatch, begun):
+    monkeypatch.setattr(serving, "PATIENCE_FOR_HEAD", 0.05)
+    with contextlib.closing(Running(tmp_path / "data")) as running:
+        with socket.create_connection(("127.0.0.1", running.http), 60) as line:
+            line.sendall(begun)
+            assert line.recv(1) == b""
+
+
+def test_who_hears_an_answer_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "PATIENCE_FOR_HEAD", 1.0)
+    with contextlib.closing(Running(tmp_path / "data", heartbeat=0.5)) as running:
+        client = Http(running.http, running.token)
+        job = client.job(kind="patch", prompt="stubborn", renderer="fm", out=str(tmp_path / "out"))
+        with socket.create_connection(("127.0.0.1", running.http), 60) as line:
+            head = f"GET /v1/jobs/{job}/events HTTP/1.0\r\nHost: localhost\r\n"
+            line.sendall(f"{head}Authorization: Bearer {client.token}\r\n\r\n".encode())
+            said = b""
+            while said.count(b": nothing new") < 6:
+                more = line.recv(4096)
+                assert more
+                said += more
+
+
+def test_connections_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 2)
+    with contextlib.closing(Running(tmp_path / "data")) as running:
+        address = ("127.0.0.1", running.http)
+        with socket.create_connection(address, 60), socket.create_connection(address, 60):
+            with (
+                socket.create_connection(address, 60) as third,
+                contextlib.suppress(ConnectionResetError),
+            ):
+                assert third.recv(1) == b""
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                assert Http(running.http, running.token).ask("GET", "/v1/ping").status == 200
+                break
+            assert time.monotonic() < deadline
 
 
 def scope(host, **headers) -> Scope:

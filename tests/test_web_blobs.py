@@ -1,7 +1,9 @@
 """Uploads: whole, in parts, broken off at any byte, wrong, too big, and on a full disk."""
 
+import contextlib
 import hashlib
 import http.client
+import json
 import os
 import random
 import socket
@@ -11,7 +13,7 @@ import time
 
 import pytest
 
-from bridge.web import blobs
+from bridge.web import answers, blobs
 from bridge.web.blobs import Blobs
 from tests.web_server import ROOT, Http, Running, blob, serving
 
@@ -280,6 +282,37 @@ def test_the_request_that_came_last_goes_on(tmp_path):
                 first.write(b"def")
             second.write(b"DEF")
     assert (tmp_path / "partial" / ("0" * 64)).read_bytes() == b"abcDEF"
+
+
+def test_a_whole_upload_that_was_taken_up_again_is_not_kept(tmp_path):
+    store = Blobs(tmp_path, limit=1000, quota=1000)
+    with store.writing("0" * 64, at=0, total=3) as first:
+        first.write(b"abc")
+        with store.writing("0" * 64, at=0, total=3):
+            pass
+    with pytest.raises(blobs.Superseded):
+        first.check()
+
+
+def test_a_beginning_that_is_sent_again_needs_no_room_twice(tmp_path):
+    store = Blobs(tmp_path, limit=1000, quota=1000)
+    with store.writing("0" * 64, at=0, total=900) as first:
+        first.write(bytes(600))
+    with store.writing("0" * 64, at=0, total=900) as again:
+        assert again.left == 900
+
+
+def test_an_upload_that_pauses_too_long_is_told_so_and_kept(running, monkeypatch):
+    monkeypatch.setattr(answers, "SILENCE", 0.05)
+    name = "/v1/blobs/sha256/" + "5" * 64
+    line = http.client.HTTPConnection("127.0.0.1", running.http, timeout=60)
+    with contextlib.closing(line):
+        line.putrequest("PUT", name)
+        line.putheader("Authorization", f"Bearer {running.token}")
+        line.putheader("Content-Length", "100")
+        line.endheaders(b"begin")
+        said = line.getresponse()
+        assert (said.status, json.loads(said.read())["error"]["code"]) == (408, "too-slow")
 
 
 def test_uploads_under_way_have_their_room(tmp_path):

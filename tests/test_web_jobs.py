@@ -1,5 +1,7 @@
 """Jobs over HTTP with the tests' worker: asked for, followed, fetched, cancelled; and refused."""
 
+import asyncio
+import dataclasses
 import http.client
 import json
 import os
@@ -135,6 +137,19 @@ def test_links_out_of_the_folder_are_no_files_of_the_job(running, client, tmp_pa
     assert client.ask("GET", f"/v1/jobs/{job}/files/result.json").status == 404
 
 
+def test_prompts_that_look_like_paths_name_no_files(running, client, tmp_path, out):
+    job = client.job(**patch(out))
+    client.events(job)
+    secret, wav = Path(out) / "secret", Path(out) / "a.wav"
+    secret.write_text("x")
+    wav.write_bytes(b"RIFF")
+    with Store(running.config.ledger) as store:
+        entry = store.get(job)
+    result = {"prompt": str(secret), "stems": [{"prompt": str(secret), "wav": str(wav)}]}
+    named = files.of(dataclasses.replace(entry, result=result), events.Journal())
+    assert set(named) == {"a.wav", "result.json"}
+
+
 def test_a_running_search_offers_its_newest_preview(tmp_path):
     folder = tmp_path / ".partial-1-x"
     folder.mkdir()
@@ -255,6 +270,31 @@ def test_progress_is_a_state_and_pages_are_few():
     for number in range(100):
         journal.note(Done(id=f"j{number}", result={}))
     assert len(journal._pages) == events.MAX_PAGES
+
+
+def test_the_head_of_a_stream_does_not_wait_for_its_end(client, out):
+    job = client.job(**patch(out, "slow"))
+    answer = client.ask("HEAD", f"/v1/jobs/{job}/events")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert client.ask("DELETE", f"/v1/jobs/{job}").status == 202  # so it had not ended
+
+
+def test_streams_of_old_jobs_take_no_pages_from_new_ones(running, client, out):
+    job = client.job(**patch(out))
+    client.events(job)
+
+    class Web:
+        journal = events.Journal()
+
+        class server:
+            pass
+
+    async def read():
+        with Store(running.config.ledger) as Web.server.store:
+            return [text async for text in events._told(Web, job, 0)]
+
+    assert b"event: done" in asyncio.run(read())[-1]
+    assert not Web.journal._pages
 
 
 def test_events_of_a_job_that_another_server_ran(tmp_path, out):

@@ -57,6 +57,9 @@ class Running:
                 await self._stop.wait()
                 await server.close()
 
+    def close(self):
+        self.stop()
+
     def stop(self):
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)

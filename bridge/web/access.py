@@ -61,7 +61,7 @@ class Door:
                 403, "bad-host", f"Host must be this machine, got {got!r}; see http_names"
             )
         for origin in headers.getlist("origin"):
-            if urlsplit(origin).netloc.lower() != hosts[0].lower():
+            if not _same(origin, hosts[0]):
                 reason = f"pages from elsewhere may not ask, and this is from {origin[:80]!r}"
                 raise Problem(403, "bad-origin", reason)
         client = scope.get("client") or ("", 0)
@@ -94,6 +94,13 @@ class Door:
             reason = "the token is not this server's; `scorewire token` says which"
             raise Problem(401, "bad-token", reason, {"WWW-Authenticate": "Bearer"})
         return True
+
+
+def _same(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # such as `http://[`
+        return False
 
 
 def is_loopback(host: str) -> bool:

@@ -1,12 +1,16 @@
-"""What every answer is made of: JSON, and one shape for whatever went wrong."""
+"""What every answer is made of: JSON, and one shape for whatever went wrong; and bodies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
+from starlette.requests import Request
 from starlette.responses import Response
+
+SILENCE = 60.0  # seconds that a body may pause
 
 
 class Problem(Exception):
@@ -34,3 +38,22 @@ def problem(
 ) -> Response:
     """{"error": {"code", "reason"}}."""
     return answer({"error": {"code": code, "reason": reason}}, status, headers)
+
+
+async def body(request: Request) -> AsyncIterator[bytes]:
+    """What a request brings, as it comes.
+
+    Raises `Problem` when nothing comes for long: a client that has gone without a word must not
+    keep a connection, and the room for its upload, for ever.
+    """
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(SILENCE):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            reason = f"nothing of the body came for {SILENCE:g} seconds"
+            raise Problem(408, "too-slow", reason) from error
+        yield chunk

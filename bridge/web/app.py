@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 HEARTBEAT = 10.0  # seconds of silence in an event stream
 
 
@@ -94,22 +95,34 @@ def build(web: Web) -> Starlette:
         routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     app = Starlette(
         routes=[
-            *(Route(path, _by_method(each), methods=[*each]) for path, each in routes.items()),
+            *(Route(path, _by_method(each), methods=METHODS) for path, each in routes.items()),
             Route("/openapi.json", document),
             Route("/{path:path}", listen.describe),
             WebSocketRoute("/{path:path}", listen.converse),
         ],
-        exception_handlers={Problem: _problem, HTTPException: _no_route, 500: _fault},
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _no_route,
+            ClientDisconnect: _gone,
+            500: _fault,
+        },
     )
     app.state.web = web
     return app
 
 
 def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
-    """One handler for an address: HEAD is answered as GET, without its body."""
+    """One handler for an address: HEAD is answered as GET, without its body.
+
+    It takes all methods, or Starlette would try the address as one of OSC.
+    """
 
     async def handle(request: Request) -> Response:
-        endpoint = methods.get(request.method) or methods["GET"]
+        endpoint = methods.get(request.method)
+        if endpoint is None and request.method == "HEAD":
+            endpoint = methods.get("GET")
+        if endpoint is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(methods)})
         return await endpoint.answer(request)
 
     return handle
@@ -118,7 +131,7 @@ def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Re
 async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    log.info("%s %s: %s", request.method, request.url.path, error.reason)
+    log.info("%s %r: %s", request.method, request.url.path, error.reason)
     return error.response()
 
 
@@ -129,6 +142,10 @@ async def _no_route(request: Request, error: Exception) -> Response:
              405: ("no-method", f"this address does not take {request.method}")}  # fmt: skip
     code, reason = known.get(error.status_code, ("bad-request", error.detail))
     return problem(error.status_code, code, reason, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it; what came of an upload is kept
 
 
 async def _fault(request: Request, error: Exception) -> Response:

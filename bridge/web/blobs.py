@@ -109,7 +109,7 @@ class Blobs:
         if at not in (0, here):
             raise OutOfStep(here, at)
         others = [writer.left for name, writer in self._writers.items() if name != digest]
-        self._make_room(total - (here if at else 0) + sum(others), keep=path, used=used)
+        self._make_room(total - here + sum(others), keep=path, used=used)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab" if at else "wb", buffering=0) as file:
             if digest in self._writers:
@@ -188,10 +188,14 @@ class Writer:
         """Bytes that are still to come."""
         return self._total - self.size
 
-    def write(self, data: bytes) -> None:
-        """Append. Raises `Superseded`, `NoRoom`, `TooBig`."""
+    def check(self) -> None:
+        """Raise `Superseded` when another request has taken the upload up."""
         if self.superseded:
             raise Superseded("the same upload goes on in another request")
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises `Superseded`, `NoRoom`, `TooBig`."""
+        self.check()
         if len(data) > self.left:
             raise TooBig(f"the upload said it has {self._total} bytes, and more came")
         left = memoryview(data)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MAX_PAGES = 64  # jobs remembered
 MAX_EVENTS = 200  # of one job
 LAST = "end"  # the id of the event a job ends with, also after a restart
+EVENTS = "text/event-stream"
 RETRY_MS = 2000  # a browser's wait before it asks again
 
 Ended: TypeAlias = Done | Failed | Cancelled
@@ -75,6 +76,11 @@ class Journal:
         """The page of a job, empty at first."""
         return self._pages.setdefault(job_id, Page())
 
+    def forget(self, job_id: str) -> None:
+        """Drop a page that nothing was written on: its job ended elsewhere, or earlier."""
+        if job_id in self._pages and not self._pages[job_id].events:
+            del self._pages[job_id]
+
     def best(self, job_id: str) -> Best | None:
         """The newest preview of a job that still runs."""
         page = self._pages.get(job_id)
@@ -90,11 +96,13 @@ async def stream(request: Request) -> Response:
     heard = request.headers.get("last-event-id", "")
     if heard == LAST and not entry.live:
         return Response(status_code=204)
+    if request.method == "HEAD":  # its answer would end no sooner than the job
+        return Response(media_type=EVENTS)
     web: Web = request.app.state.web
     after = int(heard) if heard.isdecimal() and len(heard) < 10 else 0
     return StreamingResponse(
         _told(web, entry.job.id, after),
-        media_type="text/event-stream",
+        media_type=EVENTS,
         headers={"Cache-Control": "no-store"},
     )
 
@@ -113,6 +121,7 @@ async def _told(web: Web, job_id: str, after: int) -> AsyncIterator[bytes]:
         entry = web.server.store.get(job_id)
         ended = None if entry is None else entry.last_event()
         if ended is not None and not page.since(after):  # before this server began, or beside it
+            web.journal.forget(job_id)
             yield _text(web, ended, LAST)
             return
         try:

@@ -13,11 +13,15 @@ from bridge.store import Entry
 if TYPE_CHECKING:
     from bridge.web.events import Journal
 
+FILES = frozenset(
+    "preset wav initial_wav residual manifest curves file files page figures".split()
+)  # the keys of results under which files are named
+
 
 def of(entry: Entry, journal: Journal) -> dict[str, Path]:
     """Files by name: paths from the job's folder, and of a running job the newest preview."""
     if entry.result is not None:
-        named = [*_texts(entry.result), words.result_path(entry.job, entry.result)]
+        named = [*_paths(entry.result), words.result_path(entry.job, entry.result)]
         return dict(_below(_folder(entry), named))
     best = journal.best(entry.job.id)
     if best is None:
@@ -29,9 +33,11 @@ def of(entry: Entry, journal: Journal) -> dict[str, Path]:
 def listed(entry: Entry, journal: Journal) -> list[dict[str, Any]]:
     """Name, bytes and address of each file."""
     place = f"/v1/jobs/{entry.job.id}/files/"
+    found = ((name, _size(path)) for name, path in of(entry, journal).items())
     return [
-        {"name": name, "bytes": path.stat().st_size, "url": place + quote(name)}
-        for name, path in of(entry, journal).items()
+        {"name": name, "bytes": size, "url": place + quote(name)}
+        for name, size in found
+        if size is not None
     ]
 
 
@@ -50,18 +56,32 @@ def _below(folder: Path | None, named: list[str]) -> Iterator[tuple[str, Path]]:
     """Existing files below `folder`, links followed first, with their paths from there."""
     for text in named if folder else ():
         path = Path(text)
-        if folder and path.is_absolute() and path.is_relative_to(folder) and path.is_file():
+        if (
+            folder
+            and path.is_absolute()
+            and path.is_relative_to(folder)
+            and _size(path) is not None
+        ):
             if path.resolve().is_relative_to(folder.resolve()):
                 yield path.relative_to(folder).as_posix(), path
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a result."""
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None when there is none (any more), or none that we may look at."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _paths(value: Any, name: str = "") -> Iterator[str]:
+    """What a result names as files, and not its prompts: they can be made to look like paths."""
     if isinstance(value, str):
-        yield value
+        if name in FILES:
+            yield value
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
+        for key, item in value.items():
+            yield from _paths(item, key)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            yield from _paths(item, name)

@@ -21,7 +21,7 @@ from bridge import jobs as words
 from bridge.jobs import Job, job_adapter
 from bridge.store import Entry, State
 from bridge.web import access, blobs, files
-from bridge.web.answers import Problem, answer
+from bridge.web.answers import Problem, answer, body
 
 if TYPE_CHECKING:
     from bridge.web.app import Web
@@ -130,13 +130,13 @@ async def _fields(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "not-json", f"the body must be application/json, got {kind[:80]!r}")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
+    text = bytearray()
+    async for chunk in body(request):
+        text += chunk
+        if len(text) > MAX_BODY:
             raise Problem(413, "too-big", f"a job may be described in {MAX_BODY} bytes")
     try:
-        fields = json.loads(bytes(body))
+        fields = json.loads(bytes(text))
     except (ValueError, RecursionError) as error:
         raise Problem(400, "not-json", f"the body is not JSON: {error}") from error
     if not isinstance(fields, dict):

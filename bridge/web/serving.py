@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.osc import PORTS_TRIED
 from bridge.web import access, app
@@ -19,7 +20,34 @@ if TYPE_CHECKING:
     from bridge.osc import Face
 
 PATIENCE = 3  # seconds for answers under way when the server stops
+PATIENCE_FOR_HEAD = 15.0  # seconds between a connection, or an answer, and the next request
+MAX_CONNECTIONS = 256  # open at once
 MAX_FRAME = 64 * 2**10  # bytes from a websocket
+
+
+class Connection(H11Protocol):
+    """Closed when no whole head of a request comes for `PATIENCE_FOR_HEAD` seconds.
+
+    Uvicorn waits for the rest of a head for ever and takes any number of connections: without this
+    anybody, token or not, could take all the file descriptors of the process.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """One connection more (asyncio)."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+        self.loop.call_later(PATIENCE_FOR_HEAD, self._look, None)
+
+    def _look(self, before: object) -> None:
+        """Go on looking; `before` is the last request if it had been answered already."""
+        if self not in self.connections:  # closed, or a websocket by now
+            return
+        answered = self.cycle is None or self.cycle.response_complete
+        if answered and self.cycle is before:
+            self.transport.close()
+        else:
+            self.loop.call_later(PATIENCE_FOR_HEAD, self._look, self.cycle if answered else self)
 
 
 @asynccontextmanager
@@ -36,7 +64,7 @@ async def listening(face: Face, *, heartbeat: float = app.HEARTBEAT) -> AsyncIte
     listener = _bound(config.http_host, face.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(
         door,
-        http="h11",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=MAX_FRAME,
         lifespan="off",

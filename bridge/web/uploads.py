@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.web import blobs
-from bridge.web.answers import Problem, answer
+from bridge.web.answers import Problem, answer, body
 
 if TYPE_CHECKING:
     from bridge.web.app import Web
@@ -92,8 +92,6 @@ async def put(request: Request) -> Response:
         status, code = _STATUS[type(error)]
         headers = {"Upload-Offset": str(store.offset(digest) or 0)}
         raise Problem(status, code, str(error), headers) from error
-    except ClientDisconnect:
-        return Response(status_code=400)  # nobody reads it; what came is kept
 
 
 async def _receive(
@@ -102,8 +100,9 @@ async def _receive(
     span = part(request.headers)
     web: Web = request.app.state.web
     with store.writing(digest, at=span.at, total=span.total, used=web.files_in_use()) as writer:
-        async for chunk in request.stream():
+        async for chunk in body(request):
             writer.write(chunk)
+    writer.check()  # or the newer request's file would be taken for this one's
     if writer.size < span.total:
         headers = {"Upload-Offset": str(writer.size), "Upload-Complete": "?0"}
         return answer(said | {"bytes": writer.size}, 202, headers)
