@@ -40,7 +40,7 @@ def refusal(error: ValidationError) -> str:
     name, _, rest = sentence(error).partition(" ")
     field = name.rstrip(":").split(".")[0]
     colon = ":" if name.endswith(":") else ""
-    return f"{OPTIONS.get(field, '--' + field)}{colon} {rest}"
+    return f"{OPTIONS.get(field, '--' + field.replace('_', '-'))}{colon} {rest}"
 
 
 def clock(seconds: float | None) -> str:

@@ -219,6 +219,7 @@ def refused(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, dic
         (("separate", "a.wav", "--prompt", ""), "--prompt: string should have at least 1"),
         (("separate", "a.wav", *["--prompt", "x"] * 9), "--prompt: tuple should have at most 8"),
         (("separate", "a.wav", "--prompt", "x", "--method", "magic"), "--method: input should be"),
+        (("separate", "a.wav", "--prompt", "x", "--start-samples", "-1"), "--start-samples: input"),
         (("separate", "no.wav", "--prompt", "x"), "no.wav does not exist"),
     ],
 )

@@ -242,6 +242,17 @@ def test_a_region_whose_stems_were_not_imported_is_not_muted(daw):
     assert daw.listed("told") == [told]
 
 
+def test_an_import_that_fails_does_not_wait_for_ever_and_others_come(daw):
+    waiting(daw, 1, STEMS)
+    waiting(daw, 2, STEMS)
+    daw.lua.execute("""local plain = Editor.do_import
+        function Editor.do_import (...) Editor.do_import = plain error ("no disk", 0) end""")
+    daw.act("import")
+    assert daw.listed("told") == ["no disk"]
+    assert daw.pending == []
+    assert [t.name for t in daw.listed("tracks")] == ["alto: sax", "residual"]
+
+
 def test_why_a_job_failed_is_told_and_nothing_is_imported(daw):
     daw.settings("dialog no")
     waiting(daw, 1, "failed\tthe worker crashed\n")

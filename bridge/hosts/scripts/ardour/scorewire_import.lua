@@ -103,7 +103,10 @@ function factory () return function ()
 		local waiting, done = {}, 0
 		for _, line in ipairs (lines_of (pending) or {}) do
 			local req, region_id, after = line:match ("^(%d+)\t(%d+)\t(%a+)$")
-			if req and finish (folder, req, region_id, after) then
+			local fine, over = true, false
+			if req then fine, over = pcall (finish, folder, req, region_id, after) end
+			if not fine then tell (tostring (over)) end -- over too: half of it is imported
+			if over then
 				done = done + 1
 			elseif req then
 				waiting[#waiting + 1] = line .. "\n"
