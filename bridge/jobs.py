@@ -33,6 +33,7 @@ ALL = "all"  # formats
 AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
 MAX_PROMPT = 300
 MAX_STEMS = 8
+MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
 
 
 class _Value(BaseModel):
@@ -416,10 +417,11 @@ def sentence(error: ValidationError, names: Mapping[str, str] | None = None) -> 
     where = ".".join((names or {}).get(str(part), str(part)) for part in first["loc"])
     where = where or "the message"
     if first["type"] == "string_pattern_mismatch":
-        return f"{where} must not be blank, got {first['input']!r}"
+        return f"{where} must not be blank, got {first['input']!r:.80}"
     if first["type"] == "extra_forbidden":
         return f"{where} is not known here"
     text = first["msg"].removeprefix("Value error, ").replace(" after validation", "")
+    text = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
     text = text[0].lower() + text[1:]
     got = "" if first["type"] == "missing" else f", got {repr(first['input'])[:80]}"
     return f"{where}: {text}{got}"

@@ -37,7 +37,7 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         _folder(job.out, write)
     elif isinstance(job, Separate):
         check_input("file", job.file, read)
-        _folder(job.out, write)
+        _folder(str(job.folder), write)
     elif isinstance(job, Suggest):
         check_input("file", job.file, read)
     elif isinstance(job, RenderPreset):
@@ -46,7 +46,7 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
         if path.is_dir():
             raise ValueError(f"out must be a file, and {path} is a folder")
         if job.plugin is not None:
-            vst3.located(job.plugin)
+            _plugin(job.plugin)
         _folder(str(path.parent), write)
     elif isinstance(job, Export):
         check_input("preset", job.preset, read)
@@ -68,7 +68,7 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
             check_input("other", job.other, read)
         _folder(job.out, write)
     elif isinstance(job, Record):
-        if _absolute("out", job.out).exists():
+        if os.path.lexists(_absolute("out", job.out)):  # a link to nowhere would be written through
             raise ValueError(f"out {job.out} exists already: nothing is recorded over")
         _folder(str(Path(job.out).parent), write)
     elif isinstance(job, Evaluate):
@@ -90,6 +90,13 @@ def check_input(name: str, text: str, allowed: Sequence[Path]) -> None:
         raise ValueError(f"{name} {path} may not be read by this user")
     if path.stat().st_size == 0:
         raise ValueError(f"{name} {path} is empty (0 bytes)")
+
+
+def _plugin(name: str) -> None:
+    try:
+        vst3.located(name)
+    except OSError as error:
+        raise ValueError(f"plugin {name[:80]} cannot be used: {error.strerror}") from error
 
 
 def _folder(text: str, allowed: Sequence[Path]) -> None:
@@ -115,6 +122,12 @@ def _absolute(name: str, text: str) -> Path:
         raise ValueError(f"{name} must be an absolute path, got {text!r}")
     if len(text.encode("utf-8", "surrogatepass")) > MAX_PATH:
         raise ValueError(f"{name} must be at most {MAX_PATH} bytes long, got {len(text)} letters")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name too long, a loop of links, a folder of somebody else
+        raise ValueError(f"{name} {path} cannot be used: {error.strerror}") from error
     return path
 
 

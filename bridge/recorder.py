@@ -354,7 +354,7 @@ def events(line: str, orders: Orders) -> Iterator[Event]:
         job_id = job.id
         if not isinstance(job, Record):
             raise CannotRecord("bad-input", f"only a record job is known here, got {job.kind}")
-        if Path(job.out).exists():
+        if os.path.lexists(job.out):
             raise CannotRecord(
                 "bad-input", f"out {job.out} exists already: nothing is recorded over"
             )

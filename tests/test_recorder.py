@@ -18,7 +18,8 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bench import stage
-from bridge import recorder, wav
+from bridge import paths, recorder, wav
+from bridge.engines import recording
 from bridge.engines.recording import RecordingEngine
 from bridge.jobs import Record, event_adapter
 from bridge.recorder import CLOCK, Block, Take
@@ -324,6 +325,49 @@ def test_a_server_that_leaves_ends_its_recordings_and_keeps_them():
         f"said = json.loads(sys.stdin.readline())['kind']; {done}"
     )
     assert run_engine(program, leave=True)[-1].result == {"ended": "stop"}
+
+
+ENDS = (
+    f"import sys, json; sys.stdin.readline(); {SAYS}; said = json.loads(sys.stdin.readline()); "
+    'print(json.dumps({"kind": "done", "id": "r", "result": {"ended": said["kind"]}}))'
+)
+
+
+def test_a_recording_can_be_stopped_before_its_process_has_begun():
+    async def last():
+        async with RecordingEngine([sys.executable, "-c", ENDS]) as engine:
+            events = engine.submit(Record(id="r", out="/nowhere/a.wav"))
+            assert engine.stop("r")
+            return [event async for event in events][-1]
+
+    assert asyncio.run(last()).result == {"ended": "stop"}
+
+
+def test_a_recording_that_just_begins_ends_with_the_server():
+    async def last():
+        async with RecordingEngine([sys.executable, "-c", ENDS]) as engine:
+            events = engine.submit(Record(id="r", out="/nowhere/a.wav"))
+            hearing = asyncio.create_task(anext(events))
+            await asyncio.sleep(0)
+            leaving = asyncio.create_task(engine.__aexit__())
+            await hearing
+            found = [event async for event in events]
+            await leaving
+            return found[-1]
+
+    assert asyncio.run(last()).result == {"ended": "stop"}
+
+
+def test_a_recorder_that_does_not_stop_is_killed(monkeypatch):
+    monkeypatch.setattr(recording, "CLOSING", 0.1)
+    *_, failed = run_engine(f"{SAYS}; import time; time.sleep(600)", leave=True)
+    assert (failed.code, "SIGKILL" in failed.reason) == ("crashed", True)
+
+
+def test_a_link_to_nowhere_is_not_recorded_through(tmp_path):
+    (tmp_path / "a.wav").symlink_to(tmp_path / "elsewhere.wav")
+    with pytest.raises(ValueError, match="exists already"):
+        paths.check(Record(id="r", out=str(tmp_path / "a.wav")))
 
 
 def test_the_command_records_until_its_time_is_over(source, tmp_path):

@@ -43,7 +43,8 @@ def test_one_number_serves_osc_and_http(running):
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/jobs"), ("GET", "/v1/jobs"), ("GET", "/v1/jobs/j1"),
+        ("POST", "/v1/jobs"), ("POST", "/v1/jobs/j1/stop"),
+        ("GET", "/v1/jobs"), ("GET", "/v1/jobs/j1"),
         ("DELETE", "/v1/jobs/j1"), ("GET", "/v1/jobs/j1/events"), ("GET", "/v1/jobs/j1/files/a"),
         ("HEAD", "/v1/blobs/sha256/" + "0" * 64), ("PUT", "/v1/blobs/sha256/" + "0" * 64),
     ],
@@ -83,7 +84,8 @@ def test_a_name_that_was_made_to_point_here_is_refused(client, host, status):
     ("origin", "status"),
     [
         ("http://127.0.0.1:{port}", 200), ("http://evil.example", 403), ("null", 403),
-        ("http://127.0.0.1:1", 403), ("http://127.0.0.1:{port}.evil.example", 403),
+        ("http://127.0.0.1:1", 403), ("http://[", 403),
+        ("http://127.0.0.1:{port}.evil.example", 403),
     ],
 )  # fmt: skip
 def test_pages_from_elsewhere_are_refused(client, origin, status):

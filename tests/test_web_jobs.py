@@ -2,22 +2,28 @@
 
 import asyncio
 import dataclasses
+import functools
 import http.client
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from bridge import server
+from bridge.engines.recording import RecordingEngine
 from bridge.jobs import Best, Done, Progress
 from bridge.store import Store
 from bridge.web import events, files
 from bridge.web import jobs as web_jobs
 from bridge.web.answers import Problem
 from tests.web_server import ROOT, Http, Running, blob, serving
+
+PRESET = str(next((ROOT / "presets" / "factory").glob("*.json")))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +98,29 @@ def test_a_recording_without_a_place_gets_one(running, client):
     client.events(job)
     with Store(running.config.ledger) as store:
         assert store.get(job).job.out == str(running.config.results / job / "sound.wav")
+
+
+def test_a_recording_is_stopped_and_kept(tmp_path, monkeypatch):
+    program = (
+        "import sys, json; job = json.loads(sys.stdin.readline()); "
+        "said = json.loads(sys.stdin.readline())['kind']; result = {'ended': said}; "
+        "print(json.dumps({'kind': 'done', 'id': job['id'], 'result': result}))"
+    )
+    recorder = functools.partial(RecordingEngine, [sys.executable, "-c", program])
+    monkeypatch.setattr(server, "RecordingEngine", recorder)
+    running = Running(tmp_path / "data")
+    try:
+        client = Http(running.http, running.token)
+        job = client.job(kind="record")
+        assert client.ask("POST", f"/v1/jobs/{job}/stop").status == 202
+        said, _ = client.events(job)
+        assert said[-1][2]["result"] == {"ended": "stop"}
+        assert client.ask("POST", f"/v1/jobs/{job}/stop").status == 200
+        other = client.job(**patch(str(tmp_path / "out")))
+        client.events(other)
+        assert client.ask("POST", f"/v1/jobs/{other}/stop").code == "no-recording"
+    finally:
+        running.stop()
 
 
 def test_suggest_is_a_job_without_a_kind(running, client):
@@ -343,6 +372,22 @@ def test_a_server_that_stops_says_so_to_those_who_listen(tmp_path, out):
         ({"kind": "patch", "prompt": " ", "renderer": "fm"}, "bad-arguments", "not be blank"),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "id": "j1"}, "bad-arguments", "id is"),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "x": 1}, "bad-arguments", "not known"),
+        (
+            {"kind": "patch", "prompt": "k", "renderer": "fm", "out": "/" + 300 * "a"},
+            "bad-input", "cannot be used: File name too long",
+        ),
+        (
+            {"kind": "render", "preset": PRESET, "plugin": "\ud800.vst3"},
+            "bad-input", "plugin ?.vst3 is not installed",
+        ),
+        (
+            {"kind": "render", "preset": PRESET, "plugin": 300 * "a" + ".vst3"},
+            "bad-input", "cannot be used: File name too long",
+        ),
+        (
+            {"kind": "separate", "file": PRESET, "prompts": ["a"], "tempo": 9000 * "0:1,"},
+            "bad-arguments", "..., got",
+        ),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "out": "o"}, "bad-input", "absolute"),
         ({"kind": "render", "preset": "/none.json"}, "bad-input", "does not exist"),
         ({"kind": "render", "preset": "/none", "plugin": "/a/b.vst3"}, "bad-arguments", "plugin"),

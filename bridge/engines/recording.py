@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 
 from pydantic import ValidationError
 
@@ -26,7 +27,8 @@ class RecordingEngine:
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self._command = tuple(command)
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Child | None] = {}  # None until the process has begun
+        self._early: dict[str, str] = {}  # what was said to those
         self._empty = asyncio.Event()
         self._leaving = False
 
@@ -38,10 +40,20 @@ class RecordingEngine:
         for job_id in self._children:
             self.stop(job_id)
         if self._children:
-            await asyncio.wait_for(self._empty.wait(), 2 * CLOSING)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), 2 * CLOSING)
+        for child in [child for child in self._children.values() if child is not None]:
+            log.warning("recorder %d does not stop: killing it", child.pid)
+            await child.close(0.0)
 
     def submit(self, job: Job) -> AsyncGenerator[Event, None]:
-        """Start `job` and yield its events; the last one is Done, Failed or Cancelled."""
+        """Start `job` and yield its events; the last one is Done, Failed or Cancelled.
+
+        From now on it can be stopped and cancelled, so the events must be asked for.
+        """
+        if not self._leaving:
+            self._children[job.id] = None
+            self._empty.clear()
         return self._events(job)
 
     async def cancel(self, job_id: str) -> bool:
@@ -53,17 +65,33 @@ class RecordingEngine:
         return self._say(job_id, '{"kind": "stop"}')
 
     def _say(self, job_id: str, line: str) -> bool:
-        child = self._children.get(job_id)
-        if child is None or not child.alive:
+        if job_id not in self._children:
             return False
-        child.send(line)
-        return True
+        child = self._children[job_id]
+        if child is None:
+            self._early[job_id] = line
+            return True
+        if child.alive:
+            child.send(line)
+        return child.alive
 
     async def _events(self, job: Job) -> AsyncGenerator[Event, None]:
-        if self._leaving:
+        if job.id not in self._children:
             reason = "the server stopped before the recording began"
             yield Failed(id=job.id, code="interrupted", reason=reason)
             return
+        try:
+            async with aclosing(self._heard(job)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            del self._children[job.id]
+            self._early.pop(job.id, None)
+            if not self._children:
+                self._empty.set()
+
+    async def _heard(self, job: Job) -> AsyncGenerator[Event, None]:
+        """The recorder from its start to its end."""
         try:
             child = await Child.start(self._command)
         except OSError as error:
@@ -71,8 +99,9 @@ class RecordingEngine:
             yield Failed(id=job.id, code="crashed", reason=reason)
             return
         self._children[job.id] = child
-        self._empty.clear()
         child.send(job.model_dump_json())
+        if job.id in self._early:
+            child.send(self._early[job.id])
         try:
             while (line := await child.lines.get()) is not None:
                 try:
@@ -88,6 +117,3 @@ class RecordingEngine:
             yield Failed(id=job.id, code="crashed", reason=reason)
         finally:
             await child.close(CLOSING)
-            del self._children[job.id]
-            if not self._children:
-                self._empty.set()

@@ -37,7 +37,8 @@ def problem(
     status: int, code: str, reason: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """{"error": {"code", "reason"}}."""
-    return answer({"error": {"code": code, "reason": reason}}, status, headers)
+    said = reason.encode("utf-8", "replace").decode()  # JSON escapes can name half a letter
+    return answer({"error": {"code": code, "reason": said}}, status, headers)
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:

@@ -76,6 +76,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/jobs", jobs.index, "The newest jobs."),
     Endpoint("GET", "/v1/jobs/{id}", jobs.show, "One job."),
     Endpoint("DELETE", "/v1/jobs/{id}", jobs.cancel, "Cancel a job at its next step."),
+    Endpoint("POST", "/v1/jobs/{id}/stop", jobs.stop, "End a recording and keep it."),
     Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
     Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),

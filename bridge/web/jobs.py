@@ -114,6 +114,21 @@ async def cancel(request: Request) -> Response:
     return answer(described(web, find(request)), 202)
 
 
+async def stop(request: Request) -> Response:
+    """End a recording and keep it; asked twice it is as good as asked once."""
+    web: Web = request.app.state.web
+    entry = find(request)
+    if not isinstance(entry.job, words.Record):
+        reason = f"job {entry.job.id} is no recording but {entry.job.kind}"
+        raise Problem(409, "no-recording", reason)
+    if entry.state == "done":
+        return answer(described(web, entry))
+    if not web.server.stop(entry.job.id):
+        state = find(request).state
+        raise Problem(409, "ended", f"recording {entry.job.id} does not run here: {state}")
+    return answer(described(web, entry), 202)
+
+
 async def download(request: Request) -> Response:
     """One file of the result, or a range of its bytes."""
     web: Web = request.app.state.web
@@ -158,7 +173,7 @@ def _asked(request: Request, fields: dict[str, Any]) -> Response:
             if job != known.job:
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(described(web, known))
-        web.server.submit(job, client=client, req=number)
+        job_id = web.server.submit(job, client=client, req=number)
     except ValidationError as error:
         raise Problem(422, "bad-arguments", words.sentence(error)) from error
     except words.QueueFull as error:

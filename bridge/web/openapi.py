@@ -35,6 +35,7 @@ _HEADERS = {
     ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
+_ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
 _QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
 
@@ -78,7 +79,7 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
             "default": {"description": "Why not.", "content": _json({"$ref": _ref("Error")})},
         },
     }
-    if method == "POST":
+    if (method, path) in _ASKING:
         kinds = [kind for kind in _JOBS if path == "/v1/jobs" or path.endswith(_kind(kind))]
         choice: dict[str, Any] = {"oneOf": [{"$ref": _ref(kind.__name__)} for kind in kinds]}
         operation["requestBody"] = {"required": True, "content": _json(choice)}
