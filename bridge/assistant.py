@@ -9,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
+from threading import Thread
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -120,8 +121,23 @@ class Assistant:
         return str(text)
 
     def _fetch(self, request: urllib.request.Request) -> bytes:
-        """The body of the answer; a server that drips bytes has no more time than a silent one."""
-        end = time.monotonic() + self.seconds
+        """The body of the answer, or `TimeoutError`.
+
+        In a thread that can be left behind: a socket's time limit is one of each step, and bounds
+        neither the look-up of a name nor a server that drips bytes.
+        """
+        body: Future[bytes] = Future()
+
+        def fetch() -> None:
+            try:
+                body.set_result(self._read(request))
+            except (OSError, HTTPException, ValueError) as error:
+                body.set_exception(error)
+
+        Thread(target=fetch, daemon=True).start()
+        return body.result(self.seconds)
+
+    def _read(self, request: urllib.request.Request) -> bytes:
         handlers: list[Any] = [_NoRedirect()]
         if _is_loopback(urlsplit(self.url).hostname or ""):
             handlers.append(urllib.request.ProxyHandler({}))
@@ -130,8 +146,6 @@ class Assistant:
         with opener.open(request, timeout=self.seconds) as answer:
             while block := answer.read1(BLOCK):
                 data += block
-                if time.monotonic() > end:
-                    raise TimeoutError
                 if len(data) > MAX_ANSWER:
                     raise AssistantFailed(f"the assistant's answer is over {MAX_ANSWER >> 20} MiB")
         return data
