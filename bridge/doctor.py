@@ -104,8 +104,9 @@ async def _round_trip(config: Config) -> Check:
             async with (
                 engine,
                 Server(alone, store, engine) as server,
-                osc.listening(server) as port,
+                osc.opened(server) as face,
             ):
+                port = face.port
                 started = time.monotonic()
                 async with asyncio.timeout(OSC_PATIENCE):
                     answer = await _ask(config.osc_host, port, "/scorewire/ping", 1)

@@ -62,13 +62,6 @@ _SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
 
 
 @asynccontextmanager
-async def listening(server: Server) -> AsyncIterator[int]:
-    """Serve OSC for `server` while inside; yields the port that was got."""
-    async with opened(server) as face:
-        yield face.port
-
-
-@asynccontextmanager
 async def opened(server: Server) -> AsyncIterator[Face]:
     """Serve OSC for `server` while inside; yields the face, which knows its port."""
     host, first = server.config.osc_host, server.config.osc_port

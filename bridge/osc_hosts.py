@@ -112,7 +112,11 @@ async def _begin(face: Face, call: Call, region: ardour.Region, job: Separate) -
                 tell(ardour.failed("the job was cancelled"))
 
     def tell(text: str) -> None:
-        ardour.answer(Path(job.out), ardour.IMPORT, text)
+        try:
+            ardour.answer(Path(job.out), ardour.IMPORT, text)
+        except OSError as error:  # the session was moved: others still want to hear of the job
+            log.warning("Ardour cannot be told in %s: %s", job.out, error.strerror)
+            return
         face.later(_nudge(call, Path(job.out)))
 
     try:

@@ -292,6 +292,7 @@ def asked(tmp_path):
         message = OscMessage(double.socket.recv(65536))
         return message.address, *message.params
 
+    ask.client = client
     yield ask, fired, tmp_path / "song" / "scorewire"
     server.stop()
     client.socket.close()
@@ -310,6 +311,18 @@ def test_the_answer_lies_beside_the_session_and_the_action_is_fired_when_all_is_
     assert fired() == ("/access_action", "LuaAction/script-7")  # until it is taken
     (folder / "7" / "import").rename(folder / "7" / "imported")
     assert ask(7, "crash") == ("ok", [7])  # counts once
+
+
+def test_a_session_that_was_moved_keeps_the_news_from_nobody(asked, tmp_path):
+    ask, _, folder = asked
+    assert ask.client.ask("/scorewire/subscribe", 1, 60, "topics=jobs") == ("ok", [1])
+    assert ask(7, "slow")[0] == "accepted"
+    (tmp_path / "song").rename(tmp_path / "elsewhere")
+    ask.client.send("/scorewire/cancel", 8, "last")
+    while (heard := ask.client.receive())[0] != "cancelled":
+        pass
+    assert heard[1][0] == 1
+    assert not folder.exists()
 
 
 def test_nonsense_is_refused_where_the_action_looks(asked):

@@ -50,8 +50,8 @@ class Running:
         with Store(self.config.ledger) as store:
             store.recover()
             engine = LocalEngine(self.config.worker, grace=self.config.grace)
-            async with Server(self.config, store, engine) as server, osc.listening(server) as port:
-                self.port = port
+            async with Server(self.config, store, engine) as server, osc.opened(server) as face:
+                self.port = face.port
                 self._ready.set()
                 await self._stop.wait()
                 await server.close()
