@@ -74,7 +74,7 @@ async def _told(
 def _preset_file(face: Face, called: str) -> str:
     """A preset by its absolute path, or by what the library calls it."""
     if Path(called).is_absolute():
-        paths.check_input("preset", called, face.server.config.read)
+        paths.check_input("preset", called, face.server.config.readable)
         return called
     return str(Library(face.server.config.library).get(called).path)
 

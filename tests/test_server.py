@@ -5,9 +5,11 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bridge import osc_play, paths
 from bridge.config import Config
 from bridge.engines.local import LocalEngine
 from bridge.jobs import Best, Cancelled, DesignPatch, Done, Failed, Progress, QueueFull, Separate
@@ -200,6 +202,8 @@ def test_a_result_that_cannot_be_written_fails_the_job(tmp_path):
         ({"out": "{}/mix.wav"}, "mix.wav is not a folder"),
         ({"out": "{}/mix.wav/deeper"}, "mix.wav is not a folder"),
         ({"out": "/" + "x" * 500}, "out must be at most 500 bytes long"),
+        ({"out": "{}/" + "x" * 300}, "cannot be used: File name too long"),
+        ({"file": "{}/loop"}, "cannot be used: Too many levels of symbolic links"),
         ({"file": "{}/folder/../../outside.wav"}, "is outside the folders allowed"),
         ({"out": "{}/link/out"}, "is outside the folders allowed"),
     ],
@@ -211,6 +215,7 @@ def test_files_are_checked_before_the_worker_is_asked(tmp_path, changes, sentenc
     (home / "empty.wav").touch()
     (tmp_path / "outside.wav").write_bytes(b"RIFF")
     (home / "link").symlink_to(tmp_path)
+    (home / "loop").symlink_to(home / "loop")
     fields = {"file": "{}/mix.wav", "out": "{}/out"} | changes
     fields = {name: text.format(home) for name, text in fields.items()}
     job = Separate(id="j1", prompts=("voice",), file=fields["file"], out=fields["out"])
@@ -222,6 +227,29 @@ def test_files_are_checked_before_the_worker_is_asked(tmp_path, changes, sentenc
         return str(refused.value)
 
     assert sentence in with_server(tmp_path, story, read=(home,), write=(home,))
+
+
+def test_an_excerpt_is_not_written_through_a_link_out_of_the_folders_allowed(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "mix.wav").write_bytes(b"RIFF")
+    (home / "excerpt").symlink_to(tmp_path)
+    job = Separate(id="j", prompts=("a",), file=str(home / "mix.wav"), out=str(home))
+    paths.check(job, write=(home,))
+    with pytest.raises(ValueError, match="is outside the folders allowed"):
+        paths.check(job.model_copy(update={"excerpt": 5.0}), write=(home,))
+
+
+def test_a_slot_takes_what_jobs_may_read(tmp_path):
+    config = settings(tmp_path, read=(tmp_path / "mine",))
+    face = SimpleNamespace(server=SimpleNamespace(config=config))
+    kept = config.results / "a.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    assert osc_play._preset_file(face, str(kept)) == str(kept)
+    (tmp_path / "b.json").write_text("{}")
+    with pytest.raises(ValueError, match="is outside the folders allowed"):
+        osc_play._preset_file(face, str(tmp_path / "b.json"))
 
 
 def test_a_second_server_on_the_same_data_is_refused(tmp_path):
