@@ -86,7 +86,8 @@ class Manifest(BaseModel):
     `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
     (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
     `job` is a digest of what was asked: the same job gives the same file names and bytes;
-    `auditioned` that of an excerpt on which the same choices were heard first.
+    `auditioned` that of an excerpt on which the same choices were heard first. `helpers` are the
+    networks that were asked beside the model, by name, with the hashes of their weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -114,6 +115,7 @@ class Manifest(BaseModel):
     seed: int
     model: str
     model_hash: str
+    helpers: dict[str, str] = {}
     code: str
 
     @property

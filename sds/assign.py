@@ -6,22 +6,25 @@ trained to answer prompts (`sds.query`); and the ear hears what the stems would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
-from sds.factors import affinity, held, nmf, shared
+from sds.factors import AT_ONCE, affinity, factored, held, shared
 from sds.looks import FLOOR, N
 from sds.prior import Prior
 from sds.query import Query, load_query
 from sds.rank import clarity, component_bands, ear, settled
-from sds.windows import fades, spans
+from sds.windows import Span, fades, spans
 
 if TYPE_CHECKING:
     from sds.masks import Masks
+
+T = TypeVar("T")
+NOTHING = torch.zeros(0)  # yielded where there is no result yet
 
 
 def assigned(
@@ -29,32 +32,36 @@ def assigned(
     prompts: Sequence[str],
     mid: Tensor,
     spectrum: Tensor,
-    asked: Tensor | None,
+    network: Query | None,
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
     """Logits [K + 1, F, N] of components of mid [1, C', T] shared out to prompts, the last of them.
 
+    Before that it yields nothing, [0], whenever it has worked for less than a second or so.
+
     A look denoises the mixture itself for each prompt, from the same noise. Single bins of that say
     little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's. What
-    counts is how well each component of the mixture fits the estimates. `asked` [K or K + 1, F, N]
-    are the query network's shares: of a component that is their mean over its energy.
+    counts is how well each component of the mixture fits the estimates. Of the query network's
+    shares it is their mean over the energy of a component.
     """
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
-    several = (
-        len(prompts) > 1
-    )  # a lone one competes with the rest, of which the prior knows nothing
+    asked: Tensor | None = None  # [K or K + 1, F, N]
+    if network is not None:
+        asked = yield from _last(shares_asked(network, prompts, mid, prior.sample_rate))
+    # a lone one competes with the rest, of which the prior knows nothing
+    several = len(prompts) > 1
     estimates: list[Tensor] = []
     for _ in range(method.looks if several else 0):
-        estimates.append(prompted_levels(prior, prompts, mid, method=method, generator=generator))
-        yield torch.zeros(0)
+        look = prompted_levels(prior, prompts, mid, method=method, generator=generator)
+        estimates.append((yield from _last(look)))
     bins = single_bins(estimates, asked, method.power)
     listener = ear() if several and (method.listen or method.kept) else None
     made: list[tuple[float, Tensor]] = []
-    for i in range(method.candidates):
-        if i > 0:
-            yield torch.zeros(0)
-        w, h = nmf(magnitude, method.components, steps=method.factor_steps, generator=generator)
+    for _ in range(method.candidates):
+        w, h = yield from _last(
+            factored(magnitude, method.components, steps=method.factor_steps, generator=generator)
+        )
         likes = torch.zeros(())
         for levels in estimates:
             like = affinity(w, h, levels).clamp_min(1e-6).log()  # [K, R]
@@ -67,7 +74,9 @@ def assigned(
             words, likes = listener.read(prompts), likes - likes.mean(0)
             score = clarity(listener.towers, bands, words, likes)
             if method.listen:  # both count: they err in different places
-                moved = settled(listener.towers, bands, words, likes, steps=method.listen)
+                moved = yield from _last(
+                    settled(listener.towers, bands, words, likes, steps=method.listen)
+                )
                 masks = (masks + shared(w, h, moved.softmax(0))) / 2
         made.append((score, masks))
     made.sort(key=lambda one: -one[0])
@@ -77,14 +86,27 @@ def assigned(
     yield torch.cat([found, spent]) if several else found
 
 
-def shares_asked(prompts: Sequence[str], mid: Tensor, rate: int) -> Tensor | None:
+def pieces(prior: Prior, sources: int, samples: int, network: Query | None, method: Masks) -> int:
+    """How often `assigned` yields for so many prompts and samples."""
+    several = sources > 1
+    listened = method.listen + 1 if several and method.listen and ear() is not None else 0
+    factorings = -(-method.factor_steps // AT_ONCE) + 1
+    count = method.candidates * (factorings + listened) + 1
+    if network is not None:
+        count += len(network.windows(samples, prior.sample_rate)) + 1
+    if several:
+        count += method.looks * (sources * len(_windows(prior, samples)) + 1)
+    return count
+
+
+def shares_asked(
+    network: Query, prompts: Sequence[str], mid: Tensor, rate: int
+) -> Iterator[Tensor]:
     """The query network's shares of mid [1, C', T] at `rate`: [K, F, N], a lone prompt's with the
-    rest, [2, F, N]; None where there is no such network."""
-    network = query()
-    if network is None:
-        return None
-    shares = network.shares(mid.mean(1, keepdim=True), rate, prompts)
-    return torch.cat([shares, 1 - shares]) if len(prompts) == 1 else shares
+    rest, [2, F, N]. They are the last it yields; before them, after each window, nothing, [0]."""
+    for shares in network.sharing(mid.mean(1, keepdim=True), rate, prompts):
+        lone = len(prompts) == 1 and len(shares) == 1
+        yield torch.cat([shares, 1 - shares]) if lone else shares
 
 
 @lru_cache(maxsize=1)
@@ -118,17 +140,36 @@ def prompted_levels(
     *,
     method: Masks,
     generator: torch.Generator,
-) -> Tensor:
-    """Magnitudes [K, F, N] of mid [1, C', T] denoised from time `at` for each prompt.
+) -> Iterator[Tensor]:
+    """Magnitudes [K, F, N] of mid [1, C', T] denoised from time `at` for each prompt, at last.
 
-    Longer sounds than the prior takes are denoised in windows, whose powers are cross-faded.
+    Longer sounds than the prior takes are denoised in windows, whose powers are cross-faded. It
+    yields nothing, [0], after each prompt in each of them.
     """
     hop, total = N // 4, mid.shape[-1]
-    frames = total // hop + 1
-    windows = spans(frames, max(2, int(prior.max_seconds * prior.sample_rate) // hop))
-    powers = torch.zeros(len(prompts), N // 2 + 1, frames)
+    windows = _windows(prior, total)
+    powers = torch.zeros(len(prompts), N // 2 + 1, windows[-1][1])
     for (begin, end), fade in zip(windows, fades(windows), strict=True):
         part = mid[..., begin * hop : min(total, end * hop)]
-        found = method.look(prior, prompts, part, t=method.at, generator=generator)
-        powers[..., begin:end] += found[..., : end - begin] * fade
-    return powers.sqrt()
+        looks = method.look(prior, prompts, part, t=method.at, generator=generator)
+        for power, found in zip(powers, looks, strict=True):
+            power[..., begin:end] += found[..., : end - begin] * fade
+            yield NOTHING
+    yield powers.sqrt()
+
+
+def _last(work: Iterator[T]) -> Generator[Tensor, None, T]:
+    """The last of what some work yields; for each of it nothing is yielded, [0]."""
+    found = next(work)
+    yield NOTHING
+    for now in work:
+        found = now
+        yield NOTHING
+    return found
+
+
+def _windows(prior: Prior, samples: int) -> list[Span]:
+    """(begin, end) in frames of the masks of each of the prior's windows."""
+    hop = N // 4
+    size = max(2, int(prior.max_seconds * prior.sample_rate) // hop)
+    return spans(samples // hop + 1, size)

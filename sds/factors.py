@@ -6,10 +6,13 @@ bin to bin is decided for a whole component, by all the bins and frames in which
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 TINY = 1e-9
+AT_ONCE = 10  # steps of a factorisation between two yields
 
 
 def nmf(
@@ -20,17 +23,27 @@ def nmf(
     Multiplicative updates that never raise the Kullback-Leibler divergence (Lee & Seung 2001,
     theorem 2), from random starts.
     """
+    *_, found = factored(magnitude, components, steps=steps, generator=generator)
+    return found
+
+
+def factored(
+    magnitude: Tensor, components: int, *, steps: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`nmf` as it goes: W and H at its start, after each `AT_ONCE` steps, and at its end."""
     bins, frames = magnitude.shape
     draws = torch.rand(components, bins + frames, generator=generator) + 0.1
     w, h = (x.to(magnitude) for x in (draws[:, :bins].T, draws[:, bins:]))
     w = w / w.sum(0)
     h = h * (magnitude.sum() / h.sum())
-    for _ in range(steps):
+    for i in range(steps):
+        if i % AT_ONCE == 0:
+            yield w, h
         h = h * (w.T @ (magnitude / (w @ h + TINY)))  # columns of w sum to 1
         w = w * ((magnitude / (w @ h + TINY)) @ h.T) / (h.sum(1) + TINY)
         total = w.sum(0) + TINY
         w, h = w / total, h * total[:, None]
-    return w, h
+    yield w, h
 
 
 def affinity(w: Tensor, h: Tensor, estimates: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ the sound in it, so that the way down for a prompt keeps what fits the prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -23,8 +23,8 @@ STEPS = 10  # of the paper's 50, for a fifth of the time
 @torch.no_grad()
 def prompted_latents(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, steps: int, guidance: float
-) -> Tensor:
-    """ZeroSep (Huang et al. 2025, arXiv 2505.23625): latents [K, D, L] of each prompt in a mixture.
+) -> Iterator[Tensor]:
+    """ZeroSep (Huang et al. 2025, arXiv 2505.23625): latents [1, D, L] of each prompt in a mixture.
 
     The mixture's latent is inverted without a prompt, and denoised with each. Guidance 0 gives the
     mixture again, 1 parts it, more invents (the paper's finding). Audio [1, C', T'], one window.
@@ -33,14 +33,15 @@ def prompted_latents(
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     z = prior.encode(audio)
     up = inverted(guided(prior, uncond, uncond, 1.0), z, torch.full((1,), t), steps=steps)
-    down = cosine(steps, torch.full((len(prompts),), t))
-    return euler(guided(prior, cond, uncond, guidance), up.expand(len(prompts), -1, -1), down)
+    down = cosine(steps, torch.full((1,), t))
+    for k in range(len(prompts)):
+        own = {name: value[k : k + 1] for name, value in cond.items()}
+        yield euler(guided(prior, own, uncond, guidance), up, down)
 
 
 def inverted_look(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, generator: torch.Generator
-) -> Tensor:
-    """A `Look`: powers [K, F, N] of the prompts' parts by ZeroSep; draws nothing."""
-    z = prompted_latents(prior, prompts, audio, t=t, steps=STEPS, guidance=1.0)
-    made = prior.decode(z, like=audio.expand(len(prompts), -1, -1))
-    return stft(made, N).abs().square().mean(1)
+) -> Iterator[Tensor]:
+    """A `Look`: powers [F, N] of each prompt's part by ZeroSep; draws nothing."""
+    for z in prompted_latents(prior, prompts, audio, t=t, steps=STEPS, guidance=1.0):
+        yield stft(prior.decode(z, like=audio), N).abs().square().mean(1)[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
@@ -15,19 +15,19 @@ from sds.targets import estimate
 N = 2048  # window of the masks at the prior's rate, hop N/4
 FLOOR = 1e-3  # of the mixture's power in a bin: what a source may at least have
 
-Look: TypeAlias = Callable[..., Tensor]
-"""(prior, prompts, audio [1, C', T'], t=, generator=) -> powers [K, F, N] of what each prompt makes
-of the audio, for one window of the prior's."""
+Look: TypeAlias = Callable[..., Iterator[Tensor]]
+"""(prior, prompts, audio [1, C', T'], t=, generator=) -> powers [F, N], one prompt after the other,
+of what it makes of the audio, one window of the prior's."""
 
 
 def noised(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, generator: torch.Generator
-) -> Tensor:
+) -> Iterator[Tensor]:
     """A `Look`: noise of time t, and one step back for each prompt."""
     cond = prior.embed(prompts, audio.shape[-1] / prior.sample_rate)
     denoise = guided(prior, cond, cond, 1.0)
     sources = audio.expand(len(prompts), -1, -1)
-    return prompted_powers(prior, denoise, sources, t=t, generator=generator)
+    yield from prompted_powers(prior, denoise, sources, t=t, generator=generator)
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """Separation by time-frequency masks that a prior shapes: softmax over K prompts and the rest.
 
-Masks act on the complex mixture spectrogram, the same for both channels, so whatever they are, the
-stems and the residual sum to the mixture and keep its phase.
+Masks act on the complex mixture spectrogram, so whatever they are, the stems and the residual sum
+to the mixture and keep its phase. They are the same for both channels; where those differ, sources
+may be told apart by their places as well (`sds.stereo`).
 
 With several prompts the mixture is taken apart into spectra that come back (`sds.factors`), each
 shared out by who knows what it is: by how well it fits what the prior makes of the noised mixture
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.assign import assigned, shares_asked
+from sds import assign
 from sds.audio import resample, with_channels
 from sds.inversion import inverted_look
 from sds.latents import Part
@@ -31,6 +32,7 @@ from sds.looks import FLOOR, Look, N, noised, prompted_powers
 from sds.prior import Cond, Prior, guided, repeat
 from sds.recipes import Recipe
 from sds.spectral import istft, magnitudes, relative_distance, stft
+from sds.stereo import placed
 from sds.targets import as_loud_as, target
 
 
@@ -58,6 +60,7 @@ class Masks:
     rounds: int = 6  # noise levels of an annealing; the powers of the later half count
     levels: tuple[float, float] = (0.5, 0.95)  # the last and the first of them
     gamma: float = 0.02  # weight of Decoder-SDS against leaving the mixture unexplained
+    spatial: bool = False  # in stereo, sources are told apart by where they are, too
     power: float = 1.5  # masks are |T_k|^power / sum; 2 is Wiener
     rest: float = 0.3  # share of the power that a lone prompt leaves, given to the residual
     coarse: tuple[int, int] = (16, 4)  # bins and frames a logit covers in the first half
@@ -80,10 +83,10 @@ MASKS = Masks(
 
 
 # The numbers below were chosen on pairs, triples and bands of held-back clips (docs/stems.md).
-DEFAULT = replace(MASKS, look=inverted_look, looks=1, query=3.0, listen=30, grain=0.2)
+DEFAULT = replace(MASKS, look=inverted_look, looks=1, query=3.0, listen=30, grain=0.2, spatial=True)
 """The prior by inversion, the network, and the ear after them."""
 
-FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2)
+FAST = replace(MASKS, looks=0, query=4.0, factor_steps=50, grain=0.2, spatial=True)
 """The network alone."""
 
 SDI = replace(
@@ -110,12 +113,12 @@ def masked_stems(
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
         mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
     spectrum = stft(mid, N)  # [1, C', F, N]
-    asked = shares_asked(prompts, mid, prior.sample_rate) if method.query else None
-    if asked is None and not method.looks:
+    network = assign.query() if method.query else None
+    if network is None and not method.looks:
         method = replace(method, looks=1)  # somebody has to be asked
-    if method.components and (len(prompts) > 1 or asked is not None):
-        first = method.looks * (len(prompts) > 1) + method.candidates
-        work = assigned(prior, prompts, mid, spectrum, asked, method, generator)
+    if by_components(method, len(prompts), network is not None):
+        first = assign.pieces(prior, len(prompts), mid.shape[-1], network, method)
+        work = assign.assigned(prior, prompts, mid, spectrum, network, method, generator)
     else:
         first = method.draws * method.rounds
         work = annealed(prior, prompts, mid, spectrum, method, generator)
@@ -130,7 +133,14 @@ def masked_stems(
         for i, (moved, loss) in enumerate(steps, start=first + 1):
             logits = moved
             yield Part(i / count, "refine", {"loss": loss})
-    yield Part(1.0, "stems", {}, apply(logits.softmax(0)[:-1], mix, rate, prior.sample_rate))
+    masks = logits.softmax(0)[:-1]
+    stems = apply(masks, mix, rate, prior.sample_rate, spatial=method.spatial)
+    yield Part(1.0, "stems", {}, stems)
+
+
+def by_components(method: Masks, sources: int, network: bool) -> bool:
+    """Whether so many prompts are given components; a lone one only where the network is asked."""
+    return method.components > 0 and (sources > 1 or (network and method.query > 0))
 
 
 def annealed(
@@ -249,11 +259,13 @@ def refine(
         yield (base + _stretch(change, grid)).detach(), float(loss.detach())
 
 
-def apply(masks: Tensor, mix: Tensor, rate: int, mask_rate: int) -> Tensor:
+def apply(
+    masks: Tensor, mix: Tensor, rate: int, mask_rate: int, *, spatial: bool = False
+) -> Tensor:
     """Stems [K, C, T] of mix [C, T] at `rate` under masks [K, F, N] made at `mask_rate`.
 
     At another rate the masks are interpolated in Hz and seconds; what lies above the masks' top
-    frequency goes to no stem.
+    frequency goes to no stem. `spatial` parts a stereo mix also by where the sources are.
     """
     n = 4 * max(1, round(N * rate / mask_rate / 4))
     spectrum = stft(mix[None], n)  # [1, C, F', N']
@@ -262,6 +274,8 @@ def apply(masks: Tensor, mix: Tensor, rate: int, mask_rate: int) -> Tensor:
         frames = torch.arange(spectrum.shape[3]) * (n / rate) / (N / mask_rate)
         top = masks.shape[1] - 1
         masks = _at(_at(masks, bins, 1), frames, 2) * (bins <= top)[:, None]
+    if spatial and len(mix) == 2:
+        return istft(placed(masks, spectrum[0]), n, mix.shape[-1])
     return istft(masks[:, None] * spectrum, n, mix.shape[-1])
 
 

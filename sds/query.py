@@ -17,7 +17,7 @@ Trained by `sds.train.query`; only what differs from the prior is in the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from sds.build import build_model
 from sds.checkpoints import ModelUnavailable, digest, find, load_weights
 from sds.codec import BINS, GROUP, HOP, N_FFT
 from sds.text import dim, pieces, sentence
-from sds.windows import fades, spans
+from sds.windows import Span, fades, spans
 
 FOLDER = Path(__file__).parent / "weights" / "query"
 RATE = 44100
@@ -153,32 +153,42 @@ class Query:
         self.net = net.eval().requires_grad_(False)
         self.model_hash = model_hash
 
-    @torch.no_grad()
     def heard(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
         """Logits [K, M, T / HOP] of each prompt's share of audio [T] at RATE."""
-        count = -(-audio.shape[-1] // HOP)
+        *_, found = self.hearing(audio, prompts)
+        return found
+
+    @torch.no_grad()
+    def hearing(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """`heard` window by window: what is found so far, after each."""
+        windows = self.windows(len(audio), RATE)
+        count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
         audio = audio * (PEAK / audio.abs().max().clamp_min(1e-4))
-        frames = max(FRAMES, -(-count // GROUP) * GROUP)
         levels = self.net.codec.levels(F.pad(audio, (0, frames * HOP - len(audio)))[None])
         text = text_features(prompts)[None]
-        windows = spans(frames // GROUP, LATENTS)
         out = torch.zeros(len(prompts), *levels.shape[1:])
         for (begin, end), fade in zip(windows, fades(windows), strict=True):
             part = slice(begin * GROUP, end * GROUP)
             logits = self.net(levels[..., part], text)[0]
             out[..., part] += logits * fade.repeat_interleave(GROUP)
-        return out[..., :count]
+            yield out[..., :count]
+
+    def windows(self, samples: int, rate: int) -> list[Span]:
+        """(begin, end) of each window, in latent frames, of so many samples at `rate`."""
+        frames = -(-samples * RATE // (rate * HOP * GROUP))
+        return spans(max(LATENTS, frames), LATENTS)
 
     def logits(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
         """[K, F, N]: `heard` of mid [1, 1, T] at `rate`, on the cells of `sds.spectral.stft`."""
-        if mid.ndim != 3 or mid.shape[:2] != (1, 1) or mid.shape[-1] == 0:
-            raise ValueError(f"mid must be [1, 1, T > 0], got {list(mid.shape)}")
-        audio = mid[0, 0] if rate == RATE else resample(mid[0], rate, RATE)[0]
+        *_, heard = self.hearing(_mono(mid, rate), prompts)
+        return self._gridded(heard, mid.shape[-1], rate)
+
+    def _gridded(self, heard: Tensor, samples: int, rate: int) -> Tensor:
         hertz = torch.arange(N // 2 + 1) * (rate / N)
-        seconds = torch.arange(mid.shape[-1] // (N // 4) + 1) * (N / 4 / rate)
+        seconds = torch.arange(samples // (N // 4) + 1) * (N / 4 / rate)
         centres = self.net.codec.mel @ torch.arange(BINS).float() * (RATE / N_FFT)
         frames = seconds * (RATE / HOP) - 0.5  # ours lie between the samples, not around them
-        return _at(self.heard(audio, prompts), _places(hertz, centres), frames)
+        return _at(heard, _places(hertz, centres), frames)
 
     def shares(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
         """Each prompt's share [K, F, N], 0..1, of the cells of `sds.spectral.stft(mid, 2048)`.
@@ -186,8 +196,24 @@ class Query:
         Of mid [1, 1, T] at `rate`. Their sum is at most 1: what is left to 1 belongs to none of the
         prompts. Divide by the sum where they name all there is. Any length, in windows.
         """
-        logits = self.logits(mid, rate, prompts)
-        return self.net.among(logits).exp() * logits.sigmoid().sum(0).clamp_max(1.0)
+        *_, found = self.sharing(mid, rate, prompts)
+        return found
+
+    def sharing(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """`shares`, the last of what it yields; after each window before that nothing, [0]."""
+        found = torch.zeros(0)
+        for heard in self.hearing(_mono(mid, rate), prompts):
+            found = heard
+            yield torch.zeros(0)
+        logits = self._gridded(found, mid.shape[-1], rate)
+        yield self.net.among(logits).exp() * logits.sigmoid().sum(0).clamp_max(1.0)
+
+
+def _mono(mid: Tensor, rate: int) -> Tensor:
+    """Audio [T] at RATE of mid [1, 1, T'] at `rate`."""
+    if mid.ndim != 3 or mid.shape[:2] != (1, 1) or mid.shape[-1] == 0:
+        raise ValueError(f"mid must be [1, 1, T > 0], got {list(mid.shape)}")
+    return mid[0, 0] if rate == RATE else resample(mid[0], rate, RATE)[0]
 
 
 def _places(values: Tensor, grid: Tensor) -> Tensor:

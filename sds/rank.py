@@ -9,6 +9,7 @@ reports has chosen nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -64,8 +65,8 @@ def contrast(cosines: Tensor) -> Tensor:
 
 def settled(
     towers: Towers, parts: Tensor, words: Tensor, likes: Tensor, *, steps: int, pull: float = 1.0
-) -> Tensor:
-    """Logits [K, R] of the shares of components that the ear can tell apart best.
+) -> Iterator[Tensor]:
+    """Logits [K, R] of the shares of components that the ear can tell apart best, step by step.
 
     Components as powers [R, MELS, L], prompts as unit vectors [K, dim]. It maximises K `contrast`
     of the stems + `pull` * sum over components of their share of the energy * the mean of `likes`
@@ -75,6 +76,7 @@ def settled(
     weight = pull * len(words) * energy / energy.sum().clamp_min(1e-20) * likes
     logits = (likes / 3).clone().requires_grad_(True)  # softer: all is open yet
     adam = torch.optim.Adam([logits], lr=LR)
+    yield logits.detach()
     for _ in range(steps):
         shares = logits.softmax(0)
         stems = heard(towers, torch.einsum("kr,rml->kml", shares, parts))
@@ -82,7 +84,7 @@ def settled(
         adam.zero_grad()
         torch.autograd.backward([-gain], inputs=[logits])
         adam.step()
-    return logits.detach()
+        yield logits.detach()
 
 
 @torch.no_grad()

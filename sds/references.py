@@ -78,7 +78,7 @@ def reference_stems(
 def reference(prior: Prior, prompt: str, source: Tensor, recipe: Recipe) -> Tensor:
     """Magnitudes [1, F, N] of what the prior makes of source [1, C', T'] for the prompt."""
     t, steps = recipe.t_range[1], recipe.inversion
-    z = prompted_latents(prior, [prompt], source, t=t, steps=steps, guidance=recipe.guidance)
+    (z,) = prompted_latents(prior, [prompt], source, t=t, steps=steps, guidance=recipe.guidance)
     return magnitude(prior.decode(z, like=source), N).square().mean(1).sqrt()
 
 

@@ -23,9 +23,11 @@ from typing import TypeAlias
 import torch
 from torch import Generator, Tensor
 
+from sds import assign
 from sds.latents import LATENTS, Latents, Part, latent_stems
-from sds.masks import BEST, DEFAULT, FAST, MASKS, Masks, masked_stems
+from sds.masks import BEST, DEFAULT, FAST, MASKS, Masks, by_components, masked_stems
 from sds.prior import Prior
+from sds.rank import ear
 from sds.references import References, reference_stems
 from sds.windows import Span, even_spans, fades, reflected
 
@@ -168,6 +170,17 @@ def window_seed(seed: int, index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def helpers(method: Method, sources: int) -> dict[str, str]:
+    """Name and hash of each network beside the prior that the method asks for so many prompts."""
+    if not isinstance(method, Masks):
+        return {}
+    asked = {
+        "query": assign.query() if method.query else None,
+        "ear": ear() if sources > 1 and (method.listen or method.kept) else None,
+    }
+    return {name: network.model_hash for name, network in asked.items() if network is not None}
+
+
 def stepped(method: Method, steps: int | None) -> Method:
     """The method with so many distillation steps; as it is for None."""
     if steps is None:
@@ -177,7 +190,10 @@ def stepped(method: Method, steps: int | None) -> Method:
 
 def _longest(prior: Prior, sources: int, method: Method) -> float:
     """Seconds that the method takes at once."""
-    if isinstance(method, Masks) and sources > 1 and not method.recipe.steps and method.components:
+    if not isinstance(method, Masks) or method.recipe.steps:
+        return prior.max_seconds
+    network = method.query > 0 and assign.query() is not None
+    if by_components(method, sources, network):
         return max(prior.max_seconds, method.block)
     return prior.max_seconds
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from sds import assign
+from sds.factors import factored, nmf
 from sds.masks import BEST, DEFAULT, FAST, masked_stems
 from sds.metrics import sdr
 from sds.prior import GaussianPrior
+from sds.separate import METHODS, helpers, plan
 from sds.spectral import stft
 
 RATE = 11025
@@ -24,10 +26,16 @@ P = GaussianPrior(dict.fromkeys(STDS, 0.0), STDS, sample_rate=RATE, hop=128, max
 class Knowing:
     """Shares of the true powers."""
 
-    def shares(self, mid, rate, prompts):
+    model_hash = "knows"
+
+    def windows(self, samples, rate):
+        return [(0, samples)]
+
+    def sharing(self, mid, rate, prompts):
+        yield torch.zeros(0)
         powers = stft(SOURCES, 2048).abs().square().mean(1) + 1e-9
         known = powers / powers.sum(0)
-        return torch.stack([known[PROMPTS.index(name)] / prompts.count(name) for name in prompts])
+        yield torch.stack([known[PROMPTS.index(name)] / prompts.count(name) for name in prompts])
 
 
 @pytest.fixture(params=[Knowing(), None], ids=["network", "no network"])
@@ -82,3 +90,38 @@ def test_candidates_are_ranked_by_the_ear_and_the_clearest_kept(monkeypatch):
     scores = iter([0.1, 0.9])
     monkeypatch.setattr(assign, "clarity", lambda *_: next(scores))
     assert torch.equal(run(two)[-1].stems, kept)
+
+
+@pytest.mark.parametrize("method", [FAST, DEFAULT, BEST], ids=["fast", "default", "best"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_work_comes_in_small_pieces_that_are_counted(method, count, network):
+    """A cancel waits for one piece; the share done rises to 1 and no further."""
+    if count == 1 and network is None:
+        method = replace(method, draws=1, rounds=2)
+    names = tuple(PROMPTS[k % 2] for k in range(count))
+    parts = run(replace(method, listen=min(method.listen, 2)), names)
+    fractions = [part.fraction for part in parts]
+    assert fractions == pytest.approx([(i + 1) / len(parts) for i in range(len(parts))])
+    assert all(part.stems is None for part in parts[:-1])
+
+
+def test_a_factorisation_comes_ten_updates_at_a_time():
+    v = torch.rand(40, 30, generator=torch.Generator().manual_seed(0))
+    found = [*factored(v, 4, steps=25, generator=torch.Generator().manual_seed(1))]
+    assert len(found) == 4  # at the start, after 10 and 20 updates, at the end
+    whole = nmf(v, 4, steps=25, generator=torch.Generator().manual_seed(1))
+    assert all(torch.equal(a, b) for a, b in zip(found[-1], whole, strict=True))
+
+
+def test_helpers_are_told_by_their_hashes(network):
+    told = {"query": "knows"} if network else {}
+    assert helpers(FAST, 2) == told
+    assert helpers(DEFAULT, 2) == told | {"ear": assign.ear().model_hash}
+    assert helpers(DEFAULT, 1) == told  # the ear tells prompts apart
+    assert helpers(METHODS["masks"], 2) == helpers(METHODS["paper"], 2) == {}
+
+
+def test_a_lone_prompt_takes_long_windows_where_a_network_answers(network):
+    long = network is not None
+    assert len(plan(P, 1, 20 * RATE, RATE, method=FAST).windows) == (2 if long else 15)
+    assert len(plan(P, 2, 20 * RATE, RATE, method=FAST).windows) == 2

@@ -65,7 +65,7 @@ def test_shares_settle_where_stems_sound_like_their_prompts():
     tilt = 0.1 * torch.randn(2, 6, generator=gen(3))
     scores = []
     for steps in (0, 30):
-        logits = settled(listener.towers, parts, words, tilt, steps=steps, pull=0.0)
+        *_, logits = settled(listener.towers, parts, words, tilt, steps=steps, pull=0.0)
         masks = shared(w, h, logits.softmax(0))
         stems = istft(masks[:, None] * spectrum, 2048, sounds.shape[1])
         scores.append(float(contrast(listener.similarity(stems, RATE, prompts))))

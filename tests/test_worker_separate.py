@@ -352,3 +352,12 @@ def test_a_wav_beside_its_stems_is_not_copied(tmp_path: Path) -> None:
     wav.write(tmp_path / "a.wav", [data], rate=RATE, channels=1, frames=RATE, bext=wav.Bext())
     result(job(tmp_path / "a.wav", tmp_path / "out"))
     assert not (tmp_path / "out" / "source").exists()
+
+
+def test_the_manifest_tells_which_networks_were_asked_beside_the_model(tmp_path: Path) -> None:
+    file = noise(tmp_path / "a.wav", 1)
+    for method, names in (("fast", ["query"]), ("paper", [])):
+        got = result(job(file, tmp_path / method, method=method))
+        helpers = stems.load(Path(got["manifest"])).helpers
+        assert list(helpers) == names
+        assert all(len(digest) == 16 for digest in helpers.values())

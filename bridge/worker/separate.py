@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bridge.worker.windows import Finished, Row
 from sds.audio import Recording
 from sds.prior import Prior
 from sds.scoreboard import board
-from sds.separate import METHODS, drawn_seed, part_window, plan, stepped
+from sds.separate import METHODS, drawn_seed, helpers, part_window, plan, stepped
 from sds.windows import fades, overlap_add
 
 LOW_STEPS = 20  # at most, of an excerpt
@@ -87,6 +87,7 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             seed=job.seed,
             model=prior.name,
             model_hash=model_hash(prior),
+            helpers=_helpers(origin.method, [*origin.prompts, *origin.negatives]),
             code=VERSION,
         )
         if not job.excerpt:
@@ -156,6 +157,7 @@ def _origin(
     """What was asked; its `job` is a digest of it, which file names carry."""
     asked = [source.sha256, source.file.name, job.prompts, job.negatives, job.method, steps]
     asked += [job.seed, prior.name, model_hash(prior), VERSION, job.start_samples, job.tempo]
+    asked += [_helpers(job.method, [*job.prompts, *job.negatives])]
     digest = hashlib.sha256(json.dumps([*asked, begin, end]).encode()).hexdigest()[:16]
     start = source.start if job.start_samples is None else job.start_samples
     return Origin(
@@ -164,6 +166,10 @@ def _origin(
         model_hash=model_hash(prior), code=VERSION, rate=source.rate, channels=source.channels,
         start_samples=start + begin,
     )  # fmt: skip
+
+
+def _helpers(method: str, everyone: Sequence[str]) -> dict[str, str]:
+    return helpers(METHODS[method], len(everyone))
 
 
 def _key(origin: Origin, begin: int, end: int) -> str:
