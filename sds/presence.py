@@ -3,15 +3,16 @@
 A listener says: towers as the judge's, trained on mixtures (`sds.train.listener`) with a sigmoid of
 every pair of sound and prompt (Zhai et al. 2023, arXiv 2303.15343), so that a cosine means the same
 for all prompts. On held-back mixtures that told present from absent prompts better than cosines
-against those of other prompts did. A logistic function that was fitted on such mixtures
-(`sds.train.presence`) makes a probability of it (Platt 1999).
+against those of other prompts did. A logistic function of it and of what comes out when the prompt
+is separated (`sds.evidence`) makes a probability (Platt 1999); it was fitted on such mixtures
+(`sds.train.presence`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -33,19 +34,20 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Logistic function of cosines, and the probability above which a sound counts as present.
+    """Logistic function of three figures, and the probability above which a sound is present.
 
-    `listener` is the hash of the weights it was fitted with.
+    The figures are the listener's cosine with the recording and the two of `sds.evidence`;
+    `hashes` are of the weights of those it was fitted with.
     """
 
-    slope: float
+    weights: tuple[float, float, float]
     offset: float
     threshold: float
-    listener: str
+    hashes: tuple[str, ...]
 
-    def probability(self, cosine: Tensor) -> Tensor:
-        """1 / (1 + exp(-(slope x + offset))), of any shape."""
-        return (self.slope * cosine + self.offset).sigmoid()
+    def probability(self, figures: Tensor) -> Tensor:
+        """1 / (1 + exp(-(weights . figures + offset))) [...] of figures [..., 3]."""
+        return (figures @ figures.new_tensor(self.weights) + self.offset).sigmoid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,12 @@ def load_listener(folder: Path = FOLDER) -> Judge:
 def load_calibration(path: Path = FILE) -> Calibration:
     """The shipped calibration. Raises `FileNotFoundError` when there is none."""
     values = json.loads(path.read_text(encoding="utf-8"))
-    return Calibration(**{field.name: values[field.name] for field in fields(Calibration)})
+    return Calibration(
+        weights=tuple(values["weights"]),
+        offset=values["offset"],
+        threshold=values["threshold"],
+        hashes=tuple(values["hashes"]),
+    )
 
 
 def hearing(judge: Judge, pieces: Iterable[Tensor], rate: int) -> Iterator[Heard]:
@@ -109,31 +116,28 @@ def hear(judge: Judge, audio: Tensor, rate: int) -> Heard:
     return together([*hearing(judge, [audio], rate)])
 
 
-def presence(
-    judge: Judge,
-    audio: Tensor,
-    rate: int,
-    prompts: Sequence[str],
+def presence_of(
+    near: Tensor,
+    evidence: Tensor,
+    loud: Tensor,
     *,
+    hashes: tuple[str, ...],
     calibration: Calibration | None = None,
 ) -> Presence:
-    """Whether and when the sounds that prompts name are in audio [C, T], a mixture or a stem."""
-    return presence_of(judge, hear(judge, audio, rate), prompts, calibration=calibration)
+    """What the listener's cosines [K, N] and the evidence [K, 2] come to; N seconds, `loud` or not.
 
-
-def presence_of(
-    judge: Judge, heard: Heard, prompts: Sequence[str], *, calibration: Calibration | None = None
-) -> Presence:
-    """The same of what was heard before; `ValueError` for a judge that it was not fitted with."""
+    Raises `ValueError` for `hashes` of others than those it was fitted with.
+    """
     calibration = calibration or load_calibration()
-    if judge.model_hash != calibration.listener:
+    if hashes != calibration.hashes:
         raise ValueError(
-            f"presence was fitted with the listener {calibration.listener}, and this is "
-            f"{judge.model_hash}: fit it anew with sds.train.presence"
+            f"presence was fitted with the weights {', '.join(calibration.hashes)}, and these are "
+            f"{', '.join(hashes)}: fit it anew with sds.train.presence"
         )
-    found = cosines(judge, heard, prompts)  # [K, N]
-    activity = calibration.probability(found) * heard.loud
-    score = calibration.probability(summed_up(found, heard.loud)) * heard.loud.any()
+    whole = torch.cat([summed_up(near, loud)[:, None], evidence], 1)  # [K, 3]
+    each = torch.cat([near[..., None], evidence[:, None].expand(-1, near.shape[1], -1)], 2)
+    score = calibration.probability(whole) * loud.any()
+    activity = calibration.probability(each) * loud
     return Presence(
         score=tuple(score.tolist()),
         present=tuple((score >= calibration.threshold).tolist()),

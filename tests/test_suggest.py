@@ -11,9 +11,12 @@ from torch.nn import functional as F
 from bridge import cli, worker
 from bridge.commands import suggest as command
 from bridge.jobs import Done, Progress, Suggest
+from sds.assign import query
 from sds.audio import read
+from sds.evidence import Ears
+from sds.judge import EAR, load_judge
 from sds.presence import hear, load_listener
-from sds.suggest import ALIKE, distinct, suggest, vocabulary
+from sds.suggest import ALIKE, PARTS, distinct, explained, parts, suggest, vocabulary
 from sds.text import sentences
 from tests.test_assistant import chat, endpoint
 
@@ -21,36 +24,63 @@ MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
 
 @pytest.fixture(scope="module")
-def heard():
-    judge = load_listener()
-    return judge, hear(judge, *read(MIXTURE))
+def ears():
+    return Ears(load_listener(), load_judge(EAR), query())
 
 
-def test_no_two_suggestions_say_the_same(heard):
-    names = [one.prompt for one in suggest(*heard, top=12)]
+@pytest.fixture(scope="module")
+def twelve(ears):
+    """The twelve first suggestions for the mixture."""
+    return last(ears, *read(MIXTURE), top=12)
+
+
+def last(ears, audio, rate, **options):
+    heard = hear(ears.listener, audio, rate)
+    *_, found = suggest(ears, heard, lambda begin, end: audio[:, begin:end], rate, **options)
+    return found
+
+
+def test_no_two_suggestions_say_the_same(twelve):
+    names = [one.prompt for one in twelve]
     vectors = F.normalize(sentences(names), dim=1)
     cosines = (vectors @ vectors.T).fill_diagonal_(0)
     assert len(names) == 12
     assert float(cosines.max()) < ALIKE
 
 
-def test_the_likeliest_comes_first_and_has_a_probability_a_second(heard):
-    found = suggest(*heard, top=8)
-    scores = [one.score for one in found]
+def test_the_likeliest_comes_first_and_has_a_probability_a_second(twelve):
+    scores = [one.score for one in twelve]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
-    assert all(len(one.activity) == 9 for one in found)  # the file lasts 9 s
-    assert all(0 <= value <= 1 for one in found for value in one.activity)
+    assert all(len(one.activity) == 9 for one in twelve)  # the file lasts 9 s
+    assert all(0 <= value <= 1 for one in twelve for value in one.activity)
 
 
-def test_a_few_names_are_ranked_by_what_is_there(heard):
-    found = suggest(*heard, top=4, names=("sneeze", "kick drum", "sea waves", "clock ticking"))
+def test_a_few_names_are_ranked_by_what_is_there(ears):
+    names = ("sneeze", "kick drum", "sea waves", "clock ticking")
+    found = last(ears, *read(MIXTURE), top=4, names=names)
     assert found[0].prompt == "sea waves"
 
 
-def test_silence_suggests_nothing():
-    judge = load_listener()
-    assert suggest(judge, hear(judge, torch.zeros(1, 44100), 44100), top=8) == []
+def test_silence_suggests_nothing(ears):
+    assert last(ears, torch.zeros(1, 44100), 44100, top=8) == []
+
+
+def test_parts_are_few_and_the_first_explains_the_most(ears, twelve):
+    audio, rate = read(MIXTURE)
+    heard = hear(ears.listener, audio, rate)
+
+    def between(begin, end):
+        return audio[:, begin:end]
+
+    found = parts(ears, heard, between, rate, twelve)
+    shares, weight = explained(ears, heard, between, rate, [one.prompt for one in twelve])
+    gains = shares @ weight * torch.tensor([one.score for one in twelve])
+    assert float(weight.sum()) == pytest.approx(1.0)
+    assert 1 <= len(found) <= PARTS
+    assert found[0] == twelve[int(gains.argmax())]
+    assert len({one.prompt for one in found}) == len(found)
+    assert parts(ears, heard, between, rate, []) == []
 
 
 def test_distinct_keeps_the_first_of_those_alike():

@@ -2,10 +2,11 @@
 
     python -m sds.train.listener --data runs/corpus --out runs/listener --minutes 15
 
-Begins with the judge. A mixture is WINDOW seconds of 1 to 4 clips of different classes, each within
-6 dB of the mean. Every pair of a mixture and a caption of the batch is asked for by itself, with a
-sigmoid (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): a caption of a clip in there is 1, and so
-is one that says the same of its class; what may name a sound in there is not asked, others are 0.
+Begins with the judge, or with what --start names. A mixture is WINDOW seconds of 1 to 4 clips of
+different classes, each within 6 dB of the mean. Every pair of a mixture and a caption of the batch
+is asked for by itself, with a sigmoid (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): a caption
+of a clip in there is 1, and so is one that says the same of its class; what may name a sound in
+there is not asked, others are 0.
 Resumes from --out. The weights to ship are --out/shipped.safetensors, in half precision; after
 that `sds.train.presence` has to be run.
 """
@@ -23,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.judge import RATE, Towers, load_judge
+from sds.judge import FOLDER, RATE, Towers, load_judge
 from sds.presence import WINDOW
 from sds.text import sentences
 from sds.train.common import Checkpoint, cosine
@@ -42,9 +43,9 @@ SIZE = int(WINDOW * RATE)
 class Listener(nn.Module):
     """Towers and the offset of the sigmoid, which only training needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.towers: Towers = load_judge().towers.requires_grad_(True)
+        self.towers: Towers = load_judge(folder).towers.requires_grad_(True)
         self.bias = nn.Parameter(torch.tensor(-3.0))
         self.towers.log_scale.data.fill_(2.3)
 
@@ -123,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/listener"))
+    parser.add_argument("--start", type=Path, default=FOLDER, help="folder of a judge's weights")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--batch", type=int, default=40)
@@ -133,7 +135,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     mixer = Mixer(Corpus(args.data, frozenset({"prior", "judge"})))
-    model = Listener().train()
+    model = Listener(args.start).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.02)
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(model, optimizer) if checkpoint.exists else 0

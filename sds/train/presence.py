@@ -17,6 +17,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -25,15 +26,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds import presence
-from sds.judge import RATE, Judge
-from sds.presence import Calibration, Heard, cosines, hear, load_listener, summed_up
+from sds.evidence import Ears, evidence
+from sds.judge import EAR, RATE, load_judge
+from sds.presence import Calibration, cosines, hear, load_listener, summed_up
+from sds.query import load_query
+from sds.scoreboard.items import Mixture
 from sds.scoreboard.items import mixtures as recorded
-from sds.suggest import suggest, vocabulary
+from sds.suggest import RIVALS, Found, parts, suggest, vocabulary
 from sds.text import sentences
 from sds.train.captions import PHRASES
 from sds.train.clips import unit_hash
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
+from sds.train.pairs import by_query, improvement, masked, pairs
 
 log = logging.getLogger(__name__)
 SECONDS = 6.0
@@ -108,26 +113,33 @@ def placed(audio: Tensor, rng: np.random.Generator) -> Tensor:
     return 0.05 * gain * cut / cut.square().mean().sqrt().clamp_min(1e-4)
 
 
-def rows(judge: Judge, mixtures: Sequence[Made]) -> tuple[Tensor, Tensor]:
-    """Cosine [N] of every prompt of the mixtures, and whether its sound is there [N]."""
+def rows(ears: Ears, mixtures: Sequence[Made]) -> tuple[Tensor, Tensor]:
+    """Figures [N, 3] of every prompt of the mixtures, and whether its sound is there [N]."""
     found, there = [], []
     for mixture in mixtures:
-        heard = hear(judge, mixture.audio, RATE)
         prompts = [*mixture.there, *mixture.absent]
-        found.append(summed_up(cosines(judge, heard, prompts), heard.loud))
+        found.append(told(ears, mixture.audio, RATE, prompts))
         there += [i < len(mixture.there) for i in range(len(prompts))]
     return torch.cat(found).double(), torch.tensor(there)
 
 
-def fitted(x: Tensor, there: Tensor) -> tuple[float, float]:
-    """Slope and offset of the logistic function by Newton's method; cosines x [N]."""
-    both = torch.stack([x, torch.ones_like(x)], 1)
-    beta = torch.zeros(2, dtype=x.dtype)
+def told(ears: Ears, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
+    """The three figures [K, 3] of prompts in audio [C, T] that a calibration weighs."""
+    heard = hear(ears.listener, audio, rate)
+    *_, found = evidence(ears, heard, lambda begin, end: audio[:, begin:end], rate, prompts)
+    near = cosines(ears.listener, heard, prompts)
+    return torch.cat([summed_up(near, heard.loud)[:, None], found], 1)
+
+
+def fitted(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
+    """Weights [D] and offset of the logistic function of figures x [N, D], by Newton's method."""
+    both = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+    beta = torch.zeros(both.shape[1], dtype=x.dtype)
     for _ in range(50):
         p = (both @ beta).sigmoid()
-        hessian = (both.T * (p * (1 - p))) @ both + 1e-6 * torch.eye(2, dtype=x.dtype)
+        hessian = (both.T * (p * (1 - p))) @ both + 1e-6 * torch.eye(len(beta), dtype=x.dtype)
         beta = beta + torch.linalg.solve(hessian, both.T @ (there.to(x.dtype) - p))
-    return float(beta[0]), float(beta[1])
+    return beta[:-1], float(beta[-1])
 
 
 def area(x: Tensor, there: Tensor) -> float:
@@ -138,25 +150,37 @@ def area(x: Tensor, there: Tensor) -> float:
 
 def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, float]:
     """AUC, and at the threshold how many present sounds are missed and absent ones believed."""
-    called = calibration.probability(x) >= calibration.threshold
+    chance = calibration.probability(x)
+    called = chance >= calibration.threshold
     return {
         "prompts": len(x),
-        "auc": round(area(x, there), 3),
+        "auc": round(area(chance, there), 3),
+        "auc_listener": round(area(x[:, 0], there), 3),
         "false_absent": round(1 - float(called[there].double().mean()), 3),
         "false_present": round(float(called[~there].double().mean()), 3),
     }
 
 
-def recall(
-    judge: Judge, heard: Sequence[Heard], labels: Sequence[Sequence[str]], calibration: Calibration
-) -> dict[str, float]:
+def suggested(
+    ears: Ears, audio: Tensor, rate: int, calibration: Calibration
+) -> tuple[list[Found], list[Found]]:
+    """What is suggested for audio [C, T], and the parts of it that `auto` would separate."""
+
+    def read(begin: int, end: int) -> Tensor:
+        return audio[:, begin:end]
+
+    heard = hear(ears.listener, audio, rate)
+    *_, found = suggest(ears, heard, read, rate, top=RIVALS, calibration=calibration)
+    return found, parts(ears, heard, read, rate, found)
+
+
+def recall(found: Sequence[Sequence[Found]], labels: Sequence[Sequence[str]]) -> dict[str, float]:
     """How often a true class is among the classes of the TOP suggestions, beside chance."""
     names = vocabulary()
     classes = classes_of(names)
     hits = [
-        label in {classes[names.index(one.prompt)] for one in found}
-        for one_heard, true in zip(heard, labels, strict=True)
-        for found in [suggest(judge, one_heard, top=TOP, calibration=calibration)]
+        label in {classes[names.index(one.prompt)] for one in some[:TOP]}
+        for some, true in zip(found, labels, strict=True)
         for label in true
     ]
     share = {label: classes.count(label) / len(classes) for label in set(classes)}
@@ -176,17 +200,49 @@ def classes_of(names: Sequence[str]) -> list[str]:
     return [phrases[i][0] for i in nearest.tolist()]
 
 
-def scored(judge: Judge, data: Path, calibration: Calibration) -> dict[str, float]:
+def separated(
+    ears: Ears, mixtures: Sequence[Mixture], calibration: Calibration
+) -> dict[str, float]:
+    """SI-SDR improvement in dB of stems that `auto` makes, matched, beside those told what to make.
+
+    The query network makes both. Each source is matched with another stem, as it is best for all.
+    """
+    auto, told_of, count = [], [], 0
+    for mixture in mixtures:
+        _, chosen = suggested(ears, mixture.audio, mixture.rate, calibration)
+        count += len(chosen)
+        stems = parted(ears, mixture, [one.prompt for one in chosen])
+        ways = permutations(range(len(stems)), len(mixture.sources))
+        auto.append(max(improvement(mixture, stems[list(way)]) for way in ways))
+        told_of.append(improvement(mixture, by_query(ears.query, mixture)))
+    return {
+        "pairs": len(auto),
+        "stems": round(count / len(auto), 2),
+        "auto_db": round(sum(auto) / len(auto), 2),
+        "told_db": round(sum(told_of) / len(told_of), 2),
+    }
+
+
+def parted(ears: Ears, mixture: Mixture, prompts: Sequence[str]) -> Tensor:
+    """Stems [K, C, T] of the query network, at least two: a lone prompt's stem and the residual."""
+    if len(prompts) > 1:
+        return by_query(ears.query, replace(mixture, prompts=tuple(prompts)))
+    mid = mixture.audio.mean(0)[None, None]
+    stems = masked(mixture, ears.query.shares(mid, mixture.rate, prompts))
+    return torch.cat([stems, mixture.audio[None] - stems])
+
+
+def scored(ears: Ears, data: Path, calibration: Calibration) -> dict[str, float]:
     """`figures` on recorded mixtures: the prompts of all others are absent from each."""
     x, there = [], []
     found = recorded(data)
     for mixture in found:
-        heard = hear(judge, mixture.audio, mixture.rate)
         prompts = [prompt for one in found for prompt in one.prompts]
-        x.append(summed_up(cosines(judge, heard, prompts), heard.loud))
+        x.append(told(ears, mixture.audio, mixture.rate, prompts))
         there += [prompt in mixture.prompts for prompt in prompts]
-        names = [one.prompt for one in suggest(judge, heard, top=TOP, calibration=calibration)]
-        log.info("%s: %s", mixture.name, ", ".join(names))
+        names, chosen = suggested(ears, mixture.audio, mixture.rate, calibration)
+        log.info("%s: %s", mixture.name, ", ".join(one.prompt for one in names[:TOP]))
+        log.info("%s, auto: %s", mixture.name, ", ".join(one.prompt for one in chosen))
     return figures(torch.cat(x).double(), torch.tensor(there), calibration)
 
 
@@ -195,33 +251,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=presence.FILE)
-    parser.add_argument("--count", type=int, default=300, help="mixtures of each half")
+    parser.add_argument("--count", type=int, default=150, help="mixtures of each half")
     parser.add_argument("--score", type=Path, help="a folder with mixtures/manifest.json")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    judge = load_listener()
+    query = load_query()
+    if query is None:
+        parser.error("there is no query network: train it with sds.train.query")
+    ears = Ears(load_listener(), load_judge(EAR), query)
     corpus = Corpus(args.data, frozenset({"held"}))
     halves = []
     for part in (0, 1):
         source = made(corpus, part, np.random.default_rng(args.seed + part))
-        halves.append(rows(judge, [next(source) for _ in range(args.count)]))
+        halves.append(rows(ears, [next(source) for _ in range(args.count)]))
     (x, there), (other_x, other_there) = halves
-    slope, offset = fitted(x, there)
-    calibration = Calibration(slope, offset, 0.0, judge.model_hash)
-    threshold = float(calibration.probability(x[there]).quantile(MISSED))
-    calibration = replace(calibration, threshold=round(threshold, 4))
+    calibration = calibrated(x, there, ears.hashes)
     result = {"fit": figures(x, there, calibration)}
     result["held"] = figures(other_x, other_there, calibration)
     source = made(corpus, 1, np.random.default_rng(args.seed + 2), sounds=2)
-    pairs = [next(source) for _ in range(PAIRS)]
-    heard = [hear(judge, pair.audio, RATE) for pair in pairs]
-    result["suggest"] = recall(judge, heard, [pair.labels for pair in pairs], calibration)
+    pairs_named = [next(source) for _ in range(PAIRS)]
+    found = [suggested(ears, pair.audio, RATE, calibration)[0] for pair in pairs_named]
+    result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
+    result["auto"] = separated(ears, pairs(corpus), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:
-        result["score"] = scored(judge, args.score, calibration)
+        result["score"] = scored(ears, args.score, calibration)
     for name, values in result.items():
         log.info("%-8s %s", name, values)
+
+
+def calibrated(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
+    """The logistic function fitted, and the threshold that misses MISSED of the present sounds."""
+    weights, offset = fitted(x, there)
+    first, second, third = weights.tolist()
+    calibration = Calibration((first, second, third), offset, 0.0, hashes)
+    threshold = float(calibration.probability(x[there]).quantile(MISSED))
+    return replace(calibration, threshold=round(threshold, 4))
 
 
 if __name__ == "__main__":
