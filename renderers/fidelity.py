@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft
+from scipy.signal import stft
 
 Mono = NDArray[np.float64]
 
@@ -39,40 +39,20 @@ def lsd(ours: Mono, theirs: Mono, rate: int) -> float:
     a, b = _aligned(ours, theirs, rate)
     if float(a @ a) < SILENCE:
         raise ValueError("the patch is silent: there is nothing to compare")
-    return Listener(a)(b)
+    b = b * np.sqrt(float(a @ a) / max(float(b @ b), SILENCE))
+    return float(np.mean([_distance(a, b, size) for size in SIZES]))
 
 
-class Listener:
-    """The same distance from one sound to many that start with it: its spectra are kept.
-
-    Called with a sound of the same length [T], it answers in dB; levels do not count, lags do.
-    """
-
-    def __init__(self, ours: Mono) -> None:
-        self._energy = float(ours @ ours)
-        self._powers = [_powers(ours, size) for size in SIZES]
-
-    def __call__(self, theirs: Mono) -> float:
-        """The distance in dB, once `theirs` [T] has our energy."""
-        gain = np.float32(self._energy / max(float(theirs @ theirs), SILENCE))
-        found = []
-        for size, ours in zip(SIZES, self._powers, strict=True):
-            powers = gain * _powers(theirs, size)
-            floor = max(ours.max(), powers.max()) * np.float32(10.0 ** (FLOOR_DB / 10.0))
-            heard = np.maximum(ours, powers) > floor
-            first, second = (np.maximum(p[heard], floor) for p in (ours, powers))
-            found.append(float(np.abs(10.0 * np.log10(first / second)).mean()))
-        return float(np.mean(found))
-
-
-def _powers(x: Mono, size: int) -> NDArray[np.float32]:
-    """Powers [frames, bins] of x [T] under Hann windows, hop a quarter, silence around."""
-    window = np.float32(2.0 / size) * np.hanning(size + 1)[:-1].astype(np.float32)
-    padded = np.pad(x.astype(np.float32), (size // 2, size // 2 + size // 4))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4]
-    spectrum = rfft(frames * window)
-    powers: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
-    return powers
+def _distance(a: Mono, b: Mono, size: int) -> float:
+    levels = []
+    for x in (a, b):
+        x = np.pad(x, (0, max(0, size - x.size)))
+        spectrum = np.abs(stft(x, nperseg=size, noverlap=size - size // 4, window="hann")[2])
+        levels.append(20.0 * np.log10(np.maximum(spectrum, 1e-12)))
+    floor = max(level.max() for level in levels) + FLOOR_DB
+    first, second = (np.maximum(level, floor) for level in levels)
+    heard = np.maximum(first, second) > floor
+    return float(np.abs(first - second)[heard].mean())
 
 
 def _aligned(ours: Mono, theirs: Mono, rate: int) -> tuple[Mono, Mono]:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from presets import Note, Preset
-from presets.dx7 import Voice
 from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
-from renderers import dx7_voice, effects, for_preset, from_values, impact
+from renderers import effects, for_preset, from_values, impact
 from renderers.base import Renderer, physical
-from renderers.fidelity import Listener
 
 Audio = NDArray[np.float32]  # [C, T]
 
@@ -31,9 +28,6 @@ CACHE_BYTES = 128 << 20
 
 TUNED = 0.002  # relative: 3.5 cents off an integer ratio is taken for that ratio
 MOST_CYCLES = 4  # of the note in one period
-
-LISTENED = 3.0  # seconds that a DX7 voice is compared for
-HIGH = 72.0  # from here on its other note is below: above, partials near Nyquist decide
 
 IMPULSE_PEAK = 10 ** (-1 / 20)  # -1 dBFS
 IMPULSE_FADE = 0.05  # seconds
@@ -121,33 +115,6 @@ class RenderedSource:
         x[0] += float(o.dry)
         x *= IMPULSE_PEAK / np.abs(x).max()
         return x.astype("<f4").tobytes()
-
-    def distance(self, voice: Voice) -> float:
-        """How far a DX7 voice would sound from the dry preset: `fidelity.lsd` in dB.
-
-        The mean of its own note and, half as much, of an octave from there: what only one key
-        gains from is a coincidence.
-        """
-        total = weights = 0.0
-        for note, weight, listener, samples in self._listeners:
-            sound = dx7_voice.render(voice, note.hz, samples, self.rate)
-            total += weight * listener(sound)
-            weights += weight
-        return total / weights
-
-    @cached_property
-    def _listeners(self) -> list[tuple[Note, float, Listener, int]]:
-        """What `distance` compares with: notes, their weights, our sounds and their samples."""
-        dry, own = self._preset.model_copy(update={"effects": ()}), self._preset.note
-        octave = own + (12.0 if own < HIGH else -12.0)
-        samples, found = round(min(LISTENED, self.seconds) * self.rate), []
-        for number, weight in ((own, 1.0), (octave, 0.5)):
-            note = Note(number)
-            audio = effects.render(dry, note=number, seconds=samples / self.rate, rate=self.rate)
-            if audio.any():
-                listener = Listener(audio.mean(0).astype(np.float64))
-                found.append((note, weight, listener, samples))
-        return found
 
     def _audio(self, note: Note, seconds: float) -> Audio:
         """One note [C, T] float32, from memory when it was played lately."""

@@ -266,64 +266,26 @@ def test_a_bank_of_a_patch_without_modulation_is_full_of_other_algorithms() -> N
     assert sum("AL" in voice.name for voice in bank) > 4
 
 
-def searched(preset: Preset) -> tuple[Voice, tuple[str, ...]]:
-    return dx7.to_voice(preset, distance=RenderedSource(preset, RATE).distance)
-
-
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(120)
 def test_patches_of_an_algorithm_are_near_in_both_engines() -> None:
     """Asked: 1.5 in Dexed, 4.5 in hexter. Met in the median, not by every patch.
 
-    What costs most is our envelope, which bends in dB where a DX7 falls in lines, and below half a
-    second the onset, which the engine steps every 64 samples. Over 30 algorithms, on patches that
-    the search was not made with, median and worst: 1.3 and 4.1 in Dexed (the fit alone 1.5 and
-    5.5), 4.2 and 11.3 in hexter (4.1 and 9.6).
+    What costs most is our envelope, which bends in dB where a DX7 falls in lines: alone it is 1.2
+    of the 1.5. Below half a second the onset counts as much, which the engine steps every 64
+    samples. Over the 30 algorithms, median and worst: 1.5 and 4.4 in Dexed (2.0 for sounds longer
+    than half a second), 4.0 and 7.0 in hexter.
     """
     needs(dexed)
     needs(hexter)
     near, far = [], []
-    for number in (2, 5, 14, 17, 25, 28):
+    for number in (2, 5, 9, 14, 17, 19, 21, 22, 25, 28, 30):
         preset = presets(f"dx7:{number}", 1, seed=number)[0]
-        voice, _ = searched(preset)
+        voice, _ = dx7.to_voice(preset)
         near.append(in_dexed(preset, voice))
         far.append(in_hexter(preset, voice))
-    assert np.median(near) < 1.4
-    assert max(near) < 1.8
+    assert np.median(near) < 1.5
+    assert max(near) < 2.0
     assert np.median(far) < 4.5
-
-
-@pytest.mark.timeout(120)
-def test_the_search_brings_short_sounds_nearer() -> None:
-    """At the note that was listened to, in Dexed, and not at the cost of the keys around it."""
-    needs(dexed)
-    gains = []
-    for number in (3, 12, 18, 24, 31):
-        preset = presets(f"dx7:{number}", 1, seed=number)[0]
-        (fitted, _), (found, _) = dx7.to_voice(preset), searched(preset)
-        gains.append(
-            [
-                in_dexed(preset, fitted, n) - in_dexed(preset, found, n)
-                for n in (NOTE, Note(48), Note(72))
-            ]
-        )
-    own, lower, higher = np.mean(gains, axis=0)
-    assert own > 0.5
-    assert lower > 0.0
-    assert higher > 0.0
-
-
-def test_the_search_keeps_what_is_not_its_business() -> None:
-    """Tuning, graph and feedback stay; a level stays within 1.5 dB, and what it is off is told."""
-    preset = presets("dx7:18", 1, seed=18)[0]
-    (fitted, _), (found, lost) = dx7.to_voice(preset), searched(preset)
-    assert replace(found, operators=fitted.operators) == fitted
-    for slot, (a, b) in enumerate(zip(fitted.operators, found.operators, strict=True), start=1):
-        assert replace(b, rates=a.rates, levels=a.levels, output=a.output) == a
-        assert abs(b.output - a.output) <= 2
-        assert max(b.levels) == max(a.levels) == 99
-        told = any(line.startswith(f"op{slot}: its level is") for line in lost)
-        assert told == (a.output != b.output)
-    assert found != fitted
 
 
 @pytest.mark.timeout(120)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from presets.dx7 import Voice
 from presets.params import Note
 from presets.preset import Preset
 
@@ -43,10 +42,6 @@ class Source(Protocol):
 
     def impulse(self, rate: int) -> bytes:
         """The space of an impact preset, dry sound at sample 0, float mono. Else `ValueError`."""
-        ...
-
-    def distance(self, voice: Voice) -> float:
-        """How far a DX7 voice would sound from the dry preset, in dB, by a model of that synth."""
         ...
 
 

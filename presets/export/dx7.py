@@ -2,22 +2,19 @@
 
 A patch whose edges are those of an algorithm is written operator for operator; any other is
 projected on the algorithms (`dx7_place`). Levels, frequencies and envelopes are then the nearest
-that the bytes can say, then those around them that sound nearer (`dx7_search`), and whatever that
-changes by more than a little is told.
+that the bytes can say, and whatever that changes by more than a little is told.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from presets.dx7 import (
     ALGORITHMS,
     NO_DETUNE,
     NO_TRANSPOSE,
-    OCTAVE_DB,
     TOP_INDEX,
     Operator,
     Voice,
@@ -25,7 +22,6 @@ from presets.dx7 import (
     feedback_index,
     output,
     ratio,
-    steps,
 )
 from presets.dx7_sysex import write_bank, write_single
 from presets.export import laws
@@ -33,7 +29,6 @@ from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.dx7_bank import variations
 from presets.export.dx7_envelope import FLOOR_DB, curve, error, fall_time, fit
 from presets.export.dx7_place import Place, place
-from presets.export.dx7_search import nearest
 from presets.params import Note
 from presets.preset import Preset
 
@@ -64,19 +59,16 @@ class _Pitch:
 
 def export(preset: Preset, source: Source, stem: str) -> Exported:
     """The preset as a bank of 32 voices, itself the first, and as a single voice."""
-    voice, lost = to_voice(preset, rate=source.rate, distance=source.distance)
+    voice, lost = to_voice(preset, rate=source.rate)
     bank = (voice, *variations(voice))
     files = {f"{stem}.syx": write_bank(bank), f"{stem}-voice.syx": write_single(voice)}
     return Exported(files, lost)
 
 
-def to_voice(
-    preset: Preset, *, rate: int = 44100, distance: Callable[[Voice], float] | None = None
-) -> tuple[Voice, tuple[str, ...]]:
+def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ...]]:
     """The preset as one voice, and what was lost, a sentence each.
 
-    `rate` in Hz is where our sound ends: an operator near or above half of it is faded out. With a
-    `distance` of a voice from the preset's sound, the bytes are searched for a nearer one.
+    `rate` in Hz is where our sound ends: an operator near or above half of it is faded out.
     """
     hz = Note(preset.note).hz
     patch = _audible(laws.voice(preset.values), hz, rate)
@@ -85,7 +77,6 @@ def to_voice(
     placed, lost = place(patch, frozenset(preset.values))
     transpose = _transpose(patch, placed, hz)
     operators, depths = [], _depths(patch, placed)
-    pitches: dict[int, _Pitch] = {}
     for slot, source in enumerate(placed.slots, start=1):
         if source is None:
             operators.append(Operator())
@@ -94,7 +85,7 @@ def to_voice(
         level = output(depth)
         floor = _floor(placed, slot, depth)
         rates, levels = fit(patch.attack[source], patch.decay[source], level, floor)
-        pitch = pitches[slot] = _pitch(patch.ratio[source], transpose, hz)
+        pitch = _pitch(patch.ratio[source], transpose, hz)
         operator = Operator(
             rates,
             levels,
@@ -105,32 +96,25 @@ def to_voice(
             detune=pitch.detune,
         )
         operators.append(operator)
-    heard = ALGORITHMS[placed.algorithm].feedback[0]
-    wanted, radians = _loop(patch, placed, operators[heard - 1].output)
+        lost += _told(f"op{source + 1}", operator, patch, source, pitch, depth, floor)
+        root = hz * 2.0 ** (transpose / 12.0)
+        lower = detune_cents(pitch.detune, root / 4.0) - detune_cents(pitch.detune, root)
+        if abs(lower) > TOLD_CENTS:
+            lost.append(f"op{source + 1}: two octaves lower its detune is {lower:+.1f} cents off")
+    feedback, said = _feedback(patch, placed, operators)
+    lost += said
     voice = Voice(
         tuple(operators),
         algorithm=placed.algorithm,
-        feedback=min(range(8), key=lambda n: abs(radians[n] - wanted)),
+        feedback=feedback,
         transpose=NO_TRANSPOSE + transpose,
         name=_name(preset.name),
     )
-    if distance is not None:
-        voice = nearest(voice, distance)
-    root = hz * 2.0 ** (transpose / 12.0)
-    for slot, source in enumerate(placed.slots, start=1):
-        if source is not None:
-            operator, depth, pitch = voice.operators[slot - 1], depths[slot], pitches[slot]
-            floor, name = _floor(placed, slot, depth), f"op{source + 1}"
-            lost += _told(name, operator, patch, source, pitch, depth, floor)
-            lower = detune_cents(pitch.detune, root / 4.0) - detune_cents(pitch.detune, root)
-            if abs(lower) > TOLD_CENTS:
-                lost.append(f"{name}: two octaves lower its detune is {lower:+.1f} cents off")
-    lost += _told_feedback(patch, placed, voice)
     if min(patch.attack[s] for s in placed.slots if s is not None) < SHARP:
         lost += ["attack: below 3 ms a DX7 clicks, so it is never sharper than that"]
     lost += ["velocity: sensitivity 5 follows ours within 0.8 dB from 64 to 127, not below"]
     lost += without_effects(preset)
-    lost += ["level: the loudest carrier is near 99, whatever the patch's level"]
+    lost += ["level: the loudest carrier is at 99, whatever the patch's level"]
     return voice, tuple(dict.fromkeys(lost))
 
 
@@ -208,22 +192,23 @@ def _pitch(wanted: float, semitones: int, hz: float) -> _Pitch:
     return min(found, key=lambda p: (round(abs(p.cents), 2), abs(p.detune - NO_DETUNE), p.fine))
 
 
-def _loop(patch: laws.Voice, placed: Place, level: int) -> tuple[float, list[float]]:
-    """Radians of feedback the patch wants, and those that 0..7 are with this output level."""
+def _feedback(
+    patch: laws.Voice, placed: Place, operators: list[Operator]
+) -> tuple[int, tuple[str, ...]]:
+    """Feedback 0..7, a power of two in radians, and what rounding to it costs."""
     heard, to = ALGORITHMS[placed.algorithm].feedback
     source, target = placed.slots[heard - 1], placed.slots[to - 1]
     wanted = 0.0 if source is None or target is None else patch.matrix[target][source]
-    less = 4.0 if placed.algorithm in QUIET_ALGORITHMS else 1.0
-    return wanted, [feedback_index(level, feedback) / less for feedback in range(8)]
+    more = 2 if placed.algorithm in QUIET_ALGORITHMS else 0
+    level = operators[heard - 1].output
 
+    def radians(feedback: int) -> float:
+        return feedback_index(level, feedback) / 2.0**more
 
-def _told_feedback(patch: laws.Voice, placed: Place, voice: Voice) -> list[str]:
-    """What rounding feedback to a power of two costs."""
-    heard = ALGORITHMS[voice.algorithm].feedback[0]
-    wanted, radians = _loop(patch, placed, voice.operators[heard - 1].output)
-    got = radians[voice.feedback]
-    off = abs(got - wanted) > TOLD_SHARE * wanted
-    return [f"feedback: {wanted:.2f} rad became {got:.2f}"] if off else []
+    nearest = min(range(8), key=lambda n: abs(radians(n) - wanted))
+    if abs(radians(nearest) - wanted) <= TOLD_SHARE * wanted:
+        return nearest, ()
+    return nearest, (f"feedback: {wanted:.2f} rad became {radians(nearest):.2f}",)
 
 
 def _told(
@@ -241,9 +226,6 @@ def _told(
         said.append(f"{name}: its pitch is {pitch.cents:+.1f} cents off")
     if depth > 1.0:
         said.append(f"{name}: its index of {depth * TOP_INDEX:.1f} rad is held at {TOP_INDEX:.2f}")
-    moved = OCTAVE_DB / 8.0 * (steps(operator.output) - steps(output(depth)))
-    if moved:
-        said.append(f"{name}: its level is {moved:+.1f} dB off, which sounds nearer at this note")
     off = error(operator, patch.attack[source], patch.decay[source], floor)
     if off > TOLD_DB:
         said.append(f"{name}: its envelope is {off:.1f} dB off on average")

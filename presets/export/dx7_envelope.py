@@ -80,14 +80,6 @@ def fit(
     return (*rates, rates[2]), (*levels, 0)
 
 
-def held_samples(rate: int) -> float:
-    """Samples at 44100 Hz for which a segment stays that has the level it comes from.
-
-    Dexed has a table for it, measured on hardware; below 77 this follows it within 20 %.
-    """
-    return 20.0 * (99 - rate) if rate >= 77 else 441.0 * 10.0 ** ((76 - rate) / 21.0)
-
-
 def error(operator: Operator, attack: float, decay: float, floor: float = FLOOR_DB) -> float:
     """Mean distance in dB of an operator's envelope from our decay, once the attack is over."""
     corners = curve(operator.rates, operator.levels, operator.output)
