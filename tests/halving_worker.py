@@ -66,14 +66,19 @@ def separate(job):
     say(job, "done", result=result | {"manifest": str(out / stems.MANIFEST), "seconds": 0.1})
 
 
-threading.Thread(target=listen, daemon=True).start()
-while (job := inbox.get()) is not None:
-    say(job, "progress", fraction=0.5, stage="separate", eta=3.0, figures={})
-    if job["prompts"][0] == "slow":
-        while job["id"] not in cancelled:
-            time.sleep(0.02)
-        say(job, "cancelled")
-    elif job["prompts"][0] == "wrong":
-        say(job, "failed", code="bad-input", reason="file must not be so wrong")
-    else:
-        separate(job)
+def main():
+    threading.Thread(target=listen, daemon=True).start()
+    while (job := inbox.get()) is not None:
+        say(job, "progress", fraction=0.5, stage="separate", eta=3.0, figures={})
+        if job["prompts"][0] == "slow":
+            while job["id"] not in cancelled:
+                time.sleep(0.02)
+            say(job, "cancelled")
+        elif job["prompts"][0] == "wrong":
+            say(job, "failed", code="bad-input", reason="file must not be so wrong")
+        else:
+            separate(job)
+
+
+if __name__ == "__main__":
+    main()
