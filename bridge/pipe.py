@@ -167,7 +167,8 @@ class Inbox:
         # `echo job | python -m bridge.worker` ends stdin too, and its job is done to the end; only
         # a worker whose parent has died stops by itself.
         while os.getppid() == self._parent:
-            time.sleep(1.0)
+            if self.closing.wait(1.0):
+                return
         self.close()
 
 

@@ -3,7 +3,9 @@
 import json
 import re
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -268,7 +270,8 @@ def cache(monkeypatch, tmp_path):
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its retries
+    hasty = SimpleNamespace(sleep=lambda _: None, time=time.time)  # its retries; ours still sleep
+    monkeypatch.setattr("huggingface_hub.utils._http.time", hasty)
     return tmp_path / "cache"
 
 

@@ -13,8 +13,10 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -640,7 +642,8 @@ def hub(monkeypatch, tmp_path, folder):
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its retries
+    hasty = SimpleNamespace(sleep=lambda _: None, time=time.time)  # its retries; ours still sleep
+    monkeypatch.setattr("huggingface_hub.utils._http.time", hasty)
 
     def stop():
         server.shutdown()
@@ -685,7 +688,8 @@ def test_no_network_and_no_cache_tells_how_to_bring_the_folder(monkeypatch, tmp_
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # its retries
+    hasty = SimpleNamespace(sleep=lambda _: None, time=time.time)  # its retries; ours still sleep
+    monkeypatch.setattr("huggingface_hub.utils._http.time", hasty)
     with pytest.raises(ModelUnavailable, match=r"cannot be downloaded.*--model DIR") as caught:
         load_prior("stabilityai/stable-audio-open-1.0", device="cpu")
     assert one_sentence(str(caught.value))
