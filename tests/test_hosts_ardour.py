@@ -364,8 +364,8 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
     """Real Ardour, our server and the default model: nothing in this loop is a double."""
     sound, rate = sf.read(ROOT / "examples" / "data" / "mixture.flac", dtype="float32")
     assert rate == RATE
-    trim, length = 5_000, 2 * RATE
-    mix = np.stack([sound, 0.8 * np.roll(sound, 7)], axis=1)[: trim + length + 3_000]
+    trim, length = 5_000, 4 * RATE  # shorter, and the saxophone counts as absent
+    mix = np.stack([sound, 0.8 * sound], axis=1)[: trim + length + 3_000]
     file = region_of(tmp_path / "song", mix, trim=trim, length=length)
     folder, config = tmp_path / "song" / "scorewire", home / ".config" / "ardour7"
     INSTALLERS["ardour"].install(config, force=False)

@@ -1,6 +1,7 @@
 """Long separations: killed and gone on with, interrupted, cancelled; excerpts; negatives."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -165,7 +166,7 @@ def test_the_pipe_tells_a_leaving_worker_from_a_cancelled_job() -> None:
 
     asked = job(Path("/a.wav"), Path("/b"))
     for closing in (True, False):
-        box = pipe.Inbox(open(os.devnull))
+        box = pipe.Inbox(io.StringIO(""))
         box.closing.set() if closing else box._cancelled.add("j")
         assert list(pipe.run(asked, lambda _: story(), box, codes={})) == [Cancelled(id="j")]
     assert ends == [outputs.Interrupted, GeneratorExit]
