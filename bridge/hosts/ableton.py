@@ -257,8 +257,7 @@ def install(path: Path | None, *, force: bool) -> Placed:
 
 def uninstall(path: Path | None, *, force: bool) -> Placed:
     """Take away what `install` put there. Raises as that does."""
-    files = installing.take(_home(path), _files(), force=force)
-    return Placed("taken away" if files else "there was nothing to take away", files)
+    return installing.take(_home(path), _files(), force=force)
 
 
 def _files() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bridge.hosts.base import Placed
 from bridge.hosts.files import whole
 
 
@@ -20,15 +21,15 @@ def put(folder: Path, files: dict[str, str], *, force: bool) -> tuple[Path, ...]
     return tuple(folder / name for name in files)
 
 
-def take(folder: Path, files: dict[str, str], *, force: bool) -> tuple[Path, ...]:
-    """The reverse of `put`: the paths that were there. Raises as that does."""
+def take(folder: Path, files: dict[str, str], *, force: bool) -> Placed:
+    """The reverse of `put`: what was there, in words and paths. Raises as that does."""
     _spare(folder, files, "--force deletes it too", force=force)
     there = tuple(folder / name for name in files if (folder / name).exists())
     for file in there:
         file.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return there
+    return Placed("taken away" if there else "there was nothing to take away", there)
 
 
 def _spare(folder: Path, files: dict[str, str], remedy: str, *, force: bool) -> None:

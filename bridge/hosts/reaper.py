@@ -68,8 +68,7 @@ def install(path: Path | None, *, force: bool) -> Placed:
 
 def uninstall(path: Path | None, *, force: bool) -> Placed:
     """Take away what `install` put there. Raises as that does, and leaves a changed file."""
-    there = installing.take(_folder(path), _files(), force=force)
-    return Placed("taken away" if there else "there was nothing to take away", there)
+    return installing.take(_folder(path), _files(), force=force)
 
 
 def _folder(path: Path | None) -> Path:
