@@ -24,7 +24,7 @@ install: .venv/.installed
 	@touch $@
 	@echo "== installed"
 
-# Threads that spin long while they wait starve whoever shares the cores (bridge/engines/child.py).
+# Threads that spin long while they wait starve whoever shares the cores (bridge/execution/child_process.py).
 demo test bench score: export GOMP_SPINCOUNT := 5000
 
 demo: .venv/.installed

@@ -14,10 +14,10 @@ import numpy as np
 
 from bench import stage
 from bench.timing import best
-from bridge.live import macros, sounds
-from bridge.live.instrument import VOICES, Instrument, warm
-from bridge.live.midi import Midi
-from bridge.live.priority import ordinary, raise_priority
+from bridge.player import loading, macros
+from bridge.player.instrument import VOICES, Instrument, warm
+from bridge.player.midi import Midi
+from bridge.player.thread_priority import ordinary, raise_priority
 from presets import Preset, save
 
 SECONDS = 60
@@ -39,7 +39,7 @@ def patch() -> Preset:
 def instrument(frames: int) -> tuple[Instrument, Midi]:
     """One with the patch in slot 1."""
     one = Instrument(RATE, 1024, lambda _: None)
-    one.put(1, sounds.build(patch(), macros.neutral(), None))
+    one.put(1, loading.build(patch(), macros.neutral(), None))
     return one, Midi(one, lambda _: None)
 
 

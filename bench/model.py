@@ -8,8 +8,8 @@ import sys
 import torch
 
 from bench.timing import best
-from sds.prior import guided
-from sds.stable_audio import load_prior
+from sds.priors.base import classifier_free_guidance
+from sds.priors.stable_audio import load_prior
 
 SECONDS = 2.9
 
@@ -23,7 +23,7 @@ def rows() -> list[dict[str, object]]:
         z = prior.encode(audio)
         cond, uncond = prior.embed(["kick drum"], SECONDS), prior.embed([""], SECONDS)
         sigma = torch.ones(1)
-        denoise = guided(prior, cond, uncond, 7.0)
+        denoise = classifier_free_guidance(prior, cond, uncond, 7.0)
 
         def apart() -> torch.Tensor:
             c, u = prior.denoise(z, sigma, cond), prior.denoise(z, sigma, uncond)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from sds.audio import read, resample
+from sds.signal.audio_files import read, resample
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 RATE = 48000

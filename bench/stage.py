@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge.live import lines
+from bridge.player import protocol
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds: other work may have the cores
@@ -47,7 +47,7 @@ class Process:
 
     def _read(self):
         for line in self.child.stdout:
-            self.heard.put(lines.happening_adapter.validate_json(line))
+            self.heard.put(protocol.happening_adapter.validate_json(line))
 
     def _complaints(self):
         self.errors += list(self.child.stderr)

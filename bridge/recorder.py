@@ -2,8 +2,9 @@
 
     python -m bridge.recorder
 
-The first line of stdin is a `Record` job, its events leave as lines of stdout (`bridge.jobs`). A
-line `{"kind": "stop"}`, the end of stdin, SIGINT or SIGTERM end the recording and keep it;
+The first line of stdin is a `Record` job, its events leave as lines of stdout
+(`bridge.protocol.jobs`). A line `{"kind": "stop"}`, the end of stdin, SIGINT or SIGTERM end the
+recording and keep it;
 `{"kind": "cancel"}` drops it. Three threads: JACK's, which copies into a lock-free ring; stdin; and
 the main thread, which writes from the ring to disk.
 
@@ -31,11 +32,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge import wav
-from bridge.jobs import Cancelled, Event, Failed, Record, job_adapter, sentence
-from bridge.live.priority import raise_priority
-from bridge.pipe import Clock
-from bridge.tags import ixml
+from bridge.files import wav
+from bridge.player.thread_priority import raise_priority
+from bridge.protocol.events import Cancelled, Event, Failed
+from bridge.protocol.jobs import Record, job_adapter, sentence
+from bridge.protocol.worker_loop import Clock
+from bridge.stems.bwf_metadata import ixml
 
 log = logging.getLogger(__name__)
 

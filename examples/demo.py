@@ -141,13 +141,14 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
 
 def separation_facts(result: dict[str, Any]) -> list[tuple[str, float, float]]:
     """SI-SDR in dB of each known source: of the mixture itself, then of the stem."""
-    from sds import audio, metrics
+    from sds.metrics import separation
+    from sds.signal import audio_files
 
-    mixture, _ = audio.read(DATA / "mixture.flac")
+    mixture, _ = audio_files.read(DATA / "mixture.flac")
     facts = []
     for (prompt, file), stem in zip(SOURCES, result["stems"], strict=True):
-        source, estimate = audio.read(DATA / file)[0], audio.read(stem["wav"])[0]
-        before, after = (float(metrics.si_sdr(x, source)[0]) for x in (mixture, estimate))
+        source, estimate = audio_files.read(DATA / file)[0], audio_files.read(stem["wav"])[0]
+        before, after = (float(separation.si_sdr(x, source)[0]) for x in (mixture, estimate))
         facts.append((prompt, before, after))
     return facts
 
@@ -158,10 +159,10 @@ def picture_patch(result: dict[str, Any], prompt: str, renderer: str, path: Path
 
     curves = json.loads(Path(result["curves"]).read_text(encoding="utf-8"))
     before, after = result["score_before"], result["score_after"]
-    judged = before is not None
-    curves |= {"judged": judged, "score_before": before}
+    evaluated = before is not None
+    curves |= {"judged": evaluated, "score_before": before}
     titles = ("The first random patch", "The patch found")
-    if judged:
+    if evaluated:
         titles = (f"{titles[0]}: match {before:.2f}", f"{titles[1]}: match {after:.2f}")
     panels = (
         plots.Panel(title, Path(result[key]))

@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor
 
-from sds.distill import distill
-from sds.prior import GaussianPrior
-from sds.recipes import Recipe
+from sds.distillation.distill import distill
+from sds.distillation.recipes import Recipe
+from sds.priors.gaussian import GaussianPrior
 
 RATE, SECONDS, HZ = 44100, 0.05, 220.0
 TRUE = torch.tensor([0.9, 0.1, 0.7, 0.3, 0.5, 0.2, 0.6, 0.4])

@@ -168,10 +168,12 @@ def _loss(ax: Axes, curves: dict[str, Any]) -> None:
 
 def _match(ax: Axes, curves: dict[str, Any]) -> None:
     """The best score so far, with the place of the first patch."""
-    judged = curves.get("judged", False)
-    ax.set_title("Prompt match of the best so far" if judged else "The prior's score, best so far")
+    evaluated = curves.get("judged", False)
+    ax.set_title(
+        "Prompt match of the best so far" if evaluated else "The prior's score, best so far"
+    )
     ax.plot(curves["step"], curves["score"], color=ACCENT, lw=1.8, drawstyle="steps-post")
-    if judged:
+    if evaluated:
         ax.axhline(curves["score_before"], color=MUTED, lw=1, ls=(0, (4, 3)))
         ax.annotate(
             "first patch",
@@ -185,7 +187,7 @@ def _match(ax: Axes, curves: dict[str, Any]) -> None:
         )
     ax.set_xlabel("step")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylabel("cosine" if judged else "minus distance")
+    ax.set_ylabel("cosine" if evaluated else "minus distance")
     ax.margins(x=0.01)
 
 

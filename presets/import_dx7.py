@@ -40,7 +40,10 @@ def to_preset(voice: Voice, *, note: int = 60) -> tuple[Preset, tuple[str, ...]]
     algorithm = ALGORITHMS[voice.algorithm]
     size = [_peak(operator, note) for operator in voice.operators]
     for slot, operator in enumerate(voice.operators, start=1):
-        if slot not in algorithm.carriers and _wanted(operator, voice.transpose, note) < LOWEST / 2:
+        if (
+            slot not in algorithm.carriers
+            and _operator_ratio(operator, voice.transpose, note) < LOWEST / 2
+        ):
             size[slot - 1] = 0.0  # held at our lowest ratio, it would be heard as a tone
     heard = sum(size[slot - 1] for slot in algorithm.carriers)
     if heard <= 0.0:
@@ -98,7 +101,7 @@ def _envelope(operator: Operator, note: int) -> tuple[dict[str, float], tuple[st
     return {"attack": attack, "decay": decay}, said
 
 
-def _wanted(operator: Operator, transpose: int, note: int) -> float:
+def _operator_ratio(operator: Operator, transpose: int, note: int) -> float:
     """Frequency over the note's."""
     hz = Note(note).hz
     if operator.fixed:
@@ -110,7 +113,7 @@ def _wanted(operator: Operator, transpose: int, note: int) -> float:
 
 def _ratio(operator: Operator, transpose: int, note: int) -> tuple[float, tuple[str, ...]]:
     """Frequency over the note's, in the range of our knob."""
-    wanted = _wanted(operator, transpose, note)
+    wanted = _operator_ratio(operator, transpose, note)
     held = min(HIGHEST, max(LOWEST, wanted))
     said = []
     if operator.fixed:

@@ -45,7 +45,7 @@ def find(file: str) -> Path:
     raise ValueError(f"plugin {file} is not installed: it is in none of {places}")
 
 
-def located(plugin: Path | str) -> Path:
+def locate(plugin: Path | str) -> Path:
     """What a person means by `plugin`: a path to a .vst3 that exists, or an installed one's name.
 
     Raises `ValueError`.

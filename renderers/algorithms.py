@@ -1,7 +1,7 @@
 """Which of the DX7's algorithms suits a sound: patches in each of them, heard and ranked.
 
-An ear says how good a sound is; nothing here knows a prompt. Candidates are random patches, and FM
-patches of any other matrix that are placed into the algorithm as far as they fit.
+An search scorer says how good a sound is; nothing here knows a prompt. Candidates are random
+patches, and FM patches of any other matrix that are placed into the algorithm as far as they fit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ALIKE = 1e-3  # scores that are those of one sound
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An algorithm, its renderer, and its candidates u [M, P] with the ear's scores [M].
+    """An algorithm, its renderer, and its candidates u [M, P] with the search scorer's scores [M].
 
     Best first.
     """
@@ -37,7 +37,7 @@ class Found:
 
 
 def algorithms(
-    ear: Callable[[Tensor], Tensor],
+    search_scorer: Callable[[Tensor], Tensor],
     *,
     note: Note,
     rate: int,
@@ -48,18 +48,18 @@ def algorithms(
 ) -> Iterator[Found]:
     """Listen to candidates of every algorithm; yields after each, `len(DIFFERENT)` times.
 
-    `ear` scores audio [B, 1, T], higher is better. `each` is how many random patches an algorithm
-    gets; `near` is an FM renderer and patches [K, P] of it that are placed beside them.
+    `search_scorer` scores audio [B, 1, T], higher is better. `each` is how many random patches an
+    algorithm gets; `near` is an FM renderer and patches [K, P] of it that are placed beside them.
     """
     for number in DIFFERENT:
         renderer = fm.renderer(matrix=f"dx7:{number}")
         u = fm_patches(renderer, each, generator)
         if near is not None:
-            u = torch.cat([placed(*near, number), u])
+            u = torch.cat([place_in_algorithm(*near, number), u])
         scores = []
         for chunk in torch.split(u.float(), CHUNK):
             with torch.no_grad():
-                scores.append(ear(renderer.render(chunk, note, rate, samples)))
+                scores.append(search_scorer(renderer.render(chunk, note, rate, samples)))
         score = torch.cat(scores)
         order = score.argsort(descending=True, stable=True)
         yield Found(number, renderer, u[order].float(), score[order])
@@ -78,16 +78,16 @@ def best(found: list[Found], count: int) -> list[Found]:
     return chosen[:count]
 
 
-def moved(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
+def convert_operators(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
     """FM patches u [K, P] of `renderer` as patches [K, P'] of the FM renderer `target`, float64.
 
-    In an algorithm of the DX7 they are `placed`. Elsewhere they sound as before, but that loops are
-    limited in a `free` matrix; further operators of the target are silent. Raises `ValueError` when
-    the target has fewer operators, or no place for loops.
+    In an algorithm of the DX7 they are `place_in_algorithm`. Elsewhere they sound as before, but
+    that loops are limited in a `free` matrix; further operators of the target are silent. Raises
+    `ValueError` when the target has fewer operators, or no place for loops.
     """
     for number in DIFFERENT:
         if fm.renderer(matrix=f"dx7:{number}").params == target.params:
-            return placed(renderer, u, number)
+            return place_in_algorithm(renderer, u, number)
     old, new = fm.layout(renderer.params), fm.layout(target.params)
     more = new.operators - old.operators
     if more < 0 or (old.matrix == "free" and new.matrix != "free"):
@@ -95,7 +95,7 @@ def moved(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
             f"a matrix with {new.operators} operators, {new.matrix}, has no place for"
             f" {old.operators} operators, {old.matrix}"
         )
-    values = fm.settled(old, physical(old.table, u))
+    values = fm.average_shared(old, physical(old.table, u))
     out = torch.zeros(len(u), len(target.params), dtype=torch.float64)
     for to, column in ((new.ratio, old.ratio), (new.attack, old.attack), (new.decay, old.decay)):
         out[:, to] = values[:, torch.cat([column[-1:].expand(more), column])]
@@ -108,7 +108,7 @@ def moved(renderer: Renderer, u: Tensor, target: Renderer) -> Tensor:
     return positions(new.table, out)
 
 
-def placed(renderer: Renderer, u: Tensor, number: int) -> Tensor:
+def place_in_algorithm(renderer: Renderer, u: Tensor, number: int) -> Tensor:
     """FM patches u [K, P] of `renderer` in algorithm `number`, [K, P'] of its renderer, float64.
 
     From the carriers outward: each slot takes the operator that modulates most what the slot
@@ -140,7 +140,7 @@ def placed(renderer: Renderer, u: Tensor, number: int) -> Tensor:
                 out[k, where[f"op{v}_from_op{w}"]] = matrix[sources[v], sources[w]]
         out[k, -1] = values[k, -1]
     to = fm.layout(target.params)
-    return positions(to.table, fm.settled(to, out))
+    return positions(to.table, fm.average_shared(to, out))
 
 
 def _slots(plan: Algorithm, A: Tensor, mix: Tensor) -> dict[int, int]:

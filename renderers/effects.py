@@ -81,10 +81,10 @@ def chain(effects: Iterable[Effect]) -> Pedalboard:
     effects = tuple(effects)
     if len(effects) > MAX_EFFECTS:
         raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
-    return Pedalboard([_own(effect) for effect in effects])
+    return Pedalboard([_own_effect(effect) for effect in effects])
 
 
-def _own(effect: Effect) -> Any:
+def _own_effect(effect: Effect) -> Any:
     if effect.plugin is not None:
         raise ValueError(f"plugin {effect.plugin.file} runs in a child process, not in this chain")
     if effect.kind not in EFFECTS:
@@ -127,7 +127,7 @@ def render(
     if instrument is not None:
         audio = plugins.play(instrument, played, samples=samples, rate=rate)
     else:
-        audio = _synthesised(preset, played, samples, rate)
+        audio = _synthesise(preset, played, samples, rate)
     for step in steps:
         if isinstance(step, plugins.Hosted):
             audio = plugins.process(step, audio, rate=rate)
@@ -145,9 +145,9 @@ def _steps(
     steps: list[Pedalboard | plugins.Hosted] = []
     for foreign, group in groupby(effects, key=lambda effect: effect.kind == VST3):
         alike = list(group)
-        steps += map(plugins.hosted, alike) if foreign else [chain(alike)]
+        steps += map(plugins.load_effect, alike) if foreign else [chain(alike)]
     if plugin is not None:
-        guest = plugins.recognised(plugins.Hosted(vst3.located(plugin)))
+        guest = plugins.check_kind(plugins.Hosted(vst3.locate(plugin)))
         steps = [guest, *steps] if guest.instrument else [*steps, guest]
     plays = [isinstance(step, plugins.Hosted) and bool(step.instrument) for step in steps]
     if any(plays[1:]):
@@ -158,7 +158,7 @@ def _steps(
     return None, steps
 
 
-def _synthesised(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[np.float32]:
+def _synthesise(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[np.float32]:
     import torch  # here: the player needs the chain of a preset, and no torch
 
     from renderers.table import for_preset, from_values

@@ -21,7 +21,7 @@ SILENCE = 1e-9
 
 def rms_error(ours: Mono, theirs: Mono, rate: int) -> float:
     """Relative rms of the difference after lag and least-squares gain: 0 is the same waveform."""
-    a, b = _aligned(ours, theirs, rate)
+    a, b = _align(ours, theirs, rate)
     energy = float(a @ a)
     if energy < SILENCE:
         raise ValueError("the patch is silent: there is nothing to compare")
@@ -38,7 +38,7 @@ def lsd(ours: Mono, theirs: Mono, rate: int) -> float:
     sound may be highest a period beside its onset, so no lag at all is tried too.
     """
     count = min(ours.size, theirs.size)
-    tried = _aligned(ours, theirs, rate), (ours[:count], theirs[:count])
+    tried = _align(ours, theirs, rate), (ours[:count], theirs[:count])
     return min(_far(a, b) for a, b in tried)
 
 
@@ -62,7 +62,7 @@ def _distance(a: Mono, b: Mono, size: int) -> float:
     return float(np.abs(first - second)[heard].mean())
 
 
-def _aligned(ours: Mono, theirs: Mono, rate: int) -> tuple[Mono, Mono]:
+def _align(ours: Mono, theirs: Mono, rate: int) -> tuple[Mono, Mono]:
     """The overlap of both, theirs moved by the lag at which |correlation| is largest."""
     size = 1 << int(np.ceil(np.log2(ours.size + theirs.size)))
     product = np.fft.rfft(theirs, size) * np.conj(np.fft.rfft(ours, size))

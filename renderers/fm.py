@@ -164,7 +164,7 @@ def for_names(names: frozenset[str]) -> Renderer:
     return renderer(operators=operators, matrix="free" if (1, 2) in edges else "acyclic")
 
 
-def settled(lay: Layout, values: Tensor) -> Tensor:
+def average_shared(lay: Layout, values: Tensor) -> Tensor:
     """Physical values [B, P] with the knobs of a shared modulator at their mean, as they sound."""
     depth = values[:, lay.edges]
     return values if lay.shared is None else values.index_copy(1, lay.edges, depth @ lay.shared)
@@ -191,7 +191,7 @@ def graph(lay: Layout, values: Tensor, note: Note, rate: int) -> Graph:
     B, V = values.shape[0], lay.operators
     hz = values[:, lay.ratio] * note.hz
     heard = below_nyquist(hz, rate)  # [B, V]
-    depth = settled(lay, values)[:, lay.edges]
+    depth = average_shared(lay, values)[:, lay.edges]
     flat = values.new_zeros(B, V * V).index_copy(1, lay.cells, depth)
     A = flat.view(B, V, V)
     if lay.matrix == "free":

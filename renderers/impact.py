@@ -223,8 +223,8 @@ class _Bank(torch.autograd.Function):
         audio = torch.empty(B, J * K, dtype=dtype)
 
         def powers(b: int) -> None:
-            kernels.turning(w[b], d[b], K, P[b, 0].numpy(), P[b, 1].numpy())
-            kernels.turning(w[b], d[b], 1, Q[b, 0].numpy(), Q[b, 1].numpy())
+            kernels.damped_powers(w[b], d[b], K, P[b, 0].numpy(), P[b, 1].numpy())
+            kernels.damped_powers(w[b], d[b], 1, Q[b, 0].numpy(), Q[b, 1].numpy())
 
         each_patch(powers, B)
         for b in range(B):

@@ -22,7 +22,9 @@ ATTACK_FLOOR = 1e-5  # seconds, the paper's guard against a = 0
 ROUND = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds to the nearest integer
 
 
-def compiled(function: Callable[..., Any], *, reassociate: bool = False) -> Callable[..., Any]:
+def compile_kernel(
+    function: Callable[..., Any], *, reassociate: bool = False
+) -> Callable[..., Any]:
     """Compile without Python objects or the GIL, kept on disk where a folder can be written.
 
     Of the fast-math licences only fused multiply-add is taken: reassociation would delete ROUND.
@@ -41,7 +43,7 @@ def compiled(function: Callable[..., Any], *, reassociate: bool = False) -> Call
     return jitted
 
 
-@partial(compiled, reassociate=True)
+@partial(compile_kernel, reassociate=True)
 def dot(a: Array, b: Array) -> float:
     """<a, b> over the length of `a`."""
     total = 0.0
@@ -55,7 +57,7 @@ def dot(a: Array, b: Array) -> float:
 # and there an odd polynomial of degree 15 (minimax for sin(2 pi a) / a in a^2) errs by 5e-16.
 # Estrin's grouping shortens the chain of dependent multiplications, which is what an FM sample
 # waits for.
-@compiled
+@compile_kernel
 def sin_turns(x: float) -> float:
     """sin(2 pi x), |error| < 1e-15 + the rounding of x."""
     c = x - 0.25
@@ -77,14 +79,14 @@ def sin_turns(x: float) -> float:
 # Where r >= 0 the smaller of the two is taken; from r = d on, f = 0. exp(-r / d^2) of sample k of a
 # block is that of its first decaying sample times a power kept in a table, so that no loop carries
 # a product from sample to sample and all of them run at full width.
-@compiled
+@compile_kernel
 def powers(rate: float, d: float, table: Array) -> None:
     """Fill table [K] with exp(-k / (rate d^2)): the decay from the start of a block."""
     for k in range(table.size):
         table[k] = np.exp(-k / (rate * d * d))
 
 
-@compiled
+@compile_kernel
 def envelope(f: Array, start: int, rate: float, a: float, d: float, table: Array) -> None:
     """Fill f [K] for the samples start .. start + K - 1; `table` comes from `powers`."""
     seconds, rise, inverse = 1.0 / rate, 1.0 / (a + ATTACK_FLOOR), 1.0 / d
@@ -105,7 +107,7 @@ def envelope(f: Array, start: int, rate: float, a: float, d: float, table: Array
 #     attack:  f = t rise,  df/da = -t rise^2,            df/dd = 0
 #     decay:   f = e g,     df/da = e (g / d^2 + 1 / d),  df/dd = e (2 r g / d^3 + r / d^2)
 #     over:    f = 0,       both 0
-@compiled
+@compile_kernel
 def envelope_slopes(
     f: Array, fa: Array, fd: Array, start: int, rate: float, a: float, d: float, table: Array
 ) -> None:
@@ -136,7 +138,7 @@ def envelope_slopes(
         fd[k] = by_d if lower > 0.0 else 0.0
 
 
-@compiled
+@compile_kernel
 def end(attack: Array, decay: Array, rate: float, samples: int) -> int:
     """The first sample from which every envelope is zero, at most `samples`."""
     last = 0.0
@@ -149,7 +151,7 @@ def end(attack: Array, decay: Array, rate: float, samples: int) -> int:
 # With V a constant and u a tuple, LLVM unrolls the operators and keeps u in registers (1.3 times
 # faster than arrays, measured). The own feedback is added last, so that in an acyclic graph, where
 # it is the only loop, the chain is one product and one sine.
-@compiled
+@compile_kernel
 def fm_block(
     u: Any,
     full: bool,
@@ -198,7 +200,7 @@ def fm_forward(operators: int, full: bool) -> Callable[..., None]:
     V = operators
     zero = (0.0,) * V
 
-    @compiled
+    @compile_kernel
     def forward(
         cycles: Array,
         attack: Array,
@@ -251,7 +253,7 @@ def fm_adjoint(operators: int, full: bool) -> Callable[..., None]:
     columns = tuple(V if full else v + 1 for v in range(V))
     zero = (0.0,) * V
 
-    @compiled
+    @compile_kernel
     def adjoint(
         cycles: Array,
         attack: Array,
@@ -319,8 +321,8 @@ def fm_adjoint(operators: int, full: bool) -> Callable[..., None]:
     return adjoint
 
 
-@compiled
-def turning(cycles: Array, decay: Array, stride: int, real: Array, imag: Array) -> None:
+@compile_kernel
+def damped_powers(cycles: Array, decay: Array, stride: int, real: Array, imag: Array) -> None:
     """Powers of damped phasors: exp((-decay + 2 pi i cycles) stride k), [N, K], k = 0 .. K - 1.
 
     cycles, decay [N] per sample. Multiplied up in float64, so K powers are good to K rounding
@@ -342,7 +344,7 @@ def turning(cycles: Array, decay: Array, stride: int, real: Array, imag: Array) 
 # a multiple of BLOCK. In a block the exponential is its first value times a power from a table.
 # The gradients, with G that of the loss with respect to h:
 #     dL/dg_m = sum_t G[t] exp(-d_m t) n_m[t],    dL/dd_m = -g_m sum_t t G[t] exp(-d_m t) n_m[t]
-@compiled
+@compile_kernel
 def tail(noise: Array, gain: Array, decay: Array, out: Array) -> None:
     """Fill out [T] with decaying noise: noise [M, L], gain, decay (per sample) [M]."""
     T = out.size
@@ -358,7 +360,7 @@ def tail(noise: Array, gain: Array, decay: Array, out: Array) -> None:
                 out[start + k] += e * table[k] * noise[m, at + k]
 
 
-@compiled
+@compile_kernel
 def tail_adjoint(
     noise: Array, gain: Array, decay: Array, gradient: Array, d_gain: Array, d_decay: Array
 ) -> None:

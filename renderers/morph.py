@@ -15,7 +15,7 @@ from torch import Tensor
 
 from presets import Effect, Preset
 from renderers import fm, for_preset, from_values, impact, to_values
-from renderers.algorithms import moved
+from renderers.algorithms import convert_operators
 from renderers.base import Renderer, physical, positions
 
 
@@ -72,7 +72,7 @@ def _operators_together(
     renderer = fm.renderer(operators=V, matrix="free" if free else "acyclic")
     lay = fm.layout(renderer.params)
     knobs = torch.stack([lay.ratio, lay.attack, lay.decay])
-    rows = [moved(r, x[None], renderer)[0] for r, x in ((first, u), (second, v))]
+    rows = [convert_operators(r, x[None], renderer)[0] for r, x in ((first, u), (second, v))]
     for k, own in enumerate(ours):
         silent = knobs[:, : V - own.operators]  # as the other has them: nothing glides
         rows[k][silent] = rows[1 - k][silent]
@@ -89,7 +89,7 @@ def _modes_together(
     lay = impact.layout(renderer.params)
     parts = [_parts(x, y, N) for x, y in zip(lays, (u, v), strict=True)]
     large = 0 if lays[0].modes == N else 1
-    modes = [parts[large][0], _matched(parts[large][0], parts[1 - large][0])]
+    modes = [parts[large][0], _match_modes(parts[large][0], parts[1 - large][0])]
     out = []
     for k, (_, bands, rest) in enumerate(parts):
         laid = modes[0] if k == large else modes[1]
@@ -113,7 +113,7 @@ def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tenso
     return modes.view(-1, 3), bands.view(-1, 2), rest
 
 
-def _matched(large: Tensor, small: Tensor) -> Tensor:
+def _match_modes(large: Tensor, small: Tensor) -> Tensor:
     """Modes [N, 3] of `small` [n, 3] in the places of those of `large` nearest in octaves."""
     apart = (large[:, None, 0].log() - small[None, :, 0].log()).abs()
     places, which = linear_sum_assignment(apart.numpy())

@@ -66,7 +66,7 @@ class About:
     state: bytes
 
 
-def hosted(effect: Effect) -> Hosted:
+def load_effect(effect: Effect) -> Hosted:
     """The plugin of a preset's effect, found on this machine. Raises `ValueError`."""
     if effect.plugin is None:
         raise ValueError(f"{effect.kind} is no plugin")
@@ -82,7 +82,7 @@ def about(plugin: Hosted, *, limit: float = LIMIT) -> About:
     return About(**facts, state=state)
 
 
-def recognised(plugin: Hosted, *, limit: float = LIMIT) -> Hosted:
+def check_kind(plugin: Hosted, *, limit: float = LIMIT) -> Hosted:
     """The same plugin, known to be an effect or an instrument."""
     return replace(plugin, instrument=about(plugin, limit=limit).instrument)
 
@@ -103,7 +103,7 @@ def play(plugin: Hosted, note: Note, *, samples: int, rate: int, limit: float = 
     """
     key = round(note.number)
     if key != note.number:
-        log.warning("%s plays key %d, not %g", _called(plugin), key, note.number)
+        log.warning("%s plays key %d, not %g", _plugin_name(plugin), key, note.number)
     off = HELD * samples / rate
     midi = [([0x90, key, note.velocity], 0.0), ([0x80, key, 64], off)]
     what = {"task": "play", "midi": midi, "channels": 2, "samples": samples, "rate": rate}
@@ -126,13 +126,13 @@ def keep(
     keeps its place and what was set before. `state` (a .vstpreset, from a DAW for one) replaces
     all that. Raises `ValueError` when the plugin fails, or lies outside the plugin folders.
     """
-    path = vst3.located(plugin)
+    path = vst3.locate(plugin)
     if path.resolve() not in [other.resolve() for other in vst3.installed()]:
         raise ValueError(f"plugin {path} is not in a plugin folder; add its folder to VST3_PATH")
     asked = dict(values or {})
     old = next((effect for effect in preset.effects if _is_same(effect, path.name, name)), None)
     if old is not None and not state:
-        asked, state = old.values | asked, hosted(old).state
+        asked, state = old.values | asked, load_effect(old).state
     now = about(Hosted(path, name, None, state, asked), limit=limit)
     if len(now.state) > MAX_STATE:
         most = f"at most {MAX_STATE >> 20} MiB are kept"
@@ -154,7 +154,7 @@ def _is_same(effect: Effect, file: str, name: str) -> bool:
     return plugin is not None and (plugin.file, plugin.name) == (file, name)
 
 
-def _called(plugin: Hosted) -> str:
+def _plugin_name(plugin: Hosted) -> str:
     return plugin.name or plugin.path.stem
 
 
@@ -171,14 +171,14 @@ def _child(
         (folder / "state").write_bytes(plugin.state)
         (folder / "in").write_bytes(data)
         ending = _run(folder, limit)
-        log.info("%s: %s", _called(plugin), _tail(folder / "log"))
+        log.info("%s: %s", _plugin_name(plugin), _tail(folder / "log"))
         if not (folder / "answer.json").exists():
             doing = (folder / "stage").read_text() if (folder / "stage").exists() else "starting"
-            raise PluginFailed(f"plugin {_called(plugin)} {ending} while {doing}")
+            raise PluginFailed(f"plugin {_plugin_name(plugin)} {ending} while {doing}")
         answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
         if "refused" in answer:
             reason = " ".join(answer["refused"].split())[:300]
-            raise PluginFailed(f"plugin {_called(plugin)} cannot be used: {reason}")
+            raise PluginFailed(f"plugin {_plugin_name(plugin)} cannot be used: {reason}")
         return answer, (folder / "out").read_bytes()
 
 
@@ -230,5 +230,5 @@ def _sound(plugin: Hosted, answer: dict[str, Any], heard: bytes, samples: int) -
     audio: Audio = np.frombuffer(heard, "<f4").reshape(answer["channels"], samples).copy()
     if not np.isfinite(audio).all():
         bad = int(np.count_nonzero(~np.isfinite(audio)))
-        raise PluginFailed(f"plugin {_called(plugin)} gave {bad} samples that are not finite")
+        raise PluginFailed(f"plugin {_plugin_name(plugin)} gave {bad} samples that are not finite")
     return audio

@@ -49,7 +49,7 @@ class RenderedSource:
 
     def floats(self, note: Note, seconds: float) -> bytes:
         """One note as 32-bit floats, interleaved; values beyond 1 are kept."""
-        return _interleaved(self._audio(note, seconds).astype("<f4"))
+        return _interleave(self._audio(note, seconds).astype("<f4"))
 
     def pcm(self, note: Note, seconds: float, *, bits: int, gain: float = 1.0) -> bytes:
         """One note times `gain` as 16- or 24-bit integers, the last 10 ms faded out.
@@ -66,7 +66,7 @@ class RenderedSource:
         audio[:, audio.shape[1] - count :] *= _fall(count)
         levels = np.minimum(np.round(audio * full), full - 1)
         if bits == 16:
-            return _interleaved(levels.astype("<i2"))
+            return _interleave(levels.astype("<i2"))
         wide = np.ascontiguousarray(levels.T.astype("<i4")).reshape(-1, 1)
         return wide.view(np.uint8)[:, :3].tobytes()
 
@@ -83,7 +83,7 @@ class RenderedSource:
         """
         if self._renderer.name != "fm":
             raise ValueError(f"{self._renderer.name} patches have no period: only fm ones may have")
-        values, cycles = _tuned(self._preset)
+        values, cycles = _whole_ratios(self._preset)
         period = round(cycles * self.rate / note.hz)
         number = A4_NUMBER + 12 * math.log2(cycles * self.rate / period / A4_HZ)
         dry = self._preset.model_copy(update={"values": values, "effects": ()})
@@ -152,7 +152,7 @@ class RenderedSource:
         return end
 
 
-def _tuned(preset: Preset) -> tuple[dict[str, float], int]:
+def _whole_ratios(preset: Preset) -> tuple[dict[str, float], int]:
     """The preset's values with ratios a whole number of times 1/d, and that d."""
     weights = laws.importance(laws.voice(preset.values))
     names = [f"op{v}_ratio" for v, weight in enumerate(weights, 1) if weight > 0.0]
@@ -190,5 +190,5 @@ def _fall(count: int) -> NDArray[np.float64]:
     return fall
 
 
-def _interleaved(audio: NDArray[np.generic]) -> bytes:
+def _interleave(audio: NDArray[np.generic]) -> bytes:
     return np.ascontiguousarray(audio.T).tobytes()

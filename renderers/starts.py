@@ -66,7 +66,7 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
     depth = spread(4, count, E) * uniform(count, E) * torch.where(own, 0.2, 1.0)
     values[:, lay.edges] = torch.where(joined, depth, 0.0)
     values[:, -1] = 0.3 + 0.5 * uniform(count)
-    return positions(lay.table, fm.settled(lay, values))
+    return positions(lay.table, fm.average_shared(lay, values))
 
 
 # lowest mode Hz (from, to), its decay s (from, to), then per octave: octaves of gain lost, octaves

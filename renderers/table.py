@@ -39,7 +39,7 @@ def for_preset(preset: Preset) -> Renderer:
 def to_values(renderer: Renderer, u: Tensor) -> dict[str, float]:
     """Physical values by name of one patch u [P]. The inverse of `from_values`.
 
-    Knobs that act as their mean (`fm.settled`) come out at it.
+    Knobs that act as their mean (`fm.average_shared`) come out at it.
     """
     if u.shape != (len(renderer.params),):
         raise ValueError(
@@ -47,7 +47,7 @@ def to_values(renderer: Renderer, u: Tensor) -> dict[str, float]:
         )
     values = physical(curves(renderer.params), u.detach()[None])
     if renderer.name == "fm":
-        values = fm.settled(fm.layout(renderer.params), values)
+        values = fm.average_shared(fm.layout(renderer.params), values)
     return dict(zip((p.name for p in renderer.params), values[0].tolist(), strict=True))
 
 

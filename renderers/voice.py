@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets.export import laws
-from renderers.kernels import ROUND, compiled, end, envelope, fm_block, powers
+from renderers.kernels import ROUND, compile_kernel, end, envelope, fm_block, powers
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,7 +31,7 @@ FREE, TRIANGLE, LOOPS, SAMPLE = 0, 1, 2, 3  # what a row is
 ANY = -1  # every slot, key or note
 KEYS = 17  # who can hold a key: 16 MIDI channels, and the lines
 
-_heard = compiled(laws.fade)
+_heard = compile_kernel(laws.fade)
 
 
 class Patch(NamedTuple):
@@ -152,7 +152,7 @@ def depth(values: Mapping[str, float], factor: float) -> float:
     return sum(map(sum, after)) / total if total else 1.0
 
 
-@compiled
+@compile_kernel
 def _claim(V: Voices, limit: int, fall: float) -> int:
     """A free row; where `limit` rows sound already, the quietest of them starts to make room."""
     sounding, victim, row, faintest = 0, -1, 0, 2.0
@@ -175,7 +175,7 @@ def _claim(V: Voices, limit: int, fall: float) -> int:
     return row
 
 
-@compiled
+@compile_kernel
 def _begin(
     V: Voices, i: int, kind: int, bus: int, slot: int, key: int, note: int, wait: int, rate: float
 ) -> None:
@@ -186,7 +186,7 @@ def _begin(
     V.loud[i] = 1.0  # not yet heard: not the first to make room
 
 
-@compiled
+@compile_kernel
 def start(
     V: Voices,
     H: Hands,
@@ -218,7 +218,7 @@ def start(
     V.last[i] = end(P.attack, P.decay, rate, 1 << 40)
 
 
-@compiled
+@compile_kernel
 def start_sample(
     V: Voices,
     H: Hands,
@@ -242,7 +242,7 @@ def start_sample(
     V.gain[i], V.rise[i], V.bend[i] = gain, rise, H.bend[key]
 
 
-@compiled
+@compile_kernel
 def release(V: Voices, key: int, slot: int, note: int, pedal: bool, wait: int) -> None:
     """Let go of what matches, each `ANY` or a number; with the pedal down it is only noted."""
     for i in range(V.kind.size):
@@ -259,7 +259,7 @@ def release(V: Voices, key: int, slot: int, note: int, pedal: bool, wait: int) -
                 V.leave[i] = wait
 
 
-@compiled
+@compile_kernel
 def lift(V: Voices, key: int, wait: int) -> None:
     """The pedal of `key` goes up: what it held is released."""
     for i in range(V.kind.size):
@@ -267,7 +267,7 @@ def lift(V: Voices, key: int, wait: int) -> None:
             V.leave[i] = wait
 
 
-@compiled
+@compile_kernel
 def silence(V: Voices, key: int, slot: int, rate: float) -> None:
     """Fade out what matches, each `ANY` or a number, in the shortest time without a click."""
     for i in range(V.kind.size):
@@ -277,14 +277,14 @@ def silence(V: Voices, key: int, slot: int, rate: float) -> None:
                 V.kind[i] = FREE
 
 
-@compiled
+@compile_kernel
 def _towards(now: float, target: float, share: float) -> float:
     if abs(target - now) < 1e-6:
         return target
     return now + (target - now) * share
 
 
-@compiled
+@compile_kernel
 def _fm(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
     """Go on with FM row i: fill y [K]. S [3, 8, CHUNK] is scratch."""
     count = V.operators[i]
@@ -330,7 +330,7 @@ def _fm(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
 
 
 # Between samples a cubic through the four nearest (Hermite, slopes by central differences).
-@compiled
+@compile_kernel
 def _sample(V: Voices, i: int, H: Hands, store: Any, y: Array) -> None:
     """Go on with sample row i: fill y [K]."""
     V.bend[i] = H.bend[V.key[i]]
@@ -359,7 +359,7 @@ def _sample(V: Voices, i: int, H: Hands, store: Any, y: Array) -> None:
     V.place[i] = place
 
 
-@compiled
+@compile_kernel
 def advance(V: Voices, H: Hands, store: Any, rate: float, out: Array, y: Array, S: Array) -> int:
     """Add the next T samples of every voice to its row of out [B, T]; how many sound.
 
@@ -406,7 +406,7 @@ def advance(V: Voices, H: Hands, store: Any, rate: float, out: Array, y: Array, 
     return sounding
 
 
-@compiled
+@compile_kernel
 def clean(x: Any, out: Any) -> int:
     """Copy x [T] to float32 out [T]: finite, within +-`LOUDEST`, no denormals. How many not?"""
     wrong = 0
@@ -419,7 +419,7 @@ def clean(x: Any, out: Any) -> int:
     return wrong
 
 
-@compiled
+@compile_kernel
 def blend(x: Any, gain: float, to: float, send: float, out: Array, shared: Array) -> float:
     """Add x [T], its gain moving to `to`, to out [T], and `send` times that to shared [T]; peak."""
     peak = 0.0

@@ -1,7 +1,7 @@
 """A worker that behaves as the first word of its job's prompt says. Standard library only.
 
-It speaks bridge/jobs.py on stdin and stdout, as bridge.worker does. `python fake_worker.py LOG`
-appends a line per start to LOG.
+It speaks bridge/protocol/jobs.py on stdin and stdout, as bridge.worker does. `python
+fake_worker.py LOG` appends a line per start to LOG.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A worker that parts every sound into equal shares, one a prompt and one for the residual.
 
-It speaks bridge/jobs.py as bridge.worker does, and writes real stems: they add up to the source.
-A job whose first prompt is "slow" works until it is cancelled, one of "wrong" fails.
+It speaks bridge/protocol/jobs.py as bridge.worker does, and writes real stems: they add up to the
+source. A job whose first prompt is "slow" works until it is cancelled, one of "wrong" fails.
 """
 
 import array
@@ -12,7 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from bridge import stems, wav
+from bridge.files import wav
+from bridge.stems import manifest as stems
 
 inbox = queue.Queue()
 cancelled = set()

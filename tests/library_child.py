@@ -134,7 +134,7 @@ def every_death(folder, arm, numbers):
             done += now == after
             if now not in (before, after) or (not died and now != after):
                 neither.append([number, now])
-            with disk.locked(place / "library"):  # who changes something next cleans up
+            with disk.lock_folder(place / "library"):  # who changes something next cleans up
                 left = [path.name for path in (place / "library" / ".work").iterdir()]
             if set(left) - {"lock", "lock-journal"}:
                 neither.append([number, left])

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from bridge.worker import models, separate
 from bridge.worker.__main__ import main
-from sds.latents import LATENTS
-from sds.prior import GaussianPrior
+from sds.priors.gaussian import GaussianPrior
+from sds.separation.audio_sds import LATENTS
 
 PAPER = replace(LATENTS, recipe=replace(LATENTS.recipe, samples=1, scales=(512,)))
 
@@ -21,7 +21,7 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
 
 
 if __name__ == "__main__":
-    from sds.separate import METHODS
+    from sds.separation.separate import METHODS
 
     METHODS["paper"] = PAPER
     models.gaussian = gaussian

@@ -1,4 +1,6 @@
-"""Placing a patch into the DX7's algorithms loses nothing where it fits; the ear ranks them."""
+"""Placing a patch into the DX7's algorithms loses nothing where it fits; the search scorer ranks
+them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import torch
 from presets import Note
 from presets.dx7 import ALGORITHMS
 from renderers import fm
-from renderers.algorithms import DIFFERENT, algorithms, best, moved, placed
+from renderers.algorithms import DIFFERENT, algorithms, best, convert_operators, place_in_algorithm
 from renderers.base import Renderer, physical, positions
 
 RATE = 44100
@@ -43,7 +45,7 @@ FITTING = {  # what a DX7 algorithm can say, and one that says it
 def test_what_fits_an_algorithm_sounds_the_same_there(name: str) -> None:
     number, depths = FITTING[name]
     u = chain(**depths)
-    there = placed(FOUR, u, number)
+    there = place_in_algorithm(FOUR, u, number)
     before, after = sound(FOUR, u), sound(fm.renderer(matrix=f"dx7:{number}"), there)
     assert (after - before).abs().max() < 1e-9 * before.abs().max()
 
@@ -54,7 +56,7 @@ def test_any_patch_can_be_placed_and_is_heard(number: int) -> None:
     for renderer in (FOUR, fm.renderer(operators=6, matrix="free"), fm.renderer(operators=1)):
         u = torch.rand(3, len(renderer.params), generator=generator, dtype=torch.float64)
         u[:, fm.layout(renderer.params).attack], u[:, -1] = 0.0, 1.0
-        there = placed(renderer, u, number)
+        there = place_in_algorithm(renderer, u, number)
         assert torch.all((there >= 0.0) & (there <= 1.0))
         assert sound(fm.renderer(matrix=f"dx7:{number}"), there).abs().amax(1).min() > 1e-3
 
@@ -63,14 +65,14 @@ def test_any_patch_can_be_placed_and_is_heard(number: int) -> None:
 def test_a_patch_moved_to_more_operators_sounds_the_same(operators: int, matrix: str) -> None:
     u = chain(op4_from_op3=1.5, op3_from_op2=1.0, op2_from_op1=0.7)
     target = fm.renderer(operators=operators, matrix=matrix)
-    before, after = sound(FOUR, u), sound(target, moved(FOUR, u, target))
+    before, after = sound(FOUR, u), sound(target, convert_operators(FOUR, u, target))
     assert (after - before).abs().max() < 1e-9 * before.abs().max()
 
 
 def test_a_free_matrix_takes_a_patch_nearly_as_it_is() -> None:
     u = chain(op4_from_op3=1.5, op3_from_op2=1.0, op2_from_op1=0.7)
     target = fm.renderer(matrix="free")
-    before, after = sound(FOUR, u), sound(target, moved(FOUR, u, target))
+    before, after = sound(FOUR, u), sound(target, convert_operators(FOUR, u, target))
     assert (after - before).norm() < 1e-3 * before.norm()
 
 
@@ -78,15 +80,15 @@ def test_what_has_no_place_is_refused() -> None:
     free = fm.renderer(operators=3, matrix="free")
     loops = torch.full((1, len(free.params)), 0.5, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"4 operators, acyclic, has no place for 3 .*, free"):
-        moved(free, loops, FOUR)
+        convert_operators(free, loops, FOUR)
     with pytest.raises(ValueError, match="with 2 operators, free, has no place for 3 operators"):
-        moved(free, loops, fm.renderer(operators=2, matrix="free"))
+        convert_operators(free, loops, fm.renderer(operators=2, matrix="free"))
 
 
 def test_an_operator_without_a_slot_is_lost() -> None:
     u = chain(op4_from_op3=1.5, op4_from_op2=1.0)
     target = fm.renderer(matrix="dx7:5")  # one modulator a carrier
-    values = physical(fm.layout(target.params).table, placed(FOUR, u, 5))[0]
+    values = physical(fm.layout(target.params).table, place_in_algorithm(FOUR, u, 5))[0]
     named = dict(zip((p.name for p in target.params), values.tolist(), strict=True))
     assert named["op1_from_op2"] == pytest.approx(1.5)
     assert named["op2_ratio"] == pytest.approx(3.0)
@@ -94,16 +96,16 @@ def test_an_operator_without_a_slot_is_lost() -> None:
 
 
 def test_the_ear_ranks_algorithms() -> None:
-    """An ear that likes one sound: the algorithms that can play it come first."""
+    """An search scorer that likes one sound: the algorithms that can play it come first."""
     u = chain(op4_from_op3=2.0, op2_from_op1=1.0, op2_mix=0.5)
     wanted = sound(FOUR, u).float()
 
-    def ear(audio: torch.Tensor) -> torch.Tensor:
+    def search_scorer(audio: torch.Tensor) -> torch.Tensor:
         return -(audio[:, 0].float() - wanted).abs().mean(1)
 
     found = list(
         algorithms(
-            ear,
+            search_scorer,
             note=Note(48),
             rate=RATE,
             samples=4000,

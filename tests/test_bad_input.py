@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from bridge import cli, pipe, stems, worker
-from bridge.jobs import Done, Failed, Job, RenderPreset, Separate, job_adapter
+from bridge import worker
+from bridge.cli import main
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Done, Failed
+from bridge.protocol.jobs import Job, RenderPreset, Separate, job_adapter
+from bridge.stems import levels, null_test
 from bridge.worker import models as worker_models
 from presets import Effect, Preset, save
-from sds.masks import Masks
-from sds.prior import GaussianPrior
-from sds.separate import METHODS
-from sds.stable_audio import ModelUnavailable
+from sds.priors.gaussian import GaussianPrior
+from sds.priors.stable_audio import ModelUnavailable
+from sds.separation.mask_settings import Masks
+from sds.separation.separate import METHODS
 
 RATE = 44100
 
@@ -73,10 +77,10 @@ FILES = {
 
 def failed(job: Job) -> Failed:
     """How the worker refuses `job`."""
-    box = pipe.Inbox(io.StringIO(""))
-    models = worker.Models(judge=Path("nowhere"))
+    box = worker_loop.Inbox(io.StringIO(""))
+    models = worker.Models(evaluation_scorer=Path("nowhere"))
     codes = {ModelUnavailable: "no-model"}
-    *_, end = pipe.run(job, lambda job: worker.work(job, models), box, codes=codes)
+    *_, end = worker_loop.run(job, lambda job: worker.work(job, models), box, codes=codes)
     assert isinstance(end, Failed)
     assert "\n" not in end.reason
     return end
@@ -162,9 +166,9 @@ def test_silence_is_separated_into_silence(tmp_path: Path) -> None:
         id="j", file=str(tmp_path / "zero.wav"), prompts=("a", "b"), out=str(tmp_path / "out"),
         model="gaussian", steps=1,
     )  # fmt: skip
-    *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))
+    *_, end = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     assert isinstance(end, Done)
-    assert stems.verify(Path(end.result["manifest"])) == stems.NULL_FLOOR_DB
+    assert null_test.verify(Path(end.result["manifest"])) == levels.NULL_FLOOR_DB
     assert not sf.read(end.result["stems"][0]["wav"])[0].any()
 
 
@@ -173,7 +177,7 @@ def test_half_an_hour_comes_back_whole_in_bounded_memory(
 ) -> None:
     short = METHODS["masks"]
     assert isinstance(short, Masks)
-    quick = replace(short, factor_steps=5, looks=1, recipe=replace(short.recipe, steps=0))
+    quick = replace(short, factor_steps=5, estimates=1, recipe=replace(short.recipe, steps=0))
     monkeypatch.setitem(METHODS, "masks", quick)
     fields = {"sample_rate": 8000, "max_seconds": 20.0}
     prior = GaussianPrior({"": 0.0, "a": 0.0, "b": 0.0}, {"": 1.0, "a": 0.1, "b": 0.2}, **fields)
@@ -184,7 +188,7 @@ def test_half_an_hour_comes_back_whole_in_bounded_memory(
         method="masks",
     )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))
+    *_, end = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024  # MiB
     assert isinstance(end, Done)
     assert sf.info(end.result["residual"]).frames == 3 * 600 * 8000
@@ -196,7 +200,7 @@ def refused(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, dic
     """Exit code, the error object, stderr of a command that must fail, run in this process."""
     monkeypatch.setattr(sys, "argv", ["scorewire", *map(str, arguments), "--json"])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     said = capsys.readouterr()
     error = json.loads(said.out.strip().splitlines()[-1])["error"]
     assert "Traceback" not in said.err

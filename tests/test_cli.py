@@ -17,11 +17,12 @@ import pytest
 import soundfile as sf
 from rich.console import Console
 
-from bridge import cli, display, stems
-from bridge.commands import recording, suggest
-from bridge.engines.recording import RecordingEngine
-from bridge.jobs import Event, Failed, Job
-from bridge.store import Store
+from bridge.cli import main, record, suggest, tables
+from bridge.execution.recording import RecordingEngine
+from bridge.protocol.events import Event, Failed
+from bridge.protocol.jobs import Job
+from bridge.service.ledger import Store
+from bridge.stems import manifest as stems
 from presets import Preset, load, save
 
 
@@ -40,7 +41,7 @@ def scorewire(
     """Exit code, stdout and stderr of the command, run in this process."""
     monkeypatch.setattr(sys, "argv", ["scorewire", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     said = capsys.readouterr()
     return int(end.value.code or 0), said.out, said.err
 
@@ -225,7 +226,7 @@ def test_the_command_loads_no_tensor() -> None:
 
 
 def test_time_left_reads_as_a_clock() -> None:
-    assert display.clock(3599.6) == "60:00 left"
+    assert tables.clock(3599.6) == "60:00 left"
 
 
 def test_brackets_in_what_an_assistant_says_are_text() -> None:
@@ -261,9 +262,9 @@ def test_ctrl_c_before_the_recorder_is_there_ends_the_recording(
             await asyncio.wait_for(self.ended.wait(), 60)
             yield Failed(id=job.id, code="no-sound", reason=f"nothing came, {self.looks}")
 
-    monkeypatch.setattr(recording, "RecordingEngine", Late)
+    monkeypatch.setattr(record, "RecordingEngine", Late)
     monkeypatch.setattr(sys, "argv", ["scorewire", "record", str(tmp_path / "a.wav"), "--json"])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 1
     assert json.loads(capsys.readouterr().out)["error"]["reason"] == "nothing came, 3"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.assistant import Assistant
-from bridge.config import _KINDS, Config, load
+from bridge.service.config import _KINDS, Config, load
+from bridge.service.language_model import Assistant
 
 
 def write(tmp_path, text):

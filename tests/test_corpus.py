@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from sds.train import beats, dsp, machines, nature, struck
-from sds.train.captions import PHRASES, composed, recording_captions, reworded
-from sds.train.clips import (
+from sds.datasets.captions import PHRASES, compose_captions, recording_captions, reword
+from sds.datasets.clips import (
     RATE,
     Clip,
     is_whole,
-    levelled,
+    normalise_peak,
     read_part,
     read_table,
     side_of,
@@ -27,14 +26,22 @@ from sds.train.clips import (
     unit_hash,
     write_part,
 )
-from sds.train.corpus import EXCLUDED, PARTS, main, read_exclude
-from sds.train.gm import DRUMS, PROGRAMS
-from sds.train.midi import Score, find_fonts, midi_clips, played, trimmed, written
-from sds.train.patches import measured, names_for, patch_clips, words_for
-from sds.train.phrases import GROOVES, drum_hits, one_shots, phrases
-from sds.train.procedural import MAKERS, clip
-from sds.train.recordings import read_recordings, recording_group, recordings
-from sds.train.songs import songs
+from sds.datasets.recordings import read_recordings, recording_group, recordings
+from sds.train.corpus import beats, dsp, machines, nature, struck
+from sds.train.corpus.__main__ import EXCLUDED, PARTS, main, read_exclude
+from sds.train.corpus.gm import DRUMS, PROGRAMS
+from sds.train.corpus.midi import (
+    Score,
+    find_fonts,
+    midi_clips,
+    play_scores,
+    trim_tail,
+    write_scores,
+)
+from sds.train.corpus.patches import measure_features, names_for, patch_clips, words_for
+from sds.train.corpus.phrases import GROOVES, drum_hits, one_shots, phrases
+from sds.train.corpus.procedural import MAKERS, clip
+from sds.train.corpus.songs import songs
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "train"
 
@@ -89,7 +96,7 @@ def test_a_part_is_read_as_it_was_written(tmp_path):
         assert (new.captions, new.label, new.split, new.origin) == (
             old.captions, old.label, old.split, old.origin,
         )  # fmt: skip
-        assert np.abs(new.audio - levelled(old.audio, old.origin)).max() <= 0.5 / 32767 + 1e-7
+        assert np.abs(new.audio - normalise_peak(old.audio, old.origin)).max() <= 0.5 / 32767 + 1e-7
     rows = read_table(tmp_path, "p")
     assert rows[0] == {
         "start": 0, "frames": 13230, "captions": ["a tone"], "class": "bell", "split": "prior",
@@ -113,7 +120,7 @@ def test_an_interrupted_part_is_not_whole_and_leaves_the_last_table_out(tmp_path
 
 
 def test_peaks_lie_between_12_and_1_db_below_full_scale_and_differ():
-    peaks = [np.abs(levelled(tone(300, 0.1), f"clip {i}")).max() for i in range(200)]
+    peaks = [np.abs(normalise_peak(tone(300, 0.1), f"clip {i}")).max() for i in range(200)]
     decibels = 20 * np.log10(peaks)
     assert decibels.min() > -12.01
     assert decibels.max() < -0.99
@@ -123,7 +130,7 @@ def test_peaks_lie_between_12_and_1_db_below_full_scale_and_differ():
 @pytest.mark.parametrize("audio", [np.zeros(100), np.full(100, np.nan), np.zeros(0)])
 def test_silence_and_nonsense_are_refused(audio):
     with pytest.raises(ValueError, match="peak of x must be at least"):
-        levelled(audio.astype(np.float32), "x")
+        normalise_peak(audio.astype(np.float32), "x")
 
 
 def test_a_clip_without_a_caption_is_refused():
@@ -145,7 +152,7 @@ def test_two_processes_give_what_one_gives():
 
 def test_hashes_never_change():
     assert unit_hash("") == pytest.approx(0.8666040914613156, abs=1e-12)
-    assert [side_of(f"take {i}") for i in range(6)] == ["prior", "judge"] * 3
+    assert [side_of(f"take {i}") for i in range(6)] == ["prior", "evaluation_scorer"] * 3
 
 
 def test_shares_of_the_splits():
@@ -179,7 +186,7 @@ def test_one_take_is_on_one_side_and_one_caption_is_held_whole(tmp_path):
         by_caption[row.caption].add(row.split == "held")
     assert all(len(sides) == 1 for sides in by_take.values())
     assert all(len(held) == 1 for held in by_caption.values())
-    assert {row.split for row in made} == {"prior", "judge", "held"}
+    assert {row.split for row in made} == {"prior", "evaluation_scorer", "held"}
     assert made == read_recordings(tmp_path / "d")
 
 
@@ -188,7 +195,10 @@ def test_small_classes_are_on_both_sides_and_no_class_is_held_whole(tmp_path):
     for label in PHRASES:
         rows += [(f"s/{label}{i}.ogg", f"only {label}", label, "") for i in range(30)]
     made = read_recordings(a_folder(tmp_path / "d", rows))
-    assert {row.split for row in made if row.caption == "car horn"} == {"prior", "judge"}
+    assert {row.split for row in made if row.caption == "car horn"} == {
+        "prior",
+        "evaluation_scorer",
+    }
     assert "held" not in {row.split for row in made}
 
 
@@ -222,7 +232,7 @@ def test_the_shared_recordings_have_known_classes_and_two_sides():
         sides[row.label].add(row.split)
         assert recording_captions(row.caption, row.label, row.adjectives)[0] == row.caption
     assert len(sides) == 98
-    assert all({"prior", "judge"} <= splits for splits in sides.values())
+    assert all({"prior", "evaluation_scorer"} <= splits for splits in sides.values())
 
 
 # The captions
@@ -240,8 +250,8 @@ def test_a_recording_is_described_by_its_caption_its_adjectives_and_its_class():
 
 
 def test_rewording_takes_whole_words_only():
-    assert reworded("japan") == ()
-    assert "hit on a frying pan" in reworded("hit on a pan")
+    assert reword("japan") == ()
+    assert "hit on a frying pan" in reword("hit on a pan")
 
 
 def test_every_class_has_a_prompt_that_starts_with_what_people_type():
@@ -255,7 +265,9 @@ def test_every_class_has_a_prompt_that_starts_with_what_people_type():
 
 
 def test_composed_captions_are_distinct_and_made_of_what_was_given():
-    captions = composed(["kick drum", "kick"], ["deep", "in a room"], random.Random(1), count=8)
+    captions = compose_captions(
+        ["kick drum", "kick"], ["deep", "in a room"], random.Random(1), count=8
+    )
     assert captions[0] == "kick drum"
     assert len(captions) == len(set(captions)) >= 5
     assert not any(caption.startswith("in a room") for caption in captions)
@@ -291,7 +303,7 @@ def test_scores_are_captioned_repeatable_and_inside_their_length():
 
 def test_scores_in_one_file_start_where_it_says():
     score = Score(((0.5, 0.25, 0, 60, 90),), ((0, 65),), 1.0, ("x",), "saxophone", "g", "n")
-    file, starts = written([score, score])
+    file, starts = write_scores([score, score])
     now, heard = 0.0, []
     for message in file:
         now += message.time
@@ -327,10 +339,10 @@ def test_a_missing_font_is_named(tmp_path):
 
 
 def test_what_has_died_away_is_cut():
-    kept = trimmed(tone(400, 2.0, t60=0.5))  # -60 dB of the peak is reached at 0.5 s
+    kept = trim_tail(tone(400, 2.0, t60=0.5))  # -60 dB of the peak is reached at 0.5 s
     assert len(kept) / RATE == pytest.approx(0.5 + 0.02, abs=0.01)
     assert kept[-1] == 0.0
-    assert len(trimmed(np.zeros(100, np.float32))) == 0
+    assert len(trim_tail(np.zeros(100, np.float32))) == 0
 
 
 def _font():
@@ -347,7 +359,7 @@ def test_fluidsynth_plays_the_key_that_was_written():
         Score(((0.0, 0.8, 0, key, 100),), ((0, 73),), 1.2, ("flute",), "flute", "g", f"n{key}")
         for key in (69, 81)
     ]
-    low, high = played(scores, _font())
+    low, high = play_scores(scores, _font())
     assert peak_hertz(low[RATE // 5 :]) == pytest.approx(440, rel=0.01)
     assert peak_hertz(high[RATE // 5 :]) == pytest.approx(880, rel=0.01)
     (made,) = midi_clips([("one", scores[0])], [_font()])
@@ -425,7 +437,7 @@ def test_a_struck_body_rings_no_longer_than_its_lowest_mode():
 def test_tones_have_their_pitch(maker, seconds):
     for seed in range(3):
         made = maker(np.random.default_rng(seed), seconds)
-        found = measured(made.audio / np.abs(made.audio).max()).pitch
+        found = measure_features(made.audio / np.abs(made.audio).max()).pitch
         ratio = found / made.facts["hz"]
         assert ratio == pytest.approx(max(round(ratio), 1), rel=0.02)  # FM may sound at a multiple
         assert ratio < 2.1
@@ -441,7 +453,7 @@ def test_closed_hats_are_short_and_bright():
     for seed in range(6):
         made = beats.hi_hat(np.random.default_rng(seed), 1.5)
         assert t60_of(made.audio) == pytest.approx(made.facts["t60"], rel=0.15)
-        assert measured(made.audio).centroid > 5000
+        assert measure_features(made.audio).centroid > 5000
 
 
 def test_a_clock_ticks_at_its_rate():
@@ -482,22 +494,22 @@ def test_crickets_sing_at_their_carrier_and_thunder_is_lower_than_rain():
 
 def test_features_of_sounds_that_are_known():
     quiet = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
-    assert measured(quiet).noisiness > 0.8
-    steady = measured(tone(440, 1.0))
+    assert measure_features(quiet).noisiness > 0.8
+    steady = measure_features(tone(440, 1.0))
     assert steady.noisiness < 0.01
     assert steady.pitch == pytest.approx(440, rel=0.01)
     assert steady.centroid == pytest.approx(440, rel=0.01)
     assert steady.harmonicity > 0.98
-    assert measured(tone(440, 2.0, t60=1.0)).decay == pytest.approx(0.5, abs=0.02)
+    assert measure_features(tone(440, 2.0, t60=1.0)).decay == pytest.approx(0.5, abs=0.02)
     with pytest.raises(ValueError, match=r"must be 0\.05 s or more"):
-        measured(np.zeros(10, np.float32))
+        measure_features(np.zeros(10, np.float32))
 
 
 def test_patches_are_called_what_they_sound_like():
-    kick = measured(tone(55, 1.0, t60=0.15))
+    kick = measure_features(tone(55, 1.0, t60=0.15))
     assert "kick" in " ".join(names_for("fm", kick)[1])
     assert "dark" in words_for(kick)
-    bass = measured(tone(70, 2.0))
+    bass = measure_features(tone(70, 2.0))
     assert names_for("fm", bass)[0] == "bass"
     assert "low" in words_for(bass)
     with pytest.raises(ValueError, match="renderer must be fm or impact"):

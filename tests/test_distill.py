@@ -6,12 +6,13 @@ from itertools import islice, pairwise
 import pytest
 import torch
 
-from sds.distill import FEW, Kept, distill, fit, generate, suited
-from sds.prior import GaussianPrior, guided
-from sds.recipes import RECIPES, Recipe
-from sds.sampling import cosine, sigma_of
-from sds.spectral import magnitudes, relative_distance
-from sds.targets import as_loud_as, sds_gradient, target
+from sds.distillation.distill import FEW, BestSoFar, distill, fit, generate, recipe_for
+from sds.distillation.recipes import RECIPES, Recipe
+from sds.distillation.sds_targets import as_loud_as, sds_gradient, target
+from sds.priors.base import classifier_free_guidance
+from sds.priors.gaussian import GaussianPrior
+from sds.samplers.schedules import cosine, sigma_of
+from sds.signal.spectrogram import magnitudes, relative_distance
 
 HOP, FRAMES, STD = 32, 32, 0.3
 MEAN = torch.zeros(HOP)
@@ -45,7 +46,7 @@ def run(recipe: Recipe, u0: torch.Tensor, *, prompt: str = "chord", score=None, 
 
 
 def plain(prompt: str = "chord"):
-    return guided(P, P.embed([prompt], 1.0), P.embed([""], 1.0), 1.0)
+    return classifier_free_guidance(P, P.embed([prompt], 1.0), P.embed([""], 1.0), 1.0)
 
 
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.875])
@@ -94,7 +95,7 @@ def test_rolled_target_is_rolled_back():
     """A prior that knows nothing leaves x + sigma n, wherever the roll put it."""
     p = GaussianPrior({"": 0.0}, {"": 1e4}, hop=HOP)
     recipe = replace(QUICK, domain="decoder", roll=True, emphasis="waveform", samples=400)
-    denoise = guided(p, p.embed([""], 1.0), p.embed([""], 1.0), 1.0)
+    denoise = classifier_free_guidance(p, p.embed([""], 1.0), p.embed([""], 1.0), 1.0)
     x, t = render(starts()), torch.full((400,), 0.1)
     g = torch.Generator().manual_seed(0)
     wanted = target(p, denoise, x, t=t, recipe=recipe, generator=g)[0]
@@ -256,7 +257,7 @@ def test_with_a_peak_the_level_of_a_sound_does_not_change_its_target():
 
 
 def test_kept_takes_back_what_did_not_come_nearer():
-    kept = Kept(torch.zeros(2, 3))
+    kept = BestSoFar(torch.zeros(2, 3))
     kept.see(torch.zeros(2, 3), torch.tensor([1.0, 1.0]))
     kept.see(torch.ones(2, 3), torch.tensor([0.5, 2.0]))
     assert kept.u.tolist() == [[1, 1, 1], [0, 0, 0]]
@@ -267,7 +268,7 @@ def test_kept_takes_back_what_did_not_come_nearer():
 
 def test_many_knobs_are_fitted_in_the_time_that_few_evolve():
     recipe = RECIPES["default"]
-    assert suited(recipe, FEW) == recipe
-    many = suited(recipe, FEW + 1)
+    assert recipe_for(recipe, FEW) == recipe
+    many = recipe_for(recipe, FEW + 1)
     assert (many.generations, many.fit_steps) == (0, recipe.fit_steps + 2.5 * recipe.generations)
-    assert suited(RECIPES["paper"], 836) == RECIPES["paper"]
+    assert recipe_for(RECIPES["paper"], 836) == RECIPES["paper"]

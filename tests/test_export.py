@@ -12,8 +12,13 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 
-from bridge import bundle, cli, display, paths, pipe, worker
-from bridge.jobs import Done, Export, result_path
+from bridge import worker
+from bridge.cli import main, tables
+from bridge.files import export_report
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Done
+from bridge.protocol.jobs import Export, result_path
+from bridge.service import file_access
 from presets import Effect, Note, Preset, load, save
 from presets.export import EXPORTERS, Exported, Exporter, Source
 from presets.preset import Plugin
@@ -72,7 +77,7 @@ def formats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(job: Export) -> dict[str, Any]:
-    *_, end = worker.work(job, worker.Models(judge=Path("nowhere")))
+    *_, end = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     assert isinstance(end, Done)
     return end.result
 
@@ -132,7 +137,7 @@ def test_a_bundle_says_what_no_format_could_carry(preset: Path, tmp_path: Path) 
         assert sentence in page
     assert "Beside it: the folder `notes`." in page
     text = Console(width=400, file=io.StringIO())
-    text.print(display.export(got))
+    text.print(tables.export(got))
     shown = text.file.getvalue()
     for said in (got["file"], got["formats"]["raw"]["file"], "lost: velocity: one layer"):
         assert said in shown
@@ -149,7 +154,7 @@ def test_what_cannot_be_carried_leaves_nothing(preset: Path, tmp_path: Path) -> 
 @pytest.mark.usefixtures("formats")
 def test_a_cancelled_export_leaves_nothing(preset: Path, tmp_path: Path) -> None:
     job = Export(id="j", preset=str(preset), formats=("all",), out=str(tmp_path / "out"))
-    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    events = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     for event in events:
         if event.kind == "progress" and event.stage == "listen to raw":
             assert list((tmp_path / "out").rglob("*.raw"))
@@ -207,7 +212,7 @@ def test_a_plugin_that_plays_the_note_is_not_passed_over(name: str) -> None:
 
 
 def test_every_format_has_its_programs() -> None:
-    assert set(EXPORTERS) <= set(bundle.LOADED_BY)
+    assert set(EXPORTERS) <= set(export_report.LOADED_BY)
 
 
 def test_the_command_writes_a_real_file(
@@ -218,7 +223,7 @@ def test_the_command_writes_a_real_file(
     argv = ["scorewire", "export", str(preset), "--to", "dx7", "--out", str(out), "--json"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert not end.value.code
     got = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"file", "lost", "fidelity_db", "engine"} <= set(got)
@@ -239,7 +244,7 @@ def test_a_wrong_command_is_refused_in_its_words(
     argv = ["scorewire", "export", str(preset), "--out", str(tmp_path / "o"), *arguments]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code == 2
     assert reason in capsys.readouterr().err
 
@@ -253,14 +258,14 @@ def test_no_folder_is_made_that_looks_like_a_file(
 ) -> None:
     job = Export(id="j", preset=str(preset), formats=(name,), out=str(tmp_path / out))
     with pytest.raises(ValueError, match=f"^out must be {wanted} for this export, got {out}$"):
-        paths.check(job)
+        file_access.check(job)
 
 
 def test_a_file_that_is_no_preset_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     job = Export(id="j", preset=str(tmp_path / "a.json"), formats=("all",), out=str(tmp_path))
-    models = worker.Models(judge=Path("nowhere"))
-    box = pipe.Inbox(io.StringIO(""))
-    *_, end = pipe.run(job, lambda job: worker.work(job, models), box, codes={})
+    models = worker.Models(evaluation_scorer=Path("nowhere"))
+    box = worker_loop.Inbox(io.StringIO(""))
+    *_, end = worker_loop.run(job, lambda job: worker.work(job, models), box, codes={})
     assert end.kind == "failed"
     assert "a.json is not a preset" in end.reason

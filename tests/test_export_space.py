@@ -70,7 +70,7 @@ def test_the_convolver_equals_our_convolution_up_to_its_gain(files: list[Path]) 
     x = 0.3 * np.random.default_rng(0).standard_normal(RATE)
     for file in files:
         h = sf.read(file)[0]
-        want, got = conv(x, h), convolution.convolved(x.astype(np.float32)[None], file, RATE)[0]
+        want, got = conv(x, h), convolution.convolve(x.astype(np.float32)[None], file, RATE)[0]
         gain = (want @ got) / (want @ want)
         assert np.abs(got - gain * want).max() < 1e-6
         assert gain == pytest.approx(0.125 / np.sqrt(h @ h), rel=2e-4)
@@ -82,7 +82,7 @@ def test_the_object_in_the_exported_room_is_the_patch(preset: Preset, files: lis
     values = physical(lay.table, from_values(instrument, preset.values)[None])
     o = impact.struck(lay, values, Note(preset.note), RATE)
     bank = impact.modal_bank(o.hz / RATE, o.decay / RATE, o.gain, RATE, torch.float64)
-    wet = convolution.convolved(bank.numpy().astype(np.float32), files[0], RATE)[0]
+    wet = convolution.convolve(bank.numpy().astype(np.float32), files[0], RATE)[0]
     ours = effects.render(preset, seconds=1.0, rate=RATE)[0].astype(float)
     assert rms_error(ours, wet.astype(float), RATE) < 1e-4
 

@@ -11,7 +11,7 @@ from presets.export import laws
 from presets.export.wavetable import EXPORTER, Table, read, write
 from renderers import fm, to_values
 from renderers.engines import vital
-from renderers.source import RenderedSource, _tuned
+from renderers.source import RenderedSource, _whole_ratios
 from renderers.starts import fm_patches
 
 RATE = 44100
@@ -126,7 +126,7 @@ def test_periods_are_those_of_the_source() -> None:
     for u in fm_patches(renderer, 40, torch.Generator().manual_seed(3)):
         preset = Preset(name="p", renderer="fm", renderer_version=1, values=to_values(renderer, u))
         try:
-            theirs = _tuned(preset)[1]
+            theirs = _whole_ratios(preset)[1]
         except ValueError:
             theirs = None
         assert laws.cycles(laws.voice(preset.values)) == theirs

@@ -9,7 +9,7 @@ import soundfile
 from presets import load
 from presets.library import FACTORY, Library
 from renderers import effects, for_preset
-from sds.checkpoints import WEIGHTS, digest
+from sds.priors.checkpoints import WEIGHTS, digest
 from sds.train.factory import KEPT, LOUDEST, PROMPTS
 
 FILES = sorted(FACTORY.glob("*.json"))

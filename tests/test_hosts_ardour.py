@@ -16,11 +16,13 @@ from lupa import lua53
 from pythonosc.osc_message import OscMessage
 
 from bench import ardour as real
-from bridge import stems, wav
-from bridge.config import Config
+from bridge.files import wav
 from bridge.hosts import HOSTS, INSTALLERS, ardour, ardour_install, ardour_session
 from bridge.hosts.layout import Layout, Track, layout
-from bridge.tempo import Tempo
+from bridge.service.config import Config
+from bridge.stems import manifest as stems
+from bridge.stems import null_test
+from bridge.stems.tempo import Tempo
 from tests.test_hosts_dawproject import RATE, stem_set
 from tests.test_osc import COMMAND, Client, Running
 
@@ -213,7 +215,7 @@ def test_a_region_is_cut_bit_by_bit_out_of_its_files(tmp_path):
     region = ardour.Region(
         "take 1", ((0, tmp_path / "a%L.wav"), (1, tmp_path / "b.wav")), 777, 70_001, 2**33, 48000
     )
-    ardour.cut(region, tmp_path / "out.wav")
+    ardour.write_region(region, tmp_path / "out.wav")
     found, rate = sf.read(tmp_path / "out.wav", dtype="float32")
     span = slice(777, 777 + 70_001)
     assert rate == 48000
@@ -228,7 +230,7 @@ def test_regions_that_cannot_be_cut_are_refused_in_one_sentence(tmp_path):
 
     def cut(name="a.wav", channel=0, start=0, length=100):
         region = ardour.Region("r", ((channel, tmp_path / name),), start, length, 0, 48000)
-        ardour.cut(region, tmp_path / "out.wav")
+        ardour.write_region(region, tmp_path / "out.wav")
 
     cut()
     for why, changes in (
@@ -388,7 +390,7 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
     manifest = stems.load(place / "stems.json")
     assert (manifest.start_samples, manifest.frames) == (START, length)
     assert manifest.start_beats == pytest.approx(START / RATE * 97.5 / 60)
-    assert stems.verify(place / "stems.json") < -100
+    assert null_test.verify(place / "stems.json") < -100
     _named_and_placed(file, place / "stems.json")
     _bit_exact(file, place, manifest)
     real.export(file, tmp_path / "heard.wav", home)  # the region is muted: this is the stems' sum

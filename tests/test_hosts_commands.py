@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge import cli
+from bridge.cli import main
 from tests.test_hosts_dawproject import stem_set
 
 WORKER = Path(__file__).with_name("halving_worker.py")
@@ -24,7 +24,7 @@ def scorewire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     def run(*arguments: object) -> tuple[int, dict[str, Any], str]:
         monkeypatch.setattr(sys, "argv", ["scorewire", *map(str, arguments), "--json"])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            main.main()
         said = capsys.readouterr()
         return int(end.value.code or 0), json.loads(said.out.splitlines()[-1]), said.err
 
@@ -80,7 +80,9 @@ def test_actions_are_put_in_and_taken_out(scorewire, tmp_path: Path) -> None:
     _, got, _ = scorewire("install", "reaper", "--path", tmp_path)
     folder = tmp_path / "Scripts" / "Scorewire"
     assert got["files"][0] == str(folder / "scorewire.lua")
-    assert (folder / "command.txt").read_text() == f'"{sys.executable}" -m bridge.exchange\n'
+    assert (
+        folder / "command.txt"
+    ).read_text() == f'"{sys.executable}" -m bridge.app.folder_requests\n'
     code, _, _ = scorewire("install", "reaper", "--path", tmp_path, "--uninstall")
     assert code == 0
     assert not folder.exists()

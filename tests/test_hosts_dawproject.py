@@ -13,8 +13,9 @@ import pytest
 import soundfile as sf
 import xmlschema
 
-from bridge import stems, wav
+from bridge.files import wav
 from bridge.hosts import HOSTS
+from bridge.stems import manifest as stems
 
 RATE, FRAMES = 44100, 30_011
 SCHEMAS = Path(__file__).parent / "data" / "dawproject"

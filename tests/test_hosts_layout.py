@@ -13,15 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridge import stems, wav
-from bridge.config import Config
-from bridge.engines.local import LocalEngine
+from bridge.execution.local import LocalEngine
+from bridge.files import wav
 from bridge.hosts import HOSTS, HostCannot
 from bridge.hosts.layout import layout
-from bridge.jobs import Separate
-from bridge.server import Server
-from bridge.store import Entry, Store
-from bridge.tempo import Tempo
+from bridge.protocol.jobs import Separate
+from bridge.service.config import Config
+from bridge.service.job_server import Server
+from bridge.service.ledger import Entry, Store
+from bridge.stems import manifest as stems
+from bridge.stems.tempo import Tempo
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 RATE, FRAMES = 48000, 4800

@@ -6,9 +6,9 @@ from pathlib import Path
 import mido
 import pytest
 
-from bridge import stems
 from bridge.hosts import HOSTS, HostCannot
-from bridge.hosts.markers import TICKS, heard
+from bridge.hosts.markers import TICKS, active_spans
+from bridge.stems import manifest as stems
 from tests.test_hosts_dawproject import MAPS, RATE, stem_set
 
 START = 4 * RATE
@@ -27,9 +27,9 @@ def active(folder: Path, **known) -> Path:
 
 
 def test_activity_becomes_stretches() -> None:
-    assert list(heard((0.9, 0.5, 0.49, 1.0), 3.5)) == [(0, 2), (3, 3.5)]
-    assert list(heard((), 3.5)) == []
-    assert list(heard((0.0, 1.0), 2.0)) == [(1, 2.0)]
+    assert list(active_spans((0.9, 0.5, 0.49, 1.0), 3.5)) == [(0, 2), (3, 3.5)]
+    assert list(active_spans((), 3.5)) == []
+    assert list(active_spans((0.0, 1.0), 2.0)) == [(1, 2.0)]
 
 
 @pytest.mark.parametrize("tempo", MAPS.values(), ids=MAPS)

@@ -15,9 +15,10 @@ import pytest
 import soundfile as sf
 from lupa import lua53, lua54
 
-from bridge import exchange, wav
-from bridge.config import Config
+from bridge.app import folder_requests
+from bridge.files import wav
 from bridge.hosts import HOSTS, INSTALLERS, reaper
+from bridge.service.config import Config
 from tests.test_hosts_dawproject import stem_set
 
 TESTS = Path(__file__).parent
@@ -85,7 +86,7 @@ class Reaper:
     def folder(self) -> Path:
         """The exchange folder that the command names."""
         (command,) = self.world.commands.values()
-        start, _, rest = command.partition(" -m bridge.exchange ")
+        start, _, rest = command.partition(" -m bridge.app.folder_requests ")
         assert start == f'"{sys.executable}"'
         assert rest[0] == rest[-1] == '"'
         return Path(rest[1:-1])
@@ -133,7 +134,7 @@ def test_selected_items_come_back_as_stems_that_null(tmp_path: Path, version) ->
     np.testing.assert_allclose(sound, before[begin - first :][: len(sound)], atol=3e-8)
     assert np.abs(sound).max() > 0.3
 
-    exchange.answer(folder, settings(tmp_path))
+    folder_requests.answer(folder, settings(tmp_path))
     daw.turns()
     assert daw.boxes() == []
     assert daw.tracks() == [
@@ -167,7 +168,7 @@ def test_a_time_selection_cuts_and_the_rest_stays_heard(tmp_path: Path, select: 
     daw.start("vocals")
     folder = daw.asked()
     assert wav.read_header(folder / "mix.wav").frames == RATE // 10
-    exchange.answer(folder, settings(tmp_path))
+    folder_requests.answer(folder, settings(tmp_path))
     daw.turns()
     assert daw.boxes() == []
     muted = [item.info.B_MUTE for item in daw.track["items"].values()]
@@ -191,7 +192,7 @@ def test_every_folder_that_was_ended_still_ends(tmp_path: Path, depths, expected
         daw.world.track(daw.project, "other").info.I_FOLDERDEPTH = depth
     daw.item(D_POSITION=0, D_LENGTH=0.01)
     daw.start("vocals")
-    exchange.answer(daw.asked(), settings(tmp_path))
+    folder_requests.answer(daw.asked(), settings(tmp_path))
     daw.turns()
     assert [depth for _, depth in daw.tracks()] == expected
     assert sum(expected) == sum(depths)
@@ -222,7 +223,7 @@ def test_cancelled_while_it_works_nothing_is_left(tmp_path: Path, key: int | Non
     daw.item(D_POSITION=0, D_LENGTH=0.1)
     daw.start("slow")
     folder = daw.asked()
-    working = threading.Thread(target=exchange.answer, args=(folder, settings(tmp_path)))
+    working = threading.Thread(target=folder_requests.answer, args=(folder, settings(tmp_path)))
     working.start()
     daw.turns(20, until=lambda: daw.world.calls.defer > 10)
     if key is None:
@@ -254,7 +255,7 @@ def test_a_failure_is_one_sentence(tmp_path: Path) -> None:
     daw = Reaper(tmp_path)
     daw.item(D_POSITION=0, D_LENGTH=0.1)
     daw.start("wrong")
-    exchange.answer(daw.asked(), settings(tmp_path))
+    folder_requests.answer(daw.asked(), settings(tmp_path))
     daw.turns()
     assert daw.boxes() == ["file must not be so wrong"]
     assert daw.tracks() == [("Band", 0)]
@@ -268,7 +269,7 @@ def test_silence_for_a_minute_says_how_to_find_out_why(tmp_path: Path) -> None:
     daw.turns(4000)
     (text,) = daw.boxes()
     assert text.startswith("Scorewire gave no sign of life for 60 seconds.")
-    assert text.endswith(f'"{sys.executable}" -m bridge.exchange {folder}')
+    assert text.endswith(f'"{sys.executable}" -m bridge.app.folder_requests {folder}')
     assert daw.world.now > 60
 
 
@@ -276,7 +277,7 @@ def test_another_project_in_front_is_not_touched(tmp_path: Path) -> None:
     daw = Reaper(tmp_path)
     daw.item(D_POSITION=0, D_LENGTH=0.1)
     daw.start("vocals")
-    exchange.answer(daw.asked(), settings(tmp_path))
+    folder_requests.answer(daw.asked(), settings(tmp_path))
     other = daw.world.project(RATE)
     daw.world.front = other
     seen = "Done: go back to the project of these items"
@@ -292,7 +293,7 @@ def test_a_closed_project_says_where_the_stems_are(tmp_path: Path) -> None:
     daw = Reaper(tmp_path)
     daw.item(D_POSITION=0, D_LENGTH=0.1)
     daw.start("vocals")
-    exchange.answer(daw.asked(), settings(tmp_path))
+    folder_requests.answer(daw.asked(), settings(tmp_path))
     daw.project.gone = True
     daw.turns()
     assert daw.boxes() == [f"The project was closed; the stems are in {daw.folder}."]
@@ -303,7 +304,7 @@ def test_what_cannot_be_read_leaves_the_project_as_it_was(tmp_path: Path) -> Non
     item = daw.item(D_POSITION=0, D_LENGTH=0.1)
     daw.start("vocals")
     folder = daw.asked()
-    exchange.answer(folder, settings(tmp_path))
+    folder_requests.answer(folder, settings(tmp_path))
     daw.world.unreadable[str(folder / "residual.wav")] = True
     daw.turns()
     assert daw.boxes() == [f"REAPER cannot read {folder / 'residual.wav'}."]
@@ -316,7 +317,7 @@ def test_half_an_insertion_is_undone(tmp_path: Path) -> None:
     item = daw.item(D_POSITION=0, D_LENGTH=0.3)
     daw.project.sel = daw.lua.table_from([0.1, 0.2])
     daw.start("vocals")
-    exchange.answer(daw.asked(), settings(tmp_path))
+    folder_requests.answer(daw.asked(), settings(tmp_path))
     item.info.D_LENGTH = 0.1  # edited meanwhile: there is nothing to split at 0.1 s
     item.info.D_POSITION = 0.15
     daw.lua.execute("reaper.SplitMediaItem = function() return nil end")
@@ -423,7 +424,7 @@ def test_every_signature_in_the_table_is_used_by_a_script() -> None:
 )
 def test_a_wrong_request_is_one_sentence(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "request.json").write_text(text)
-    exchange.answer(tmp_path, settings(tmp_path))
+    folder_requests.answer(tmp_path, settings(tmp_path))
     line = (tmp_path / "status.txt").read_text(encoding="utf-8")
     assert line.startswith("failed\t")
     assert line.rstrip("\n").split("\t")[4] == reason.format(folder=tmp_path)

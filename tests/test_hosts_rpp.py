@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.hosts import HOSTS
-from bridge.hosts.rpp import _quoted
+from bridge.hosts.rpp import _rpp_string
 from tests.test_hosts_dawproject import FRAMES, MAPS, RATE, seconds, stem_set
 
 START = 123_457
@@ -76,6 +76,6 @@ def test_a_file_with_all_kinds_of_quotes_is_refused_not_renamed(tmp_path: Path) 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40))
 def test_names_come_back_as_they_were(text: str) -> None:
     name = text.strip() or "x"
-    read = rpp.loads(f"<REAPER_PROJECT 0.1\n  NAME {_quoted(name)}\n>").children[0][1]
+    read = rpp.loads(f"<REAPER_PROJECT 0.1\n  NAME {_rpp_string(name)}\n>").children[0][1]
     kept = all(quote in name for quote in "\"'")
     assert read == (name.replace("`", "'") if kept else name)

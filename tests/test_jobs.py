@@ -3,17 +3,14 @@
 import pytest
 from pydantic import ValidationError
 
-from bridge.jobs import (
+from bridge.protocol.events import Cancelled, Done, Progress, event_adapter
+from bridge.protocol.jobs import (
     Cancel,
-    Cancelled,
     DesignPatch,
-    Done,
     Evaluate,
     Probe,
-    Progress,
     RenderPreset,
     Separate,
-    event_adapter,
     job_adapter,
     line_adapter,
     new_id,

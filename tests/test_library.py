@@ -455,6 +455,6 @@ def test_no_array_library_is_loaded():
 
 def test_a_held_library_is_waited_for_and_then_refused(library):
     library.add(preset("pot"))
-    with disk.locked(library.folder), pytest.raises(ValueError, match="cannot be locked"):
-        with disk.locked(library.folder, patience=0.05):
+    with disk.lock_folder(library.folder), pytest.raises(ValueError, match="cannot be locked"):
+        with disk.lock_folder(library.folder, patience=0.05):
             pass

@@ -22,12 +22,13 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
-from bridge import osc, wire
-from bridge.addresses import REPLIES, REQUESTS
-from bridge.config import Config
-from bridge.engines.local import LocalEngine
-from bridge.server import Server
-from bridge.store import Store
+from bridge.execution.local import LocalEngine
+from bridge.osc import requests
+from bridge.osc.addresses import REPLIES, REQUESTS
+from bridge.protocol import osc_wire
+from bridge.service.config import Config
+from bridge.service.job_server import Server
+from bridge.service.ledger import Store
 
 ROOT = Path(__file__).parents[1]
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -50,8 +51,11 @@ class Running:
         with Store(self.config.ledger) as store:
             store.recover()
             engine = LocalEngine(self.config.worker, grace=self.config.grace)
-            async with Server(self.config, store, engine) as server, osc.opened(server) as face:
-                self.port = face.port
+            async with (
+                Server(self.config, store, engine) as server,
+                requests.serve_osc(server) as endpoint,
+            ):
+                self.port = endpoint.port
                 self._ready.set()
                 await self._stop.wait()
                 await server.close()
@@ -83,7 +87,7 @@ class Client:
 
     def receive(self):
         data = self.socket.recv(65536)
-        assert len(data) <= wire.MAX_OUT
+        assert len(data) <= osc_wire.MAX_OUT
         reply = OscMessage(data)
         assert reply.address in REPLIES
         return reply.address.removeprefix("/scorewire/"), reply.params
@@ -158,7 +162,7 @@ def test_every_address_is_documented_and_nothing_else():
     tables = {f"{address} {request.args}": request.options for address, request in REQUESTS.items()}
     tables |= {f"{address} {args}": "" for address, args in REPLIES.items()}
     assert documented == tables
-    assert list(osc.ANSWERS) == list(REQUESTS)
+    assert list(requests.ANSWERS) == list(REQUESTS)
 
 
 def test_every_code_of_failure_is_documented():
@@ -584,16 +588,16 @@ ARGS = st.lists(
 
 @given(ARGS)
 def test_decode_is_the_reverse_of_encode(args):
-    (got,) = wire.decode(wire.encode("/a/b", args))
-    assert got == wire.Message("/a/b", tuple(args))
+    (got,) = osc_wire.decode(osc_wire.encode("/a/b", args))
+    assert got == osc_wire.Message("/a/b", tuple(args))
 
 
 @given(
     ARGS, st.lists(st.tuples(st.text("ab", max_size=9), st.floats(0, 1, width=32)), max_size=400)
 )
 def test_python_osc_reads_what_we_write_and_it_fits(args, facts):
-    data = wire.encode("/a/b", args, facts)
-    assert len(data) <= wire.MAX_OUT
+    data = osc_wire.encode("/a/b", args, facts)
+    assert len(data) <= osc_wire.MAX_OUT
     parameters = OscMessage(data).params
     assert parameters[: len(args)] == args
     kept = [part for fact in facts for part in fact]
@@ -601,12 +605,12 @@ def test_python_osc_reads_what_we_write_and_it_fits(args, facts):
 
 
 def test_long_text_is_cut_and_long_figures_are_clamped():
-    data = wire.encode("/a", [1, "ü" * 2000, "short"], [("fact", 1.0)])
+    data = osc_wire.encode("/a", [1, "ü" * 2000, "short"], [("fact", 1.0)])
     number, text, short = OscMessage(data).params
-    assert len(data) <= wire.MAX_OUT
+    assert len(data) <= osc_wire.MAX_OUT
     assert (number, short) == (1, "short")
     assert re.fullmatch("ü{600,}…", text)
-    values = OscMessage(wire.encode("/a", [1e300, 2**40, 2**2000, True, "a\0b\udc80"])).params
+    values = OscMessage(osc_wire.encode("/a", [1e300, 2**40, 2**2000, True, "a\0b\udc80"])).params
     assert values == [3.4028234663852886e38, 2.0**40, 2.0**64, 1, "ab?"]
 
 
@@ -700,13 +704,13 @@ def test_pure_data_peer(running, tmp_path):
 # The whole process
 
 
-def serve(config):
+def run_server(config):
     program = (
         "import asyncio, sys\n"
-        "from bridge.config import load\n"
-        "from bridge.server import serve\n"
+        "from bridge.service.config import load\n"
+        "from bridge.app.serve import run_server\n"
         "ready = lambda port, http: print(port, flush=True)\n"
-        "asyncio.run(serve(load(sys.argv[1]), ready=ready))\n"
+        "asyncio.run(run_server(load(sys.argv[1]), ready=ready))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program, config],
@@ -721,7 +725,7 @@ def test_a_restarted_server_knows_what_was_interrupted(tmp_path, out, number):
     log = tmp_path / "pids"
     worker = json.dumps([*COMMAND, str(log)])
     config.write_text(f'osc_port = 0\ndata = "{tmp_path}/data"\nworker = {worker}\n')
-    process, port = serve(config)
+    process, port = run_server(config)
     client = Client(port)
     with process, contextlib.closing(client.socket):
         job = client.ask("/scorewire/patch", 1, "slow", "fm", out)[1][1]
@@ -739,7 +743,7 @@ def test_a_restarted_server_knows_what_was_interrupted(tmp_path, out, number):
         time.sleep(0.02)
     assert not Path(f"/proc/{pid}").exists()
 
-    process, port = serve(config)
+    process, port = run_server(config)
     client.server = ("127.0.0.1", port)
     again = Client(port)
     with process, contextlib.closing(again.socket):

@@ -12,14 +12,14 @@ from pythonosc.osc_message import OscMessage
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from bridge.addresses import REPLIES, REQUESTS
-from bridge.config import Config
-from bridge.live.macros import MACROS
-from bridge.stage import Stage
-from bridge.web import access, announce, listen, news, oscquery
+from bridge.http import access, broadcast, mdns, oscquery, oscquery_listen
+from bridge.osc.addresses import REPLIES, REQUESTS
+from bridge.player.macros import MACROS
+from bridge.service.config import Config
+from bridge.service.player_process import PlayerProcess
 from presets.library import Library
+from tests.http_server import ROOT, Http, Running
 from tests.test_osc import Client, message
-from tests.web_server import ROOT, Http, Running
 
 PLAYER = (sys.executable, "-S", "-E", str(ROOT / "tests" / "fake_player.py"))
 PRESET = str(next((ROOT / "presets" / "factory").glob("*.json")))
@@ -28,7 +28,7 @@ PRESET = str(next((ROOT / "presets" / "factory").glob("*.json")))
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    server = Running(data, stage=Stage(PLAYER, Library(data / "library")))
+    server = Running(data, player=PlayerProcess(PLAYER, Library(data / "library")))
     yield server
     server.stop()
 
@@ -271,7 +271,7 @@ def test_a_wrong_command_is_answered_and_the_line_lives(running, text, words):
 
 def test_listening_ends_with_the_connection(running, client):
     with contextlib.ExitStack() as stack:
-        for _ in range(listen.MAX_CLIENTS):
+        for _ in range(oscquery_listen.MAX_CLIENTS):
             settled(stack.enter_context(websocket(running)))
         with websocket(running) as late, pytest.raises(ConnectionClosed, match="32 clients are"):
             late.recv(timeout=60)
@@ -291,13 +291,13 @@ def test_a_page_from_elsewhere_opens_no_websocket(running):
 
 def test_who_does_not_keep_up_is_sent_away_and_never_left_with_a_hole():
     async def story():
-        listener = news.Listener()
-        for number in range(news.MAX_WAITING + 10):
+        listener = broadcast.Listener()
+        for number in range(broadcast.MAX_WAITING + 10):
             listener.put(str(number))
         return [listener.frames.get_nowait() for _ in range(listener.frames.qsize())]
 
     frames = asyncio.run(story())
-    assert frames == [*(str(n) for n in range(news.MAX_WAITING)), None]
+    assert frames == [*(str(n) for n in range(broadcast.MAX_WAITING)), None]
 
 
 def test_another_machine_hears_with_the_token_only_and_names_no_files():
@@ -305,19 +305,21 @@ def test_another_machine_hears_with_the_token_only_and_names_no_files():
         def __init__(self, far, trusted):
             self.scope = {access.FAR: far, access.TRUSTED: trusted}
 
-    assert listen._may_hear(Socket(False, False))
-    assert listen._may_hear(Socket(True, True))
-    assert not listen._may_hear(Socket(True, False))
-    for address in listen.HARMLESS:
+    assert oscquery_listen._may_hear(Socket(False, False))
+    assert oscquery_listen._may_hear(Socket(True, True))
+    assert not oscquery_listen._may_hear(Socket(True, False))
+    for address in oscquery_listen.HARMLESS:
         named = {word[2:] for word in REQUESTS[address].args.split()}
         assert not named & {"file", "preset", "other", "out", "session", "sources"}, address
-    assert not listen._harmless(message("/scorewire/slot/5/load", 1, "a"))
-    assert not listen._harmless(message("/scorewire/render", 1, "/a", "/b"))
-    assert listen._harmless(message("/scorewire/slot/5/trigger", 1))
+    assert not oscquery_listen._harmless(message("/scorewire/slot/5/load", 1, "a"))
+    assert not oscquery_listen._harmless(message("/scorewire/render", 1, "/a", "/b"))
+    assert oscquery_listen._harmless(message("/scorewire/slot/5/trigger", 1))
     wrong, work = message("/scorewire/ping"), message("/scorewire/render", 1, "/a", "/b")
     bundle = b"#bundle\0" + bytes(8)
     bundle += b"".join(len(part).to_bytes(4, "big") + part for part in (wrong, work))
-    assert not listen._harmless(bundle)  # what is refused does not excuse what comes after it
+    assert not oscquery_listen._harmless(
+        bundle
+    )  # what is refused does not excuse what comes after it
 
 
 # The announcement
@@ -338,9 +340,9 @@ def test_it_is_found_on_one_interface_when_asked_to(tmp_path):
             (seen if state_change.name == "Added" else gone).put_nowait((service_type, name))
 
         network = AsyncZeroconf(interfaces=["127.0.0.1"])
-        kinds = [announce.OSCQUERY, announce.OSC]
+        kinds = [mdns.OSCQUERY, mdns.OSC]
         browser = AsyncServiceBrowser(network.zeroconf, kinds, handlers=[changed])
-        async with announce.announced(config, osc=41001, http=41002):
+        async with mdns.mdns_service(config, osc=41001, http=41002):
             while len(found) < 2:
                 kind, name = await asyncio.wait_for(seen.get(), 60)
                 if not name.endswith(f" 41002.{kind}"):
@@ -357,19 +359,19 @@ def test_it_is_found_on_one_interface_when_asked_to(tmp_path):
     except OSError as error:
         pytest.skip(f"multicast on loopback does not work here: {error}")
     assert found == {
-        announce.OSCQUERY: (["127.0.0.1"], 41002), announce.OSC: (["127.0.0.1"], 41001),
+        mdns.OSCQUERY: (["127.0.0.1"], 41002), mdns.OSC: (["127.0.0.1"], 41001),
     }  # fmt: skip
 
 
 def test_only_what_is_there_is_announced(tmp_path):
     config = Config(data=tmp_path, http_host="192.0.2.5")
-    (service,) = announce.services(config, osc=1, http=2)
-    assert service.type == announce.OSCQUERY
+    (service,) = mdns.services(config, osc=1, http=2)
+    assert service.type == mdns.OSCQUERY
     assert socket.inet_ntoa(service.addresses[0]) == "192.0.2.5"
     everywhere = Config(data=tmp_path, http_host="0.0.0.0")
 
     async def story():
-        async with announce.announced(everywhere, osc=1, http=2):
+        async with mdns.mdns_service(everywhere, osc=1, http=2):
             pass
 
     with pytest.raises(ValueError, match="set http_host to one address"):

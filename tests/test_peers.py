@@ -16,11 +16,11 @@ import soundfile
 from pythonosc.osc_message import OscMessage
 from websockets.sync.client import connect
 
-from bridge import stems
-from bridge.addresses import REPLIES, REQUESTS
-from bridge.config import Config
+from bridge.osc.addresses import REPLIES, REQUESTS
+from bridge.service.config import Config
+from bridge.stems import manifest as stems
+from tests.http_server import ROOT, Http, Running, blob
 from tests.test_osc import message, taken
-from tests.web_server import ROOT, Http, Running, blob
 
 PRESET = ROOT / "presets" / "factory" / "bottle.json"
 PATIENCE = 280  # seconds: the worker starts in 7 alone, and in a minute beside others

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from bench.stage import Process
-from bridge.live import sampler
-from bridge.live.outputs import NoDevice, PortAudio
-from bridge.player import Options, Player, options
+from bridge.player import sampler
+from bridge.player.audio_outputs import NoDevice, PortAudio
+from bridge.player.options import Options, options
+from bridge.player.player import Player
 from presets import Note, Preset, save
 from renderers import RENDERERS, random_patches, to_values
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bench import stage
-from bridge.live import macros, sounds
-from bridge.live.instrument import Instrument
-from bridge.live.midi import Midi
+from bridge.player import loading, macros
+from bridge.player.instrument import Instrument
+from bridge.player.midi import Midi
 from presets import Preset, load, save
 
 FRAMES = 512  # what 128 and 256 cost is measured in bench/live.py
@@ -73,7 +73,7 @@ def expected(sent, first, count, path, shift):
     instrument = Instrument(48000, FRAMES, lambda _: None)
     midi = Midi(instrument, lambda _: None)
     preset = load(path)
-    instrument.put(1, sounds.build(preset, macros.neutral(), None))
+    instrument.put(1, loading.build(preset, macros.neutral(), None))
     out = []
     for start in range(first - shift, first + count - shift, FRAMES):
         for frame, data in sent:

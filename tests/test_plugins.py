@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import torch
 
-from bridge import pipe
-from bridge.jobs import Done, Failed, RenderPreset
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Done, Failed
+from bridge.protocol.jobs import RenderPreset
 from bridge.worker.render import render_preset
 from presets import Effect, Note, Preset, load, save, vst3
 from presets.preset import MAX_STATE, Plugin
@@ -157,15 +158,15 @@ def test_what_a_person_means_by_a_plugin(tmp_path, monkeypatch):
     (tmp_path / "own" / "A.vst3").mkdir(parents=True)
     monkeypatch.setenv("VST3_PATH", str(tmp_path / "own"))
     assert vst3.folders()[0] == tmp_path / "own"
-    assert vst3.located("A.vst3") == tmp_path / "own" / "A.vst3"
-    assert vst3.located(tmp_path / "own" / "A.vst3") == tmp_path / "own" / "A.vst3"
+    assert vst3.locate("A.vst3") == tmp_path / "own" / "A.vst3"
+    assert vst3.locate(tmp_path / "own" / "A.vst3") == tmp_path / "own" / "A.vst3"
     for plugin, says in (
         ("a.so", "must end in .vst3, got 'a.so'"),
         ("B.vst3", f"B.vst3 is not installed: it is in none of {tmp_path / 'own'}, "),
         (tmp_path / "B.vst3", "B.vst3 does not exist"),
     ):
         with pytest.raises(ValueError, match=says):
-            vst3.located(plugin)
+            vst3.locate(plugin)
 
 
 def test_a_preset_whose_plugin_is_not_here_says_so():
@@ -336,7 +337,7 @@ def test_a_state_saved_elsewhere_is_taken(folder):
     patch = plugins.keep(patch, path, state=saved)
     assert len(patch.effects) == 1
     assert patch.effects[0].values == {}
-    text = plugins.about(plugins.hosted(patch.effects[0])).parameters["roomsize"]
+    text = plugins.about(plugins.load_effect(patch.effects[0])).parameters["roomsize"]
     assert float(text) == pytest.approx(20.0, rel=1e-4)
 
 
@@ -344,7 +345,7 @@ def test_a_kept_state_opens_in_another_host(folder, tmp_path):
     if importlib.util.find_spec("dawdreamer") is None:
         pytest.skip("dawdreamer is not installed: pip install dawdreamer")
     patch = plugins.keep(preset(), "MaGigaverb.vst3", values={"revtime": 4.0, "damping": 0.125})
-    (tmp_path / "a.vstpreset").write_bytes(plugins.hosted(patch.effects[0]).state)
+    (tmp_path / "a.vstpreset").write_bytes(plugins.load_effect(patch.effects[0]).state)
     program = """
 import dawdreamer, sys
 engine = dawdreamer.RenderEngine(48000, 512)
@@ -442,12 +443,12 @@ def test_a_crash_fails_the_job_and_the_next_one_runs(folder, tmp_path):
     patch = preset(effect("Trouble.vst3", mode=CRASH))
     save(patch, tmp_path / "bad.json")
     save(patch.model_copy(update={"effects": ()}), tmp_path / "good.json")
-    inbox = pipe.Inbox(io.StringIO(""))
+    inbox = worker_loop.Inbox(io.StringIO(""))
 
     def end(name):
         out = str(tmp_path / "out" / f"{name}.wav")
         job = RenderPreset(id="j", preset=str(tmp_path / f"{name}.json"), out=out)
-        *_, last = pipe.run(job, render_preset, inbox, codes={})
+        *_, last = worker_loop.run(job, render_preset, inbox, codes={})
         return last
 
     failed = end("bad")

@@ -1,4 +1,4 @@
-"""Presence: what a listener's cosines come to, and what a separation does with an absent sound."""
+"""Presence: what a tagger's cosines come to, and what a separation does with an absent sound."""
 
 from dataclasses import replace
 from math import exp
@@ -8,47 +8,49 @@ import pytest
 import soundfile as sf
 import torch
 
-import sds.presence
-from bridge import stems, worker
-from bridge.jobs import Done, Separate
-from sds.assign import query
-from sds.audio import read
-from sds.evidence import Ears, evidence, presence, stretch, stretches
-from sds.judge import EAR, load_judge
-from sds.presence import (
+import sds.detection.presence
+from bridge import worker
+from bridge.protocol.events import Done
+from bridge.protocol.jobs import Separate
+from bridge.stems import manifest, null_test
+from sds.detection.evidence import PresenceNetworks, evidence, presence, stretch, stretches
+from sds.detection.presence import (
     BEST,
+    Activity,
     Calibration,
-    Heard,
     cosines,
-    hear,
-    hearing,
     load_calibration,
-    load_listener,
+    load_tagger,
+    measure_activity,
+    measure_in_blocks,
+    merge_activity,
     presence_of,
-    summed_up,
-    together,
+    recording_cosine,
 )
-from sds.prior import GaussianPrior
-from sds.text import sentences
+from sds.priors.gaussian import GaussianPrior
+from sds.priors.text_embedding import sentences
+from sds.separation.networks import query
+from sds.signal.audio_files import read
+from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
 from sds.train.data import Clip
-from sds.train.listener import wanted
-from sds.train.presence import area, fitted
+from sds.train.presence import area, fit_logistic
+from sds.train.tagger import targets
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
 
 @pytest.fixture(scope="module")
-def listener():
-    return load_listener()
+def tagger():
+    return load_tagger()
 
 
 @pytest.fixture(scope="module")
-def ears(listener):
-    return Ears(listener, load_judge(EAR), query())
+def networks(tagger):
+    return PresenceNetworks(tagger, load_scorer(SEARCH_SCORER), query())
 
 
-def test_the_calibration_is_of_the_shipped_weights(ears):
-    assert load_calibration().hashes == ears.hashes
+def test_the_calibration_is_of_the_shipped_weights(networks):
+    assert load_calibration().hashes == networks.hashes
 
 
 def test_what_speaks_for_a_sound_raises_its_probability():
@@ -78,13 +80,13 @@ def test_a_stretch_is_mono_at_the_network_s_rate_and_at_least_a_second():
     assert float(found[3000:].abs().max()) == 0.0
 
 
-def test_evidence_does_not_depend_on_what_else_is_asked(ears):
+def test_evidence_does_not_depend_on_what_else_is_asked(networks):
     audio, rate = read(MIXTURE)
-    heard = hear(ears.listener, audio, rate)
+    heard = measure_activity(networks.tagger, audio, rate)
     asked = ["sea waves", "saxophone", "piano"]
 
     def found(prompts):
-        *_, rows = evidence(ears, heard, lambda a, b: audio[:, a:b], rate, prompts)
+        *_, rows = evidence(networks, heard, lambda a, b: audio[:, a:b], rate, prompts)
         return rows
 
     assert torch.allclose(found(asked)[:1], found(asked[:1]), atol=1e-4)
@@ -103,29 +105,29 @@ def test_the_best_quarter_of_what_is_heard_decides():
     rows = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0]])
     loud = torch.tensor([True] * 7 + [False])
     assert round(BEST * 7) == 2
-    assert summed_up(rows, loud).tolist() == [5.5]
-    assert summed_up(rows[:, :1], torch.tensor([True])).tolist() == [0.0]
+    assert recording_cosine(rows, loud).tolist() == [5.5]
+    assert recording_cosine(rows[:, :1], torch.tensor([True])).tolist() == [0.0]
 
 
-def test_a_recording_in_pieces_is_heard_as_in_one(listener):
+def test_a_recording_in_pieces_is_heard_as_in_one(tagger):
     audio = 0.1 * torch.randn(2, 36 * 8000 + 77, generator=torch.Generator().manual_seed(0))
-    whole = hear(listener, audio, 8000)
-    parts = [*hearing(listener, torch.split(audio, 7919, dim=1), 8000)]
+    whole = measure_activity(tagger, audio, 8000)
+    parts = [*measure_in_blocks(tagger, torch.split(audio, 7919, dim=1), 8000)]
     assert len(parts) == 2  # half a minute each
     assert whole.vectors.shape == (37, 128)  # a begun second is heard too
-    assert torch.allclose(together(parts).vectors, whole.vectors, atol=1e-4)
-    assert torch.allclose(together(parts).level_db, whole.level_db, atol=1e-3)
+    assert torch.allclose(merge_activity(parts).vectors, whole.vectors, atol=1e-4)
+    assert torch.allclose(merge_activity(parts).level_db, whole.level_db, atol=1e-3)
 
 
-def test_levels_are_those_of_the_seconds(listener):
+def test_levels_are_those_of_the_seconds(tagger):
     audio = torch.cat([torch.full((1, 8000), 0.1), torch.zeros(1, 8000)], 1)
-    heard = hear(listener, audio, 8000)
+    heard = measure_activity(tagger, audio, 8000)
     assert float(heard.level_db[0]) == pytest.approx(-20.0, abs=0.01)
     assert heard.loud.tolist() == [True, False]
 
 
-def test_silence_holds_nothing(ears):
-    found = presence(ears, torch.zeros(1, 3 * 44100), 44100, ["rain", "piano"])
+def test_silence_holds_nothing(networks):
+    found = presence(networks, torch.zeros(1, 3 * 44100), 44100, ["rain", "piano"])
     assert found.score == (0.0, 0.0)
     assert found.present == (False, False)
     assert found.activity == ((0.0,) * 3, (0.0,) * 3)
@@ -133,19 +135,19 @@ def test_silence_holds_nothing(ears):
 
 def test_no_recording_is_no_silence():
     with pytest.raises(ValueError, match="at least 1 sample, got none"):
-        together([])
+        merge_activity([])
 
 
-def test_other_weights_are_refused(ears):
+def test_other_weights_are_refused(networks):
     other = replace(load_calibration(), hashes=("0123",))
     with pytest.raises(ValueError, match=r"fit it anew with sds\.train\.presence"):
-        presence(ears, torch.zeros(1, 44100), 44100, ["rain"], calibration=other)
+        presence(networks, torch.zeros(1, 44100), 44100, ["rain"], calibration=other)
 
 
-def test_a_sound_is_active_when_it_sounds(ears):
+def test_a_sound_is_active_when_it_sounds(networks):
     audio, rate = read(MIXTURE.with_name("sea_waves.flac"))
     audio = torch.cat([torch.zeros(1, 4 * rate), audio[:, : 4 * rate]], 1)
-    (activity,) = presence(ears, audio, rate, ["sea waves"]).activity
+    (activity,) = presence(networks, audio, rate, ["sea waves"]).activity
     assert len(activity) == 8
     assert activity[:3] == (0.0, 0.0, 0.0)
     assert min(activity[4:]) > 0
@@ -155,7 +157,7 @@ def test_fitting_finds_the_logistic_function_that_drew():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(20_000, 2, generator=generator, dtype=torch.float64)
     there = torch.rand(len(x), generator=generator) < (x @ x.new_tensor([3, -2]) - 1).sigmoid()
-    weights, offset = fitted(x, there)
+    weights, offset = fit_logistic(x, there)
     assert weights.tolist() == pytest.approx([3.0, -2.0], abs=0.2)
     assert offset == pytest.approx(-1.0, abs=0.1)
 
@@ -171,7 +173,7 @@ def test_training_asks_for_what_is_there_and_not_for_what_may_be():
         return Clip("made", 0, 1, (caption,), label, "prior")
 
     dog, puppy = clip("dog", "dog barking"), clip("dog", "small puppy")
-    there, asked = wanted(
+    there, asked = targets(
         [[dog], [dog, clip("rain", "rain")], [puppy]],
         sentences(["dog barking", "dog barking", "rain", "small puppy"]),
     )
@@ -210,33 +212,35 @@ def with_threshold(monkeypatch, threshold: float) -> None:
     monkeypatch.setattr(sds.presence, "load_calibration", lambda: made)
 
 
-def between(ears, file: Path, high: str, low: str) -> float:
+def between(networks, file: Path, high: str, low: str) -> float:
     """A threshold that the likelier of two sounds of the mixture passes."""
-    found = presence(ears, *read(file), [high, low]).score
+    found = presence(networks, *read(file), [high, low]).score
     assert found[0] > found[1]
     return sum(found) / 2
 
 
-def test_an_absent_sound_gets_no_stem_and_is_said_to_be_absent(start, tmp_path, monkeypatch, ears):
-    with_threshold(monkeypatch, between(ears, start, "sea waves", "piano"))
+def test_an_absent_sound_gets_no_stem_and_is_said_to_be_absent(
+    start, tmp_path, monkeypatch, networks
+):
+    with_threshold(monkeypatch, between(networks, start, "sea waves", "piano"))
     *_, done = worker.work(job(start, tmp_path), Words())
     assert isinstance(done, Done)
     assert [stem["prompt"] for stem in done.result["stems"]] == ["sea waves"]
     assert done.result["absent"][0]["prompt"] == "piano"
     assert done.result["note"].startswith("not heard in there, so no stem was made of it: 'piano'")
-    found = stems.load(Path(done.result["manifest"]))
+    found = manifest.load(Path(done.result["manifest"]))
     assert [(one.prompt, one.present) for one in found.absent] == [("piano", False)]
     (stem,) = found.stems
     assert stem.present
     assert stem.presence > found.absent[0].presence
     assert len(stem.activity) == len(found.absent[0].activity) == 2
-    assert stems.verify(tmp_path / stems.MANIFEST) < -100
+    assert null_test.verify(tmp_path / manifest.MANIFEST) < -100
 
 
 def test_force_makes_a_stem_of_it_all_the_same(start, tmp_path, monkeypatch):
     with_threshold(monkeypatch, 2.0)
     *_, done = worker.work(job(start, tmp_path, force=True), Words())
-    found = stems.load(Path(done.result["manifest"]))
+    found = manifest.load(Path(done.result["manifest"]))
     assert [(stem.prompt, stem.present) for stem in found.stems] == [
         ("sea waves", False),
         ("piano", False),
@@ -248,7 +252,7 @@ def test_when_all_are_absent_it_fails_and_names_what_is_heard(start, tmp_path, m
     with_threshold(monkeypatch, 2.0)
     with pytest.raises(ValueError, match=r"none of the prompts is heard in mixture\.wav, rather: "):
         list(worker.work(job(start, tmp_path), Words()))
-    assert not (tmp_path / stems.MANIFEST).exists()
+    assert not (tmp_path / manifest.MANIFEST).exists()
 
 
 def test_auto_separates_what_is_suggested(start, tmp_path):
@@ -257,22 +261,22 @@ def test_auto_separates_what_is_suggested(start, tmp_path):
     )
     names = [stem["prompt"] for stem in done.result["stems"]]
     assert 1 <= len(names) <= 6
-    assert stems.verify(tmp_path / stems.MANIFEST) < -100
+    assert null_test.verify(tmp_path / manifest.MANIFEST) < -100
 
 
 def test_the_exact_prior_is_taken_at_its_word(start, tmp_path):
     *_, done = worker.work(job(start, tmp_path, model="gaussian"), worker.Models())
-    found = stems.load(Path(done.result["manifest"]))
+    found = manifest.load(Path(done.result["manifest"]))
     assert [stem.presence for stem in found.stems] == [None, None]
     assert found.absent == ()
 
 
 def test_auto_without_a_listener_says_so(start, tmp_path):
-    without = worker.Models(listener=Path("nowhere"))
-    with pytest.raises(ValueError, match="no listener in this installation: auto cannot be done"):
+    without = worker.Models(tagger=Path("nowhere"))
+    with pytest.raises(ValueError, match="no tagger in this installation: auto cannot be done"):
         list(worker.work(job(start, tmp_path, prompts=(), auto=True), without))
 
 
-def test_cosines_are_of_unit_vectors(listener):
-    heard = Heard(listener.read(["rain"]), torch.zeros(1))
-    assert float(cosines(listener, heard, ["rain"])) == pytest.approx(1.0, abs=1e-5)
+def test_cosines_are_of_unit_vectors(tagger):
+    heard = Activity(tagger.read(["rain"]), torch.zeros(1))
+    assert float(cosines(tagger, heard, ["rain"])) == pytest.approx(1.0, abs=1e-5)

@@ -18,11 +18,14 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bench import stage
-from bridge import paths, recorder, wav
-from bridge.engines import recording
-from bridge.engines.recording import RecordingEngine
-from bridge.jobs import Record, event_adapter
+from bridge import recorder
+from bridge.execution import recording
+from bridge.execution.recording import RecordingEngine
+from bridge.files import wav
+from bridge.protocol.events import event_adapter
+from bridge.protocol.jobs import Record
 from bridge.recorder import CLOCK, Block, Take
+from bridge.service import file_access
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 256
@@ -367,7 +370,7 @@ def test_a_recorder_that_does_not_stop_is_killed(monkeypatch):
 def test_a_link_to_nowhere_is_not_recorded_through(tmp_path):
     (tmp_path / "a.wav").symlink_to(tmp_path / "elsewhere.wav")
     with pytest.raises(ValueError, match="exists already"):
-        paths.check(Record(id="r", out=str(tmp_path / "a.wav")))
+        file_access.check(Record(id="r", out=str(tmp_path / "a.wav")))
 
 
 def test_the_command_records_until_its_time_is_over(source, tmp_path):

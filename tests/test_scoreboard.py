@@ -13,13 +13,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from bridge import cli, worker
-from bridge.jobs import Done, Evaluate, Progress
-from sds import audio
-from sds.prior import GaussianPrior
-from sds.scoreboard import board, codec, items, report
+from bridge import worker
+from bridge.cli import main
+from bridge.protocol.events import Done, Progress
+from bridge.protocol.jobs import Evaluate
+from sds.datasets import evaluation_items
+from sds.priors.gaussian import GaussianPrior
+from sds.scoreboard import board, codec, report
 from sds.scoreboard.board import Column, Entry, Figures, Now, Row, Setting, Task
 from sds.scoreboard.suites import SUITES
+from sds.signal import audio_files
 
 RATE, SECONDS = 44100, 0.5
 
@@ -38,7 +41,7 @@ class Identity(GaussianPrior):
 
 
 class Deaf:
-    """A judge that hears the first prompt whatever sounds."""
+    """A evaluation scorer that hears the first prompt whatever sounds."""
 
     name = "deaf"
 
@@ -69,10 +72,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mixtures").mkdir()
     shots, files = [], {"mix": tone(200) + tone(8000), "source1": tone(200), "source2": tone(8000)}
     for number, label in enumerate(("kick", "bell")):
-        audio.write(folder / f"oneshots/{label}.wav", struck(number), RATE)
+        audio_files.write(folder / f"oneshots/{label}.wav", struck(number), RATE)
         shots.append({"id": label, "caption": f"a {label}", "cls": label, "file": f"{label}.wav"})
     for name, sound in files.items():
-        audio.write(folder / f"mixtures/{name}.wav", sound, RATE)
+        audio_files.write(folder / f"mixtures/{name}.wav", sound, RATE)
     names = {name: f"{name}.wav" for name in files}
     mixed = [{"id": "tones", "prompts": ["low", "high"], "files": names}]
     for kind, rows in (("oneshots", shots), ("mixtures", mixed)):
@@ -179,8 +182,8 @@ ENTRY = Entry(
 PAGE = report.Page(
     command="scorewire eval",
     model=report.Weights("m", "abc"),
-    judge=report.Weights("judge"),
-    ear=report.Weights("ear", "def"),
+    evaluation_scorer=report.Weights("evaluation_scorer"),
+    search_scorer=report.Weights("search_scorer", "def"),
     data="data",
     date="2026-01-02",
 )
@@ -201,7 +204,10 @@ def test_mean_spread_and_count() -> None:
 
 def test_a_page_is_a_table_in_plain_text() -> None:
     page = report.markdown(PAGE, ROWS, {"s": ENTRY})
-    assert "- Model: m (abc)\n- Judge: judge; searches listen to: ear (def)\n- Data: data\n" in page
+    assert (
+        "- Model: m (abc)\n- Judge: evaluation scorer; searches listen to: search scorer (def)\n- Data: data\n"
+        in page
+    )
     assert "3 results in 4 s" in page
     assert "- 3 rows\n" in page
     assert page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines() == [
@@ -232,7 +238,7 @@ def test_a_codec_that_loses_nothing(setting: Setting) -> None:
     perfect = {"si_sdr": 200.0, "spectral": 0.0, "log_mel": 0.0, "attack_ms": 0.0, "onset_ms": 0.0}
     for method in ("codec", "codec, phase given"):
         assert got["kick", method] == perfect | {"top1": 1.0}
-        assert got["bell", method] == perfect | {"top1": 0.0}  # the judge says "kick"
+        assert got["bell", method] == perfect | {"top1": 0.0}  # the evaluation scorer says "kick"
         assert got["tones 1", method] == perfect
     assert got["kick", "as recorded"] == {"top1": 1.0}
     assert ("tones 1", "as recorded") not in got
@@ -252,7 +258,7 @@ def test_recordings_of_the_training_folder_pass_too(
     (folder / "train").mkdir()
     lines = ["path,caption,class,adjectives"]
     for name in ("a", "b"):  # few files of a class: the prior hears every other one
-        audio.write(folder / f"train/{name}.wav", torch.cat(8 * [struck(5)], -1), RATE)
+        audio_files.write(folder / f"train/{name}.wav", torch.cat(8 * [struck(5)], -1), RATE)
         lines.append(f"{name}.wav,a kick,kick,")
     (folder / "train/captions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = {t.item: t for t in codec.suite(replace(setting, data=folder)) if t.method == "codec"}
@@ -279,21 +285,23 @@ def test_timing_is_that_of_the_envelope() -> None:
         return steady * ((t - start) / seconds).clamp(0, 1)
 
     # a linear fade takes 80 % of its length from 10 % to 90 %
-    got = codec.timing(faded(0.2, 0.080), faded(0.2, 0.040), RATE)
+    got = codec.timing_errors(faded(0.2, 0.080), faded(0.2, 0.040), RATE)
     assert got["attack_ms"] == pytest.approx(0.8 * 40, abs=0.5)
     assert got["onset_ms"] == pytest.approx(0.1 * 40, abs=0.5)
-    later = codec.timing(faded(0.203, 0.04), faded(0.2, 0.04), RATE)
+    later = codec.timing_errors(faded(0.203, 0.04), faded(0.2, 0.04), RATE)
     assert later == {
         "attack_ms": pytest.approx(0, abs=0.1),
         "onset_ms": pytest.approx(3.0, abs=0.1),
     }
-    assert codec.timing(faded(0.2, 0.040), faded(0.2, 0.080), RATE) == {}  # no attack to time
-    assert codec.timing(0 * steady, faded(0.2, 0.040), RATE) == {}
+    assert (
+        codec.timing_errors(faded(0.2, 0.040), faded(0.2, 0.080), RATE) == {}
+    )  # no attack to time
+    assert codec.timing_errors(0 * steady, faded(0.2, 0.040), RATE) == {}
 
 
 def test_a_stroke_is_not_taken_for_another() -> None:
     near, far = struck(0)[0], struck(1)[0].roll(RATE // 5)
-    got = codec.timing(near + 2 * far, near + 0.5 * far, RATE)
+    got = codec.timing_errors(near + 2 * far, near + 0.5 * far, RATE)
     assert max(got.values()) < 0.1
 
 
@@ -323,7 +331,7 @@ def test_command_to_page(
     argv += ["--out", tmp_path / "out", "--report", tmp_path / "page.md"]
     monkeypatch.setattr(sys, "argv", ["scorewire", *map(str, argv)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert not end.value.code
     got = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert got["model"] == {"name": "gaussian", "hash": ""}
@@ -389,7 +397,7 @@ def test_a_command_that_cannot_run_says_so(
     Path("file").touch()
     monkeypatch.setattr(sys, "argv", ["scorewire", "eval", "--data", str(data), *arguments])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        main.main()
     assert end.value.code in (1, 2)
     said = capsys.readouterr()
     assert reason in said.err
@@ -398,14 +406,14 @@ def test_a_command_that_cannot_run_says_so(
 
 
 def test_what_is_scored_has_a_fingerprint(data: Path, tmp_path: Path) -> None:
-    before = items.fingerprint(data)
-    assert before == items.fingerprint(data)
-    assert items.fingerprint(tmp_path) != before
+    before = evaluation_items.fingerprint(data)
+    assert before == evaluation_items.fingerprint(data)
+    assert evaluation_items.fingerprint(tmp_path) != before
 
 
 def test_no_judge_no_scoreboard(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there is no judge here"):
-        list(worker.work(job(data, tmp_path), worker.Models(judge=tmp_path)))
+    with pytest.raises(ValueError, match="there is no evaluation scorer here"):
+        list(worker.work(job(data, tmp_path), worker.Models(evaluation_scorer=tmp_path)))
 
 
 def test_every_suite_has_its_columns() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sds.audio import write
-from sds.prior import GaussianPrior
-from sds.recipes import RECIPES
+from sds.distillation.recipes import RECIPES
+from sds.priors.gaussian import GaussianPrior
 from sds.scoreboard import ablation, patch
 from sds.scoreboard.baselines import METHODS, best_of, cma_es
 from sds.scoreboard.board import Instrument, Row, Setting, evaluate, read_rows
-from sds.scoreboard.patch import UNSEEN, WINDOWS, rank, spectra, spread
-from sds.spectral import log_gaps
+from sds.scoreboard.patch import UNSEEN, WINDOWS, evenly_spaced, rank, spectra
+from sds.signal.audio_files import write
+from sds.signal.spectrogram import log_gaps
 
 RATE, HOP = 8000, 200
 TONES = {"a low tone": 150.0, "a middle tone": 400.0, "a high tone": 700.0}
@@ -66,7 +66,7 @@ def tuned(name, low, high):
 class Ear:
     """Minus the distance, in kHz, of a sound's mean frequency from the prompt's."""
 
-    name = "ear"
+    name = "search_scorer"
 
     def similarity(self, audio, rate, prompts):
         power = torch.fft.rfft(audio.mean(1) * torch.hann_window(audio.shape[-1])).abs().square()
@@ -140,9 +140,9 @@ def test_rank_counts_the_recordings_that_are_nearer():
 
 
 def test_items_are_spread_evenly():
-    assert spread(range(23), 6) == [0, 4, 9, 13, 18, 22]
-    assert spread(range(23), 1) == [0]
-    assert spread(range(23), None) == spread(range(23), 99) == list(range(23))
+    assert evenly_spaced(range(23), 6) == [0, 4, 9, 13, 18, 22]
+    assert evenly_spaced(range(23), 1) == [0]
+    assert evenly_spaced(range(23), None) == evenly_spaced(range(23), 99) == list(range(23))
 
 
 # Searches
@@ -209,8 +209,20 @@ def test_better_instrument_is_the_ears(setting):
     """Not the one with the better match or rank; and it took the time of both."""
     setting.scratch.mkdir()
     shared = {"match_before": -0.3, "seconds_to_first_best": 1.0, "top1": 0.0, "top3": 1.0}
-    wide = shared | {"match_after": -0.2, "ear": -0.1, "rank": 3.0, "seconds": 10.0, "steps": 7.0}
-    narrow = shared | {"match_after": -0.1, "ear": -0.2, "rank": 2.0, "seconds": 20.0, "steps": 5.0}
+    wide = shared | {
+        "match_after": -0.2,
+        "search_scorer": -0.1,
+        "rank": 3.0,
+        "seconds": 10.0,
+        "steps": 7.0,
+    }
+    narrow = shared | {
+        "match_after": -0.1,
+        "search_scorer": -0.2,
+        "rank": 2.0,
+        "seconds": 20.0,
+        "steps": 5.0,
+    }
     with open(setting.scratch / "patch.jsonl", "w") as file:
         for name, figures in (("wide", wide), ("narrow", narrow)):
             row = {"item": f"high, {name}", "method": "paper", "figures": figures, "u": [0.5]}
@@ -277,7 +289,7 @@ def test_one_field_changes(method):
 
 
 class Loyal:
-    """A judge that likes nothing better than the first sound it heard for a prompt."""
+    """A evaluation scorer that likes nothing better than the first sound it heard for a prompt."""
 
     name = "loyal"
 
@@ -292,7 +304,7 @@ class Loyal:
 def test_ablation_is_judged_by_the_last_patch(setting, tmp_path, monkeypatch):
     few = {name: replace(recipe, steps=5) for name, recipe in ablation.VARIANTS.items()}
     monkeypatch.setattr(ablation, "VARIANTS", few)
-    one = replace(setting, judge=Loyal(), instruments=setting.instruments[:1], items=2)
+    one = replace(setting, evaluation_scorer=Loyal(), instruments=setting.instruments[:1], items=2)
     rows = run(one, ablation.suite, tmp_path / "rows.jsonl")
     assert {row.item for row in rows} == {"low, wide", "high, wide"}
     assert len(rows) == 2 * len(few)
@@ -324,7 +336,9 @@ def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
         lambda u, samples: u[:, :, None] * audio[..., :samples],
         lambda prompt, n, generator: torch.rand(n, 1, generator=generator),
     )
-    sure = replace(setting, prior=prior, judge=Level(), instruments=(loudness,), items=1)
+    sure = replace(
+        setting, prior=prior, evaluation_scorer=Level(), instruments=(loudness,), items=1
+    )
     rows = run(sure, ablation.suite, tmp_path / "rows.jsonl")
     assert [row.method for row in rows] == list(ablation.VARIANTS)
     assert not any(row.figures["diverged"] for row in rows)

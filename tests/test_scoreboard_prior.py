@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 import torch
 
-from sds.audio import write
-from sds.metrics import frechet
-from sds.prior import GaussianPrior
+from sds.datasets.reference_statistics import CLASSES, FILE, SIDES, fold_of, recordings, reference
+from sds.metrics.frechet import frechet
+from sds.metrics.spectral_statistics import BLOCK, RATE, Classes, measure, statistics
+from sds.priors.gaussian import GaussianPrior
 from sds.scoreboard import prior
 from sds.scoreboard.board import Row, Setting, evaluate, read_rows
-from sds.scoreboard.recordings import CLASSES, FILE, SIDES, fold_of, recordings, reference
-from sds.scoreboard.statistics import BLOCK, RATE, Classes, measure, statistics
+from sds.signal.audio_files import write
 from sds.train.reference import accuracy, windows
 from sds.train.reference import write as build
 
@@ -146,7 +146,7 @@ def test_the_shipped_reference_is_what_the_page_says():
     assert set(real.labels) == set(CLASSES)
     assert real.x.shape[1] == statistics(torch.zeros(1, 1, RATE), RATE).shape[1]
     for label in CLASSES:
-        assert min(len(real.rows([label], [side])) for side in ("prior", "judge")) >= 5
+        assert min(len(real.rows([label], [side])) for side in ("prior", "evaluation_scorer")) >= 5
     found = accuracy(real)
     right, of = (sum(column) for column in zip(*found.values(), strict=True))
     mean = sum(a / b for a, b in found.values()) / len(found)
@@ -169,7 +169,7 @@ HOP, SLOW = 100, 8000
 class Ear:
     """How near the mean frequency is to that of the class."""
 
-    name = "ear"
+    name = "search_scorer"
 
     def similarity(self, audio, rate, prompts):
         power = torch.fft.rfft(audio.mean(1)).abs().square()
@@ -195,8 +195,8 @@ def setting(tmp_path, monkeypatch):
     return Setting(
         data=tmp_path / "data",
         prior=own,
-        judge=Ear(),
-        ear=Ear(),
+        evaluation_scorer=Ear(),
+        search_scorer=Ear(),
         instruments=(),
         scratch=tmp_path / "scratch",
         items=2,
@@ -235,8 +235,8 @@ def test_the_suite_on_a_prior_with_known_spectra(setting, tmp_path, monkeypatch)
         *prior.GUIDANCE, prior.REAL, prior.CODED, prior.NOISE
     }  # fmt: skip
     for label in ("kick", "dog"):
-        assert found[label, "guidance 1"]["judge"] == 1.0
-        assert found[label, prior.REAL]["judge"] == 1.0
+        assert found[label, "guidance 1"]["evaluation_scorer"] == 1.0
+        assert found[label, prior.REAL]["evaluation_scorer"] == 1.0
         assert found[label, prior.REAL]["independent"] == 1.0
         assert found[label, prior.CODED] == pytest.approx(found[label, prior.REAL], rel=0.05)
     whole = {
@@ -255,14 +255,14 @@ def test_the_suite_on_a_prior_with_known_spectra(setting, tmp_path, monkeypatch)
 
 
 def test_clips_are_made_once_and_again_the_same(setting):
-    made = prior._generated(setting, 3.0, 2, "kick")
+    made = prior._generate(setting, 3.0, 2, "kick")
     (path,) = (setting.scratch / "prior").rglob("*.npy")
     kept = path.read_bytes()
     assert made.shape == (2, 1, 2 * SLOW)
     assert float(made.abs().amax()) == 1.0
-    assert torch.equal(prior._generated(setting, 3.0, 2, "kick"), made)
+    assert torch.equal(prior._generate(setting, 3.0, 2, "kick"), made)
     path.unlink()
-    assert torch.equal(prior._generated(setting, 3.0, 2, "kick"), made)
+    assert torch.equal(prior._generate(setting, 3.0, 2, "kick"), made)
     assert path.read_bytes() == kept
 
 
@@ -296,11 +296,11 @@ def test_last_quarter():
 
 def test_findings_name_the_classes_that_fail():
     rows = [
-        Row("prior", "kick", "guidance 3", {"judge": 0.9, "independent": 0.2}),
-        Row("prior", "bell", "guidance 3", {"judge": 0.4, "independent": 0.5}),
-        Row("prior", "bell", prior.REAL, {"judge": 0.1}),
+        Row("prior", "kick", "guidance 3", {"evaluation_scorer": 0.9, "independent": 0.2}),
+        Row("prior", "bell", "guidance 3", {"evaluation_scorer": 0.4, "independent": 0.5}),
+        Row("prior", "bell", prior.REAL, {"evaluation_scorer": 0.1}),
     ]
     assert prior.findings(rows) == [
-        "At guidance 3, the judge names fewer than half of: bell 0.4.",
+        "At guidance 3, the evaluation scorer names fewer than half of: bell 0.4.",
         "At guidance 3, the independent measure names fewer than half of: kick 0.2.",
     ]

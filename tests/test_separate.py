@@ -5,13 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sds.looks import prompted_powers
-from sds.masks import MASKS, apply, masked_stems, prompted_logits
-from sds.metrics import null_db, sdr
-from sds.prior import GaussianPrior, guided
-from sds.separate import METHODS, drawn_seed, part_window, plan, separate
-from sds.spectral import stft
-from sds.windows import fades, overlap_add
+from sds.metrics.separation import null_db, sdr
+from sds.priors.base import classifier_free_guidance
+from sds.priors.gaussian import GaussianPrior
+from sds.separation.mask_settings import MASKS
+from sds.separation.prompted_estimates import prompted_powers
+from sds.separation.separate import METHODS, drawn_seed, part_window, plan, separate
+from sds.separation.time_frequency_masks import apply, masked_stems, prompted_logits
+from sds.signal.overlap_add import fades, overlap_add
+from sds.signal.spectrogram import stft
 
 RATE, HOP = 11025, 128
 HZ = (torch.arange(HOP) + 0.5) * RATE / (2 * HOP)
@@ -59,7 +61,7 @@ def parts(last):
 def test_masks_are_the_exact_posterior_for_two_gaussians():
     """At a large sigma the powers' ratio is Wiener's, s_1^2 : s_2^2, band by band."""
     mid = (A + B)[None]
-    denoise = guided(P, P.embed(["low", "high"], 2.0), P.embed([""], 2.0), 1.0)
+    denoise = classifier_free_guidance(P, P.embed(["low", "high"], 2.0), P.embed([""], 2.0), 1.0)
     g = torch.Generator().manual_seed(0)
     powers = prompted_powers(P, denoise, mid.expand(2, -1, -1), t=0.97, steps=60, generator=g)
     share = powers[0].mean(-1) / powers.mean(-1).sum(0)  # [F]
@@ -128,7 +130,7 @@ def test_stereo_prior_takes_mono_and_stereo():
 
 
 def test_another_rate_separates_as_well():
-    from sds.audio import resample
+    from sds.signal.audio_files import resample
 
     mix = resample(A + B, RATE, 16000)
     last = run(mix, rate=16000)[-1]
@@ -205,7 +207,9 @@ def level_db(x):
 
 
 @pytest.mark.parametrize(
-    "method", [QUICK, replace(MASKS, block=4.0, factor_steps=40, looks=2)], ids=["bins", "masks"]
+    "method",
+    [QUICK, replace(MASKS, block=4.0, factor_steps=40, estimates=2)],
+    ids=["bins", "masks"],
 )
 def test_levels_hold_across_joins_and_to_the_end(method):
     """Two stationary sources: each stem is as loud where windows meet as anywhere, in dB."""

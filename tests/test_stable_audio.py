@@ -24,12 +24,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from sds.build import quiet
-from sds.checkpoints import WEIGHTS
-from sds.chunks import in_chunks
-from sds.prior import guided
-from sds.sampling import euler
-from sds.stable_audio import (
+from sds.priors.base import classifier_free_guidance
+from sds.priors.checkpoints import WEIGHTS
+from sds.priors.chunked_codec import in_chunks
+from sds.priors.quiet_import import quiet
+from sds.priors.stable_audio import (
     ModelUnavailable,
     StableAudioPrior,
     build_model,
@@ -38,6 +37,7 @@ from sds.stable_audio import (
     to_time,
     to_x0,
 )
+from sds.samplers.ode import euler
 
 RATE, RATIO = 8000, 32
 
@@ -254,7 +254,9 @@ def test_guided_is_the_library_guidance(tiny, scale):
     with torch.no_grad():
         v = model(z, t, library_cond(model, prompts, 1.5), cfg_scale=scale)
     theirs = to_x0(prior.objective, z, v, sigma[:, None, None])
-    ours = guided(prior, prior.embed(prompts, 1.5), prior.embed([""], 1.5), scale)(x, sigma)
+    ours = classifier_free_guidance(
+        prior, prior.embed(prompts, 1.5), prior.embed([""], 1.5), scale
+    )(x, sigma)
     assert (ours - theirs).abs().max() < 1e-4
 
 
@@ -758,7 +760,7 @@ def test_a_text_encoder_that_cannot_be_fetched_is_named(folder, tmp_path, monkey
 SIDE_EFFECTS = """
 import random, sys
 import numpy as np, torch
-import sds.stable_audio as adapter
+import sds.priors.stable_audio as adapter
 assert "stable_audio_tools" not in sys.modules, "imported too early"
 def world():
     matmul, cudnn, dynamo = torch.backends.cuda.matmul, torch.backends.cudnn, torch._dynamo.config

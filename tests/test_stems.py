@@ -15,7 +15,10 @@ import soundfile as sf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import resum, stems, wav
+from bridge.files import wav
+from bridge.files.names import MAX_SLUG, RESERVED, ZERO_WIDTH_JOINER, sha256, slug
+from bridge.stems import levels, null_test, null_test_numpy
+from bridge.stems import manifest as stems
 
 RATE = 48000
 BEXT = wav.Bext(2**33 + 5, "prompt: saxophone", "abcd1234/01", "A=PCM,F=48000,W=32,M=stereo\r\n")
@@ -34,11 +37,11 @@ def put(path: Path, audio: np.ndarray, bext: wav.Bext = BEXT) -> None:
 
 @given(st.text(max_size=300))
 def test_a_slug_is_a_plain_file_name(text: str) -> None:
-    piece = stems.slug(text)
+    piece = slug(text)
     assert piece.isascii()
-    assert 1 <= len(piece) <= stems.MAX_SLUG + 5
+    assert 1 <= len(piece) <= MAX_SLUG + 5
     assert set(piece) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert piece not in stems.RESERVED
+    assert piece not in RESERVED
     assert piece == piece.strip("-")
 
 
@@ -98,7 +101,7 @@ def test_display_names_are_one_line_each_and_no_two_alike(texts: list[str]) -> N
     assert len(set(names)) == len(texts)
     assert stems.display_names(names) == names
     assert all(name.strip() == name and 1 <= len(name) <= 103 for name in names)
-    assert all(c.isprintable() or c == stems.ZERO_WIDTH_JOINER for name in names for c in name)
+    assert all(c.isprintable() or c == ZERO_WIDTH_JOINER for name in names for c in name)
 
 
 HOSTILE = (
@@ -113,7 +116,7 @@ def test_hostile_prompts_give_plain_file_names_no_two_alike() -> None:
     assert len({file.lower() for file in files}) == len(HOSTILE)
     for file in files:
         assert re.fullmatch(r"[a-z0-9-]{1,105}__\d\d_[a-z0-9-]{1,105}__0{8}\.wav", file)
-        assert file.partition("__")[0] not in stems.RESERVED
+        assert file.partition("__")[0] not in RESERVED
         assert len(file) <= 255
 
 
@@ -183,7 +186,7 @@ def stem_set(
     ]
     about = {
         "frames": frames, "stems": listed, "start_samples": BEXT.time_reference,
-        "source_sha256": stems.sha256(folder / "take.wav"),
+        "source_sha256": sha256(folder / "take.wav"),
     }  # fmt: skip
     manifest = stems.Manifest.model_validate(PLAIN | about | fields)
     stems.save(manifest, folder / stems.MANIFEST)
@@ -192,14 +195,14 @@ def stem_set(
 
 
 def test_a_true_set_nulls_to_float_precision(tmp_path: Path) -> None:
-    found = stems.add_up(stem_set(tmp_path))
+    found = null_test.add_up(stem_set(tmp_path))
     assert -170 < found.double_db < -140
     assert -170 < found.float_db < -140
-    assert stems.verify(tmp_path / "stems.json") == found.double_db
+    assert null_test.verify(tmp_path / "stems.json") == found.double_db
 
 
 def test_null_depth_is_the_power_of_the_error(tmp_path: Path) -> None:
-    depth = stems.verify(stem_set(tmp_path, error=1e-3))
+    depth = null_test.verify(stem_set(tmp_path, error=1e-3))
     assert depth == pytest.approx(10 * math.log10(1e-6 / 0.09), abs=0.1)
 
 
@@ -208,24 +211,24 @@ def test_null_depth_agrees_with_numpy(tmp_path: Path) -> None:
     names = ("take.wav", "a.wav", "b.wav", "r.wav")
     x, *parts = (sf.read(tmp_path / name, dtype="float64")[0] for name in names)
     expected = 10 * math.log10(np.sum((x - sum(parts)) ** 2) / np.sum(x**2))
-    assert stems.verify(path) == pytest.approx(expected, abs=1e-9)
+    assert null_test.verify(path) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_never_said_to_add_up(tmp_path: Path, value: float) -> None:
     path = stem_set(tmp_path, frames=100, error=value)
-    for add_up in (stems.add_up, stems.add_up_fast):
+    for add_up in (null_test.add_up, null_test.add_up_fast):
         with pytest.raises(ValueError, match="must be finite numbers"):
             add_up(path)
 
 
 def test_gains_are_applied_before_adding(tmp_path: Path) -> None:
     path = stem_set(tmp_path, gains=(-6.0, 3.5))
-    assert stems.verify(path) < -130
+    assert null_test.verify(path) < -130
     manifest = stems.load(path)
     loud = [stem.model_copy(update={"gain_db": 0.0}) for stem in manifest.stems]
     stems.save(manifest.model_copy(update={"stems": tuple(loud)}), path)
-    assert stems.verify(path) > -20
+    assert null_test.verify(path) > -20
 
 
 def test_a_bus_of_float32_rounds_every_sum(tmp_path: Path) -> None:
@@ -236,63 +239,63 @@ def test_a_bus_of_float32_rounds_every_sum(tmp_path: Path) -> None:
     listed = [{"prompt": n, "wav": f"{n}.wav", "rms_db": 0.0} for n in ("a", "b", "c")]
     about = {
         "frames": 100, "stems": listed, "start_samples": BEXT.time_reference,
-        "source_sha256": stems.sha256(tmp_path / "take.wav"),
+        "source_sha256": sha256(tmp_path / "take.wav"),
     }  # fmt: skip
     stems.save(stems.Manifest.model_validate(PLAIN | about), tmp_path / "stems.json")
-    found = stems.add_up(tmp_path / "stems.json")
-    assert (found.double_db, found.float_db) == (stems.NULL_FLOOR_DB, 0.0)
-    assert stems.add_up_fast(tmp_path / "stems.json") == found
+    found = null_test.add_up(tmp_path / "stems.json")
+    assert (found.double_db, found.float_db) == (levels.NULL_FLOOR_DB, 0.0)
+    assert null_test.add_up_fast(tmp_path / "stems.json") == found
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
 def test_the_fast_way_finds_what_the_slow_way_finds(tmp_path: Path, subtype: str) -> None:
     path = stem_set(tmp_path, error=1e-5, gains=(-1.5, 0.0), subtype=subtype)
-    slow, fast = stems.add_up(path), resum.add_up(path)
+    slow, fast = null_test.add_up(path), null_test_numpy.add_up(path)
     assert fast.double_db == pytest.approx(slow.double_db, abs=1e-6)
     assert fast.float_db == pytest.approx(slow.float_db, abs=1e-6)
 
 
 def test_the_child_says_the_sentence_of_the_slow_way(tmp_path: Path) -> None:
     path = stem_set(tmp_path, frames=100)
-    assert stems.add_up_fast(path) == resum.add_up(path)
+    assert null_test.add_up_fast(path) == null_test_numpy.add_up(path)
     (tmp_path / "b.wav").unlink()
     with pytest.raises(ValueError, match=r"^b\.wav, named in stems\.json, is not there$"):
-        stems.add_up_fast(path)
+        null_test.add_up_fast(path)
 
 
 def test_without_numpy_it_is_added_up_here(tmp_path: Path, monkeypatch: Any) -> None:
     path = stem_set(tmp_path, frames=100)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(subprocess, "run", None)
-    assert stems.add_up_fast(path) == stems.add_up(path)
+    assert null_test.add_up_fast(path) == null_test.add_up(path)
 
 
 def test_verify_names_the_missing_file(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     (tmp_path / "b.wav").unlink()
     with pytest.raises(ValueError, match=r"b\.wav, named in stems\.json, is not there"):
-        stems.verify(path)
+        null_test.verify(path)
 
 
 def test_verify_names_the_file_of_another_length(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     put(tmp_path / "r.wav", noise(69999, 2))
     with pytest.raises(ValueError, match=r"r\.wav has .* \(48000, 2, 69999\)"):
-        stems.verify(path)
+        null_test.verify(path)
 
 
 def test_verify_names_the_file_that_a_host_would_put_elsewhere(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     put(tmp_path / "a.wav", noise(70000, 2), bext=wav.Bext(7))
     with pytest.raises(ValueError, match=r"a\.wav begins at sample 7 by its bext, the manifest"):
-        stems.verify(path)
+        null_test.verify(path)
 
 
 def test_verify_notices_a_changed_source(tmp_path: Path) -> None:
     path = stem_set(tmp_path)
     sf.write(tmp_path / "take.wav", noise(70000, 2, 9), RATE, subtype="FLOAT")
     with pytest.raises(ValueError, match="it has changed"):
-        stems.verify(path)
+        null_test.verify(path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 99}', "\udcff"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.tempo import Tempo, parse
+from bridge.stems.tempo import Tempo, parse
 
 
 def test_a_typed_map_places_beats() -> None:

@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sds.build import build_model
-from sds.checkpoints import WEIGHTS
-from sds.codec import SpectralCodec, principal
-from sds.stable_audio import load_prior
-from sds.text import sentence
+from sds.datasets.clips import Clip, normalise_peak, read_part, write_part
+from sds.priors.checkpoints import WEIGHTS
+from sds.priors.spectral_codec import SpectralCodec, principal
+from sds.priors.stable_audio import load_prior
+from sds.priors.stable_audio_modules import build_model
+from sds.priors.text_embedding import sentence
 from sds.train import pack, prior
-from sds.train.clips import Clip, levelled, read_part, write_part
 from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.data import RATE, Corpus, balanced, class_weights
+from sds.train.data import RATE, Corpus, balanced_weights, class_weights
 from sds.train.latents import DROP, FRAME, REACH, SECONDS_A_FRAME, TAIL, Batch, Latents
 from sds.train.prior import encode
 
@@ -181,8 +181,8 @@ def test_audio_is_the_clip_and_silence_past_its_end(folder):
     assert torch.equal(short[: RATE // 4], torch.from_numpy(raw / np.float32(32767)))
     assert not short[RATE // 4 :].any()
     assert corpus.crop(corpus.clips[0], 100, np.random.default_rng(0)).shape == (100,)
-    with pytest.raises(ValueError, match=r"no clips of \['judge'\]"):
-        Corpus(folder, frozenset({"judge"}))
+    with pytest.raises(ValueError, match=r"no clips of \['evaluation scorer'\]"):
+        Corpus(folder, frozenset({"evaluation_scorer"}))
 
 
 def test_samples_come_back_as_they_were_written(tmp_path):
@@ -191,7 +191,7 @@ def test_samples_come_back_as_they_were_written(tmp_path):
     corpus = Corpus(tmp_path, frozenset({"prior"}))
     written = next(read_part(tmp_path, "tone")).audio
     assert np.array_equal(corpus.audio(corpus.clips[0]).numpy(), written)
-    assert np.abs(written - levelled(tone, "a")).max() <= 0.5 / 32767 + 1e-7
+    assert np.abs(written - normalise_peak(tone, "a")).max() <= 0.5 / 32767 + 1e-7
 
 
 def test_a_class_weighs_by_the_root_of_its_seconds(folder, latents):
@@ -203,7 +203,7 @@ def test_a_class_weighs_by_the_root_of_its_seconds(folder, latents):
 
 
 def test_clips_share_their_class_by_length_and_ten_seconds_are_long():
-    weights = balanced(["rain", "kick", "rain", "rain"], [30.0, 1.0, 5.0, 10.0])
+    weights = balanced_weights(["rain", "kick", "rain", "rain"], [30.0, 1.0, 5.0, 10.0])
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] == weights[3] == pytest.approx(2 * weights[2])
     assert weights[[0, 2, 3]].sum() / weights[1] == pytest.approx(math.sqrt(25.0))
@@ -304,9 +304,9 @@ def test_saying_nothing_costs_the_mean_square_of_v(monkeypatch):
 
 
 def test_held_back_is_the_same_each_time_and_gradients_are_finite(codec, latents, held, model):
-    first = prior.held_back(model, held, codec)
+    first = prior.held_back_loss(model, held, codec)
     torch.manual_seed(1)
-    assert prior.held_back(model, held, codec) == first
+    assert prior.held_back_loss(model, held, codec) == first
     assert 0.1 < first < 10.0
     error = prior.loss(model, latents.batch(4, 32, codec, generator()), generator())
     error.backward()

@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 from pedalboard.io import AudioFile
 
-from bridge import wav
+from bridge.files import wav
 
 RATE = 48000
 BEXT = wav.Bext(2**33 + 5, "prompt: saxophone", "abcd1234/01", "A=PCM,F=48000,W=32,M=stereo\r\n")

@@ -16,31 +16,21 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from bridge import outputs, pipe, stems, wav, worker
-from bridge.jobs import (
-    Best,
-    Cancelled,
-    DesignPatch,
-    Done,
-    EditPreset,
-    Event,
-    Failed,
-    Job,
-    Morph,
-    Progress,
-    RenderPreset,
-    Separate,
-    Vary,
-    event_adapter,
-)
+from bridge import worker
+from bridge.files import atomic_output, wav
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress, event_adapter
+from bridge.protocol.jobs import DesignPatch, EditPreset, Job, Morph, RenderPreset, Separate, Vary
+from bridge.stems import manifest as stems
+from bridge.stems import null_test
 from bridge.worker import models
 from presets import Effect, Note, Preset, load, save
 from renderers import RENDERERS, effects, fm, random_patches, to_values
 from renderers.algorithms import DIFFERENT
-from sds import metrics
-from sds.judge import Towers, load_judge
-from sds.recipes import RECIPES
-from sds.stable_audio import ModelUnavailable
+from sds.distillation.recipes import RECIPES
+from sds.metrics import separation
+from sds.priors.stable_audio import ModelUnavailable
+from sds.similarity.two_tower import Towers, load_scorer
 
 RATE = 44100
 
@@ -55,9 +45,11 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def judge_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge with random weights: its scores mean nothing, but are numbers to follow."""
-    folder = tmp_path_factory.mktemp("judge")
+def scorer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A evaluation scorer with random weights: its scores mean nothing, but are numbers to
+    follow.
+    """
+    folder = tmp_path_factory.mktemp("evaluation_scorer")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         weights = Towers().state_dict()
@@ -80,7 +72,7 @@ def separate_job(file: Path, out: Path, **changes: Any) -> Separate:
 
 
 def run(job: Job, loaded: worker.Models | None = None) -> list[Event]:
-    return list(worker.work(job, loaded or worker.Models(judge=Path("nowhere"))))
+    return list(worker.work(job, loaded or worker.Models(evaluation_scorer=Path("nowhere"))))
 
 
 def result(events: list[Event]) -> dict[str, Any]:
@@ -113,7 +105,7 @@ def bands(names: tuple[str, ...], frames: int) -> np.ndarray:
 def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
     events = []
     job = patch_job(tmp_path / "out", renderer=renderer)
-    for event in worker.work(job, worker.Models(judge=Path("nowhere"))):
+    for event in worker.work(job, worker.Models(evaluation_scorer=Path("nowhere"))):
         events.append(event)
         if isinstance(event, Best):  # playable while the job runs
             heard, _ = sf.read(event.wav, dtype="float32", always_2d=True)
@@ -127,7 +119,7 @@ def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
         "preset", "wav", "initial_wav", "score_before", "score_after", "steps", "seconds", "curves",
     }  # fmt: skip
     assert got["steps"] == 3
-    assert got["score_before"] is None  # no judge
+    assert got["score_before"] is None  # no evaluation scorer
     preset = load(got["preset"])
     assert (preset.renderer, preset.prompt, preset.seed) == (renderer, "a bell", 0)
     assert preset.provenance.method == "distill/fast"
@@ -179,8 +171,8 @@ def test_a_matrix_is_that_of_the_patch(
     assert set(made.values) == {p.name for p in fm.renderer(**same).params}
 
 
-def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, judge_folder: Path) -> None:
-    loaded = worker.Models(judge=judge_folder, ear=judge_folder)
+def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, scorer_folder: Path) -> None:
+    loaded = worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder)
     events = run(patch_job(tmp_path, matrix="dx7:auto"), loaded)
     stages = [event.stage for event in events if isinstance(event, Progress)]
     assert sum(stage.startswith("algorithm ") for stage in stages) == len(DIFFERENT) == 30
@@ -190,15 +182,15 @@ def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, judge_folder:
     made = load(result(events)["preset"])
     assert sum(name.endswith("_ratio") for name in made.values) == 6
     assert "op6_from_op1" not in made.values  # in the DX7 the higher numbers modulate
-    with pytest.raises(ValueError, match="there is no ear here"):
-        run(patch_job(tmp_path, matrix="dx7:auto"), worker.Models(ear=tmp_path))
+    with pytest.raises(ValueError, match="there is no search scorer here"):
+        run(patch_job(tmp_path, matrix="dx7:auto"), worker.Models(search_scorer=tmp_path))
 
 
 def test_the_bank_helps_in_any_matrix(tmp_path: Path) -> None:
     """The nearest patches of the bank, moved into six operators, sound as they do in four."""
     loaded = worker.Models()
-    if loaded.ear() is None:
-        pytest.skip("there is no ear here: make weights")
+    if loaded.search_scorer() is None:
+        pytest.skip("there is no search scorer here: make weights")
     listed, six = RENDERERS["fm"], fm.renderer(operators=6)
     draw = torch.Generator().manual_seed(0)
     near = loaded.near(listed, "a bell", 2, draw)
@@ -221,13 +213,13 @@ def test_only_fm_has_a_matrix(tmp_path: Path) -> None:
 # Presets to presets.
 
 
-def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, judge_folder: Path) -> None:
+def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, scorer_folder: Path) -> None:
     a, _ = two_presets(tmp_path)
     job = EditPreset(
         id="j", preset=str(a), prompt="like glass", out=str(tmp_path / "out"), steps=5,
         model="gaussian",
     )  # fmt: skip
-    events = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
+    events = run(job, worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder))
     got = result(events)
     made, start = load(got["preset"]), load(a)
     assert (made.name, made.prompt, made.note) == ("a, like glass", "a, like glass", start.note)
@@ -238,7 +230,7 @@ def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, judge_folder
     heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
     np.testing.assert_array_equal(heard.T, effects.render(start))
     assert load(got["preset"]).provenance.score_before == got["score_before"]
-    again = run(job, worker.Models(judge=judge_folder, ear=judge_folder))
+    again = run(job, worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder))
     assert load(result(again)["preset"]) == made
 
 
@@ -302,7 +294,7 @@ def test_a_morph_has_both_ends(tmp_path: Path) -> None:
 def test_a_cancelled_morph_leaves_nothing(tmp_path: Path) -> None:
     a, b = two_presets(tmp_path)
     job = Morph(id="j", preset=str(a), other=str(b), out=str(tmp_path / "out"), steps=3)
-    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    events = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     for event in events:
         if isinstance(event, Progress) and event.fraction > 0.5:
             break
@@ -317,17 +309,24 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a")["a-bell.wav"] != contents(tmp_path / "c")["a-bell.wav"]
 
 
-def test_scores_are_those_of_the_files(tmp_path: Path, judge_folder: Path) -> None:
-    got = result(run(patch_job(tmp_path), worker.Models(judge=judge_folder, ear=judge_folder)))
-    judge = load_judge(judge_folder)
+def test_scores_are_those_of_the_files(tmp_path: Path, scorer_folder: Path) -> None:
+    got = result(
+        run(
+            patch_job(tmp_path),
+            worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder),
+        )
+    )
+    evaluation_scorer = load_scorer(scorer_folder)
     for key, score in (("initial_wav", "score_before"), ("wav", "score_after")):
         heard = torch.from_numpy(sf.read(got[key], dtype="float32", always_2d=True)[0].T)
-        expected = float(judge.similarity(heard[None], RATE, ["a bell"]))
+        expected = float(evaluation_scorer.similarity(heard[None], RATE, ["a bell"]))
         assert got[score] == pytest.approx(expected, abs=1e-6)
     provenance = load(got["preset"]).provenance
     assert provenance.score_before == got["score_before"]
     assert provenance.score_after == got["score_after"]
-    assert got["score_after"] >= got["score_before"]  # the ear is the judge here
+    assert (
+        got["score_after"] >= got["score_before"]
+    )  # the search scorer is the evaluation scorer here
 
 
 def test_a_patch_longer_than_the_model_hears_is_refused(
@@ -363,7 +362,7 @@ def test_stems_come_back_as_they_came(
         assert info.subtype == "FLOAT"
     manifest = Path(got["manifest"])
     assert got["null_db"] < -120
-    assert stems.verify(manifest) == pytest.approx(got["null_db"], abs=0.5)
+    assert null_test.verify(manifest) == pytest.approx(got["null_db"], abs=0.5)
     assert stems.load(manifest).source_wav == "../Take 1.wav"
 
 
@@ -377,7 +376,7 @@ def test_stems_of_a_compressed_source_carry_it_along(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         sf.read(copy, dtype="float32")[0], sf.read(tmp_path / "a.flac", dtype="float32")[0]
     )
-    assert stems.verify(Path(got["manifest"])) < -120
+    assert null_test.verify(Path(got["manifest"])) < -120
 
 
 def test_stems_begin_where_their_source_began(tmp_path: Path) -> None:
@@ -423,7 +422,7 @@ def test_known_sources_come_out_cleaner(tmp_path: Path) -> None:
     mixture = torch.from_numpy(sources.sum(0))
     for source, stem in zip(torch.from_numpy(sources), got["stems"], strict=True):
         estimate = torch.from_numpy(sf.read(stem["wav"], dtype="float32")[0])
-        assert float(metrics.si_sdr_improvement(estimate, source, mixture)) > 3.0
+        assert float(separation.si_sdr_improvement(estimate, source, mixture)) > 3.0
 
 
 def test_separating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -436,17 +435,17 @@ def test_separating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 # The pipe.
 
 
-def inbox(*lines: str) -> pipe.Inbox:
-    return pipe.Inbox(io.StringIO("".join(f"{line}\n" for line in lines)))
+def inbox(*lines: str) -> worker_loop.Inbox:
+    return worker_loop.Inbox(io.StringIO("".join(f"{line}\n" for line in lines)))
 
 
-def told(job: Job, events: Iterator[Event] | Exception, box: pipe.Inbox) -> list[Event]:
-    def work(job: Job) -> pipe.Events:
+def told(job: Job, events: Iterator[Event] | Exception, box: worker_loop.Inbox) -> list[Event]:
+    def work(job: Job) -> worker_loop.Events:
         if isinstance(events, Exception):
             raise events
         yield from events
 
-    return list(pipe.run(job, work, box, codes={ModelUnavailable: "no-model"}))
+    return list(worker_loop.run(job, work, box, codes={ModelUnavailable: "no-model"}))
 
 
 @pytest.mark.parametrize(
@@ -466,9 +465,9 @@ def test_every_end_is_told(tmp_path: Path, error: Exception, code: str, reason: 
 def test_cancel_leaves_nothing(tmp_path: Path) -> None:
     job = patch_job(tmp_path / "a" / "b")
     box = inbox()
-    events = worker.work(job, worker.Models(judge=Path("nowhere")))
+    events = worker.work(job, worker.Models(evaluation_scorer=Path("nowhere")))
     seen = []
-    for event in pipe.run(job, lambda _: events, box, codes={}):
+    for event in worker_loop.run(job, lambda _: events, box, codes={}):
         seen.append(event)
         if isinstance(event, Best):
             assert Path(event.wav).is_file()
@@ -491,11 +490,14 @@ def test_lines_that_are_no_jobs_are_answered(tmp_path: Path) -> None:
 def test_outputs_sweep_what_a_killed_worker_left(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (tmp_path / f"{outputs.PARTIAL}{dead.pid}-x").mkdir()
-    (tmp_path / f"{outputs.PARTIAL}1-x").mkdir()  # process 1 lives
-    with outputs.folder(tmp_path) as out:
+    (tmp_path / f"{atomic_output.PARTIAL}{dead.pid}-x").mkdir()
+    (tmp_path / f"{atomic_output.PARTIAL}1-x").mkdir()  # process 1 lives
+    with atomic_output.folder(tmp_path) as out:
         (out.partial / "a.txt").write_text("whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{outputs.PARTIAL}1-x", "a.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{atomic_output.PARTIAL}1-x",
+        "a.txt",
+    ]
 
 
 def test_outputs_that_something_stands_in_the_way_of_change_nothing(tmp_path: Path) -> None:
@@ -503,7 +505,7 @@ def test_outputs_that_something_stands_in_the_way_of_change_nothing(tmp_path: Pa
     (tmp_path / "wav").write_text("a file")
 
     def written() -> None:
-        with outputs.folder(tmp_path) as out:
+        with atomic_output.folder(tmp_path) as out:
             (out.partial / "a.txt").write_text("after")
             (out.partial / "wav").mkdir()
 

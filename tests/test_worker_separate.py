@@ -16,11 +16,17 @@ import pytest
 import soundfile as sf
 import torch
 
-from bridge import audition, outputs, pipe, stems, wav, worker
-from bridge.jobs import Cancelled, Done, Event, Progress, Separate, event_adapter
+from bridge import worker
+from bridge.files import atomic_output, wav
+from bridge.files.names import sha256
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Cancelled, Done, Event, Progress, event_adapter
+from bridge.protocol.jobs import Separate
+from bridge.stems import excerpt, null_test
+from bridge.stems import manifest as stems
 from bridge.worker import mixture, models, separate
-from bridge.worker.windows import Finished
-from sds.separate import METHODS
+from bridge.worker.window_store import Finished
+from sds.separation.separate import METHODS
 from tests import small_worker
 
 RATE = 8000
@@ -46,8 +52,8 @@ def job(file: Path, out: Path, **changes: Any) -> Separate:
     )
 
 
-def work(asked: Separate) -> pipe.Events:
-    return worker.work(asked, worker.Models(judge=Path("nowhere")))
+def work(asked: Separate) -> worker_loop.Events:
+    return worker.work(asked, worker.Models(evaluation_scorer=Path("nowhere")))
 
 
 def result(asked: Separate) -> dict[str, Any]:
@@ -65,11 +71,11 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def unfinished(out: Path) -> list[Path]:
-    return sorted(out.glob(f"{outputs.UNFINISHED}*"))
+    return sorted(out.glob(f"{atomic_output.UNFINISHED}*"))
 
 
 def finished_windows(out: Path) -> list[Path]:
-    return sorted(out.glob(f"{outputs.UNFINISHED}*/{outputs.SCRATCH}/window-*.f32"))
+    return sorted(out.glob(f"{atomic_output.UNFINISHED}*/{atomic_output.SCRATCH}/window-*.f32"))
 
 
 class Child:
@@ -127,7 +133,7 @@ def test_a_killed_worker_s_windows_are_not_done_again_and_the_files_are_the_same
     assert {"curves.json", "stems.json"} < set(contents(out))
 
 
-def stopped_after(asked: Separate, windows: int) -> tuple[pipe.Events, list[Event]]:
+def stopped_after(asked: Separate, windows: int) -> tuple[worker_loop.Events, list[Event]]:
     """The job, as far as so many finished windows."""
     events, seen = work(asked), []
     for event in events:
@@ -143,8 +149,8 @@ def test_a_worker_that_must_leave_keeps_what_is_done_and_a_cancelled_job_keeps_n
 ) -> None:
     file, out = noise(tmp_path / "long.wav", 6), tmp_path / "out"
     events, _ = stopped_after(job(file, out), 3)
-    with pytest.raises(outputs.Interrupted):
-        events.throw(outputs.Interrupted())
+    with pytest.raises(atomic_output.Interrupted):
+        events.throw(atomic_output.Interrupted())
     assert len(finished_windows(out)) == 3
     again, seen = stopped_after(job(file, out, tempo="120", start_samples=5), 4)
     fractions = [event.fraction for event in seen if isinstance(event, Progress)]
@@ -157,7 +163,7 @@ def test_a_worker_that_must_leave_keeps_what_is_done_and_a_cancelled_job_keeps_n
 def test_the_pipe_tells_a_leaving_worker_from_a_cancelled_job() -> None:
     ends = []
 
-    def story() -> pipe.Events:
+    def story() -> worker_loop.Events:
         try:
             yield Progress(id="j", fraction=0, stage="a")
         except GeneratorExit as end:
@@ -166,20 +172,20 @@ def test_the_pipe_tells_a_leaving_worker_from_a_cancelled_job() -> None:
 
     asked = job(Path("/a.wav"), Path("/b"))
     for closing in (True, False):
-        box = pipe.Inbox(io.StringIO(""))
+        box = worker_loop.Inbox(io.StringIO(""))
         box.closing.set() if closing else box._cancelled.add("j")
-        assert list(pipe.run(asked, lambda _: story(), box, codes={})) == [Cancelled(id="j")]
-    assert ends == [outputs.Interrupted, GeneratorExit]
+        assert list(worker_loop.run(asked, lambda _: story(), box, codes={})) == [Cancelled(id="j")]
+    assert ends == [atomic_output.Interrupted, GeneratorExit]
 
 
 def test_other_work_in_the_same_folder_removes_what_was_abandoned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outputs, "PATIENCE", 0.1)
+    monkeypatch.setattr(atomic_output, "PATIENCE", 0.1)
     file, out = noise(tmp_path / "long.wav", 4), tmp_path / "out"
     events, _ = stopped_after(job(file, out), 1)
-    with pytest.raises(outputs.Interrupted):
-        events.throw(outputs.Interrupted())
+    with pytest.raises(atomic_output.Interrupted):
+        events.throw(atomic_output.Interrupted())
     (old,) = unfinished(out)
     events, _ = stopped_after(job(file, out, prompts=("one", "three")), 1)
     (new,) = unfinished(out)
@@ -190,7 +196,7 @@ def test_other_work_in_the_same_folder_removes_what_was_abandoned(
     *_, end = events
     assert isinstance(end, Done)
     assert unfinished(out) == []
-    assert stems.verify(out / "stems.json") < -100
+    assert null_test.verify(out / "stems.json") < -100
 
 
 @pytest.mark.parametrize("failure", [ValueError("no"), OSError("disk full")])
@@ -198,7 +204,7 @@ def test_a_job_that_fails_leaves_nothing(tmp_path: Path, failure: Exception) -> 
     (tmp_path / "out").mkdir()
 
     def fail() -> None:
-        with outputs.resumable(tmp_path / "out" / "new", "k") as out:
+        with atomic_output.resumable(tmp_path / "out" / "new", "k") as out:
             (out.scratch / "window").write_text("done")
             raise failure
 
@@ -235,7 +241,7 @@ def test_an_excerpt_is_the_busiest_stretch_in_its_own_folder(tmp_path: Path, suf
     manifest = stems.load(out / "excerpt" / "stems.json")
     assert Path(got["manifest"]) == out / "excerpt" / "stems.json"
     assert (manifest.frames, manifest.start_samples) == (5 * RATE, 1000 + round(begin * RATE))
-    assert stems.verify(out / "excerpt" / "stems.json") < -100
+    assert null_test.verify(out / "excerpt" / "stems.json") < -100
     heard, _ = sf.read(out / "excerpt" / manifest.source_wav, dtype="float32")
     whole, _ = sf.read(file, dtype="float32")
     np.testing.assert_array_equal(heard, whole[round(begin * RATE) : round(end * RATE)])
@@ -244,17 +250,17 @@ def test_an_excerpt_is_the_busiest_stretch_in_its_own_folder(tmp_path: Path, suf
 
 def test_the_full_run_takes_over_what_the_excerpt_chose_and_says_so(tmp_path: Path) -> None:
     file, out = noise(tmp_path / "a.wav", 3), tmp_path / "out"
-    assert audition.chosen(out, file) == {}
+    assert excerpt.settings_of_excerpt(out, file) == {}
     asked = {"negatives": ("three",), "seed": 7, "method": "paper"}
     tried = result(job(file, out, excerpt=1, **asked))
-    chosen = audition.chosen(out, file)
+    chosen = excerpt.settings_of_excerpt(out, file)
     assert chosen == asked | {"prompts": ("one", "two"), "force": False}
     full = stems.load(Path(result(job(file, out, **chosen))["manifest"]))
     assert full.auditioned == stems.load(Path(tried["manifest"])).job
     changed = stems.load(Path(result(job(file, out, **chosen | {"seed": 8}))["manifest"]))
     assert changed.auditioned == ""
     with pytest.raises(ValueError, match=r"is of a\.wav, not of b\.wav"):
-        audition.chosen(out, noise(tmp_path / "b.wav", 1, seed=1))
+        excerpt.settings_of_excerpt(out, noise(tmp_path / "b.wav", 1, seed=1))
 
 
 def test_an_excerpt_takes_few_steps_unless_told(tmp_path: Path) -> None:
@@ -290,7 +296,7 @@ def test_six_stems_of_one_file(tmp_path: Path) -> None:
     file = noise(tmp_path / "a.wav", 1, 2)
     got = result(job(file, tmp_path / "out", prompts=names))
     assert len(got["stems"]) == 6
-    assert stems.verify(Path(got["manifest"])) < -100
+    assert null_test.verify(Path(got["manifest"])) < -100
 
 
 def test_work_that_would_fill_the_disk_is_refused(
@@ -309,7 +315,7 @@ def test_a_survey_knows_where_how_much_is_going_on(tmp_path: Path) -> None:
     x = np.zeros(21 * RATE)
     x[5 * RATE : 6 * RATE] = 0.5
     sf.write(tmp_path / "a.wav", x, RATE, subtype="FLOAT")
-    look = mixture.look(tmp_path / "a.wav", pipe.Clock("j"), 0.5)
+    look = mixture.measure(tmp_path / "a.wav", worker_loop.Clock("j"), 0.5)
     shares = []
     try:
         while True:
@@ -321,7 +327,7 @@ def test_a_survey_knows_where_how_much_is_going_on(tmp_path: Path) -> None:
     assert len(found.powers) == 210
     np.testing.assert_allclose(found.powers[50:60], 0.25)
     assert float(found.powers.sum()) == pytest.approx(2.5)
-    assert found.sha256 == stems.sha256(tmp_path / "a.wav")
+    assert found.sha256 == sha256(tmp_path / "a.wav")
     begin, end = found.busiest(3)
     assert begin <= 5 * RATE
     assert end == begin + 3 * RATE >= 6 * RATE
@@ -330,8 +336,8 @@ def test_a_survey_knows_where_how_much_is_going_on(tmp_path: Path) -> None:
 
 def test_time_left_is_counted_from_where_work_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(pipe.time, "monotonic", lambda: now)
-    clock = pipe.Clock("j")
+    monkeypatch.setattr(worker_loop.time, "monotonic", lambda: now)
+    clock = worker_loop.Clock("j")
     clock.progress(0.0, "reading")
     now = 150.0
     clock.resume(0.5)

@@ -26,11 +26,11 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from bridge import wire
 from bridge.hosts import installing
 from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
+from bridge.protocol import osc_wire
 
 SCRIPT = Path(__file__).parent / "scripts" / "ableton" / "__init__.py"
 POLL = 0.05
@@ -207,18 +207,18 @@ class _Talk:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def say(self, address: str, *args: wire.Value) -> None:
-        self._socket.sendto(wire.encode(address, args), self._to)
+    def say(self, address: str, *args: osc_wire.Value) -> None:
+        self._socket.sendto(osc_wire.encode(address, args), self._to)
 
-    def ask(self, address: str, *args: wire.Value) -> tuple[wire.Value, ...] | None:
+    def ask(self, address: str, *args: osc_wire.Value) -> tuple[osc_wire.Value, ...] | None:
         """The arguments of the answer, which has the address of the question; None without one."""
         self.say(address, *args)
         end = time.monotonic() + self._patience
         while (left := end - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
-                messages = wire.decode(self._socket.recv(65536))
-            except wire.Malformed:
+                messages = osc_wire.decode(self._socket.recv(65536))
+            except osc_wire.Malformed:
                 continue
             except OSError:  # nobody listens there, or no answer in time
                 return None
@@ -229,7 +229,7 @@ class _Talk:
                     return message.args
         return None
 
-    def need(self, address: str, *args: wire.Value) -> tuple[wire.Value, ...]:
+    def need(self, address: str, *args: osc_wire.Value) -> tuple[osc_wire.Value, ...]:
         """Like `ask`; raises `ValueError` without an answer."""
         answer = self.ask(address, *args)
         if not answer:
@@ -250,14 +250,14 @@ def install(path: Path | None, *, force: bool) -> Placed:
     Raises `ValueError` when it is not there, or holds another script of that name and `force` is
     not set.
     """
-    files = installing.put(_home(path), _files(), force=force)
+    files = installing.write_scripts(_home(path), _files(), force=force)
     text = "restart Live, and choose Scorewire in Settings > Link, Tempo & MIDI > Control Surface"
     return Placed(text, files)
 
 
 def uninstall(path: Path | None, *, force: bool) -> Placed:
     """Take away what `install` put there. Raises as that does."""
-    return installing.take(_home(path), _files(), force=force)
+    return installing.remove_scripts(_home(path), _files(), force=force)
 
 
 def _files() -> dict[str, str]:

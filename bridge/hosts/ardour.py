@@ -1,7 +1,7 @@
 """Ardour while it runs: a region's sound out of its files, and the list of what to import.
 
-The Lua actions in `scripts/ardour` speak to `bridge.osc_hosts`; Ardour's Lua sends OSC and hears
-none, so answers are files below `scorewire/REQ` in the session's folder:
+The Lua actions in `scripts/ardour` speak to `bridge.osc.host_requests`; Ardour's Lua sends OSC and
+hears none, so answers are files below `scorewire/REQ` in the session's folder:
 
     answer   accepted <tab> JOB, or refused <tab> WHY
     import   start <tab> FIRST SAMPLE, then lines track <tab> RRGGBB <tab> GAIN <tab> NAME <tab>
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge import wav
+from bridge.files import wav
 from bridge.hosts.ardour_session import track_names
 from bridge.hosts.files import one_line, whole
 from bridge.hosts.layout import Layout
@@ -65,7 +65,7 @@ def session_folder(text: str) -> Path:
     return folder
 
 
-def cut(region: Region, out: Path) -> None:
+def write_region(region: Region, out: Path) -> None:
     """Write what the region plays as one float WAV, without its gain and fades; bit-exact.
 
     Raises `ValueError` when a file is no WAV, has another rate, or ends before the region does.
@@ -121,6 +121,6 @@ def import_list(layout: Layout) -> str:
     return "\n".join(lines)
 
 
-def failed(why: str) -> str:
+def error_list(why: str) -> str:
     """The list that says why there is nothing to import."""
     return f"failed\t{one_line(why)}"

@@ -129,14 +129,14 @@ def _title(source: str) -> str:
 def script_of(slot: int, source: str) -> bytes:
     """A slot's assignments. The factory is the source itself, its header called for nothing."""
     factory = f"local function ardour () end\n{source}\nreturn factory (...)"
-    fields = {"n": _quoted(_title(source)), "s": _quoted(source), "f": _quoted(factory)}
+    fields = {"n": _lua_string(_title(source)), "s": _lua_string(source), "f": _lua_string(factory)}
     fields |= {"c": "true", "a": "{}"}
     name = f"scripts[{slot}]"
     lines = [f"{name} = {{}}", *(f'{name}["{key}"] = {value}' for key, value in fields.items())]
     return "".join(f"{line} " for line in lines).encode()
 
 
-def _quoted(text: str) -> str:
+def _lua_string(text: str) -> str:
     r"""A Lua string.
 
     >>> _quoted('a "b"\n')

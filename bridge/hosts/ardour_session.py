@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from bridge.hosts.base import Placed
-from bridge.hosts.files import one_line, whole, written
+from bridge.hosts.files import file_name_text, one_line, whole
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".ardour"
@@ -31,7 +31,7 @@ def write(layout: Layout, file: Path) -> Placed:
     if file.exists() and OURS not in file.read_text(encoding="utf-8", errors="replace")[:1000]:
         raise ValueError(f"{file} is there already, and Ardour has saved it: choose another folder")
     for track in layout.everything:
-        written(track.file.name)
+        file_name_text(track.file.name)
     audio = file.parent / "interchange" / file.stem / "audiofiles"
     audio.mkdir(parents=True, exist_ok=True)
     for track in layout.everything:

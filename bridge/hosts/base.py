@@ -1,6 +1,6 @@
 """What a host is to us: four verbs, and a sentence where it has no such verb.
 
-Every host is fed by one manifest (`bridge.stems`), through `layout`.
+Every host is fed by one manifest (`bridge.stems.manifest`), through `layout`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Protocol
 
+from bridge.files.names import slug
 from bridge.hosts.layout import Layout, layout
-from bridge.stems import slug
 
 
 class HostCannot(ValueError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link, whole, written
+from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".dawproject"
@@ -48,11 +48,11 @@ def write(layout: Layout, file: Path, *, embed: bool = True) -> Placed:
 def _inside(track: Track) -> dict[str, str]:
     """The attributes of a file in the archive; the source apart, as it may be named as a stem."""
     folder = "audio/source" if track.muted else "audio"
-    return {"path": f"{folder}/{written(track.file.name)}"}
+    return {"path": f"{folder}/{file_name_text(track.file.name)}"}
 
 
 def _beside(track: Track, *, folder: Path) -> dict[str, str]:
-    return {"path": written(link(track.file, folder)), "external": "true"}
+    return {"path": file_name_text(link(track.file, folder)), "external": "true"}
 
 
 def _project(layout: Layout, place: Callable[[Track], dict[str, str]]) -> Element:

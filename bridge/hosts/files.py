@@ -30,7 +30,7 @@ def link(file: Path, folder: Path) -> str:
         return there.as_posix()
 
 
-def written(name: str) -> str:
+def file_name_text(name: str) -> str:
     r"""The name of a file as text and XML hold it: as it is.
 
     Raises `ValueError` for one that would break them. No other name leads to that file.

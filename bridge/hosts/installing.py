@@ -8,7 +8,7 @@ from bridge.hosts.base import Placed
 from bridge.hosts.files import whole
 
 
-def put(folder: Path, files: dict[str, str], *, force: bool) -> tuple[Path, ...]:
+def write_scripts(folder: Path, files: dict[str, str], *, force: bool) -> tuple[Path, ...]:
     """Write texts by name into `folder`; the paths. Raises `ValueError` for one that was changed.
 
     What we wrote before counts as changed when this version of ours writes something else.
@@ -21,8 +21,8 @@ def put(folder: Path, files: dict[str, str], *, force: bool) -> tuple[Path, ...]
     return tuple(folder / name for name in files)
 
 
-def take(folder: Path, files: dict[str, str], *, force: bool) -> Placed:
-    """The reverse of `put`: what was there, in words and paths. Raises as that does."""
+def remove_scripts(folder: Path, files: dict[str, str], *, force: bool) -> Placed:
+    """The reverse of `write_scripts`: what was there, in words and paths. Raises as that does."""
     _spare(folder, files, "--force deletes it too", force=force)
     there = tuple(folder / name for name in files if (folder / name).exists())
     for file in there:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge import stems
 from bridge.hosts.files import one_line
-from bridge.tempo import Tempo
+from bridge.stems import manifest as stems
+from bridge.stems.tempo import Tempo
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def layout(path: Path) -> Layout:
 
     Raises `ValueError` with one sentence for a file that is no manifest, or a stem that is missing.
     """
-    path = stems.found(path)
+    path = stems.manifest_path(path)
     manifest, folder = stems.load(path), path.absolute().parent
     tracks = [
         Track(

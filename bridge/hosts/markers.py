@@ -8,7 +8,7 @@ from pathlib import Path
 import mido
 
 from bridge.hosts.base import HostCannot, Placed
-from bridge.hosts.files import link, whole, written
+from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout
 
 HEARD = 0.5  # of a prompt's activity: more likely there than not
@@ -16,7 +16,7 @@ TICKS = 960  # a beat
 LONGEST = 2**28 - 1  # ticks between two events: four bytes of seven bits
 
 
-def heard(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[float, float]]:
+def active_spans(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[float, float]]:
     """(begin, end) in seconds of each stretch in which a prompt is heard, from a value a second.
 
     >>> list(heard((0.9, 0.8, 0.1, 0.7), 3.5))
@@ -64,7 +64,7 @@ def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
     end = layout.start + layout.seconds
     yield tick(layout.start), mido.MetaMessage("marker", text=f"{layout.name} stems")
     for track in layout.tracks:
-        for begins, ceases in heard(track.activity, layout.seconds):
+        for begins, ceases in active_spans(track.activity, layout.seconds):
             for at, what in ((begins, "begins"), (ceases, "ends")):
                 text = f"{track.name} {what}"
                 yield tick(layout.start + at), mido.MetaMessage("marker", text=text)
@@ -76,14 +76,14 @@ def write_audacity(layout: Layout, file: Path) -> Placed:
 
     The source is left out: a list cannot mute it.
     """
-    names = [written(link(track.file, file.parent)) for track in layout.tracks]
+    names = [file_name_text(link(track.file, file.parent)) for track in layout.tracks]
     for name in names:
         if '"' in name:
             raise HostCannot(f"a list of files for Audacity cannot hold the name {name!r}")
     labels = file.with_suffix(".labels.txt")
     spans = [(0.0, layout.seconds, f"{layout.name} stems")]
     for track in layout.tracks:
-        spans += [(*span, track.name) for span in heard(track.activity, layout.seconds)]
+        spans += [(*span, track.name) for span in active_spans(track.activity, layout.seconds)]
     with whole(labels) as path:
         lines = (f"{layout.start + a:.6f}\t{layout.start + b:.6f}\t{text}" for a, b, text in spans)
         path.write_text("\n".join([*lines, ""]), encoding="utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bridge.hosts import installing
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link, whole, written
+from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".stems"
@@ -42,7 +42,7 @@ def _line(track: Track, folder: Path) -> tuple[object, ...]:
         green,
         blue,
         repr(track.gain),
-        written(link(track.file, folder)),
+        file_name_text(link(track.file, folder)),
     )
 
 
@@ -61,14 +61,14 @@ def install(path: Path | None, *, force: bool) -> Placed:
     Raises `ValueError` when REAPER has no such folder, or a file there is not as we would write it
     and `force` is not set.
     """
-    files = installing.put(_folder(path), _files(), force=force)
+    files = installing.write_scripts(_folder(path), _files(), force=force)
     actions = tuple(file for file in files if file.name in ACTIONS)
     return Placed("in REAPER: Actions > Show action list > New action > Load ReaScript", actions)
 
 
 def uninstall(path: Path | None, *, force: bool) -> Placed:
     """Take away what `install` put there. Raises as that does, and leaves a changed file."""
-    return installing.take(_folder(path), _files(), force=force)
+    return installing.remove_scripts(_folder(path), _files(), force=force)
 
 
 def _folder(path: Path | None) -> Path:
@@ -83,4 +83,4 @@ def _folder(path: Path | None) -> Path:
 
 def _files() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.glob("*.lua"))}
-    return files | {COMMAND: f'"{sys.executable}" -m bridge.exchange\n'}
+    return files | {COMMAND: f'"{sys.executable}" -m bridge.app.folder_requests\n'}

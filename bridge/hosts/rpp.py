@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link, whole, written
+from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 
 SUFFIX = ".rpp"
@@ -36,7 +36,7 @@ def _project(layout: Layout, folder: Path) -> Iterator[str]:
         yield from (f"    PT {seconds!r} {bpm!r} {_HOLD}" for _, seconds, bpm in tempo)
         yield "  >"
     yield "  <TRACK"
-    yield f"    NAME {_quoted(f'{layout.name} stems')}"
+    yield f"    NAME {_rpp_string(f'{layout.name} stems')}"
     yield "    ISBUS 1 1"
     yield "  >"
     for track in layout.everything:
@@ -48,7 +48,7 @@ def _project(layout: Layout, folder: Path) -> Iterator[str]:
 def _track(track: Track, layout: Layout, folder: Path, *, depth: str) -> Iterator[str]:
     """`depth` is ISBUS: "1 1" opens a folder, "2 -1" ends it behind this track."""
     yield "  <TRACK"
-    yield f"    NAME {_quoted(track.name)}"
+    yield f"    NAME {_rpp_string(track.name)}"
     yield f"    PEAKCOL {_colour(track.colour)}"
     yield f"    VOLPAN {track.gain!r} 0 -1 -1 1"
     yield f"    MUTESOLO {int(track.muted)} 0 0"
@@ -61,7 +61,7 @@ def _track(track: Track, layout: Layout, folder: Path, *, depth: str) -> Iterato
     yield "      FADEIN 1 0 0 1 0 0 0"
     yield "      FADEOUT 1 0 0 1 0 0 0"
     yield "      BEAT 0"  # held to its time, not to its beat
-    yield f"      NAME {_quoted(track.name)}"
+    yield f"      NAME {_rpp_string(track.name)}"
     yield "      VOLPAN 1 0 1 -1"
     yield "      SOFFS 0"
     yield "      PLAYRATE 1 1 0 -1 0 0.0025"
@@ -72,7 +72,7 @@ def _track(track: Track, layout: Layout, folder: Path, *, depth: str) -> Iterato
     yield "  >"
 
 
-def _quoted(text: str) -> str:
+def _rpp_string(text: str) -> str:
     """The text in those of the three quotes it does not hold; a backtick gives way to them all.
 
     >>> _quoted("a"), _quoted('7" tom'), _quoted('''o'er "x" `''')
@@ -86,7 +86,7 @@ def _path(name: str) -> str:
     """The name of a file in quotes, exactly; `ValueError` when RPP has no way to say it."""
     if all(quote in name for quote in "\"'`"):
         raise ValueError(f"RPP cannot hold the name {name!r}: it has all three kinds of quotes")
-    return _quoted(written(name))
+    return _rpp_string(file_name_text(name))
 
 
 def _colour(text: str) -> int:

@@ -2,9 +2,9 @@
 
     echo '{"kind": "render", "id": "1", "preset": "bell.json", ...}' | python -m bridge.worker
 
-One job a line in, one event a line out (`bridge.jobs`), files by path. A module is a story, and
-its jobs are generators, so a job stops between any two of their events; the models stay loaded
-from job to job.
+One job a line in, one event a line out (`bridge.protocol.jobs`), files by path. A module is a
+story, and its jobs are generators, so a job stops between any two of their events; the models stay
+loaded from job to job.
 
 - `patch`: prompt to patch.
 - `separate`: track to stems.
@@ -15,13 +15,13 @@ from job to job.
 - `variations`: presets near a preset, and on the way to another.
 - `probe`: what `doctor` asks.
 - `evaluate`: the scoreboard.
-- `models`: prior, judge, ear, listener and banks, loaded once.
+- `models`: prior, evaluation scorer, search scorer, tagger and banks, loaded once.
 """
 
 from __future__ import annotations
 
-from bridge import pipe
-from bridge.jobs import (
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import (
     DesignPatch,
     EditPreset,
     Evaluate,
@@ -49,7 +49,7 @@ from bridge.worker.variations import morph_presets, vary_preset
 __all__ = ["Models", "work"]
 
 
-def work(job: Job, models: Models) -> pipe.Events:
+def work(job: Job, models: Models) -> worker_loop.Events:
     """The events of one job; exceptions come through."""
     match job:
         case DesignPatch():

@@ -6,16 +6,16 @@ import os
 
 import torch
 
-from bridge import pipe
+from bridge.protocol import worker_loop
 from bridge.worker import Models, work
-from sds.stable_audio import ModelUnavailable
+from sds.priors.stable_audio import ModelUnavailable
 
 
 def main() -> None:
     """Jobs from stdin to events on stdout, until stdin ends."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     models = Models()
-    pipe.serve(lambda job: work(job, models), codes={ModelUnavailable: "no-model"})
+    worker_loop.serve(lambda job: work(job, models), codes={ModelUnavailable: "no-model"})
 
 
 if __name__ == "__main__":

@@ -11,44 +11,46 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridge import outputs, pipe, stems
-from bridge.jobs import Best, EditPreset
-from bridge.worker.keeping import Previews, keep, liking
+from bridge.files import atomic_output, names
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Best
+from bridge.protocol.jobs import EditPreset
 from bridge.worker.models import VERSION, Models, model_hash
+from bridge.worker.saved_patches import Previews, keep, similarity_function
 from presets import Note, Preset, Provenance, load
 from renderers import for_preset, from_values, to_values
 from renderers.variations import pitch_knobs
-from sds.distill import RenderFn, Step
-from sds.edit import EDIT, edit
-from sds.judge import Judge
-from sds.prior import Prior
-from sds.reshape import FIT, Trait, reshape, trait
+from sds.distillation.delta_denoising import EDIT, edit
+from sds.distillation.descriptor_edit import FIT, Trait, reshape, trait
+from sds.distillation.distill import RenderFn, Step
+from sds.priors.base import Prior
+from sds.similarity.two_tower import TwoTowerScorer
 
 RATE = 44100  # where no prior has one
 
 
-def edit_preset(job: EditPreset, models: Models) -> pipe.Events:
+def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
     """Fit a patch to its own sound made darker, longer, ...; for other words, ask the prior.
 
-    The prior moves it by what "kick, like glass" says and "kick" does not, and the ear chooses what
-    is kept, by how much more it hears the new prompt than the old. Knobs of pitch stay. The judge
-    scores the new prompt before and after.
+    The prior moves it by what "kick, like glass" says and "kick" does not, and the search scorer
+    chooses what is kept, by how much more it hears the new prompt than the old. Knobs of pitch
+    stay. The evaluation scorer scores the new prompt before and after.
     """
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
     start = load(job.preset)
     old = job.old or start.prompt or start.name
     new = f"{old}, {job.prompt}"
     wanted = trait(job.prompt)
-    judge = models.judge()
+    evaluation_scorer = models.evaluation_scorer()
     if wanted:
-        prior, rate, steps = None, RATE, _reshaped(job, start, wanted)
+        prior, rate, steps = None, RATE, _edit_descriptors(job, start, wanted)
     else:
         prior = models.prior(job.model, [old, new])
-        rate, steps = prior.sample_rate, _edited(job, start, prior, models, old, new)
-    match = liking(judge, new, rate) if judge else None
-    with outputs.folder(Path(job.out)) as out:
-        name = stems.slug(f"{start.name} {job.prompt}", otherwise="preset")
+        rate, steps = prior.sample_rate, _edit_by_prompts(job, start, prior, models, old, new)
+    match = similarity_function(evaluation_scorer, new, rate) if evaluation_scorer else None
+    with atomic_output.folder(Path(job.out)) as out:
+        name = names.slug(f"{start.name} {job.prompt}", otherwise="preset")
         target = Path(job.out) / f"{name}.json"
         if target.exists() and target.samefile(job.preset):
             name += "-edited"  # words without a letter of a file name: the start must stay
@@ -102,10 +104,10 @@ def _length(start: Preset, wanted: Trait) -> float:
     return min(60.0, start.seconds * math.exp2(max(0.0, wanted.stretch)))
 
 
-def _reshaped(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
+def _edit_descriptors(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
     renderer = for_preset(start)
     return reshape(
-        _sounding(start, RATE, _length(start, wanted)),
+        _render_function(start, RATE, _length(start, wanted)),
         wanted,
         from_values(renderer, start.values),
         rate=RATE,
@@ -114,28 +116,28 @@ def _reshaped(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
     )
 
 
-def _edited(
+def _edit_by_prompts(
     job: EditPreset, start: Preset, prior: Prior, models: Models, old: str, new: str
 ) -> Iterator[Step]:
-    renderer, rate, ear = for_preset(start), prior.sample_rate, models.ear()
+    renderer, rate, search_scorer = for_preset(start), prior.sample_rate, models.search_scorer()
 
-    def further(sound: Tensor, ear: Judge) -> Tensor:
-        both = ear.similarity(sound, rate, [new, old])
+    def further(sound: Tensor, search_scorer: TwoTowerScorer) -> Tensor:
+        both = search_scorer.similarity(sound, rate, [new, old])
         return both[:, 0] - both[:, 1]
 
     return edit(
-        _sounding(start, rate, min(start.seconds, prior.max_seconds)),
+        _render_function(start, rate, min(start.seconds, prior.max_seconds)),
         prior,
         old,
         new,
         from_values(renderer, start.values),
         recipe=replace(EDIT, steps=job.steps or EDIT.steps),
         generator=torch.Generator().manual_seed(job.seed),
-        score=partial(further, ear=ear) if ear else None,
+        score=partial(further, search_scorer=search_scorer) if search_scorer else None,
         held=pitch_knobs(renderer),
     )
 
 
-def _sounding(start: Preset, rate: int, seconds: float) -> RenderFn:
+def _render_function(start: Preset, rate: int, seconds: float) -> RenderFn:
     renderer, note, samples = for_preset(start), Note(start.note), round(seconds * rate)
     return lambda u: renderer.render(u, note, rate, samples).float()

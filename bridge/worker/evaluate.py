@@ -10,46 +10,61 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridge import outputs, pipe
-from bridge.jobs import Evaluate
+from bridge.files import atomic_output
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import Evaluate
 from bridge.worker.models import Models, model_hash
 from presets import Note
 from renderers import RENDERERS, Renderer, random_patches
-from sds.prior import Prior
-from sds.scoreboard import board, items, report
+from sds.datasets import evaluation_items
+from sds.priors.base import Prior
+from sds.scoreboard import board, report
+from sds.similarity import base
 
 
-def evaluate(job: Evaluate, models: Models) -> pipe.Events:
+def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     """Run the suites and write the page; a task that ended before with the same setting is kept.
 
     `out` gets scoreboard.md, scoreboard.json and, in a folder for this setting, rows.jsonl.
     """
     from sds.scoreboard.suites import SUITES  # what they import, no other job needs
 
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
     data = Path(job.data)
-    prior, judge = models.prior(job.model, items.prompts(data)), models.judge(job.judge)
-    if judge is None:
-        raise ValueError("there is no judge here, and the scoreboard needs one: name a --judge")
-    ear = models.ear() or judge
+    prior, evaluation_scorer = (
+        models.prior(job.model, evaluation_items.prompts(data)),
+        models.evaluation_scorer(job.evaluation_scorer),
+    )
+    if evaluation_scorer is None:
+        raise ValueError(
+            "there is no evaluation scorer here, and the scoreboard needs one: name a --evaluation-scorer"
+        )
+    search_scorer = models.search_scorer() or evaluation_scorer
     entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
     page = report.Page(
         command=_command(job),
         model=_weights(prior),
-        judge=_weights(judge),
-        ear=_weights(ear),
+        evaluation_scorer=_weights(evaluation_scorer),
+        search_scorer=_weights(search_scorer),
         data=data.resolve().name,
         date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
-    facts = [page.model, page.judge, page.ear, job.seed, job.items, items.fingerprint(data)]
+    facts = [
+        page.model,
+        page.evaluation_scorer,
+        page.search_scorer,
+        job.seed,
+        job.items,
+        evaluation_items.fingerprint(data),
+    ]
     folder = Path(job.out) / hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
     (folder / "scratch").mkdir(parents=True, exist_ok=True)
     setting = board.Setting(
         data=data,
         prior=prior,
-        judge=judge,
-        ear=ear,
+        evaluation_scorer=evaluation_scorer,
+        search_scorer=search_scorer,
         instruments=tuple(_instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=folder / "scratch",
         seed=job.seed,
@@ -64,10 +79,12 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
         fraction = (now.index - old) / max(1, now.of - old)
         stage = f"{now.suite}: {now.item}, {now.method}"
         yield clock.progress(fraction, stage, dict(now.row.figures) if now.row else {})
-    with outputs.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out)) as out:
         table = report.markdown(page, rows, entries)
         (out.partial / "scoreboard.md").write_text(table, encoding="utf-8")
-        outputs.write_json(out.partial / "scoreboard.json", report.as_json(page, rows, entries))
+        atomic_output.write_json(
+            out.partial / "scoreboard.json", report.as_json(page, rows, entries)
+        )
     yield clock.done(
         {
             "page": out.final(out.partial / "scoreboard.md"),
@@ -77,7 +94,7 @@ def evaluate(job: Evaluate, models: Models) -> pipe.Events:
     )
 
 
-def _weights(model: Prior | board.Match) -> report.Weights:
+def _weights(model: Prior | base.TextAudioSimilarity) -> report.Weights:
     return report.Weights(model.name, model_hash(model))
 
 
@@ -86,7 +103,7 @@ def _command(job: Evaluate) -> str:
     words = [word for name in job.suites for word in ("--suite", name)]
     words += ["--data", Path(job.data).name, "--seed", str(job.seed)]
     words += ["--items", str(job.items)] if job.items else []
-    for option, name in (("--model", job.model), ("--judge", job.judge)):
+    for option, name in (("--model", job.model), ("--evaluation-scorer", job.evaluation_scorer)):
         words += [option, Path(name).name if Path(name).is_absolute() else name]
     return shlex.join(["scorewire", "eval", *words])
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge import bundle, outputs, pipe, stems
-from bridge.jobs import Export
+from bridge.files import atomic_output, export_report
+from bridge.files.names import slug
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import Export
 from presets import Note, Preset, load, save
 from presets.export import EXPORTERS, Exported
 from renderers import fidelity
@@ -19,30 +21,30 @@ from renderers.source import RenderedSource
 COMPARED = 4.0  # seconds of the note, at most
 
 
-def export_preset(job: Export) -> pipe.Events:
+def export_preset(job: Export) -> worker_loop.Events:
     """Write each format, and say what it lost and how near its engine's sound is to ours.
 
     A format that cannot carry the preset fails a job of one format; in a bundle it is said so.
     """
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "render")
     preset = load(job.preset)
     source = RenderedSource(preset, job.rate)
-    stem = Path(job.out).stem if job.named else stems.slug(preset.name, otherwise="preset")
+    stem = Path(job.out).stem if job.named else slug(preset.name, otherwise="preset")
     entries: dict[str, dict[str, Any]] = {}
-    with outputs.folder(job.folder) as out:
+    with atomic_output.folder(job.folder) as out:
         for index, name in enumerate(job.names):
             yield clock.progress(index / len(job.names), f"write {name}")
             place = out.partial / name if job.bundle else out.partial
             try:
-                exported = _exported(name, preset, source, stem)
+                exported = _export_format(name, preset, source, stem)
             except ValueError as error:
                 if not job.bundle:
                     raise
                 entries[name] = {"title": EXPORTERS[name].title, "refused": str(error)}
                 continue
             if not job.bundle:
-                _spare_the_preview(Path(job.preset), job.folder, exported)
+                _keep_preview(Path(job.preset), job.folder, exported)
             files = _write(exported, place, first=Path(job.out).name if job.named else None)
             yield clock.progress((index + 0.5) / len(job.names), f"listen to {name}")
             entries[name] = {
@@ -50,18 +52,18 @@ def export_preset(job: Export) -> pipe.Events:
                 "file": out.final(files[0]),
                 "files": [out.final(path) for path in files],
                 "lost": list(exported.lost),
-            } | _heard(name, files[0], preset, source)
+            } | _engine_distance(name, files[0], preset, source)
         if job.bundle:
             save(preset, out.partial / f"{stem}.json")
-            report = out.partial / bundle.REPORT
-            report.write_text(bundle.report(preset, entries, out.folder), encoding="utf-8")
+            report = out.partial / export_report.REPORT
+            report.write_text(export_report.report(preset, entries, out.folder), encoding="utf-8")
             result = {"file": out.final(report), "formats": entries}
         else:
             result = entries[job.names[0]] | {"formats": entries}
     yield clock.done(result)
 
 
-def _exported(name: str, preset: Preset, source: RenderedSource, stem: str) -> Exported:
+def _export_format(name: str, preset: Preset, source: RenderedSource, stem: str) -> Exported:
     exporter = EXPORTERS[name]
     if preset.renderer not in exporter.renderers:
         carried = ", ".join(sorted(exporter.renderers))
@@ -69,7 +71,7 @@ def _exported(name: str, preset: Preset, source: RenderedSource, stem: str) -> E
     return exporter.export(preset, source, stem)
 
 
-def _spare_the_preview(preset: Path, folder: Path, exported: Exported) -> None:
+def _keep_preview(preset: Path, folder: Path, exported: Exported) -> None:
     """Raise `ValueError` when the sound beside the preset would be replaced by a file of ours."""
     preview = preset.with_suffix(".wav").name
     if preview in exported.files and folder.resolve() == preset.parent.resolve():
@@ -88,7 +90,9 @@ def _write(exported: Exported, folder: Path, *, first: str | None) -> list[Path]
     return paths
 
 
-def _heard(name: str, file: Path, preset: Preset, source: RenderedSource) -> dict[str, Any]:
+def _engine_distance(
+    name: str, file: Path, preset: Preset, source: RenderedSource
+) -> dict[str, Any]:
     """How near the first engine that is here comes to our sound of the same note."""
     entry: dict[str, Any] = {"engine": "", "fidelity_db": None, "rms": None, "unchecked": ""}
     engines = ENGINES.get(name, ())

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bridge import stems, wav
-from bridge.jobs import Event
-from bridge.pipe import Clock
-from sds.audio import Recording
+from bridge.files import names, wav
+from bridge.protocol.events import Event
+from bridge.protocol.worker_loop import Clock
+from sds.signal.audio_files import Recording
 
 MIN_SECONDS = 0.1  # of a file to separate
 PIECE_SECONDS = 10.0  # read at once
@@ -24,8 +24,8 @@ GRAIN = 10  # levels a second
 class Mixture:
     """A file as it was found. `powers` is its mean power in each tenth of a second.
 
-    `header` is that of a WAV that `bridge.wav` reads as well, None for any other file: its stems
-    need a copy beside them that a light process can add up.
+    `header` is that of a WAV that `bridge.files.wav` reads as well, None for any other file: its
+    stems need a copy beside them that a light process can add up.
     """
 
     file: Path
@@ -54,7 +54,7 @@ class Mixture:
         return begin, min(self.frames, begin + math.ceil(seconds * self.rate))
 
 
-def look(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mixture]:
+def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mixture]:
     """Read a file from begin to end, once: is it sound, and where is how much of it?
 
     Progress runs from 0 to `share`. Raises `ValueError` with one sentence for a file that is not
@@ -80,7 +80,7 @@ def look(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mixtu
         rate=rate,
         channels=recording.channels,
         frames=frames,
-        sha256=stems.sha256(file),
+        sha256=names.sha256(file),
         powers=torch.cat(powers),
         header=_readable(file, frames),
     )
@@ -101,10 +101,10 @@ def copy(mixture: Mixture, begin: int, end: int, path: Path, bext: wav.Bext, ixm
     ):
         for at in range(begin, end, int(PIECE_SECONDS * mixture.rate)):
             until = min(end, at + int(PIECE_SECONDS * mixture.rate))
-            file.write(interleaved(recording.read(at, until)))
+            file.write(interleave(recording.read(at, until)))
 
 
-def interleaved(block: Tensor) -> bytes:
+def interleave(block: Tensor) -> bytes:
     """Samples [C, T] as a WAV holds them, little-endian float32."""
     return block.T.contiguous().numpy().astype("<f4", copy=False).tobytes()
 

@@ -1,4 +1,6 @@
-"""What the stories share: prior, judge, ear, listener and banks, loaded once and kept."""
+"""What the stories share: prior, evaluation scorer, search scorer, tagger and banks, loaded once
+and kept.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +13,38 @@ import torch
 from torch import Tensor
 
 from renderers import RENDERERS, Renderer, fm, random_patches
-from renderers.algorithms import moved
-from sds.bank import Bank, load_bank, synth
-from sds.judge import EAR, Judge, load_judge
-from sds.judge import FOLDER as JUDGE
-from sds.presence import FOLDER as LISTENER
-from sds.prior import GaussianPrior, Prior
-from sds.scoreboard import board
-from sds.stable_audio import load_prior
+from renderers.algorithms import convert_operators
+from sds.detection.presence import FOLDER as TAGGER
+from sds.distillation.patch_bank import Bank, load_bank, synth
+from sds.priors.base import Prior
+from sds.priors.gaussian import GaussianPrior
+from sds.priors.stable_audio import load_prior
+from sds.similarity import base
+from sds.similarity.two_tower import FOLDER as EVALUATION_SCORER
+from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 VERSION = metadata.version("scorewire")
 
 
 class Models:
-    """The prior, judge, ear, listener and banks, loaded once and kept from job to job."""
+    """The prior, evaluation scorer, search scorer, tagger and banks, loaded once and kept from job
+    to job.
+    """
 
-    def __init__(self, *, judge: Path = JUDGE, ear: Path = EAR, listener: Path = LISTENER) -> None:
+    def __init__(
+        self,
+        *,
+        evaluation_scorer: Path = EVALUATION_SCORER,
+        search_scorer: Path = SEARCH_SCORER,
+        tagger: Path = TAGGER,
+    ) -> None:
         self._priors: dict[str, Prior] = {}
-        self._folders = {"judge": judge, "ear": ear, "listener": listener}
-        self._judges: dict[str, Judge] = {}
+        self._folders = {
+            "evaluation_scorer": evaluation_scorer,
+            "search_scorer": search_scorer,
+            "tagger": tagger,
+        }
+        self._scorers: dict[str, TwoTowerScorer] = {}
         self._banks: dict[str, Bank | None] = {}
 
     def prior(self, name: str, prompts: Sequence[str]) -> Prior:
@@ -41,21 +56,23 @@ class Models:
             self._priors[name] = load_prior(name)
         return self._priors[name]
 
-    def judge(self, name: str = "default") -> board.Match | None:
-        """The shipped judge, None when it is not there: then nothing is scored. Or a CLAP."""
+    def evaluation_scorer(self, name: str = "default") -> base.TextAudioSimilarity | None:
+        """The shipped evaluation scorer, None when it is not there: then nothing is scored. Or a
+        CLAP.
+        """
         if name != "default":
-            from sds.clap import load_clap  # needs transformers
+            from sds.similarity.laion_clap import load_clap  # needs transformers
 
             return load_clap(name)
-        return self._listener("judge")
+        return self._scorer("evaluation_scorer")
 
-    def ear(self) -> Judge | None:
+    def search_scorer(self) -> TwoTowerScorer | None:
         """Who listens while something is searched; None when it is not there."""
-        return self._listener("ear")
+        return self._scorer("search_scorer")
 
-    def listener(self) -> Judge | None:
+    def tagger(self) -> TwoTowerScorer | None:
         """Who says which sounds are in a mixture; None when it is not there."""
-        return self._listener("listener")
+        return self._scorer("tagger")
 
     def near(
         self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator
@@ -64,27 +81,27 @@ class Models:
 
         FM patches with another matrix are moved into it, beside as many random ones.
         """
-        ear, name = self.ear(), renderer.name
+        search_scorer, name = self.search_scorer(), renderer.name
         listed = RENDERERS[name]  # banks are of its knobs
-        if ear is not None and name not in self._banks:
+        if search_scorer is not None and name not in self._banks:
             told = synth(name, listed.version, len(listed.params))
-            self._banks[name] = load_bank(name, told, ear.model_hash)
+            self._banks[name] = load_bank(name, told, search_scorer.model_hash)
         bank, same = self._banks.get(name), renderer.params == listed.params
-        if ear is None or bank is None or not (same or holds(renderer, listed)):
+        if search_scorer is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()
         if same:
-            return bank.nearest(ear.read([prompt])[0], count)
-        near = bank.nearest(ear.read([prompt])[0], (count + 1) // 2).double()
-        rows = [moved(listed, near, renderer)]
+            return bank.nearest(search_scorer.read([prompt])[0], count)
+        near = bank.nearest(search_scorer.read([prompt])[0], (count + 1) // 2).double()
+        rows = [convert_operators(listed, near, renderer)]
         if count > len(near):
             rows.append(random_patches(renderer, count - len(near), generator=generator))
         return torch.cat(rows).float()
 
-    def _listener(self, which: str) -> Judge | None:
+    def _scorer(self, which: str) -> TwoTowerScorer | None:
         folder = self._folders[which]
-        if which not in self._judges and (folder / "model.safetensors").is_file():
-            self._judges[which] = load_judge(folder)
-        return self._judges.get(which)
+        if which not in self._scorers and (folder / "model.safetensors").is_file():
+            self._scorers[which] = load_scorer(folder)
+        return self._scorers.get(which)
 
 
 def holds(renderer: Renderer, listed: Renderer) -> bool:
@@ -105,6 +122,6 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
     return GaussianPrior(dict.fromkeys(stds, 0.0), stds)
 
 
-def model_hash(model: Prior | board.Match) -> str:
+def model_hash(model: Prior | base.TextAudioSimilarity) -> str:
     """The digest of a model's weights; empty for one without weights."""
     return str(getattr(model, "model_hash", ""))

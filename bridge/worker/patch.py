@@ -10,31 +10,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bridge import outputs, pipe, stems
-from bridge.jobs import AUTO, Best, DesignPatch
-from bridge.worker.begin import attempt, best_attempts, hunt, note_of, sounding
-from bridge.worker.keeping import Previews, keep, liking
+from bridge.files import atomic_output, names
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Best
+from bridge.protocol.jobs import AUTO, DesignPatch
+from bridge.worker.initial_patches import (
+    attempt,
+    best_attempts,
+    note_of,
+    rank_algorithms,
+    render_function,
+)
 from bridge.worker.models import VERSION, Models, model_hash
+from bridge.worker.saved_patches import Previews, keep, similarity_function
 from presets import Preset, Provenance, load
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT
-from sds.distill import Step, distill
-from sds.prior import Prior
-from sds.recipes import RECIPES
+from sds.distillation.distill import Step, distill
+from sds.distillation.recipes import RECIPES
+from sds.priors.base import Prior
 
 HUNT = 0.25  # of a job's time, about, in which algorithms are compared
 
 
-def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
-    """Look at patches near the prompt or the start, bring the best nearer, keep the ear's choice.
+def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
+    """Look at patches near the prompt or the start, bring the best nearer, keep the search
+    scorer's choice.
 
-    The ear (`sds.judge.EAR`) searches; the judge, who chose nothing, scores what comes out.
-    curves.json has one entry a step in each of step, stage, t, loss (null where there is none) and
-    score, which never falls.
+    The search scorer (`sds.similarity.two_tower.SEARCH_SCORER`) searches; the evaluation scorer,
+    who chose nothing, scores what comes out. curves.json has one entry a step in each of step,
+    stage, t, loss (null where there is none) and score, which never falls.
     """
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
-    prior, judge = models.prior(job.model, [job.prompt]), models.judge()
+    prior, evaluation_scorer = models.prior(job.model, [job.prompt]), models.evaluation_scorer()
     rate = prior.sample_rate
     if job.duration > prior.max_seconds:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
@@ -42,25 +51,25 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
     recipe = RECIPES[job.recipe]
     recipe = replace(recipe, steps=job.steps or recipe.steps)
     generator = torch.Generator().manual_seed(job.seed)
-    ear = models.ear()
-    like = liking(ear, job.prompt, rate) if ear else None
-    match = liking(judge, job.prompt, rate) if judge else None
+    search_scorer = models.search_scorer()
+    like = similarity_function(search_scorer, job.prompt, rate) if search_scorer else None
+    match = similarity_function(evaluation_scorer, job.prompt, rate) if evaluation_scorer else None
     start = load(job.start) if job.start else None
     more = max(recipe.candidates, recipe.starts) - 1
 
-    with outputs.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out)) as out:
         yield clock.progress(0.0, "search")
         hunted = 0.0
         if job.matrix == AUTO:
             found = []
-            for now in hunt(job, models, rate, generator):
+            for now in rank_algorithms(job, models, rate, generator):
                 found.append(now)
                 hunted = HUNT * len(found) / len(DIFFERENT)
                 yield clock.progress(hunted, f"algorithm {now.number}")
             attempts = best_attempts(found, more, generator)
         else:
             attempts = [attempt(job, models, start, more, generator)]
-        name = stems.slug(job.prompt, otherwise="preset")
+        name = names.slug(job.prompt, otherwise="preset")
         path = out.scratch / "initial"
         first = attempts[0]
         patch = _preset(job, first.renderer, prior, first.u0[0], start)
@@ -73,7 +82,7 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
         for k, (renderer, u0) in enumerate(attempts):
             best = score
             for step in distill(
-                sounding(job, renderer, start, rate),
+                render_function(job, renderer, start, rate),
                 prior,
                 job.prompt,
                 u0,
@@ -102,7 +111,7 @@ def design_patch(job: DesignPatch, models: Models) -> pipe.Events:
                     )
         path = out.partial / name
         after = keep(patch, path, rate=rate, match=match, before=before, steps=recipe.steps)
-        outputs.write_json(
+        atomic_output.write_json(
             out.partial / "curves.json", {"kind": job.kind, "prompt": job.prompt} | curves
         )
         result = {

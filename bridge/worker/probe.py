@@ -1,4 +1,4 @@
-"""What `doctor` asks of the worker: whether kernel, model and judge work here."""
+"""What `doctor` asks of the worker: whether kernel, model and evaluation scorer work here."""
 
 from __future__ import annotations
 
@@ -8,26 +8,32 @@ from typing import Any
 
 import torch
 
-from bridge import pipe
-from bridge.jobs import Probe
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import Probe
 from bridge.worker.models import Models
 from presets import Note
 from renderers import RENDERERS, random_patches
 
 
-def probe(job: Probe, models: Models) -> pipe.Events:
-    """Run a kernel, load the model and the judge, and say how it went: for `doctor`."""
-    clock = pipe.Clock(job.id)
+def probe(job: Probe, models: Models) -> worker_loop.Events:
+    """Run a kernel, load the model and the evaluation scorer, and say how it went: for `doctor`."""
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "kernel")
-    checks = [_tried("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")]
+    checks = [
+        _attempt("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")
+    ]
     yield clock.progress(0.3, "model")
-    checks.append(_tried("model", lambda: _try_model(job.model, models), "see the sentence above"))
-    yield clock.progress(0.9, "judge")
-    checks.append(_tried("judge", lambda: _try_judge(models), "without it nothing is scored"))
+    checks.append(
+        _attempt("model", lambda: _try_model(job.model, models), "see the sentence above")
+    )
+    yield clock.progress(0.9, "evaluation_scorer")
+    checks.append(
+        _attempt("evaluation_scorer", lambda: _try_scorer(models), "without it nothing is scored")
+    )
     yield clock.done({"checks": checks})
 
 
-def _tried(name: str, attempt: Callable[[], str], fix: str) -> dict[str, Any]:
+def _attempt(name: str, attempt: Callable[[], str], fix: str) -> dict[str, Any]:
     try:
         return {"name": name, "ok": True, "text": attempt(), "fix": ""}
     except (ValueError, RuntimeError, OSError) as error:
@@ -62,9 +68,9 @@ def _try_model(name: str, models: Models) -> str:
     return f"{prior.name} at {prior.sample_rate} Hz on {where}, one evaluation in {spent:.0f} ms"
 
 
-def _try_judge(models: Models) -> str:
-    judge = models.judge()
-    if judge is None:
-        raise ValueError("there is no judge here: prompt match is not measured")
-    score = float(judge.similarity(torch.zeros(1, 1, 44100), 44100, ["silence"]))
+def _try_scorer(models: Models) -> str:
+    evaluation_scorer = models.evaluation_scorer()
+    if evaluation_scorer is None:
+        raise ValueError("there is no evaluation scorer here: prompt match is not measured")
+    score = float(evaluation_scorer.similarity(torch.zeros(1, 1, 44100), 44100, ["silence"]))
     return f"silence is like the word by {score:.2f}"

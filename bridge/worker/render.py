@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge import outputs, pipe
-from bridge.jobs import RenderPreset
+from bridge.files import atomic_output
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import RenderPreset
 from presets import load
 from renderers import effects
 
 
-def render_preset(job: RenderPreset) -> pipe.Events:
+def render_preset(job: RenderPreset) -> worker_loop.Events:
     """Preset file to WAV file, through the preset's effects."""
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "render")
     target = Path(job.out)
     if target.suffix.lower() != ".wav":
         raise ValueError(f"out must end in .wav, got {target.name!r}")
     patch = load(job.preset)
-    with outputs.folder(target.parent) as out:
+    with atomic_output.folder(target.parent) as out:
         effects.render_file(
             patch,
             out.partial / target.name,

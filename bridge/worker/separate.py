@@ -14,18 +14,28 @@ from typing import Any
 import torch
 
 import sds
-from bridge import audition, outputs, pipe, stems
-from bridge.jobs import Event, Separate
-from bridge.tags import Origin, tags
-from bridge.worker import mixture, stemset, suggest
+from bridge.files import atomic_output
+from bridge.protocol import worker_loop
+from bridge.protocol.events import Event
+from bridge.protocol.jobs import Separate
+from bridge.stems import excerpt, manifest
+from bridge.stems.bwf_metadata import Origin, tags
+from bridge.worker import mixture, stem_writer, suggest
 from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.windows import Finished, Row
-from sds.audio import Recording
-from sds.prior import Prior
-from sds.scoreboard import board
-from sds.separate import METHODS, drawn_seed, helpers, part_window, plan, stepped
-from sds.windows import fades, overlap_add
+from bridge.worker.window_store import Finished, Row
+from sds.priors.base import Prior
+from sds.separation.separate import (
+    METHODS,
+    drawn_seed,
+    network_hashes,
+    part_window,
+    plan,
+    with_steps,
+)
+from sds.signal.audio_files import Recording
+from sds.signal.overlap_add import fades, overlap_add
+from sds.similarity import base
 
 LOW_STEPS = 20  # at most, of an excerpt
 JUDGED_SECONDS = 30.0  # the busiest stretch stands for all of a long file
@@ -33,38 +43,41 @@ READ, HEARD = 0.01, 0.03  # fractions of the job: reading, listening ...
 PARTED, WRITTEN = 0.94, 0.98  # ... windows, files; scores
 
 
-def separate_track(job: Separate, models: Models) -> pipe.Events:
+def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     """Read the mixture, part it, write stems and residual at its rate, check that they add up.
 
     Memory is bounded by a window: the file is read in pieces, and windows wait on disk until all
     are done. curves.json has one entry a step in each of fraction, stage and figures.
     """
-    clock = pipe.Clock(job.id)
-    source = yield from mixture.look(Path(job.file), clock, READ)
-    heard = yield from suggest.asked(job, models, clock, READ, HEARD)
+    clock = worker_loop.Clock(job.id)
+    source = yield from mixture.measure(Path(job.file), clock, READ)
+    heard = yield from suggest.presence_check(job, models, clock, READ, HEARD)
     job = job.model_copy(update={"prompts": heard.prompts})
     begin, end = source.busiest(job.excerpt) if job.excerpt else (0, source.frames)
     yield clock.progress(HEARD, "loading the model")
-    prior, judge = models.prior(job.model, [*job.prompts, *job.negatives]), models.judge()
+    prior, evaluation_scorer = (
+        models.prior(job.model, [*job.prompts, *job.negatives]),
+        models.evaluation_scorer(),
+    )
     steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
     origin = _origin(job, source, prior, steps, begin, end)
     _check_space(job, source, end - begin)
 
-    with outputs.resumable(Path(job.folder), _key(origin, begin, end)) as out:
+    with atomic_output.resumable(Path(job.folder), _key(origin, begin, end)) as out:
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
         with Recording(path) as recording:
-            finished = yield from _parted(origin, prior, recording, out, clock)
-            levels = stemset.Levels()
+            finished = yield from _separate_windows(origin, prior, recording, out, clock)
+            levels = stem_writer.Levels()
             blocks = overlap_add(finished.windows, finished.pieces())
-            for share in stemset.write(origin, recording, blocks, out, levels):
+            for share in stem_writer.write(origin, recording, blocks, out, levels):
                 done = PARTED + (WRITTEN - PARTED) * share
                 yield clock.progress(done, "writing the stems")
         yield clock.progress(WRITTEN, "listening to the stems")
         at = source.busiest(JUDGED_SECONDS)[0] if job.excerpt is None else 0
-        found = stems.Manifest(
+        found = manifest.Manifest(
             job=origin.job,
             source=origin.source,
             source_sha256=origin.source_sha256,
@@ -76,9 +89,11 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             channels=source.channels,
             start_samples=origin.start_samples,
             tempo=job.tempo,
-            stems=suggest.told(_stems(origin, judge, path, out, levels, at), heard.heard),
-            absent=suggest.missing(heard.absent),
-            residual=stemset.names(origin)[-1],
+            stems=suggest.present_stems(
+                _stems(origin, evaluation_scorer, path, out, levels, at), heard.heard
+            ),
+            absent=suggest.absent_prompts(heard.absent),
+            residual=stem_writer.names(origin)[-1],
             residual_rms_db=levels.rms_db[-1],
             null_db=levels.null_db,
             negatives=job.negatives,
@@ -91,18 +106,18 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
             code=VERSION,
         )
         if not job.excerpt:
-            first = audition.heard(out.folder, found)
+            first = excerpt.excerpt_job(out.folder, found)
             found = found.model_copy(update={"auditioned": first})
-        stems.save(found, out.partial / stems.MANIFEST)
+        manifest.save(found, out.partial / manifest.MANIFEST)
         curves = {"kind": job.kind} | finished.curves()
-        outputs.write_json(out.partial / "curves.json", curves)
+        atomic_output.write_json(out.partial / "curves.json", curves)
         result: dict[str, Any] = {
             "stems": [
                 {"prompt": stem.prompt, "wav": out.final(out.partial / stem.wav)}
                 for stem in found.stems
             ],
             "residual": out.final(out.partial / found.residual),
-            "manifest": out.final(out.partial / stems.MANIFEST),
+            "manifest": out.final(out.partial / manifest.MANIFEST),
             "null_db": found.null_db,
             "curves": out.final(out.partial / "curves.json"),
         }
@@ -114,11 +129,15 @@ def separate_track(job: Separate, models: Models) -> pipe.Events:
     yield clock.done(result)
 
 
-def _parted(
-    origin: Origin, prior: Prior, recording: Recording, out: outputs.Output, clock: pipe.Clock
+def _separate_windows(
+    origin: Origin,
+    prior: Prior,
+    recording: Recording,
+    out: atomic_output.Output,
+    clock: worker_loop.Clock,
 ) -> Generator[Event, None, Finished]:
     """All windows parted and on disk: those that an earlier run left are not done again."""
-    method = stepped(METHODS[origin.method], origin.steps)
+    method = with_steps(METHODS[origin.method], origin.steps)
     sources = len(origin.prompts) + len(origin.negatives)
     cut = plan(prior, sources, recording.frames, recording.rate, method=method)
     finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
@@ -169,7 +188,7 @@ def _origin(
 
 
 def _helpers(method: str, everyone: Sequence[str]) -> dict[str, str]:
-    return helpers(METHODS[method], len(everyone))
+    return network_hashes(METHODS[method], len(everyone))
 
 
 def _key(origin: Origin, begin: int, end: int) -> str:
@@ -200,9 +219,9 @@ def _check_space(job: Separate, source: Mixture, frames: int) -> None:
         )
 
 
-def _copy(origin: Origin, source: Mixture, begin: int, end: int, out: outputs.Output) -> Path:
+def _copy(origin: Origin, source: Mixture, begin: int, end: int, out: atomic_output.Output) -> Path:
     """The mixture as a float WAV under `source/`, out of the way of a folder import."""
-    path = out.partial / "source" / stems.stem_name(origin.source, 0, "source", origin.job)
+    path = out.partial / "source" / manifest.stem_name(origin.source, 0, "source", origin.job)
     path.parent.mkdir()
     mixture.copy(source, begin, end, path, *tags(origin, 0, f"source: {origin.source}"))
     return path
@@ -210,22 +229,24 @@ def _copy(origin: Origin, source: Mixture, begin: int, end: int, out: outputs.Ou
 
 def _stems(
     origin: Origin,
-    judge: board.Match | None,
+    evaluation_scorer: base.TextAudioSimilarity | None,
     path: Path,
-    out: outputs.Output,
-    levels: stemset.Levels,
+    out: atomic_output.Output,
+    levels: stem_writer.Levels,
     at: int,
-) -> tuple[stems.Stem, ...]:
-    """The stems as the manifest tells them; the judge hears them, and the mixture, from `at` on."""
+) -> tuple[manifest.Stem, ...]:
+    """The stems as the manifest tells them; the evaluation scorer hears them, and the mixture,
+    from `at` on.
+    """
 
     def score(file: Path, prompt: str) -> float | None:
-        if judge is None:
+        if evaluation_scorer is None:
             return None
-        sound = stemset.heard(file, at, JUDGED_SECONDS)
-        return float(judge.similarity(sound, origin.rate, [prompt])[0, 0])
+        sound = stem_writer.read_samples(file, at, JUDGED_SECONDS)
+        return float(evaluation_scorer.similarity(sound, origin.rate, [prompt])[0, 0])
 
     return tuple(
-        stems.Stem(
+        manifest.Stem(
             prompt=prompt,
             wav=name,
             rms_db=level,
@@ -233,6 +254,6 @@ def _stems(
             score_after=score(out.partial / name, prompt),
         )
         for prompt, name, level in zip(
-            origin.prompts, stemset.names(origin), levels.rms_db, strict=False
+            origin.prompts, stem_writer.names(origin), levels.rms_db, strict=False
         )
     )

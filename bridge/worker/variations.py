@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bridge import outputs, pipe, stems
-from bridge.jobs import Morph, Vary
+from bridge.files import atomic_output, names
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import Morph, Vary
 from presets import Preset, load, save
 from renderers import effects
 from renderers.morph import morph
@@ -16,30 +17,30 @@ RATE = 44100
 FILES = (("preset", "json"), ("wav", "wav"))
 
 
-def vary_preset(job: Vary) -> pipe.Events:
+def vary_preset(job: Vary) -> worker_loop.Events:
     """`count` presets near one, numbered from 1."""
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "vary")
     preset = load(job.preset)
     near = vary(preset, job.count, amount=job.amount, seed=job.seed)
-    yield from _written(near, job.count, _slug(preset), Path(job.out), clock)
+    yield from _write_presets(near, job.count, _slug(preset), Path(job.out), clock)
 
 
-def morph_presets(job: Morph) -> pipe.Events:
+def morph_presets(job: Morph) -> worker_loop.Events:
     """`steps` presets from one to another, evenly apart, both ends among them."""
-    clock = pipe.Clock(job.id)
+    clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "morph")
     a, b = load(job.preset), load(job.other)
     way = (morph(a, b, i / (job.steps - 1)) for i in range(job.steps))
     name = f"{_slug(a)}-to-{_slug(b)}"
-    yield from _written(way, job.steps, name, Path(job.out), clock)
+    yield from _write_presets(way, job.steps, name, Path(job.out), clock)
 
 
-def _written(
-    presets: Iterable[Preset], count: int, name: str, folder: Path, clock: pipe.Clock
-) -> pipe.Events:
+def _write_presets(
+    presets: Iterable[Preset], count: int, name: str, folder: Path, clock: worker_loop.Clock
+) -> worker_loop.Events:
     made = []
-    with outputs.folder(folder) as out:
+    with atomic_output.folder(folder) as out:
         for number, preset in enumerate(presets, start=1):
             path = out.partial / f"{name}-{number:0{len(str(count))}d}"
             heard = effects.render(preset, rate=RATE)
@@ -51,4 +52,4 @@ def _written(
 
 
 def _slug(preset: Preset) -> str:
-    return stems.slug(preset.name, otherwise="preset")
+    return names.slug(preset.name, otherwise="preset")

@@ -96,7 +96,7 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
             detune=pitch.detune,
         )
         operators.append(operator)
-        lost += _told(f"op{source + 1}", operator, patch, source, pitch, depth, floor)
+        lost += _operator_losses(f"op{source + 1}", operator, patch, source, pitch, depth, floor)
         root = hz * 2.0 ** (transpose / 12.0)
         lower = detune_cents(pitch.detune, root / 4.0) - detune_cents(pitch.detune, root)
         if abs(lower) > TOLD_CENTS:
@@ -211,7 +211,7 @@ def _feedback(
     return nearest, (f"feedback: {wanted:.2f} rad became {radians(nearest):.2f}",)
 
 
-def _told(
+def _operator_losses(
     name: str,
     operator: Operator,
     patch: laws.Voice,

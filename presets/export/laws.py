@@ -120,7 +120,7 @@ def fade(hz: float, rate: float) -> float:
     return x * x * (3.0 - 2.0 * x)
 
 
-def fading(ratios: Sequence[float], note: Note, rate: int) -> list[str]:
+def fade_losses(ratios: Sequence[float], note: Note, rate: int) -> list[str]:
     """What a synth without that fade is told of operators that are in it at this note."""
     return [
         f"op{v + 1}: at note {note.number:g} it is near half the sample rate, where ours fade out;"
@@ -233,7 +233,7 @@ def cycles(voice: Voice) -> int | None:
     return None
 
 
-def made_whole(voice: Voice, cycles: int) -> tuple[str, ...]:
+def whole_ratio_losses(voice: Voice, cycles: int) -> tuple[str, ...]:
     """What is lost when the ratios that are heard become whole numbers of times 1 / `cycles`."""
     heard = (r for r, weight in zip(voice.ratio, importance(voice), strict=True) if weight > 0.0)
     off = max(abs(1200.0 * math.log2(round(r * cycles) / (r * cycles))) for r in heard)

@@ -31,7 +31,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     kept, dropped = _order(whole)
     voice = laws.part(whole, kept)
     heard = [laws.fade(r * Note(preset.note).hz, source.rate) for r in voice.ratio]
-    values = {MAIN: 1.0, VELOCITY: 1.0, **_held(MAIN_ENVELOPE)}
+    values = {MAIN: 1.0, VELOCITY: 1.0, **_main_envelope(MAIN_ENVELOPE)}
     for v, ratio in enumerate(voice.ratio):
         envelope = _envelope(voice.attack[v], voice.decay[v])
         values |= {1500 + 250 * v: math.log2(ratio), 1501 + 250 * v: 1.0}
@@ -45,7 +45,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         f'<patch id="org.baconpaul.six-sines" version="12" name={quoteattr(one_line(preset.name))}>'
     )
     text = f"{head}<params>{lines}</params></patch>\n"
-    faded = laws.fading(whole.ratio, Note(preset.note), source.rate)
+    faded = laws.fade_losses(whole.ratio, Note(preset.note), source.rate)
     return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *faded, *_always(preset)))
 
 
@@ -58,7 +58,7 @@ def _envelope(attack: float, decay: float) -> dict[int, float]:
     return {1: _time(attack), 3: _time(seconds), 4: 0.0, 5: _time(RELEASE), 8: shape, 12: 1.0}
 
 
-def _held(base: int) -> dict[int, float]:
+def _main_envelope(base: int) -> dict[int, float]:
     """The main envelope, open while the key is down: ours are in the nodes."""
     return {base + 1: 0.0, base + 3: 0.0, base + 4: 1.0, base + 5: _time(RELEASE)}
 

@@ -25,9 +25,9 @@ from presets.export.vital_patch import (
     RELEASE,
     SIZE,
     Patch,
-    baked,
     times,
     wavetable,
+    wavetable_patch,
 )
 from presets.params import Note
 from presets.preset import Preset
@@ -51,15 +51,15 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     if share > NEGLIGIBLE and cycles is not None:
         when = times(source.seconds, FRAMES)
         frames = source.cycles(Note(preset.note, 100), when, SIZE)
-        text = baked(frames, when, cycles, preset.name)
+        text = wavetable_patch(frames, when, cycles, preset.name)
         lost = [
             "operators: three of Vital cannot carry them, so the sound is a wavetable in time,"
             f" {FRAMES} frames over {when[-1]:.2f} s, made at note {preset.note:g}",
-            *laws.made_whole(voice, cycles),
+            *laws.whole_ratio_losses(voice, cycles),
         ]
     else:
         text = _operators(voice, kept, edges, Note(preset.note), source.rate).text(preset.name)
-        lost += laws.fading(voice.ratio, Note(preset.note), source.rate)
+        lost += laws.fade_losses(voice.ratio, Note(preset.note), source.rate)
     lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
     lost += without_effects(preset)
     return Exported({f"{stem}.vital": text.encode()}, tuple(lost))
@@ -74,7 +74,7 @@ def _operators(
     patch.settings["env_1_attack"] = gate**0.25
     names = {}
     for v in kept:
-        wave = _fed(voice.matrix[v][v])
+        wave = _feedback_wave(voice.matrix[v][v])
         names[v] = patch.oscillator(wave, 12.0 * math.log2(voice.ratio[v]))
     for v in kept:
         heard = laws.fade(voice.ratio[v] * note.hz, rate)
@@ -147,7 +147,7 @@ def _three(voice: laws.Voice) -> tuple[tuple[int, ...], dict[int, int], float, l
     return kept, edges, 1.0 - value / max(whole, 1e-12), lost
 
 
-def _fed(feedback: float) -> dict[str, Any]:
+def _feedback_wave(feedback: float) -> dict[str, Any]:
     """The wave of an operator under feedback of 0 to `feedback` radians, by Newton's method.
 
     The curve that scans it is the root of the envelope, so frame x of 0..1 is feedback * x^2.

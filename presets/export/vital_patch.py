@@ -1,7 +1,8 @@
 """The `.vital` file itself: JSON, of which only what differs from Vital's defaults is written.
 
-A `Patch` collects oscillators, curves (LFOs that run once) and links between them. `baked` is the
-whole preset of a sound whose periods are known: one oscillator that scans them in time.
+A `Patch` collects oscillators, curves (LFOs that run once) and links between them.
+`wavetable_patch` is the whole preset of a sound whose periods are known: one oscillator that scans
+them in time.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def wavetable(frames: Sequence[bytes], positions: Sequence[float]) -> dict[str, 
     }
 
 
-def baked(frames: Sequence[bytes], times: Sequence[float], cycles: int, name: str) -> str:
+def wavetable_patch(frames: Sequence[bytes], times: Sequence[float], cycles: int, name: str) -> str:
     """A preset that plays `frames`, of `cycles` cycles of the note, each at its time."""
     patch = Patch()
     step = LAST_FRAME / (len(frames) - 1)

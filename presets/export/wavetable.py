@@ -47,7 +47,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         " frames are dense in the attack",
         f"the note: the frames are those of note {preset.note:g} and velocity 100,"
         " whatever key plays them",
-        *laws.made_whole(voice, cycles),
+        *laws.whole_ratio_losses(voice, cycles),
     ]
     if cycles > 1:
         semitones = 12.0 * math.log2(cycles)

@@ -30,7 +30,7 @@ Move = tuple[str, str]
 
 
 @contextmanager
-def locked(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
+def lock_folder(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """Be the one process, and thread, that changes `folder`; finish first what a dead one began.
 
     Makes the folder when it is not there. Raises `ValueError` when it cannot be written, or when

@@ -204,7 +204,7 @@ class Library:
                 moves += [(old.name, draft()), *self._follow(old, file)]
                 before = slots.read(self.folder)
                 after = {n: file if held == old.name else held for n, held in before.items()}
-                moves += slots.written(self.folder, after) if after != before else []
+                moves += slots.slots_move(self.folder, after) if after != before else []
             disk.commit(self.folder, moves)
         return self._made(preset, file)
 
@@ -225,7 +225,7 @@ class Library:
             moves = [(old.name, file), *self._follow(old, file)]
             before = slots.read(self.folder)
             after = {n: held for n, held in before.items() if held != old.name}
-            moves += slots.written(self.folder, after) if after != before else []
+            moves += slots.slots_move(self.folder, after) if after != before else []
             disk.commit(self.folder, moves)
         return self.folder / file
 
@@ -257,7 +257,7 @@ class Library:
         with self._changing(), self._stepped() as db:
             entry = self._called(db, called)
             after = slots.read(self.folder) | {slot: entry.path.name}
-            disk.commit(self.folder, slots.written(self.folder, after))
+            disk.commit(self.folder, slots.slots_move(self.folder, after))
         return entry
 
     def clear(self, slot: int) -> None:
@@ -265,7 +265,7 @@ class Library:
         slots.check(slot)
         with self._changing():
             after = {n: held for n, held in slots.read(self.folder).items() if n != slot}
-            disk.commit(self.folder, slots.written(self.folder, after))
+            disk.commit(self.folder, slots.slots_move(self.folder, after))
 
     def reindex(self) -> int:
         """Make the search index again from the files; returns how many presets there are."""
@@ -277,7 +277,7 @@ class Library:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock; what the file system refuses is one sentence."""
-        with disk.locked(self.folder):
+        with disk.lock_folder(self.folder):
             try:
                 yield
             except OSError as error:
@@ -293,10 +293,10 @@ class Library:
     def _stepped(self) -> Iterator[sqlite3.Connection]:
         """The index, brought in step with the folder. Needs the lock."""
         try:
-            db = index.stepped(self.folder)
+            db = index.open_index(self.folder)
         except sqlite3.DatabaseError:
             index.drop(self.folder)
-            db = index.stepped(self.folder)
+            db = index.open_index(self.folder)
         with closing(db):
             yield db
 
@@ -317,7 +317,7 @@ class Library:
             return ask(db)
 
     def _called(self, db: sqlite3.Connection, called: str) -> Entry:
-        rows = search.called(db, called)
+        rows = search.by_name(db, called)
         if len(rows) == 1:
             return self._entry(rows[0])
         if rows:

@@ -65,7 +65,7 @@ def connect(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def stepped(folder: Path) -> sqlite3.Connection:
+def open_index(folder: Path) -> sqlite3.Connection:
     """The index of `folder`, after a `look`. Close it. Needs the lock."""
     db = connect(folder)
     try:
@@ -183,7 +183,7 @@ def _learn(db: sqlite3.Connection, folder: Path, file: str, seen: str) -> None:
     texts = (preset.name, " ".join(preset.tags), preset.prompt)
     db.execute(
         "INSERT INTO words (rowid, name, tags, prompt) VALUES (?, ?, ?, ?)",
-        (number, *map(spelled, texts)),
+        (number, *map(searchable, texts)),
     )
 
 
@@ -211,7 +211,7 @@ def _forget_places(db: sqlite3.Connection, layout: str) -> None:
     db.execute("DELETE FROM places WHERE layout = ?", (layout,))
 
 
-def spelled(text: str) -> str:
+def searchable(text: str) -> str:
     """Text as the tokeniser should read it.
 
     Chinese and Japanese have no spaces: each sign is a word. A control character would end a query.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from heapq import nsmallest
 
 from presets.library import likeness
-from presets.library.index import digest, sayable, spelled
+from presets.library.index import digest, sayable, searchable
 from presets.library.names import fold
 from presets.preset import Preset
 
@@ -51,7 +51,7 @@ def nearest(
     return [(db.execute(query, (name,)).fetchone(), d) for d, name in found]
 
 
-def called(db: sqlite3.Connection, text: str) -> list[Row]:
+def by_name(db: sqlite3.Connection, text: str) -> list[Row]:
     """The preset of this file name, with or without .json; else all of this name."""
     bare = text[:-5] if text.casefold().endswith(".json") else text
     for column, value in (("file", f"{bare}.json"), ("stem", fold(bare)), ("title", fold(text))):
@@ -63,7 +63,7 @@ def called(db: sqlite3.Connection, text: str) -> list[Row]:
 
 def like_words(db: sqlite3.Connection, text: str) -> list[str]:
     """A few files that share a word with `text`: what may have been meant."""
-    words = " OR ".join(_quoted(text))
+    words = " OR ".join(_match_expression(text))
     query = "SELECT file FROM presets, words WHERE words.rowid = id AND words MATCH ? LIMIT 3"
     return [file for (file,) in db.execute(query, (words,))] if words else []
 
@@ -106,7 +106,7 @@ def _where(words: str, tags: tuple[str, ...], renderer: str) -> tuple[str, str, 
     """FROM and WHERE, ORDER BY, and the values of their marks."""
     source, order, values = "presets", "title, file", []
     clauses = ["error = ''"]
-    if quoted := _quoted(words):
+    if quoted := _match_expression(words):
         source = "words JOIN presets ON presets.id = words.rowid"
         order = f"bm25(words, {_WEIGHTS}), {order}"
         clauses.append("words MATCH ?")
@@ -120,7 +120,7 @@ def _where(words: str, tags: tuple[str, ...], renderer: str) -> tuple[str, str, 
     return f"FROM {source} WHERE {' AND '.join(clauses)}", order, values
 
 
-def _quoted(words: str) -> list[str]:
+def _match_expression(words: str) -> list[str]:
     """Each word as a phrase of FTS5 that its beginning matches too; what has no letter is none."""
-    parts = [spelled(word) for word in words.split()]
+    parts = [searchable(word) for word in words.split()]
     return ['"{}"*'.format(p.replace('"', " ")) for p in parts if any(map(str.isalnum, p))]

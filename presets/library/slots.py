@@ -12,7 +12,7 @@ SLOTS = range(1, 129)
 
 
 def read(folder: Path) -> dict[int, str]:
-    """File name by slot number; nothing when there is no such file. The reverse of `written`."""
+    """File name by slot number; nothing when there is no such file. The reverse of `slots_move`."""
     path = folder / FILE
     try:
         slots = {int(number): file for number, file in json.loads(path.read_bytes()).items()}
@@ -27,7 +27,7 @@ def read(folder: Path) -> dict[int, str]:
     return slots
 
 
-def written(folder: Path, slots: dict[int, str]) -> list[Move]:
+def slots_move(folder: Path, slots: dict[int, str]) -> list[Move]:
     """The move that puts `slots`, drafted here, in the place of the file."""
     move = (draft(), FILE)
     data = {str(number): file for number, file in sorted(slots.items())}

@@ -12,7 +12,7 @@ from presets import Note
 from renderers.engines.base import Engine
 
 
-def convolved(dry: NDArray[np.float32], file: Path, rate: int) -> NDArray[np.float32]:
+def convolve(dry: NDArray[np.float32], file: Path, rate: int) -> NDArray[np.float32]:
     """`dry` [C, T] through the impulse response in `file`, all wet, at the host's own level.
 
     JUCE scales an impulse response h to 0.125 / sqrt(sum h^2).
@@ -25,7 +25,7 @@ def _render(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.flo
     """The space itself, struck by one sample: the note does not matter."""
     dry = np.zeros((1, round(seconds * rate)), np.float32)
     dry[0, 0] = note.gain
-    return convolved(dry, file, rate)
+    return convolve(dry, file, rate)
 
 
 ENGINE = Engine("pedalboard.Convolution (JUCE)", lambda: "", _render)

@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 
 from presets import Note
 from renderers.engines.base import Engine
-from renderers.kernels import compiled
+from renderers.kernels import compile_kernel
 
 Array = NDArray[np.float64]
 
@@ -25,8 +25,8 @@ FASTER, SLOWER = 5, 2
 OPERATORS = 6
 
 
-@compiled
-def fed(phase: Array, index: Array, out: Array) -> None:
+@compile_kernel
+def feedback_sine(phase: Array, index: Array, out: Array) -> None:
     """out[n] = sin(phase[n] + index[n] (out[n-1] + out[n-2]) / 2)."""
     before = last = 0.0
     for n in range(phase.size):
@@ -58,7 +58,7 @@ def play(patch: dict[int, float], note: Note, seconds: float, rate: int) -> Arra
             edge = 30000 + 200 * (k * (k - 1) // 2 + s)
             phase += 4.0 * np.pi * _level(patch, edge, t) * u
         u = np.empty_like(phase)
-        fed(phase, 0.5 * np.pi * _level(patch, 10000 + 100 * k, t), u)
+        feedback_sine(phase, 0.5 * np.pi * _level(patch, 10000 + 100 * k, t), u)
         heard.append(u)
         out += _level(patch, 20000 + 100 * k, t) * u
     audio: Array = resample_poly(out, SLOWER, FASTER)

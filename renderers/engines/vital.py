@@ -33,10 +33,10 @@ def play(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32
         raise ValueError(f"Vital plays whole note numbers, got {note.number}")
     # Vital leaves its thread flushing denormals to zero: one of its own takes that with it.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_played, text, note, seconds, rate).result()
+        return thread.submit(_render_note, text, note, seconds, rate).result()
 
 
-def _played(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
+def _render_note(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
     synth: Any = importlib.import_module("vita").Synth()
     synth.set_sample_rate(rate)
     if not synth.load_json(text):
@@ -49,7 +49,7 @@ def _played(text: str, note: Note, seconds: float, rate: int) -> NDArray[np.floa
 def _play_table(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
     table = wavetable.read(file.read_bytes())
     when = vital_patch.times(table.seconds, len(table.frames))
-    text = vital_patch.baked(table.frames, when, table.cycles, file.stem)
+    text = vital_patch.wavetable_patch(table.frames, when, table.cycles, file.stem)
     return play(text, note, seconds, rate)
 
 

@@ -18,12 +18,12 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from sds.distill import Score, distill
-from sds.recipes import RECIPES
+from sds.datasets.evaluation_items import one_shots
+from sds.distillation.distill import Score, distill
+from sds.distillation.recipes import RECIPES
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.items import one_shots
-from sds.scoreboard.patch import paired, prompts, spread
+from sds.scoreboard.patch import evenly_spaced, paired_difference, prompts
 
 CAPTIONS = 6  # unless the setting says how many
 SECONDS = 1.0
@@ -75,7 +75,7 @@ def suite(setting: Setting) -> list[Task]:
     captions = [prompt for prompt in prompts(setting, shots) if prompt.right is not None]
     jobs = [
         Job(setting, replace(prompt, seconds=SECONDS), instrument)
-        for prompt in spread(captions, setting.items or CAPTIONS)
+        for prompt in evenly_spaced(captions, setting.items or CAPTIONS)
         for instrument in setting.instruments
     ]
     return [
@@ -88,14 +88,14 @@ def suite(setting: Setting) -> list[Task]:
 def directions(rows: Sequence[Row]) -> list[str]:
     """Whether each direction of the paper holds in the gains of this suite's rows, in words."""
     return [
-        f"{d.text}: {paired(rows, 'gain', d.this, d.that)}"
+        f"{d.text}: {paired_difference(rows, 'gain', d.this, d.that)}"
         + (f" (the paper: {d.paper})" if d.paper else "")
         for d in DIRECTIONS
     ]
 
 
 def _run(job: Job, method: str) -> Iterator[Figures]:
-    before = float(job.judge(job.hear(job.u0[:1])))
+    before = float(job.evaluation_scorer(job.hear(job.u0[:1])))
     u, diverged = job.u0[0], False
     for step in distill(
         job.render,
@@ -108,7 +108,7 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
     ):
         u, diverged = step.best_u, not bool(step.loss.isfinite().all())
         yield {"match_before": before}
-    after = float(job.judge(job.hear(u[None])))
+    after = float(job.evaluation_scorer(job.hear(u[None])))
     yield {
         "match_before": before,
         "match_after": after,
@@ -118,7 +118,9 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
 
 
 def _latest() -> Score:
-    """A judge that prefers what it hears later, so that `distill` ends with its last patch."""
+    """A evaluation scorer that prefers what it hears later, so that `distill` ends with its last
+    patch.
+    """
     looks = count()
 
     def score(audio: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
 """The methods of the patch suite: from a prompt and first patches to the best patch found.
 
-Every method of `METHODS` listens with the ear and keeps what it likes best; the judge, who reports,
-chooses nothing. All begin with the same random patch; `default` has its bank besides, the others
-have random patches. Each yields what it has found after every step and may be stopped at any.
+Every method of `METHODS` listens with the search scorer and keeps what it likes best; the
+evaluation scorer, who reports, chooses nothing. All begin with the same random patch; `default`
+has its bank besides, the others have random patches. Each yields what it has found after every
+step and may be stopped at any.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import torch
 from cmaes import CMA, SepCMA
 from torch import Tensor
 
-from sds.audio import with_channels
-from sds.distill import CHUNK, distill
-from sds.recipes import RECIPES, Recipe
-from sds.scoreboard.board import Instrument, Match, Setting
+from sds.distillation.distill import CHUNK, distill
+from sds.distillation.recipes import RECIPES, Recipe
+from sds.scoreboard.board import Instrument, Setting
+from sds.signal.audio_files import with_channels
+from sds.similarity.base import TextAudioSimilarity
 
 Rate: TypeAlias = Callable[[Tensor], Tensor]
-"""u [B, P] -> [B], higher is better: the ear on the sound of patches."""
+"""u [B, P] -> [B], higher is better: the search scorer on the sound of patches."""
 
 LOOKS = 64
 FIT_STEPS = 200  # more than the time of `default` allows
@@ -62,7 +64,8 @@ def best_of(rate: Rate, u0: Tensor) -> Iterator[Found]:
 def cma_es(
     rate: Rate, u0: Tensor, *, generator: torch.Generator, sigma: float = 0.2
 ) -> Iterator[Found]:
-    """CMA-ES (Hansen 2016, arXiv 1604.00772) on the ear alone, from the best of u0 [M, P].
+    """CMA-ES (Hansen 2016, arXiv 1604.00772) on the search scorer alone, from the best of u0 [M,
+    P].
 
     CTAG (Cherep et al. 2024, arXiv 2406.00294) searches a synth this way. A step is `CHUNK` of the
     first patches, then a generation of 4 + 3 ln P. Above `DENSE` parameters the covariance is
@@ -125,16 +128,16 @@ class Job:
         with torch.no_grad():
             return with_channels(self.render(u), 1)
 
-    def judge(self, sound: Tensor) -> Tensor:
+    def evaluation_scorer(self, sound: Tensor) -> Tensor:
         """How well audio [B, 1, T] matches the prompt, [B]: what is reported."""
-        return self._match(self.setting.judge, sound)
+        return self._match(self.setting.evaluation_scorer, sound)
 
     def listen(self, sound: Tensor) -> Tensor:
-        """The same by the ear: what a search may know."""
-        return self._match(self.setting.ear, sound)
+        """The same by the search scorer: what a search may know."""
+        return self._match(self.setting.search_scorer, sound)
 
     def rate(self, u: Tensor) -> Tensor:
-        """How well the sound of patches u [B, P] matches the prompt by the ear, [B]."""
+        """How well the sound of patches u [B, P] matches the prompt by the search scorer, [B]."""
         return self.listen(self.hear(u))
 
     def banked(self, count: int) -> Tensor:
@@ -143,12 +146,12 @@ class Job:
         near = self.instrument.near(self.prompt.text, count - 1, generator)
         return torch.cat([self.u0[:1], near.float()])
 
-    def _match(self, who: Match, sound: Tensor) -> Tensor:
+    def _match(self, who: TextAudioSimilarity, sound: Tensor) -> Tensor:
         rate = self.setting.prior.sample_rate
         return who.similarity(sound, rate, [self.prompt.text])[:, 0]
 
 
-def _distilled(job: Job, recipe: Recipe, u0: Tensor) -> Iterator[Found]:
+def _distill(job: Job, recipe: Recipe, u0: Tensor) -> Iterator[Found]:
     for step in distill(
         job.render,
         job.setting.prior,
@@ -163,19 +166,19 @@ def _distilled(job: Job, recipe: Recipe, u0: Tensor) -> Iterator[Found]:
 
 def _default(job: Job) -> Iterator[Found]:
     recipe = RECIPES[BUDGET]
-    return _distilled(job, recipe, job.banked(recipe.candidates))
+    return _distill(job, recipe, job.banked(recipe.candidates))
 
 
 def _generate_then_fit(job: Job) -> Iterator[Found]:
     fitting = replace(RECIPES[BUDGET], generations=0, fit_steps=FIT_STEPS, steps=0)
-    return _distilled(job, fitting, job.u0[: fitting.candidates])
+    return _distill(job, fitting, job.u0[: fitting.candidates])
 
 
 def _paper(job: Job) -> Iterator[Found]:
-    return _distilled(job, RECIPES["paper"], job.u0[:1])
+    return _distill(job, RECIPES["paper"], job.u0[:1])
 
 
-def _evolved(job: Job) -> Iterator[Found]:
+def _evolve(job: Job) -> Iterator[Found]:
     u0 = job.u0[: RECIPES[BUDGET].candidates]
     return cma_es(job.rate, u0, generator=job.setting.generator("cma-es", job.item))
 
@@ -184,7 +187,7 @@ METHODS: dict[str, Callable[[Job], Iterator[Found]]] = {
     BUDGET: _default,
     "paper": _paper,
     "generate-then-fit": _generate_then_fit,
-    "CMA-ES": _evolved,
+    "CMA-ES": _evolve,
     f"best of {LOOKS}": lambda job: best_of(job.rate, job.u0[:LOOKS]),
     "random patch": lambda job: best_of(job.rate, job.u0[:1]),
 }

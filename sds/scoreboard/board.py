@@ -15,24 +15,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from sds.prior import Prior
+from sds.priors.base import Prior
+from sds.similarity.base import TextAudioSimilarity
 
 Figures: TypeAlias = Mapping[str, float]
 """Numbers by name; what could not be measured is left out, never NaN."""
-
-
-class Match(Protocol):
-    """A judge: how well sounds match prompts."""
-
-    name: str
-
-    def similarity(self, audio: Tensor, rate: int, prompts: list[str]) -> Tensor:
-        """Audio [B, C, T] at `rate` against K prompts: [B, K], higher is closer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +43,8 @@ class Setting:
 
     data: Path  # layout of shared/data: oneshots/ mixtures/ with manifest.json; train/ optional
     prior: Prior
-    judge: Match  # reports
-    ear: Match  # what searches may listen to; where it is the judge, they flatter themselves
+    evaluation_scorer: TextAudioSimilarity  # reports
+    search_scorer: TextAudioSimilarity  # what searches may listen to; where it is the evaluation scorer, they flatter themselves
     instruments: tuple[Instrument, ...]
     scratch: Path  # for what several tasks share; kept from run to run
     seed: int = 0
@@ -60,7 +52,7 @@ class Setting:
 
     def generator(self, *words: object) -> torch.Generator:
         """A generator that depends on the seed and these words only."""
-        from sds.train.clips import unit_hash
+        from sds.datasets.clips import unit_hash
 
         text = "|".join(str(word) for word in (self.seed, *words))
         return torch.Generator().manual_seed(int(unit_hash(text) * 2**48))

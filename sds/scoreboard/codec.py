@@ -6,13 +6,13 @@ on the true magnitudes (`true magnitudes`): what it loses, phase alone costs.
 
 So do, where the data has train/captions.csv, at most 10 recordings of each of 22 classes: those
 that nothing was trained on (`held back`), and, since these have no snare and no clock, kicks,
-snares and clocks that the codec learned from and the judge did not (`learned`). Of each the first
-3 s.
+snares and clocks that the codec learned from and the evaluation scorer did not (`learned`). Of
+each the first 3 s.
 
 Attack is the rise of the envelope from 10 % to 90 % at the loudest onset, onset is where it begins;
-both in ms away from the recording's, where that rises within 50 ms. Top-1 is how often the judge
-picks the right class among those of all one-shots, or among the 22; `as recorded` is that of the
-recordings themselves.
+both in ms away from the recording's, where that rises within 50 ms. Top-1 is how often the
+evaluation scorer picks the right class among those of all one-shots, or among the 22; `as
+recorded` is that of the recordings themselves.
 
 `separation` is what latents cap there, SI-SDR of the sources of each mixture: the true sources as
 masks (`ideal masks`), the decoded sources as masks (`masks of decoded sources`), and the decoded
@@ -31,19 +31,19 @@ from scipy.signal.windows import hann
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.audio import resample, with_channels
-from sds.codec import griffin_lim
-from sds.codec import stft as codec_stft
-from sds.looks import N
-from sds.masks import apply
-from sds.metrics import si_sdr
-from sds.prior import Prior
+from sds.datasets.clips import Split
+from sds.datasets.evaluation_items import Mixture, manifest, mixtures, one_shots, read_resampled
+from sds.datasets.recordings import Recording
+from sds.datasets.reference_statistics import CLASSES, recordings
+from sds.metrics.separation import si_sdr
+from sds.priors.base import Prior
+from sds.priors.spectral_codec import griffin_lim
+from sds.priors.spectral_codec import stft as codec_stft
 from sds.scoreboard.board import Column, Figures, Setting, Task
-from sds.scoreboard.items import Mixture, manifest, mixtures, one_shots, resampled
-from sds.scoreboard.recordings import CLASSES, recordings
-from sds.spectral import log_mel_distance, multi_scale_distance, stft
-from sds.train.clips import Split
-from sds.train.recordings import Recording
+from sds.separation.base import N
+from sds.separation.time_frequency_masks import apply
+from sds.signal.audio_files import resample, with_channels
+from sds.signal.spectrogram import log_mel_distance, multi_scale_distance, stft
 
 COLUMNS = (
     Column("si_sdr", "SI-SDR, dB", 1, "higher"),
@@ -83,13 +83,13 @@ def suite(setting: Setting) -> list[Task]:
     tasks = []
     for clip in clips:
         if clip.choices:
-            tasks.append(Task(clip.name, "as recorded", _naming(clip, setting), clip.tags))
+            tasks.append(Task(clip.name, "as recorded", _naming_rows(clip, setting), clip.tags))
         for method, way in ways(setting, clip.name).items():
-            tasks.append(Task(clip.name, method, _passing(clip, way, setting), clip.tags))
+            tasks.append(Task(clip.name, method, _passing_rows(clip, way, setting), clip.tags))
     for mixture in mixed:
         for method, cap in CAPS.items():
             for k in range(len(mixture.sources)):
-                run = _capping(mixture, k, cap, setting.prior)
+                run = _ceiling_rows(mixture, k, cap, setting.prior)
                 tasks.append(Task(f"{mixture.name} {k + 1}", method, run, ("separation",)))
     return tasks
 
@@ -140,8 +140,8 @@ def _sources(mixed: list[Mixture], prior: Prior) -> list[Clip]:
 def _recordings(setting: Setting) -> list[Clip]:
     held = _some(setting, CLASSES, "held")
     learned = _some(setting, TIMED, "prior")
-    return [_recorded(setting, row, "held back") for row in held] + [
-        _recorded(setting, row, "learned") for row in learned
+    return [_recording_rows(setting, row, "held back") for row in held] + [
+        _recording_rows(setting, row, "learned") for row in learned
     ]
 
 
@@ -150,9 +150,9 @@ def _some(setting: Setting, labels: Sequence[str], side: Split) -> list[Recordin
     return rows[: setting.items]
 
 
-def _recorded(setting: Setting, row: Recording, tag: str) -> Clip:
+def _recording_rows(setting: Setting, row: Recording, tag: str) -> Clip:
     rate = setting.prior.sample_rate
-    audio = resampled(setting.data / "train" / row.path, rate)[:, : round(SECONDS * rate)]
+    audio = read_resampled(setting.data / "train" / row.path, rate)[:, : round(SECONDS * rate)]
     return Clip(
         row.path,
         with_channels(audio[None], setting.prior.channels),
@@ -167,19 +167,19 @@ def _at_prior(audio: Tensor, rate: int, prior: Prior) -> Tensor:
     return with_channels(resample(audio, rate, prior.sample_rate)[None], prior.channels)
 
 
-def _naming(clip: Clip, setting: Setting) -> Callable[[], Iterator[Figures]]:
+def _naming_rows(clip: Clip, setting: Setting) -> Callable[[], Iterator[Figures]]:
     def run() -> Iterator[Figures]:
-        yield named(clip.audio, clip, setting)
+        yield is_recognised(clip.audio, clip, setting)
 
     return run
 
 
-def _passing(clip: Clip, way: Way, setting: Setting) -> Callable[[], Iterator[Figures]]:
+def _passing_rows(clip: Clip, way: Way, setting: Setting) -> Callable[[], Iterator[Figures]]:
     def run() -> Iterator[Figures]:
         with torch.no_grad():
             found = way(clip.audio)
             lost = distances(found, clip, setting.prior.sample_rate)
-        yield {**lost, **named(found, clip, setting)}
+        yield {**lost, **is_recognised(found, clip, setting)}
 
     return run
 
@@ -193,20 +193,20 @@ def distances(found: Tensor, clip: Clip, rate: int) -> Figures:
         "si_sdr": float(si_sdr(found, true).nanmean()),
         "spectral": float(multi_scale_distance(found, true)),
         "log_mel": float(log_mel_distance(found, true, rate)),
-        **timing(found[0].mean(0), true[0].mean(0), rate),
+        **timing_errors(found[0].mean(0), true[0].mean(0), rate),
     }
 
 
-def named(found: Tensor, clip: Clip, setting: Setting) -> Figures:
-    """Whether the judge picks the right choice for `found` [1, C, T], 1 or 0."""
+def is_recognised(found: Tensor, clip: Clip, setting: Setting) -> Figures:
+    """Whether the evaluation scorer picks the right choice for `found` [1, C, T], 1 or 0."""
     if not clip.choices:
         return {}
     rate = setting.prior.sample_rate
-    picked = setting.judge.similarity(found, rate, list(clip.choices))[0].argmax()
+    picked = setting.evaluation_scorer.similarity(found, rate, list(clip.choices))[0].argmax()
     return {"top1": float(int(picked) == clip.right)}
 
 
-def timing(found: Tensor, true: Tensor, rate: int) -> Figures:
+def timing_errors(found: Tensor, true: Tensor, rate: int) -> Figures:
     """How far attack and onset of `found` [T] are from those of `true` [T], in ms.
 
     The attack is the rise from 10 % to 90 % of the envelope's peak. The peak of `found` is sought
@@ -248,22 +248,22 @@ Cap = Callable[[Mixture, Prior], Tensor]
 
 
 def _ideal(mixture: Mixture, prior: Prior) -> Tensor:
-    return _masked(mixture, _true_sources(mixture, prior), prior)
+    return _apply_power_masks(mixture, _true_sources(mixture, prior), prior)
 
 
-def _decoded_masks(mixture: Mixture, prior: Prior) -> Tensor:
-    return _masked(mixture, _decoded(mixture, prior), prior)
+def _masks_after_codec(mixture: Mixture, prior: Prior) -> Tensor:
+    return _apply_power_masks(mixture, _decode_sources(mixture, prior), prior)
 
 
-def _decoded_sources(mixture: Mixture, prior: Prior) -> Tensor:
-    found = with_channels(_decoded(mixture, prior), len(mixture.audio))
+def _sources_after_codec(mixture: Mixture, prior: Prior) -> Tensor:
+    found = with_channels(_decode_sources(mixture, prior), len(mixture.audio))
     return resample(found, prior.sample_rate, mixture.rate, frames=mixture.audio.shape[-1])
 
 
 CAPS: Mapping[str, Cap] = {
     "ideal masks": _ideal,
-    "masks of decoded sources": _decoded_masks,
-    "decoded sources": _decoded_sources,
+    "masks of decoded sources": _masks_after_codec,
+    "decoded sources": _sources_after_codec,
 }
 
 
@@ -271,20 +271,22 @@ def _true_sources(mixture: Mixture, prior: Prior) -> Tensor:
     return torch.cat([_at_prior(source, mixture.rate, prior) for source in mixture.sources])
 
 
-def _decoded(mixture: Mixture, prior: Prior) -> Tensor:
+def _decode_sources(mixture: Mixture, prior: Prior) -> Tensor:
     """Sources [K, C, T] at the prior's rate after encode and decode, like the mixture."""
     sources = _true_sources(mixture, prior)
     like = _at_prior(mixture.audio, mixture.rate, prior).expand_as(sources)
     return prior.decode(prior.encode(sources), like=like)
 
 
-def _masked(mixture: Mixture, sources: Tensor, prior: Prior) -> Tensor:
+def _apply_power_masks(mixture: Mixture, sources: Tensor, prior: Prior) -> Tensor:
     """The mixture under power masks |S_k|^2 / sum_j |S_j|^2 of sources [K, C, T]."""
     powers = stft(sources, N).abs().square().mean(1) + 1e-12
     return apply(powers / powers.sum(0), mixture.audio, mixture.rate, prior.sample_rate)
 
 
-def _capping(mixture: Mixture, k: int, cap: Cap, prior: Prior) -> Callable[[], Iterator[Figures]]:
+def _ceiling_rows(
+    mixture: Mixture, k: int, cap: Cap, prior: Prior
+) -> Callable[[], Iterator[Figures]]:
     def run() -> Iterator[Figures]:
         with torch.no_grad():
             found = cap(mixture, prior)[k]

@@ -1,23 +1,24 @@
 """Prompt to patch: each method on each caption and instrument, in the time that `default` takes.
 
-Every method begins with the same random patch, the match "before", and keeps the patch that the ear
-likes best; what is reported is the judge's, who chose nothing. `default` runs first and to its end;
-the others stop after the step in which its seconds are over, or earlier when they are done. Seconds
-are those of the steps: loading models and scoring are not in them. Steps are of descent, of 8
-patches looked at, or generations.
+Every method begins with the same random patch, the match "before", and keeps the patch that the
+search scorer likes best; what is reported is the evaluation scorer's, who chose nothing. `default`
+runs first and to its end; the others stop after the step in which its seconds are over, or earlier
+when they are done. Seconds are those of the steps: loading models and scoring are not in them.
+Steps are of descent, of 8 patches looked at, or generations.
 
     random patch       the first patch
     best of 64         the first 64
     generate-then-fit  random patches, the nearest fitted to clips that the prior generates
-    CMA-ES             as many random patches as `default` looks at, then evolution on the ear
+    CMA-ES             as many random patches as `default` looks at, then evolution on the search
+    scorer
     paper              Audio-SDS from the first patch
-    default            `sds.recipes`, from the bank
+    default            `sds.distillation.recipes`, from the bank
 
 Sounds last as long as the caption's recording, at least 1 and at most 2 seconds; those of prompts
 without a recording ("unseen": not among the training captions) last 2. The rank of a sound is that
 of its caption's recording among all recordings, ordered by multi-scale log-spectral distance at the
-same level. The rows "best" are those of the instrument that the ear likes better, with the time of
-all; the table of all rows counts them beside the rows they come from.
+same level. The rows "best" are those of the instrument that the search scorer likes better, with
+the time of all; the table of all rows counts them beside the rows they come from.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from typing import TypeAlias, TypeVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.items import OneShot, one_shots
-from sds.spectral import log_gaps, log_spectra
+from sds.signal.spectrogram import log_gaps, log_spectra
 
 SHORTEST, LONGEST = 1.0, 2.0  # seconds of sound
 UNSEEN = ("tin can dropped on concrete", "lo-fi hip hop kick", "seagulls at a harbour")
@@ -46,7 +47,7 @@ WINDOWS = (512, 1024, 2048, 4096)
 COLUMNS = (
     Column("match_before", "match before", 3),
     Column("match_after", "match after", 3, "higher"),
-    Column("ear", "by the ear", 3),
+    Column("search_scorer", "by the search scorer", 3),
     Column("rank", "rank", 1, "lower"),
     Column("top1", "top 1", 2, "higher"),
     Column("top3", "top 3", 2, "higher"),
@@ -67,7 +68,7 @@ def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
     shots = one_shots(setting.data, rate)
     recordings = [spectra(shot.audio, round(LONGEST * rate)) for shot in shots]
     tasks = []
-    for prompt in spread(prompts(setting, shots), setting.items):
+    for prompt in evenly_spaced(prompts(setting, shots), setting.items):
         for instrument in setting.instruments:
             job, tags = Job(setting, prompt, instrument), (instrument.name, prompt.label)
             tasks += [
@@ -91,7 +92,7 @@ def prompts(setting: Setting, shots: Sequence[OneShot]) -> list[Prompt]:
     return asked + [Prompt(text, text, "unseen", longest) for text in UNSEEN]
 
 
-def spread(items: Sequence[_Item], count: int | None) -> list[_Item]:
+def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
     """At most `count` of the items, evenly spaced, the first and the last among them.
 
     >>> spread("abcdefg", 3)
@@ -117,10 +118,12 @@ def rank(sound: Sequence[Tensor], recordings: Sequence[Sequence[Tensor]], right:
 def _run(
     job: Job, method: str, recordings: Sequence[Sequence[Tensor]], clock: Clock
 ) -> Iterator[Figures]:
-    """One method: its steps, timed; then what the judge and the recordings say of its sound."""
+    """One method: its steps, timed; then what the evaluation scorer and the recordings say of its
+    sound.
+    """
     setting, prompt = job.setting, job.prompt
-    budget = math.inf if method == BUDGET else _stored(setting, job.item, BUDGET)["seconds"]
-    before = float(job.judge(job.hear(job.u0[:1])))
+    budget = math.inf if method == BUDGET else _read_stored(setting, job.item, BUDGET)["seconds"]
+    before = float(job.evaluation_scorer(job.hear(job.u0[:1])))
     search = METHODS[method](job)
     found, seconds, first = Found(job.u0[0], -math.inf, 0), 0.0, 0.0
     while seconds < budget:
@@ -135,8 +138,8 @@ def _run(
     sound = job.hear(found.u[None])
     figures = {
         "match_before": before,
-        "ear": float(job.listen(sound)),
-        "match_after": float(job.judge(sound)),
+        "search_scorer": float(job.listen(sound)),
+        "match_after": float(job.evaluation_scorer(sound)),
         "seconds": seconds,
         "seconds_to_first_best": first,
         "steps": float(found.step),
@@ -150,12 +153,14 @@ def _run(
 
 
 def _best(setting: Setting, prompt: Prompt, method: str) -> Iterator[Figures]:
-    """The figures of the instrument that the ear prefers; the time and steps of all together."""
+    """The figures of the instrument that the search scorer prefers; the time and steps of all
+    together.
+    """
     each = [
-        _stored(setting, Job(setting, prompt, instrument).item, method)
+        _read_stored(setting, Job(setting, prompt, instrument).item, method)
         for instrument in setting.instruments
     ]
-    better = max(each, key=lambda figures: figures["ear"])
+    better = max(each, key=lambda figures: figures["search_scorer"])
     totals = {name: sum(figures[name] for figures in each) for name in ("seconds", "steps")}
     first = each[0]["seconds_to_first_best"]
     yield {**better, **totals, "seconds_to_first_best": first}
@@ -165,13 +170,13 @@ def findings(rows: Sequence[Row]) -> list[str]:
     """How far `default` is before each other method, over all prompts and instruments."""
     own = [row for row in rows if "best" not in row.tags]
     return [
-        f"match, default rather than {method}: {paired(own, 'match_after', BUDGET, method)}"
+        f"match, default rather than {method}: {paired_difference(own, 'match_after', BUDGET, method)}"
         for method in METHODS
         if method != BUDGET
     ]
 
 
-def paired(rows: Sequence[Row], figure: str, this: str, that: str) -> str:
+def paired_difference(rows: Sequence[Row], figure: str, this: str, that: str) -> str:
     """The mean difference of a figure over the items that have both methods, in words.
 
     With its standard error; it holds, or the reverse does, where it is more than two of them from
@@ -197,14 +202,14 @@ def _file(setting: Setting) -> Path:
 
 
 def _store(setting: Setting, item: str, method: str, figures: Figures, u: Tensor) -> None:
-    """Keep the patch and its figures: for the tasks after this one, and for a listener."""
+    """Keep the patch and its figures: for the tasks after this one, and for a tagger."""
     setting.scratch.mkdir(parents=True, exist_ok=True)
     row = {"item": item, "method": method, "figures": figures, "u": u.tolist()}
     with open(_file(setting), "a", encoding="utf-8") as file:
         file.write("\n" + json.dumps(row, ensure_ascii=False))
 
 
-def _stored(setting: Setting, item: str, method: str) -> Figures:
+def _read_stored(setting: Setting, item: str, method: str) -> Figures:
     """The figures that `_store` kept last."""
     path = _file(setting)
     lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""

@@ -1,23 +1,24 @@
 """What the prior makes of class words: is it the class, is it varied, is it new?
 
 Ten clips of two seconds for each of 22 classes, at each guidance (30 steps of `tab3`). Top-1 is how
-often a clip is taken for its class among the 22: by the judge, and by an independent measure that
-shares nothing with prior or judge, simple spectral statistics and the nearest class of real
-recordings. Of real recordings whose take it has not seen that measure names 84 % (mean over classes
-77 %; `sds.train.reference` prints it).
+often a clip is taken for its class among the 22: by the evaluation scorer, and by an independent
+measure that shares nothing with prior or evaluation scorer, simple spectral statistics and the
+nearest class of real recordings. Of real recordings whose take it has not seen that measure names
+84 % (mean over classes 77 %; `sds.train.reference` prints it).
 
 FAD is the Frechet distance to real recordings that the prior has not heard, each class weighing the
-same: of the standardised statistics, and of the judge's cosines with the 22 class words. Diversity
-is the mean distance between clips of a class in the standardised statistics, over that of real
-recordings of the class: 1 is as varied as they are, 0 is collapse. Copying is the cosine of a
-clip's statistics with the nearest recording of its class that the prior learned from, 95th
-percentile, less that of recordings that it has not heard; copied is the share of clips nearer than
-those 95 %. Above 0 and 0.05, clips are nearer to what it learned from than other recordings are.
+same: of the standardised statistics, and of the evaluation scorer's cosines with the 22 class
+words. Diversity is the mean distance between clips of a class in the standardised statistics, over
+that of real recordings of the class: 1 is as varied as they are, 0 is collapse. Copying is the
+cosine of a clip's statistics with the nearest recording of its class that the prior learned from,
+95th percentile, less that of recordings that it has not heard; copied is the share of clips nearer
+than those 95 %. Above 0 and 0.05, clips are nearer to what it learned from than other recordings
+are.
 
-`real recordings (held back)` are some that the judge has not heard, and that the independent
-measure has to name without their take; the prior has heard them, so that their FAD is the least to
-be expected. Through the codec they have lost what latents lose. Both need train/captions.csv in the
-data. `white noise` is what a bad FAD looks like.
+`real recordings (held back)` are some that the evaluation scorer has not heard, and that the
+independent measure has to name without their take; the prior has heard them, so that their FAD is
+the least to be expected. Through the codec they have lost what latents lose. Both need
+train/captions.csv in the data. `white noise` is what a bad FAD looks like.
 
 Unseen prompts are not among the training captions; right is a clip that is taken for the class
 expected. Last quarter is the energy of the last quarter of a clip over the mean of all quarters,
@@ -37,24 +38,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.audio import with_channels
-from sds.metrics import frechet, level_db
-from sds.prior import Prior, guided
-from sds.sampling import karras, tab3
-from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.patch import UNSEEN, spread
-from sds.scoreboard.recordings import (
+from sds.datasets.clips import Split
+from sds.datasets.recordings import Recording
+from sds.datasets.reference_statistics import (
     CLASSES,
     Reference,
     fold_of,
-    lasting,
+    long_enough,
     recordings,
     reference,
     sounds,
 )
-from sds.scoreboard.statistics import SECONDS, Classes, statistics
-from sds.train.clips import Split
-from sds.train.recordings import Recording
+from sds.metrics.frechet import frechet
+from sds.metrics.separation import level_db
+from sds.metrics.spectral_statistics import SECONDS, Classes, statistics
+from sds.priors.base import Prior, classifier_free_guidance
+from sds.samplers.exponential import tab3
+from sds.samplers.schedules import karras
+from sds.scoreboard.board import Column, Figures, Row, Setting, Task
+from sds.scoreboard.patch import UNSEEN, evenly_spaced
+from sds.signal.audio_files import with_channels
 
 COUNT = 10  # clips a class
 STEPS = 30
@@ -67,17 +70,20 @@ REAL, CODED, NOISE = (
     "white noise",
 )
 EVERY = "every class"
-UNHEARD: tuple[Split, ...] = ("judge", "held")  # sides of recordings that the prior has not heard
+UNHEARD: tuple[Split, ...] = (
+    "evaluation_scorer",
+    "held",
+)  # sides of recordings that the prior has not heard
 
 COLUMNS = (
-    Column("judge", "top-1, judge", 2, "higher"),
+    Column("evaluation_scorer", "top-1, evaluation scorer", 2, "higher"),
     Column("independent", "top-1, statistics", 2, "higher"),
     Column("fad_statistics", "FAD, statistics", 1, "lower"),
-    Column("fad_judge", "FAD, judge", 3, "lower"),
+    Column("fad_judge", "FAD, evaluation scorer", 3, "lower"),
     Column("diversity", "diversity", 2, "higher"),
     Column("copying", "copying", 3, "lower"),
     Column("copied", "copied", 2, "lower"),
-    Column("unseen_judge", "unseen, judge", 2, "higher"),
+    Column("unseen_judge", "unseen, evaluation scorer", 2, "higher"),
     Column("unseen_independent", "unseen, statistics", 2, "higher"),
     Column("last_quarter_db", "last quarter, dB", 1),
 )
@@ -101,7 +107,7 @@ class Weighed:
 
 def suite(setting: Setting) -> list[Task]:
     """Every class by every method, then all classes together, unseen prompts, and durations."""
-    labels = spread(CLASSES, setting.items)
+    labels = evenly_spaced(CLASSES, setting.items)
     real_cosines = cache(partial(_real_cosines, setting, labels))
     tasks = []
     for method, way in ways(setting).items():
@@ -111,17 +117,17 @@ def suite(setting: Setting) -> list[Task]:
             run = partial(_together, setting, method, way, some, real_cosines)
             tasks.append(Task(EVERY, method, run))
     for method, scale in GUIDANCE.items():
-        for prompt in spread(UNSEEN, setting.items):
+        for prompt in evenly_spaced(UNSEEN, setting.items):
             run = partial(_unseen, setting, scale, prompt)
             tasks.append(Task(prompt, method, run, ("unseen",)))
     longest = setting.prior.max_seconds
     for seconds in sorted({min(seconds, longest) for seconds in DURATIONS}):
-        for label in spread(STEADY, setting.items):
+        for label in evenly_spaced(STEADY, setting.items):
             item, tags = f"{label}, {seconds:.2g} s", (f"lasting {seconds:.2g} s",)
             for method, scale in GUIDANCE.items():
                 run = partial(_lasting, setting, scale, label, seconds)
                 tasks.append(Task(item, method, run, tags))
-            if long := lasting(setting.data, _real(setting.data, label), seconds):
+            if long := long_enough(setting.data, _real(setting.data, label), seconds):
                 run = partial(_really_lasting, setting, long, seconds)
                 tasks.append(Task(item, REAL, run, tags))
     return tasks
@@ -131,7 +137,10 @@ def findings(rows: Sequence[Row]) -> list[str]:
     """Which classes fail: those that a measure names less than half of the time."""
     said = []
     for method in GUIDANCE:
-        for figure, name in (("judge", "the judge"), ("independent", "the independent measure")):
+        for figure, name in (
+            ("evaluation_scorer", "the evaluation scorer"),
+            ("independent", "the independent measure"),
+        ):
             weak = [
                 f"{row.item} {row.figures[figure]:.1f}"
                 for row in rows
@@ -163,13 +172,13 @@ def ways(setting: Setting) -> dict[str, Way]:
             back = [prior.decode(prior.encode(one[None])) for one in real(label)]
             return torch.cat(back)[..., :samples]
 
-        return _kept(setting.scratch / "prior" / "coded" / f"{label}.npy", pass_through)
+        return _cached_audio(setting.scratch / "prior" / "coded" / f"{label}.npy", pass_through)
 
     def folds(label: str) -> list[int | None]:
         return [fold_of(recording) for recording in _real(setting.data, label)]
 
     found = {
-        method: Way(partial(_generated, setting, scale, COUNT), new)
+        method: Way(partial(_generate, setting, scale, COUNT), new)
         for method, scale in GUIDANCE.items()
     }
     if any(_real(setting.data, label) for label in CLASSES):
@@ -177,7 +186,7 @@ def ways(setting: Setting) -> dict[str, Way]:
     return found | {NOISE: Way(noise, new)}
 
 
-def draw(
+def generate_clips(
     prior: Prior,
     prompt: str,
     seconds: float,
@@ -186,23 +195,27 @@ def draw(
     scale: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """`count` new clips [count, C, T] of a prompt, as `sds.stable_audio.sample` on any prior."""
+    """`count` new clips [count, C, T] of a prompt, as `sds.priors.stable_audio.sample` on any
+    prior.
+    """
     samples = round(seconds * prior.sample_rate)
     with torch.no_grad():
         shape = prior.encode(torch.zeros(1, prior.channels, samples)).shape[1:]
         sigmas = karras(STEPS, *prior.sigmas)
         x = torch.randn(count, *shape, generator=generator) * sigmas[0]
         cond, uncond = prior.embed([prompt], seconds), prior.embed([""], seconds)
-        return prior.decode(tab3(guided(prior, cond, uncond, scale), x, sigmas))[..., :samples]
+        return prior.decode(tab3(classifier_free_guidance(prior, cond, uncond, scale), x, sigmas))[
+            ..., :samples
+        ]
 
 
-def judged(setting: Setting, clips: Tensor) -> list[str]:
-    """The class word that the judge finds nearest to each of clips [B, C, T]."""
-    cosines = setting.judge.similarity(clips, setting.prior.sample_rate, list(CLASSES))
+def nearest_word(setting: Setting, clips: Tensor) -> list[str]:
+    """The class word that the evaluation scorer finds nearest to each of clips [B, C, T]."""
+    cosines = setting.evaluation_scorer.similarity(clips, setting.prior.sample_rate, list(CLASSES))
     return [CLASSES[i] for i in cosines.argmax(1).tolist()]
 
 
-def measured(x: Tensor, folds: Sequence[int | None]) -> list[str]:
+def nearest_class(x: Tensor, folds: Sequence[int | None]) -> list[str]:
     """The class whose recordings, less those of the fold, are nearest to statistics x [B, K]."""
     known = [_classes(reference(), fold) for fold in folds]
     return [classes.nearest(row[None])[0] for row, classes in zip(x, known, strict=True)]
@@ -213,8 +226,8 @@ def _named(setting: Setting, way: Way, label: str) -> Iterator[Figures]:
     clips, real = way.clips(label), reference()
     x = _statistics(setting, clips)
     figures = {
-        "judge": judged(setting, clips).count(label) / len(clips),
-        "independent": measured(x, way.folds(label)).count(label) / len(clips),
+        "evaluation_scorer": nearest_word(setting, clips).count(label) / len(clips),
+        "independent": nearest_class(x, way.folds(label)).count(label) / len(clips),
     }
     if len(x) > 1:
         real_spread = F.pdist(real.x[real.rows([label])]).mean()
@@ -235,7 +248,7 @@ def _together(
         yield {}
         clips = way.clips(label)
         found.append(_statistics(setting, clips))
-        cosines.append(setting.judge.similarity(clips, rate, list(CLASSES)))
+        cosines.append(setting.evaluation_scorer.similarity(clips, rate, list(CLASSES)))
     rows = real.rows(labels, UNHEARD)
     weights = _weights([real.labels[i] for i in rows.tolist()])
     figures = {"fad_statistics": frechet(torch.cat(found), real.x[rows], weights=weights)}
@@ -252,15 +265,20 @@ def _together(
 
 def _unseen(setting: Setting, scale: float, prompt: str) -> Iterator[Figures]:
     yield {}
-    clips = _generated(setting, scale, COUNT, prompt)
-    names = judged(setting, clips), measured(_statistics(setting, clips), [None] * len(clips))
-    by_judge, by_statistics = (named.count(EXPECTED[prompt]) / len(clips) for named in names)
-    yield {"unseen_judge": by_judge, "unseen_independent": by_statistics}
+    clips = _generate(setting, scale, COUNT, prompt)
+    names = (
+        nearest_word(setting, clips),
+        nearest_class(_statistics(setting, clips), [None] * len(clips)),
+    )
+    by_evaluation_scorer, by_statistics = (
+        named.count(EXPECTED[prompt]) / len(clips) for named in names
+    )
+    yield {"unseen_judge": by_evaluation_scorer, "unseen_independent": by_statistics}
 
 
 def _lasting(setting: Setting, scale: float, label: str, seconds: float) -> Iterator[Figures]:
     yield {}
-    clips = _generated(setting, scale, FEW, label, seconds)
+    clips = _generate(setting, scale, FEW, label, seconds)
     yield {"last_quarter_db": last_quarter_db(clips)}
 
 
@@ -279,18 +297,18 @@ def last_quarter_db(clips: Tensor) -> float:
     return sum(each) / len(each) + 10 * math.log10(4)
 
 
-def _generated(
+def _generate(
     setting: Setting, scale: float, count: int, prompt: str, seconds: float = SECONDS
 ) -> Tensor:
     """Clips of a prompt, made once; the noise is the same at every guidance."""
     seconds = min(seconds, setting.prior.max_seconds)
     path = setting.scratch / "prior" / f"{scale:g}" / f"{prompt}, {seconds:.2g} s, {count}.npy"
     generator = setting.generator("prior", prompt, seconds)
-    return _kept(path, partial(draw, setting.prior, prompt, seconds,
+    return _cached_audio(path, partial(generate_clips, setting.prior, prompt, seconds,
                                count=count, scale=scale, generator=generator))  # fmt: skip
 
 
-def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
+def _cached_audio(path: Path, make: Callable[[], Tensor]) -> Tensor:
     """What `make` returns, audio [B, C, T] with a peak of 1, from or to an int16 file."""
     if not path.is_file():
         with torch.no_grad():
@@ -306,7 +324,7 @@ def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
 
 @cache
 def _real(data: Path, label: str) -> tuple[Recording, ...]:
-    """At most `COUNT` recordings of a class that the judge has not heard."""
+    """At most `COUNT` recordings of a class that the evaluation scorer has not heard."""
     return tuple(recordings(data, [label], ["prior"])[:COUNT])
 
 
@@ -316,12 +334,16 @@ def _classes(real: Reference, without: int | None) -> Classes:
 
 
 def _real_cosines(setting: Setting, labels: Sequence[str]) -> Weighed | None:
-    """The judge's cosines of the recordings that the prior has not heard, None without any."""
+    """The evaluation scorer's cosines of the recordings that the prior has not heard, None without
+    any.
+    """
     rate, rows = setting.prior.sample_rate, recordings(setting.data, labels, UNHEARD)
     if len(rows) < 2:
         return None
     cosines = [
-        setting.judge.similarity(sounds(setting.data, [row], rate, SECONDS), rate, list(CLASSES))
+        setting.evaluation_scorer.similarity(
+            sounds(setting.data, [row], rate, SECONDS), rate, list(CLASSES)
+        )
         for row in rows
     ]
     return Weighed(torch.cat(cosines), _weights([row.label for row in rows]))

@@ -33,8 +33,8 @@ class Page:
 
     command: str
     model: Weights
-    judge: Weights
-    ear: Weights
+    evaluation_scorer: Weights
+    search_scorer: Weights
     data: str  # the folder's name
     date: str
 
@@ -93,7 +93,7 @@ def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> s
         "```",
         "",
         f"- Model: {page.model}",
-        f"- Judge: {page.judge}; searches listen to: {page.ear}",
+        f"- Judge: {page.evaluation_scorer}; searches listen to: {page.search_scorer}",
         f"- Data: {page.data}",
         f"- Date: {page.date}, {len(rows)} results in {seconds:.0f} s",
     ]

@@ -23,16 +23,24 @@ import torch
 from scipy.ndimage import median_filter
 from torch import Tensor
 
-from sds.inversion import inverted_look
-from sds.latents import LATENTS, Latents
-from sds.looks import N
-from sds.masks import BEST, DEFAULT, FAST, MASKS, SDI
-from sds.metrics import bss_sdr, level_db, museval_sdr, null_db, sdr, si_sdr, si_sdr_improvement
-from sds.references import REFERENCES
+from sds.datasets.evaluation_items import Mixture, mixtures, stems
+from sds.metrics.separation import (
+    bss_sdr,
+    level_db,
+    museval_sdr,
+    null_db,
+    sdr,
+    si_sdr,
+    si_sdr_improvement,
+)
 from sds.scoreboard.board import Column, Figures, Setting, Task
-from sds.scoreboard.items import Mixture, mixtures, stems
-from sds.separate import Method, separate
-from sds.spectral import istft, stft
+from sds.separation.audio_sds import LATENTS, Latents
+from sds.separation.base import N
+from sds.separation.dgmo import REFERENCES
+from sds.separation.mask_settings import BEST, DEFAULT, FAST, MASKS, SDI
+from sds.separation.separate import Method, separate
+from sds.separation.zerosep import zerosep_estimate
+from sds.signal.spectrogram import istft, stft
 
 FOR_TWO = ("harmonic/percussive", "paper")  # the paper reports two sources
 HARMONIC, NMF_COMPONENTS, NMF_STEPS = 31, 16, 200
@@ -42,7 +50,7 @@ Baseline = Callable[[Mixture, int, int], Tensor]
 """(mixture, STFT window in samples, seed) -> stems [K, C, T]."""
 
 
-def untouched(mixture: Mixture, n: int, seed: int) -> Tensor:
+def mixture_as_sources(mixture: Mixture, n: int, seed: int) -> Tensor:
     """The mixture as the estimate of every source."""
     return mixture.audio.expand(len(mixture.sources), -1, -1)
 
@@ -58,7 +66,7 @@ def harmonic_percussive(mixture: Mixture, n: int, seed: int) -> Tensor:
         torch.from_numpy(median_filter(power.sqrt().numpy(), size=size, mode="reflect"))
         for size in ((1, HARMONIC), (HARMONIC, 1))
     ]
-    split = _masked(_ratio(torch.stack(medians).square()), spectrum, n, mixture)
+    split = _apply_masks(_ratio(torch.stack(medians).square()), spectrum, n, mixture)
     truth = torch.stack(mixture.sources).flatten(1)
     best = max(
         permutations(range(2)),
@@ -67,7 +75,7 @@ def harmonic_percussive(mixture: Mixture, n: int, seed: int) -> Tensor:
     return split[list(best)]
 
 
-def factorised(mixture: Mixture, n: int, seed: int) -> Tensor:
+def nmf_sources(mixture: Mixture, n: int, seed: int) -> Tensor:
     """NMF of the magnitudes under the KL divergence (Lee & Seung 2001), 16 components a source.
 
     A component goes to the source whose true magnitudes it correlates with most: an oracle. The
@@ -97,18 +105,18 @@ def factorised(mixture: Mixture, n: int, seed: int) -> Tensor:
     )
     owner = torch.nn.functional.one_hot(alike.argmax(0), len(truth)).double()  # [P, K]
     models = torch.einsum("fp,pl,pk->kfl", shapes, gains, owner)
-    return _masked(_ratio(models).float(), spectrum, n, mixture)
+    return _apply_masks(_ratio(models).float(), spectrum, n, mixture)
 
 
 def ideal_mask(mixture: Mixture, n: int, seed: int) -> Tensor:
     """Masks |S_k|^2 / sum_j |S_j|^2 of the true powers: what masks of this STFT may reach."""
-    return _masked(_ratio(_powers(mixture, n)), stft(mixture.audio[None], n), n, mixture)
+    return _apply_masks(_ratio(_powers(mixture, n)), stft(mixture.audio[None], n), n, mixture)
 
 
 BASELINES: dict[str, Baseline] = {
-    "mixture": untouched,
+    "mixture": mixture_as_sources,
     "harmonic/percussive": harmonic_percussive,
-    "NMF": factorised,
+    "NMF": nmf_sources,
     "ideal mask": ideal_mask,
 }
 
@@ -117,7 +125,7 @@ BASELINES: dict[str, Baseline] = {
 PROMPTED: dict[str, Method] = {
     "paper": replace(LATENTS, recipe=replace(LATENTS.recipe, steps=100, samples=1)),
     "masks": MASKS,
-    "inversion": replace(MASKS, look=inverted_look, looks=1),
+    "inversion": replace(MASKS, estimator=zerosep_estimate, estimates=1),
     "references": REFERENCES,
     "SDI": replace(DEFAULT, recipe=SDI),
     "ranked": replace(DEFAULT, candidates=4, kept=1),
@@ -215,7 +223,7 @@ def _ratio(parts: Tensor) -> Tensor:
     return (parts + floor) / (parts + floor).sum(0)
 
 
-def _masked(masks: Tensor, spectrum: Tensor, n: int, mixture: Mixture) -> Tensor:
+def _apply_masks(masks: Tensor, spectrum: Tensor, n: int, mixture: Mixture) -> Tensor:
     """Stems [K, C, T] of the mixture's spectrum [1, C, F, L] under masks [K, F, L]."""
     return istft(masks[:, None] * spectrum, n, mixture.audio.shape[-1])
 

@@ -1,1 +1,1 @@
-"""Corpora, codec, prior and judge: each a script with --help."""
+"""Corpora, codec, prior and evaluation scorer: each a script with --help."""

@@ -1,4 +1,4 @@
-"""Train the spectral codec of sds/codec.py on the corpus.
+"""Train the spectral codec of sds/priors/spectral_codec.py on the corpus.
 
     python -m sds.train.autoencoder --data runs/corpus --out runs/codec --minutes 15
 
@@ -19,7 +19,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sds.codec import GROUP, HOP, SCALE_DB, SpectralCodec, from_db, principal, stft, to_db
+from sds.priors.spectral_codec import (
+    GROUP,
+    HOP,
+    SCALE_DB,
+    SpectralCodec,
+    from_db,
+    principal,
+    stft,
+    to_db,
+)
 from sds.train.common import Checkpoint, cosine
 from sds.train.data import Corpus, class_weights
 
@@ -67,7 +76,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    corpus = Corpus(args.data, frozenset({"prior", "judge"}))
+    corpus = Corpus(args.data, frozenset({"prior", "evaluation_scorer"}))
     held = Corpus(args.data, frozenset({"held"}))
     weights, held_weights = class_weights(corpus.clips), class_weights(held.clips)
     codec = SpectralCodec(latent=args.latent)

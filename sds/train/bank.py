@@ -1,7 +1,7 @@
 """Fill the banks of patches that a search begins with: `python -m sds.train.bank --help`.
 
-Random patches of each renderer are played at middle C and heard by the ear. Make them anew when a
-renderer's version or the ear has changed.
+Random patches of each renderer are played at middle C and heard by the search scorer. Make them
+anew when a renderer's version or the search scorer has changed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import torch
 
 from presets import Note
 from renderers import RENDERERS, Renderer, random_patches
-from sds.bank import FOLDER, Bank, save_bank, synth
-from sds.judge import EAR, RATE, Judge, load_judge
+from sds.distillation.patch_bank import FOLDER, Bank, save_bank, synth
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 log = logging.getLogger(__name__)
 SECONDS, CHUNK = 1.5, 16
 COUNTS = {"fm": 12288, "impact": 4096}  # impact patches have thirty times as many numbers
 
 
-def fill(renderer: Renderer, ear: Judge, count: int, seed: int) -> Bank:
+def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int) -> Bank:
     """A bank of `count` random patches."""
     generator = torch.Generator().manual_seed(seed)
     patches, vectors = [], []
@@ -31,12 +31,12 @@ def fill(renderer: Renderer, ear: Judge, count: int, seed: int) -> Bank:
         with torch.no_grad():
             sound = renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
         patches.append(u)
-        vectors.append(ear.hear(sound.mean(1, keepdim=True), RATE).half())
+        vectors.append(search_scorer.hear(sound.mean(1, keepdim=True), RATE).half())
         if start % (64 * CHUNK) == 0:
             log.info("%s: %d of %d", renderer.name, start, count)
     u, heard = torch.cat(patches)[:count], torch.cat(vectors)[:count]
     told = synth(renderer.name, renderer.version, len(renderer.params))
-    return Bank(u, heard, told, ear.model_hash)
+    return Bank(u, heard, told, search_scorer.model_hash)
 
 
 def main() -> None:
@@ -49,9 +49,9 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
-    ear = load_judge(EAR)
+    search_scorer = load_scorer(SEARCH_SCORER)
     for name in args.renderer:
-        bank = fill(RENDERERS[name], ear, args.count or COUNTS[name], args.seed)
+        bank = fill(RENDERERS[name], search_scorer, args.count or COUNTS[name], args.seed)
         save_bank(bank, args.out / f"{name}.safetensors")
 
 

@@ -1,10 +1,10 @@
-"""What the shipped prior has learned: does the judge recognise what it generates?
+"""What the shipped prior has learned: does the evaluation scorer recognise what it generates?
 
     python -m sds.train.check --per-class 4 --guidance 1 4 7
 
-Generates for 20 class prompts and lets the judge name each clip among the 20; prints top-1 for each
-guidance, and for held-back real recordings (as they are, and after encode and decode) where a
-corpus is at hand. Chance is 5 %.
+Generates for 20 class prompts and lets the evaluation scorer name each clip among the 20; prints
+top-1 for each guidance, and for held-back real recordings (as they are, and after encode and
+decode) where a corpus is at hand. Chance is 5 %.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sds.judge import RATE, WINDOW, Judge, load_judge
-from sds.stable_audio import StableAudioPrior, load_prior, sample
+from sds.priors.stable_audio import StableAudioPrior, load_prior, sample
+from sds.similarity.two_tower import RATE, WINDOW, TwoTowerScorer, load_scorer
 from sds.train.data import Corpus
 
 log = logging.getLogger(__name__)
@@ -28,17 +28,21 @@ CLASSES = (
 )  # fmt: skip
 
 
-def confusion(judge: Judge, audio: Tensor, truth: list[str], names: tuple[str, ...]) -> float:
+def confusion(
+    evaluation_scorer: TwoTowerScorer, audio: Tensor, truth: list[str], names: tuple[str, ...]
+) -> float:
     """Top-1 of audio [B, 1, T] against `truth`, among `names`; logs what was taken for what."""
-    guess = [names[i] for i in judge.similarity(audio, RATE, names).argmax(1).tolist()]
+    guess = [names[i] for i in evaluation_scorer.similarity(audio, RATE, names).argmax(1).tolist()]
     for name in dict.fromkeys(truth):
         heard = [g for g, t in zip(guess, truth, strict=True) if t == name]
         log.debug("%s: %s", name, ", ".join(heard))
     return float(sum(g == t for g, t in zip(guess, truth, strict=True)) / len(truth))
 
 
-def real(folder: Path, names: tuple[str, ...], prior: StableAudioPrior, judge: Judge) -> None:
-    """The judge on held-back recordings of the classes, before and after the codec."""
+def real(
+    folder: Path, names: tuple[str, ...], prior: StableAudioPrior, evaluation_scorer: TwoTowerScorer
+) -> None:
+    """The evaluation scorer on held-back recordings of the classes, before and after the codec."""
     held = Corpus(folder, frozenset({"held"}))
     picks = {n: [c for c in held.clips if c.label == n][:6] for n in names}
     clips = [c for some in picks.values() for c in some]
@@ -51,13 +55,13 @@ def real(folder: Path, names: tuple[str, ...], prior: StableAudioPrior, judge: J
         "real, held back (%d clips of %d classes): top-1 %.3f, after encode and decode %.3f",
         len(clips),
         sum(bool(some) for some in picks.values()),
-        confusion(judge, audio, truth, names),
-        confusion(judge, through, truth, names),
+        confusion(evaluation_scorer, audio, truth, names),
+        confusion(evaluation_scorer, through, truth, names),
     )
 
 
 def main() -> None:
-    """Generate, judge, print."""
+    """Generate, evaluation scorer, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--model", default="default")
@@ -70,9 +74,9 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.DEBUG if args.verbose else logging.INFO)
-    prior, judge = load_prior(args.model), load_judge()
+    prior, evaluation_scorer = load_prior(args.model), load_scorer()
     if args.data.is_dir():
-        real(args.data, CLASSES, prior, judge)
+        real(args.data, CLASSES, prior, evaluation_scorer)
     for scale in args.guidance:
         begin = time.monotonic()
         truth = [name for name in CLASSES for _ in range(args.per_class)]
@@ -94,7 +98,7 @@ def main() -> None:
             "generated, guidance %g (%d clips): top-1 %.3f (chance %.3f), %.0f s",
             scale,
             len(truth),
-            confusion(judge, audio, truth, CLASSES),
+            confusion(evaluation_scorer, audio, truth, CLASSES),
             1 / len(CLASSES),
             time.monotonic() - begin,
         )

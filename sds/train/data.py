@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sds.train.clips import FULL_SCALE, read_table
+from sds.datasets.clips import FULL_SCALE, read_table
 
 RATE = 44100
 LONG = 10.0  # seconds of a clip that count
@@ -79,11 +79,11 @@ class Corpus:
 
 
 def class_weights(clips: Sequence[Clip]) -> npt.NDArray[np.float64]:
-    """Probability of each clip, as `balanced` has it."""
-    return balanced([clip.label for clip in clips], [clip.frames / RATE for clip in clips])
+    """Probability of each clip, as `balanced_weights` has it."""
+    return balanced_weights([clip.label for clip in clips], [clip.frames / RATE for clip in clips])
 
 
-def balanced(labels: Sequence[str], seconds: Sequence[float]) -> npt.NDArray[np.float64]:
+def balanced_weights(labels: Sequence[str], seconds: Sequence[float]) -> npt.NDArray[np.float64]:
     """Probability of each clip: a class has the root of its seconds, its clips share by length."""
     _, classes = np.unique(labels, return_inverse=True)
     length = np.minimum(seconds, LONG)

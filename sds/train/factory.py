@@ -1,4 +1,5 @@
-"""Make the factory presets: six prompts a family searched, the five that the judge likes best kept.
+"""Make the factory presets: six prompts a family searched, the five that the evaluation scorer
+likes best kept.
 
     python -m sds.train.factory --out presets/factory
 
@@ -98,7 +99,7 @@ PROMPTS: dict[str, tuple[tuple[str, str, str, int, float], ...]] = {
 
 
 def search(out: Path) -> dict[str, dict[str, float]]:
-    """Search every prompt into `out`/searches; the judge's score by family and name."""
+    """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
     found: dict[str, dict[str, float]] = {}
     with subprocess.Popen(
         [sys.executable, "-m", "bridge.worker"],

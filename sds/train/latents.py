@@ -19,9 +19,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sds.codec import GROUP, HOP, SpectralCodec
-from sds.text import dim, pieces, sentence
-from sds.train.data import RATE, Corpus, balanced
+from sds.priors.spectral_codec import GROUP, HOP, SpectralCodec
+from sds.priors.text_embedding import dim, pieces, sentence
+from sds.train.data import RATE, Corpus, balanced_weights
 
 log = logging.getLogger(__name__)
 FRAME = HOP * GROUP
@@ -102,7 +102,7 @@ class Latents:
             vectors, _ = pieces(text, max_pieces)
             self.text[i, 1 : 1 + len(vectors)] = vectors.half()
         self.text = self.text.to(device)
-        shares = balanced(self.labels, (self.sounding * SECONDS_A_FRAME).tolist())
+        shares = balanced_weights(self.labels, (self.sounding * SECONDS_A_FRAME).tolist())
         self.weights = torch.tensor(shares, device=device) * torch.tensor(favour, device=device)
 
     def __len__(self) -> int:

@@ -1,9 +1,10 @@
 """Put trained parts into sds/weights: half precision, safetensors, nothing a loader would execute.
 
-    python -m sds.train.pack --codec runs/codec --prior runs/prior --judge runs/judge
+    python -m sds.train.pack --codec runs/codec --prior runs/prior --evaluation-scorer runs/judge
 
 `default` gets the best average of the prior and the codec in one file, under the names that
-stable-audio-tools gives them; `judge` gets its towers. A part that is not named stays as it is.
+stable-audio-tools gives them; `evaluation_scorer` gets its towers. A part that is not named stays
+as it is.
 
 `--share 0.5` ships halfway between the prior that is there and what training from it has come to.
 """
@@ -18,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sds.checkpoints import WEIGHTS
+from sds.priors.checkpoints import WEIGHTS
 from sds.train.common import CODEC
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 # Training on from good weights with small batches forgets as it learns. Between both ends of the
 # straight line the loss is lower than at either (Wortsman et al. 2022, arXiv 2109.01903, WiSE-FT).
-def between(old: dict[str, Tensor], new: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+def interpolate(old: dict[str, Tensor], new: dict[str, Tensor], share: float) -> dict[str, Tensor]:
     """(1 - share) old + share new, tensor by tensor; both must have the same."""
     if odd := sorted(old.keys() ^ new.keys()):
         raise ValueError(f"both models must have the same tensors; only one has {odd[0]}")
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--prior", type=Path)
     parser.add_argument("--share", type=float, default=1.0, help="of --prior; the rest is old")
-    parser.add_argument("--judge", type=Path)
+    parser.add_argument("--evaluation-scorer", type=Path)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -70,15 +71,15 @@ def main() -> None:
         old = {k: v for k, v in tensors.items() if not k.startswith(CODEC)}
         tensors = {k: v for k, v in tensors.items() if k.startswith(CODEC)}
         if args.share < 1.0:
-            prior = between(old, load_file(args.prior / "mean.safetensors"), args.share)
+            prior = interpolate(old, load_file(args.prior / "mean.safetensors"), args.share)
         else:
             prior = load_file(args.prior / "best.safetensors")
         tensors |= half(prior)
     if args.codec or args.prior:
         write(tensors, path)
-    if args.judge:
-        towers = half(load_file(args.judge / "model.safetensors"))
-        write(towers, args.out / "judge" / "model.safetensors")
+    if args.evaluation_scorer:
+        towers = half(load_file(args.evaluation_scorer / "model.safetensors"))
+        write(towers, args.out / "evaluation_scorer" / "model.safetensors")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sds.metrics import si_sdr_improvement
-from sds.query import N, Query, load_query
-from sds.scoreboard.items import Mixture
+from sds.datasets.evaluation_items import Mixture
+from sds.metrics.separation import si_sdr_improvement
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
-from sds.spectral import istft, stft
+from sds.separation.query_network import N, Query, load_query
+from sds.signal.spectrogram import istft, stft
 from sds.train.data import RATE, Corpus, class_weights
 from sds.train.latents import RECORDINGS
 
@@ -60,13 +60,13 @@ def pairs(corpus: Corpus) -> list[Mixture]:
     return found
 
 
-def by_query(query: Query, mixture: Mixture) -> Tensor:
+def query_stems(query: Query, mixture: Mixture) -> Tensor:
     """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
     shares = query.shares(mixture.audio.mean(0)[None, None], mixture.rate, mixture.prompts)
-    return masked(mixture, shares / shares.sum(0).clamp_min(1e-9))
+    return apply_masks(mixture, shares / shares.sum(0).clamp_min(1e-9))
 
 
-def masked(mixture: Mixture, shares: Tensor) -> Tensor:
+def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
     """Stems [K, C, T] of a mixture under masks [K, F, N]."""
     spectrum = stft(mixture.audio[None], N)
     return istft(shares[:, None] * spectrum, N, mixture.audio.shape[-1])
@@ -78,7 +78,8 @@ def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
     means = {}
     for sharpness in SHARPNESS:
         stems = [
-            masked(m, (sharpness * x).softmax(0)) for m, x in zip(mixtures, answers, strict=True)
+            apply_masks(m, (sharpness * x).softmax(0))
+            for m, x in zip(mixtures, answers, strict=True)
         ]
         means[sharpness] = np.mean(
             [improvement(m, x) for m, x in zip(mixtures, stems, strict=True)]
@@ -99,7 +100,7 @@ def report(query: Query, mixtures: Sequence[Mixture]) -> dict[str, list[float]]:
     return {
         "harmonic/percussive": [improvement(m, harmonic_percussive(m, N, 0)) for m in mixtures],
         "ideal mask": [improvement(m, ideal_mask(m, N, 0)) for m in mixtures],
-        "query": [improvement(m, by_query(query, m)) for m in mixtures],
+        "query": [improvement(m, query_stems(query, m)) for m in mixtures],
     }
 
 

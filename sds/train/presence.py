@@ -1,4 +1,5 @@
-"""Fit when a sound counts as present (`sds.presence`), and measure it and the suggestions.
+"""Fit when a sound counts as present (`sds.detection.presence`), and measure it and the
+suggestions.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
@@ -25,20 +26,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds import presence
-from sds.evidence import Ears, evidence
-from sds.judge import EAR, RATE, load_judge
-from sds.presence import Calibration, cosines, hear, load_listener, summed_up
-from sds.query import load_query
-from sds.scoreboard.items import Mixture
-from sds.scoreboard.items import mixtures as recorded
-from sds.suggest import RIVALS, Found, parts, suggest, vocabulary
-from sds.text import sentences
-from sds.train.captions import PHRASES
-from sds.train.clips import unit_hash
+from sds.datasets.captions import PHRASES
+from sds.datasets.clips import unit_hash
+from sds.datasets.evaluation_items import Mixture
+from sds.datasets.evaluation_items import mixtures as recorded
+from sds.detection import presence
+from sds.detection.evidence import PresenceNetworks, evidence
+from sds.detection.presence import (
+    Calibration,
+    cosines,
+    load_tagger,
+    measure_activity,
+    recording_cosine,
+)
+from sds.detection.tagging import RIVALS, Suggestion, active_spans, suggest, vocabulary
+from sds.priors.text_embedding import sentences
+from sds.separation.query_network import load_query
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
-from sds.train.pairs import by_query, improvement, masked, pairs
+from sds.train.pairs import apply_masks, improvement, pairs, query_stems
 
 log = logging.getLogger(__name__)
 SECONDS = 6.0
@@ -51,7 +58,7 @@ PAIRS, TOP = 40, 5  # of the suggestions' measure
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class LabelledMixture:
     """A mixture [1, T] with the classes in it, what names them, and prompts of other classes."""
 
     audio: Tensor
@@ -65,9 +72,9 @@ def half(clip: Clip) -> int:
     return int(2 * unit_hash(f"presence|{clip.label}|{clip.captions[0]}"))
 
 
-def made(
+def make_mixtures(
     corpus: Corpus, part: int, rng: np.random.Generator, *, sounds: int | None = None
-) -> Iterator[Made]:
+) -> Iterator[LabelledMixture]:
     """Mixtures of one half of the clips, without end; of `sounds` sounds, or as `SOUNDS` has it."""
     clips = [clip for clip in corpus.clips if half(clip) == part]
     weights = class_weights(clips)
@@ -87,21 +94,21 @@ def made(
         own = F.normalize(sentences([text for c in chosen for text in c.captions]), dim=1)
         absent: list[str] = []
         while len(absent) < len(chosen):
-            prompt = said(other(labels), rng)
+            prompt = user_phrase(other(labels), rng)
             if float((F.normalize(sentences([prompt]), dim=1) @ own.T).max()) < NEAR:
                 absent.append(prompt)
-        there = tuple(said(clip, rng) for clip in chosen)
-        parts = [placed(corpus.audio(clip), rng) for clip in chosen]
-        yield Made(torch.stack(parts).sum(0)[None], labels, there, tuple(absent))
+        there = tuple(user_phrase(clip, rng) for clip in chosen)
+        parts = [place_clip(corpus.audio(clip), rng) for clip in chosen]
+        yield LabelledMixture(torch.stack(parts).sum(0)[None], labels, there, tuple(absent))
 
 
-def said(clip: Clip, rng: np.random.Generator) -> str:
+def user_phrase(clip: Clip, rng: np.random.Generator) -> str:
     """What a user may call it: a phrase for its class, or its first caption."""
     phrases = PHRASES.get(clip.label, (clip.label,))
     return clip.captions[0] if rng.random() < 0.5 else phrases[rng.integers(len(phrases))]
 
 
-def placed(audio: Tensor, rng: np.random.Generator) -> Tensor:
+def place_clip(audio: Tensor, rng: np.random.Generator) -> Tensor:
     """A clip [T] cut out, or repeated with small gaps, to `SECONDS`, at a random level."""
     size = int(SECONDS * RATE)
     if len(audio) < size:
@@ -113,25 +120,27 @@ def placed(audio: Tensor, rng: np.random.Generator) -> Tensor:
     return 0.05 * gain * cut / cut.square().mean().sqrt().clamp_min(1e-4)
 
 
-def rows(ears: Ears, mixtures: Sequence[Made]) -> tuple[Tensor, Tensor]:
+def rows(networks: PresenceNetworks, mixtures: Sequence[LabelledMixture]) -> tuple[Tensor, Tensor]:
     """Figures [N, 3] of every prompt of the mixtures, and whether its sound is there [N]."""
     found, there = [], []
     for mixture in mixtures:
         prompts = [*mixture.there, *mixture.absent]
-        found.append(told(ears, mixture.audio, RATE, prompts))
+        found.append(presence_figures(networks, mixture.audio, RATE, prompts))
         there += [i < len(mixture.there) for i in range(len(prompts))]
     return torch.cat(found).double(), torch.tensor(there)
 
 
-def told(ears: Ears, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
+def presence_figures(
+    networks: PresenceNetworks, audio: Tensor, rate: int, prompts: Sequence[str]
+) -> Tensor:
     """The three figures [K, 3] of prompts in audio [C, T] that a calibration weighs."""
-    heard = hear(ears.listener, audio, rate)
-    *_, found = evidence(ears, heard, lambda begin, end: audio[:, begin:end], rate, prompts)
-    near = cosines(ears.listener, heard, prompts)
-    return torch.cat([summed_up(near, heard.loud)[:, None], found], 1)
+    heard = measure_activity(networks.tagger, audio, rate)
+    *_, found = evidence(networks, heard, lambda begin, end: audio[:, begin:end], rate, prompts)
+    near = cosines(networks.tagger, heard, prompts)
+    return torch.cat([recording_cosine(near, heard.loud)[:, None], found], 1)
 
 
-def fitted(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
+def fit_logistic(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
     """Weights [D] and offset of the logistic function of figures x [N, D], by Newton's method."""
     both = torch.cat([x, torch.ones_like(x[:, :1])], 1)
     beta = torch.zeros(both.shape[1], dtype=x.dtype)
@@ -155,26 +164,28 @@ def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, flo
     return {
         "prompts": len(x),
         "auc": round(area(chance, there), 3),
-        "auc_listener": round(area(x[:, 0], there), 3),
+        "auc_tagger": round(area(x[:, 0], there), 3),
         "false_absent": round(1 - float(called[there].double().mean()), 3),
         "false_present": round(float(called[~there].double().mean()), 3),
     }
 
 
-def suggested(
-    ears: Ears, audio: Tensor, rate: int, calibration: Calibration
-) -> tuple[list[Found], list[Found]]:
+def suggestions(
+    networks: PresenceNetworks, audio: Tensor, rate: int, calibration: Calibration
+) -> tuple[list[Suggestion], list[Suggestion]]:
     """What is suggested for audio [C, T], and the parts of it that `auto` would separate."""
 
     def read(begin: int, end: int) -> Tensor:
         return audio[:, begin:end]
 
-    heard = hear(ears.listener, audio, rate)
-    *_, found = suggest(ears, heard, read, rate, top=RIVALS, calibration=calibration)
-    return found, parts(ears, heard, read, rate, found)
+    heard = measure_activity(networks.tagger, audio, rate)
+    *_, found = suggest(networks, heard, read, rate, top=RIVALS, calibration=calibration)
+    return found, active_spans(networks, heard, read, rate, found)
 
 
-def recall(found: Sequence[Sequence[Found]], labels: Sequence[Sequence[str]]) -> dict[str, float]:
+def recall(
+    found: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
+) -> dict[str, float]:
     """How often a true class is among the classes of the TOP suggestions, beside chance."""
     names = vocabulary()
     classes = classes_of(names)
@@ -200,8 +211,8 @@ def classes_of(names: Sequence[str]) -> list[str]:
     return [phrases[i][0] for i in nearest.tolist()]
 
 
-def separated(
-    ears: Ears, mixtures: Sequence[Mixture], calibration: Calibration
+def separation_figures(
+    networks: PresenceNetworks, mixtures: Sequence[Mixture], calibration: Calibration
 ) -> dict[str, float]:
     """SI-SDR improvement in dB of stems that `auto` makes, matched, beside those told what to make.
 
@@ -209,12 +220,12 @@ def separated(
     """
     auto, told_of, count = [], [], 0
     for mixture in mixtures:
-        _, chosen = suggested(ears, mixture.audio, mixture.rate, calibration)
+        _, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
         count += len(chosen)
-        stems = parted(ears, mixture, [one.prompt for one in chosen])
+        stems = network_stems(networks, mixture, [one.prompt for one in chosen])
         ways = permutations(range(len(stems)), len(mixture.sources))
         auto.append(max(improvement(mixture, stems[list(way)]) for way in ways))
-        told_of.append(improvement(mixture, by_query(ears.query, mixture)))
+        told_of.append(improvement(mixture, query_stems(networks.query, mixture)))
     return {
         "pairs": len(auto),
         "stems": round(count / len(auto), 2),
@@ -223,24 +234,26 @@ def separated(
     }
 
 
-def parted(ears: Ears, mixture: Mixture, prompts: Sequence[str]) -> Tensor:
+def network_stems(networks: PresenceNetworks, mixture: Mixture, prompts: Sequence[str]) -> Tensor:
     """Stems [K, C, T] of the query network, at least two: a lone prompt's stem and the residual."""
     if len(prompts) > 1:
-        return by_query(ears.query, replace(mixture, prompts=tuple(prompts)))
+        return query_stems(networks.query, replace(mixture, prompts=tuple(prompts)))
     mid = mixture.audio.mean(0)[None, None]
-    stems = masked(mixture, ears.query.shares(mid, mixture.rate, prompts))
+    stems = apply_masks(mixture, networks.query.shares(mid, mixture.rate, prompts))
     return torch.cat([stems, mixture.audio[None] - stems])
 
 
-def scored(ears: Ears, data: Path, calibration: Calibration) -> dict[str, float]:
+def score_recorded(
+    networks: PresenceNetworks, data: Path, calibration: Calibration
+) -> dict[str, float]:
     """`figures` on recorded mixtures: the prompts of all others are absent from each."""
     x, there = [], []
     found = recorded(data)
     for mixture in found:
         prompts = [prompt for one in found for prompt in one.prompts]
-        x.append(told(ears, mixture.audio, mixture.rate, prompts))
+        x.append(presence_figures(networks, mixture.audio, mixture.rate, prompts))
         there += [prompt in mixture.prompts for prompt in prompts]
-        names, chosen = suggested(ears, mixture.audio, mixture.rate, calibration)
+        names, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
         log.info("%s: %s", mixture.name, ", ".join(one.prompt for one in names[:TOP]))
         log.info("%s, auto: %s", mixture.name, ", ".join(one.prompt for one in chosen))
     return figures(torch.cat(x).double(), torch.tensor(there), calibration)
@@ -259,31 +272,31 @@ def main() -> None:
     query = load_query()
     if query is None:
         parser.error("there is no query network: train it with sds.train.query")
-    ears = Ears(load_listener(), load_judge(EAR), query)
+    networks = PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), query)
     corpus = Corpus(args.data, frozenset({"held"}))
     halves = []
     for part in (0, 1):
-        source = made(corpus, part, np.random.default_rng(args.seed + part))
-        halves.append(rows(ears, [next(source) for _ in range(args.count)]))
+        source = make_mixtures(corpus, part, np.random.default_rng(args.seed + part))
+        halves.append(rows(networks, [next(source) for _ in range(args.count)]))
     (x, there), (other_x, other_there) = halves
-    calibration = calibrated(x, there, ears.hashes)
+    calibration = calibrate(x, there, networks.hashes)
     result = {"fit": figures(x, there, calibration)}
     result["held"] = figures(other_x, other_there, calibration)
-    source = made(corpus, 1, np.random.default_rng(args.seed + 2), sounds=2)
+    source = make_mixtures(corpus, 1, np.random.default_rng(args.seed + 2), sounds=2)
     pairs_named = [next(source) for _ in range(PAIRS)]
-    found = [suggested(ears, pair.audio, RATE, calibration)[0] for pair in pairs_named]
+    found = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
     result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
-    result["auto"] = separated(ears, pairs(corpus), calibration)
+    result["auto"] = separation_figures(networks, pairs(corpus), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:
-        result["score"] = scored(ears, args.score, calibration)
+        result["score"] = score_recorded(networks, args.score, calibration)
     for name, values in result.items():
         log.info("%-8s %s", name, values)
 
 
-def calibrated(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
+def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
     """The logistic function fitted, and the threshold that misses MISSED of the present sounds."""
-    weights, offset = fitted(x, there)
+    weights, offset = fit_logistic(x, there)
     first, second, third = weights.tolist()
     calibration = Calibration((first, second, third), offset, 0.0, hashes)
     threshold = float(calibration.probability(x[there]).quantile(MISSED))

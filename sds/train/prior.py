@@ -28,9 +28,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sds.build import build_model, quiet
-from sds.checkpoints import WEIGHTS
-from sds.codec import SpectralCodec
+from sds.priors.checkpoints import WEIGHTS
+from sds.priors.quiet_import import quiet
+from sds.priors.spectral_codec import SpectralCodec
+from sds.priors.stable_audio_modules import build_model
 from sds.train.common import CODEC, Checkpoint, average_into, cosine
 from sds.train.data import Corpus
 from sds.train.latents import Batch, Latents, encode_corpus
@@ -91,7 +92,7 @@ def loss(model: Any, batch: Batch, g: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def held_back(model: Any, held: Latents, codec: SpectralCodec) -> float:
+def held_back_loss(model: Any, held: Latents, codec: SpectralCodec) -> float:
     """The loss on the same windows of held-back clips, at the same t and noise, each time."""
     g = torch.Generator(held.z.device).manual_seed(0)
     losses = [loss(model, held.batch(128, 48, codec, g, plain=True), g) for _ in range(6)]
@@ -193,7 +194,7 @@ def main() -> None:
         average_into(mean, model, min(args.ema, (step + 1) / (step + 10)))
         total = total.to(error.device) + error.detach()
         if step % args.check == 0:
-            now = held_back(mean, held, codec)
+            now = held_back_loss(mean, held, codec)
             speed = (step - first) / (time.monotonic() - begin)
             log.info(
                 "step %d loss %.4f, held back %.4f, %.2f steps/s",

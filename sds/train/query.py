@@ -1,4 +1,4 @@
-"""Train the separator by prompts (`sds.query`) on mixtures made while it trains.
+"""Train the separator by prompts (`sds.separation.query_network`) on mixtures made while it trains.
 
     python -m sds.train.query --data runs/corpus --out runs/query --minutes 45
     python -m sds.train.pairs --query runs/query/shipped --sharpen
@@ -28,8 +28,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.codec import HOP, stft, to_db
-from sds.query import FRAMES, PEAK, QueryNet, build, text_features
+from sds.priors.spectral_codec import HOP, stft, to_db
+from sds.separation.query_network import FRAMES, PEAK, QueryNet, build, text_features
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.data import RATE, Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
@@ -135,7 +135,7 @@ def loss(net: QueryNet, batch: Batch, *, bf16: bool) -> Tensor:
 
 
 @torch.no_grad()
-def held_back(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
+def held_back_loss(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
     """The loss on the same mixtures of held-back clips each time."""
     rng = np.random.default_rng(0)
     losses = [loss(net, mixer.batch(8, rng), bf16=bf16) for _ in range(12)]
@@ -200,7 +200,7 @@ def main() -> None:
         if step % args.check == 0:
             log.info(
                 "step %d loss %.4f, held back %.4f, %.2f steps/s",
-                step, total / args.check, held_back(mean, held, bf16=bf16),
+                step, total / args.check, held_back_loss(mean, held, bf16=bf16),
                 (step - first) / (time.monotonic() - begin),
             )  # fmt: skip
             total = 0.0

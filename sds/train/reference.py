@@ -3,8 +3,8 @@
     python -m sds.train.reference --data DIR
 
 Of each recording of the scoreboard's classes up to five windows of two seconds, those within 30 dB
-of its loudest. The file holds figures only (`sds.scoreboard.statistics`), no sound. Prints how
-often the classifier names recordings whose take it has not seen.
+of its loudest. The file holds figures only (`sds.metrics.spectral_statistics`), no sound. Prints
+how often the classifier names recordings whose take it has not seen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sds.audio import read
-from sds.scoreboard.recordings import (
+from sds.datasets.reference_statistics import (
     CLASSES,
     FILE,
     FOLDS,
@@ -29,7 +28,8 @@ from sds.scoreboard.recordings import (
     recordings,
     reference,
 )
-from sds.scoreboard.statistics import SECONDS, statistics
+from sds.metrics.spectral_statistics import SECONDS, statistics
+from sds.signal.audio_files import read
 
 log = logging.getLogger(__name__)
 WINDOWS = 5

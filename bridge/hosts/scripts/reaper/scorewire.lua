@@ -3,7 +3,7 @@
 -- Select items of one track (or a track and a time), run this, and name the sounds. A small window
 -- shows how far it is; Esc or closing it cancels. REAPER stays usable all the time: each turn of
 -- `defer` does a little. The work is done by a process of Scorewire's own, which is asked through
--- files in the project's media folder (bridge/exchange.py), so no extension is needed.
+-- files in the project's media folder (bridge/app/folder_requests.py), so no extension is needed.
 
 local folder = ({ reaper.get_action_context() })[2]:match("^(.*[/\\])")
 local sound = dofile(folder .. "scorewire_sound.lua")

@@ -1,0 +1,177 @@
+"""A separation asked for by files in a folder: for hosts whose scripts have no sockets.
+
+    python -m bridge.app.folder_requests FOLDER
+
+The host's script writes the sound and `request.json` into FOLDER, the fields of a `Separate` with
+`file` named from there, starts this, and reads `status.txt` from time to time, one line of
+
+    STATE <tab> BEAT <tab> FRACTION <tab> SECONDS LEFT or - <tab> TEXT
+
+STATE is running, done or failed. BEAT counts up about once a second, so that silence
+means that nobody works any more. TEXT is the stage, the sentence of a failure, or when done the
+list of tracks (`bridge.hosts.reaper`). A file named `cancel` in FOLDER stops the job, and what
+was written for it goes. A server that runs does the work, else a worker of this process's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sqlite3
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bridge.app import doctor
+from bridge.execution.local import LocalEngine
+from bridge.hosts.files import one_line, whole
+from bridge.protocol import jobs
+from bridge.protocol.events import Event, Failed, Progress
+from bridge.protocol.jobs import Separate
+from bridge.service import config, discovery
+from bridge.service.job_server import Server
+from bridge.service.ledger import Entry, Store
+
+log = logging.getLogger(__name__)
+
+REQUEST, STATUS, CANCEL = "request.json", "status.txt", "cancel"
+HOST = "reaper"
+BEAT = 1.0  # seconds
+MAX_REQUEST = 65536  # bytes
+
+
+class Status:
+    """Writes the one line of `status.txt` anew, whole each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / STATUS
+        self._beat = 0
+        self._last = Progress(id="", fraction=0, stage="starting")
+
+    def hear(self, event: Event) -> None:
+        """Take what a job says of how far it is."""
+        if isinstance(event, Progress):
+            self._last = event
+            self.beat()
+
+    def beat(self) -> None:
+        """Say that the job lives."""
+        left = "-" if self._last.eta is None else f"{self._last.eta:.0f}"
+        self.say("running", self._last.stage, self._last.fraction, left)
+
+    def say(self, state: str, text: str, fraction: float = 1.0, left: str = "-") -> None:
+        """Write a line."""
+        self._beat += 1
+        line = "\t".join((state, str(self._beat), f"{fraction:.4f}", left, one_line(text)))
+        with suppress(PermissionError), whole(self._path) as path:  # Windows: being read just now
+            path.write_text(line + "\n", encoding="utf-8")
+
+
+def read(folder: Path, settings: config.Config) -> Separate:
+    """The job asked for in `folder`. `ValueError` with one sentence when it is none."""
+    path = folder / REQUEST
+    if path.stat().st_size > MAX_REQUEST:
+        raise ValueError(f"{REQUEST} must have at most {MAX_REQUEST} bytes")
+    try:
+        asked = json.loads(path.read_text(encoding="utf-8"))
+        name = asked["file"]
+        if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
+            raise ValueError(f"file must be the name of one in the folder, got {name!r}")
+        asked["file"] = str(folder / name)
+        fixed = {"id": jobs.new_id(), "out": str(folder), "host": HOST}
+        return Separate.model_validate({"model": settings.model} | asked | fixed)
+    except ValidationError as error:
+        raise ValueError(jobs.sentence(error)) from error
+    except (TypeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{REQUEST} must be one JSON object with a file") from error
+
+
+def hand_over(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry | None:
+    """The job's life in the server that runs here, whose models are loaded, until it ends.
+
+    None when no server runs, takes it, or lives to its end: then it is ours, and goes on behind
+    the last window that the server finished.
+    """
+    server = discovery.find(settings.data)
+    if server is None:
+        return None
+    try:
+        token = settings.token_file.read_text(encoding="ascii").strip()
+        asked = job.model_dump(mode="json", exclude={"id"})
+        address = f"/v1/jobs/{server.ask('POST', '/v1/jobs', token, asked)['id']}"
+    except (ValueError, OSError) as error:
+        log.info("the server does not take the job: %s", error)
+        return None
+    with Store(settings.ledger) as store:
+        while (entry := store.get(address.rpartition("/")[2])) is not None and entry.live:
+            if not server.lives:
+                return None
+            status.hear(_progress(entry))
+            if (folder / CANCEL).exists():
+                with suppress(ValueError, OSError):  # it has just ended, or the server has
+                    server.ask("DELETE", address, token)
+            time.sleep(BEAT)
+    return None if entry is None or entry.state == "interrupted" else entry
+
+
+def _progress(entry: Entry) -> Progress:
+    """What the ledger knows of how far a job is; the rest goes as fast as what is done."""
+    done, spent = entry.fraction, time.time() - (entry.started or time.time())
+    eta = spent * (1 - done) / done if done > 0 else None
+    return Progress(id=entry.job.id, fraction=done, stage=entry.stage or "waiting", eta=eta)
+
+
+async def work(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry:
+    """The job's life in the ledger, on a worker of our own, until it ends or is cancelled."""
+    engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    with Store(settings.ledger) as store:
+        async with engine, Server(settings, store, engine) as server:
+            server.submit(job, client=HOST, req=secrets.randbits(31))
+            server.listen(job.id, HOST, status.hear)
+            ended = asyncio.create_task(server.wait(job.id))
+            while not ended.done():
+                status.beat()
+                if (folder / CANCEL).exists():
+                    await server.cancel(job.id)
+                await asyncio.wait((ended,), timeout=BEAT)
+            return await ended
+
+
+def answer(folder: Path, settings: config.Config) -> None:
+    """Do what is asked in `folder`; how it ended stands in its `status.txt`."""
+    status = Status(folder)
+    status.beat()
+    try:
+        job = read(folder, settings)
+        entry = hand_over(job, settings, folder, status)
+        if entry is None:
+            if missing := doctor.missing_packages():
+                raise ValueError(missing)
+            entry = asyncio.run(work(job, settings, folder, status))
+    except (ValueError, OSError, sqlite3.Error) as error:
+        status.say("failed", str(error))
+        return
+    event = entry.last_event()
+    if entry.result is not None and entry.state == "done":
+        status.say("done", entry.result["placed"]["files"][0])
+    elif entry.state == "cancelled":
+        _clear(folder, Path(entry.job.file) if isinstance(entry.job, Separate) else folder)
+    else:
+        status.say("failed", event.reason if isinstance(event, Failed) else entry.state)
+
+
+def _clear(folder: Path, sound: Path) -> None:
+    """Leave nothing of a cancelled job: the host's script has gone, and nobody else would."""
+    for file in (sound, folder / REQUEST, folder / CANCEL, folder / STATUS):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # it may hold what others put there
+        folder.rmdir()
+
+
+if __name__ == "__main__":
+    answer(Path(sys.argv[1]).absolute(), config.load())

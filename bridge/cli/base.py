@@ -1,0 +1,95 @@
+"""What all commands share: their usual options, the run of a job, the way to show a result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bridge.app import doctor
+from bridge.cli import tables
+from bridge.execution.local import LocalEngine
+from bridge.protocol.jobs import Evaluate, Job, new_id
+from bridge.service import config, job_server, signals
+from bridge.service.ledger import Entry, Store
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
+Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
+Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+
+
+class CommandFailed(Exception):
+    """A command could not do it: a stable `code` and one sentence."""
+
+    def __init__(self, code: str, reason: str, *, exit_code: int = 1) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.exit_code = code, reason, exit_code
+
+
+def absolute(path: Path) -> str:
+    """The path as jobs want it."""
+    return str(path.expanduser().absolute())
+
+
+def show(result: dict[str, Any], table: Table, as_json: bool) -> None:
+    """Print a result: JSON for programs, a table for people."""
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        Console().print(table)
+
+
+def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
+    """The result of a job of `kind` run here and now on an own worker.
+
+    A `model` of None is the configured one. Raises pydantic's `ValidationError` when `values` make
+    no job, `CommandFailed` when it has no result.
+    """
+    settings = config.load()
+    if "model" in kind.model_fields:
+        values["model"] = values.get("model") or settings.model
+    job = kind.model_validate({"id": new_id(), **values})
+    missing = doctor.missing_packages()
+    if missing:
+        raise CommandFailed("no-worker", missing)
+    with ExitStack() as stack:
+        watch = None if as_json else stack.enter_context(tables.progress_line())
+        entry = asyncio.run(_live(job, settings, watch))
+    match entry.state:
+        case "done":
+            return entry.result or {}
+        case "cancelled":
+            goes_on = isinstance(job, Evaluate)
+            left = "the same command goes on from here" if goes_on else "nothing was left behind"
+            reason = f"stopped by Ctrl-C; {left}"
+            raise CommandFailed("cancelled", reason, exit_code=130)
+        case _:
+            raise CommandFailed(entry.code, entry.reason)
+
+
+async def _live(job: Job, settings: config.Config, watch: tables.Show | None) -> Entry:
+    """One job's life in the ledger, on a worker of our own; Ctrl-C cancels it at its next step."""
+    engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    async with signals.stopping_on_signals() as stop:
+        with Store(settings.ledger) as store:
+            async with engine, job_server.Server(settings, store, engine) as jobs_server:
+                jobs_server.submit(job, client="cli", req=secrets.randbits(31))
+                if watch is not None:
+                    jobs_server.listen(job.id, "cli", watch)
+                ended = asyncio.create_task(jobs_server.wait(job.id))
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not ended.done():
+                    await jobs_server.cancel(job.id)
+                stopped.cancel()
+                return await ended

@@ -1,0 +1,62 @@
+"""Stems onto the tracks of a DAW, and our scripts into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli import tables
+from bridge.cli.base import CommandFailed, Json, absolute, show
+from bridge.hosts import HOSTS, INSTALLERS, Placed
+from bridge.stems import manifest as stems
+
+app = typer.Typer()
+
+
+@app.command()
+def place(
+    manifest: Annotated[
+        Path, typer.Argument(help="The folder of a separation, or its stems.json.")
+    ],
+    host: Annotated[str, typer.Option(help=f"{', '.join(HOSTS)}.")] = "folder",
+    out: Annotated[
+        Path | None, typer.Option(help="A folder, or a file of the host; beside the stems.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
+    _check("--host", host, HOSTS)
+    manifest = stems.manifest_path(manifest.expanduser())
+    placed = HOSTS[host].place_audio(manifest, Path(absolute(out or manifest.parent)))
+    _show(host, placed, as_json)
+
+
+@app.command()
+def install(
+    host: Annotated[str, typer.Argument(help=f"{', '.join(INSTALLERS)}.")],
+    path: Annotated[
+        Path | None, typer.Option(help="The DAW's folder of settings, when not the usual one.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over changed files.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it away instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put Scorewire's actions into a DAW, so that its menu separates what is selected."""
+    _check("HOST", host, INSTALLERS)
+    installer = INSTALLERS[host]
+    act = installer.uninstall if uninstall else installer.install
+    _show(host, act(path.expanduser() if path else None, force=force), as_json)
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        reason = f"{what} must be one of {', '.join(known)}, got {name!r}"
+        raise CommandFailed("bad-input", reason, exit_code=2)
+
+
+def _show(host: str, placed: Placed, as_json: bool) -> None:
+    result = {"host": host, "text": placed.text, "files": [str(file) for file in placed.files]}
+    show(result, tables.placement(result), as_json)

@@ -1,0 +1,273 @@
+"""`scorewire library`: keep presets, find them again, give them slots.
+
+A thin face of `presets.library.Library`; the folder is `library` in Scorewire's data folder unless
+`--folder` names another one. Failures are its `ValueError`s, which `bridge.cli.main` shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bridge.service import config
+from presets import load
+from presets.library import FACTORY, Entry, Library
+
+BESIDE = frozenset({"slots.json", "result.json", "curves.json"})  # not presets, but beside them
+
+app = typer.Typer(
+    name="library", help="Keep presets, find them again, put them in slots.", no_args_is_help=True
+)
+
+Folder = Annotated[
+    Path | None, typer.Option(help="The library; by default the one in Scorewire's data folder.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
+Called = Annotated[str, typer.Argument(help="A preset's file, or its name if only one has it.")]
+Tags = Annotated[list[str], typer.Option(help="Only presets with this tag; repeatable.")]
+Only = Annotated[str, typer.Option(help="Only presets of this renderer.")]
+Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
+
+
+@app.command("list")
+def list_(
+    tag: Tags = [],  # noqa: B006, typer copies it
+    renderer: Only = "",
+    limit: Limit = 1000,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """List the presets by name, and the files that are not presets."""
+    shelf = _library(folder)
+    entries = shelf.find(tags=tag, renderer=renderer, limit=limit)
+    bad = [{"file": file, "reason": reason} for file, reason in shelf.unreadable()]
+    result = {"folder": str(shelf.folder), "count": shelf.count()}
+    rows = [*_rows(shelf, entries), *((b["file"], "", "", b["reason"], "") for b in bad)]
+    _show(result | {"presets": _lines(shelf, entries), "unreadable": bad}, rows, as_json)
+
+
+@app.command()
+def find(
+    words: Annotated[list[str] | None, typer.Argument(help="Words or their beginnings.")] = None,
+    tag: Tags = [],  # noqa: B006, typer copies it
+    renderer: Only = "",
+    like: Annotated[str, typer.Option(help="The most similar to this preset first.")] = "",
+    limit: Limit = 50,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Find presets by the words in their name, tags and prompt, or by another preset."""
+    shelf = _library(folder)
+    entries = shelf.find(" ".join(words or ()), tags=tag, renderer=renderer, like=like, limit=limit)
+    _show({"presets": _lines(shelf, entries)}, _rows(shelf, entries), as_json)
+
+
+@app.command()
+def add(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Preset files, or folders of them.")
+    ] = None,
+    factory: Annotated[bool, typer.Option(help="The presets that come with Scorewire.")] = False,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Keep copies of presets, with the WAV files beside them; none twice."""
+    sources = [*(paths or ()), *([FACTORY] if factory else ())]
+    if not sources:
+        raise ValueError("name preset files or folders, or ask for --factory")
+    files: list[Path] = []
+    for path in sources:
+        files += sorted(path.glob("*.json")) if path.is_dir() else [path]
+    taken = _library(folder).add_files(file for file in files if file.name not in BESIDE)
+    if taken.refused and not (taken.added or taken.same):
+        (path, reason), *more = taken.refused
+        others = f", nor can {len(more)} others" if more else ""
+        raise ValueError(f"{path} cannot be added: {reason}{others}")
+    result = {
+        "added": [str(path) for path in taken.added],
+        "same": [str(path) for path in taken.same],
+        "refused": [{"file": str(path), "reason": reason} for path, reason in taken.refused],
+    }
+    rows = [("added", path.name, "") for path in taken.added]
+    rows += [("already there", path.name, "") for path in taken.same]
+    rows += [("refused", path.name, reason) for path, reason in taken.refused]
+    _show(result, rows, as_json)
+
+
+@app.command()
+def show(called: Called, folder: Folder = None, as_json: Json = False) -> None:
+    """Show everything a preset holds."""
+    shelf = _library(folder)
+    entry = shelf.get(called)
+    data = load(entry.path).model_dump(mode="json")
+    (line,) = _lines(shelf, (entry,))
+    rows = [(key, text) for key, value in (line | data).items() if (text := _text(value))]
+    _show(line | data, rows, as_json)
+
+
+@app.command()
+def rename(
+    called: Called,
+    name: Annotated[str, typer.Argument(help="The new name.")],
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Give a preset another name; its file, preview and slots go with it."""
+    shelf = _library(folder)
+    _show_one(shelf, shelf.rename(called, name), as_json)
+
+
+@app.command()
+def duplicate(
+    called: Called,
+    name: Annotated[str, typer.Option(help="The name of the second one.")] = "",
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a second one of a preset."""
+    shelf = _library(folder)
+    _show_one(shelf, shelf.duplicate(called, name), as_json)
+
+
+@app.command()
+def delete(called: Called, folder: Folder = None, as_json: Json = False) -> None:
+    """Move a preset to the trash, from where `restore` brings it back."""
+    path = _library(folder).delete(called)
+    _show({"trash": str(path)}, [("in the trash", path.name)], as_json)
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(help="A file of the trash; nothing lists them.")] = "",
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a deleted preset back."""
+    shelf = _library(folder)
+    if file:
+        _show_one(shelf, shelf.restore(file), as_json)
+    else:
+        files = shelf.trash()
+        _show({"trash": list(files)}, [(name,) for name in files], as_json)
+
+
+@app.command()
+def tag(
+    called: Called,
+    add: Annotated[list[str], typer.Option(help="A tag to give; repeatable.")] = [],  # noqa: B006
+    remove: Annotated[list[str], typer.Option(help="A tag to take; repeatable.")] = [],  # noqa: B006
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Give a preset tags, or take some away."""
+    shelf = _library(folder)
+    _show_one(shelf, shelf.tag(called, add, remove), as_json)
+
+
+@app.command()
+def slot(
+    number: Annotated[int | None, typer.Argument(help="1 to 128; nothing lists them.")] = None,
+    called: Annotated[str, typer.Argument(help="The preset to put there.")] = "",
+    clear: Annotated[bool, typer.Option("--clear", help="Empty the slot.")] = False,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Put a preset in a slot, where a MIDI program change finds it, or list the slots."""
+    shelf = _library(folder)
+    if number is None and (called or clear):
+        raise ValueError("slot needs a number in 1 .. 128")
+    if clear and called:
+        raise ValueError("slot --clear takes no preset")
+    if number is not None and called:
+        shelf.assign(number, called)
+    elif number is not None and clear:
+        shelf.clear(number)
+    slots = {n: path.name for n, path in shelf.slots().items() if number in (None, n)}
+    _show({"slots": slots}, [(str(n), file) for n, file in slots.items()], as_json)
+
+
+@app.command()
+def export(
+    called: Annotated[list[str], typer.Argument(help="Presets, each by file or name.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Copy presets, with their previews, into a folder to give away; `add` takes it in."""
+    files = _library(folder).copy_files(called, out.expanduser().absolute())
+    _show({"files": [str(file) for file in files]}, [(file.name,) for file in files], as_json)
+
+
+@app.command()
+def reindex(folder: Folder = None, as_json: Json = False) -> None:
+    """Make the search index again; what the files hold is all that is needed."""
+    count = _library(folder).reindex()
+    _show({"count": count}, [(f"{count} presets",)], as_json)
+
+
+def _library(folder: Path | None) -> Library:
+    chosen = config.load().data / "library" if folder is None else folder
+    return Library(chosen.expanduser().absolute())
+
+
+def _lines(shelf: Library, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    """Entries for --json."""
+    slots = shelf.slots().items()
+    return [
+        {
+            "path": str(entry.path),
+            "name": entry.name,
+            "renderer": entry.renderer,
+            "tags": list(entry.tags),
+            "prompt": entry.prompt,
+            "preview": str(entry.preview or ""),
+            "slots": [number for number, path in slots if path == entry.path],
+            "distance": entry.distance,
+        }
+        for entry in entries
+    ]
+
+
+def _rows(shelf: Library, entries: tuple[Entry, ...]) -> list[tuple[str, ...]]:
+    """Entries for people."""
+    rows: list[tuple[str, ...]] = []
+    for entry, line in zip(entries, _lines(shelf, entries), strict=True):
+        away = "" if entry.distance is None else f"{entry.distance:.3f}"
+        where = " ".join(f"slot {number}" for number in line["slots"])
+        tags = ", ".join(entry.tags)
+        rows.append((entry.path.stem, entry.name, entry.renderer, tags, f"{away}{where}"))
+    return rows
+
+
+def _show_one(shelf: Library, entry: Entry, as_json: bool) -> None:
+    _show(_lines(shelf, (entry,))[0], _rows(shelf, (entry,)), as_json)
+
+
+def _show(result: dict[str, Any], rows: Sequence[tuple[str, ...]], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    table = Table(show_header=False, box=None)
+    if not rows:
+        table.add_row("nothing")
+    for row in rows:
+        table.add_row(*map(Text, row))  # a name is text, never markup
+    Console().print(table)
+
+
+def _text(value: object) -> str:
+    """A value of a preset in words; nothing for what is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {text}" for key, inner in value.items() if (text := _text(inner)))
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""`scorewire`: its commands, from `serve` to `library` (`bridge.cli`).
+
+Every command takes `--json`: the last line of stdout is then one JSON object, {"error": {"code",
+"reason"}} when it failed. Without it people get progress with the time left, and a short table.
+A failure is one sentence on stderr and exit code 1 (2 for a wrong command line, 130 for Ctrl-C).
+
+No tensor here: the work is done by the worker process, and every job is written in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from typer.exceptions import TyperException
+
+from bridge.cli import evaluate, hosts, library, presets, record, serve, stems, suggest, tables
+from bridge.cli.base import CommandFailed
+
+app = typer.Typer(
+    name="scorewire",
+    help="From a prompt to a playable patch, from a track to named stems, beside your DAW.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for subject in (
+    serve.app,
+    presets.app,
+    stems.app,
+    record.app,
+    suggest.app,
+    hosts.app,
+    evaluate.app,
+    library.app,
+):
+    app.add_typer(subject)
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")] = False,
+) -> None:
+    """From a prompt to a playable patch, from a track to named stems, beside your DAW."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.CRITICAL,
+        stream=sys.stderr,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+
+
+def main() -> None:
+    """The `scorewire` command; every expected failure leaves as one sentence."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = app(standalone_mode=False)
+    except CommandFailed as error:
+        code = _fail(error.code, error.reason, error.exit_code, as_json)
+    except ValidationError as error:
+        code = _fail("bad-input", tables.refusal(error), 2, as_json)
+    except TyperException as error:
+        code = _fail("bad-input", error.format_message(), 2, as_json)
+    except ValueError as error:
+        code = _fail("bad-input", str(error), 1, as_json)
+    except sqlite3.Error as error:
+        code = _fail("bad-output", f"the job ledger cannot be used: {error}", 1, as_json)
+    except OSError as error:
+        what = "bad-input" if isinstance(error, FileNotFoundError) else "bad-output"
+        where = f"{error.filename}: " if error.filename else ""
+        code = _fail(what, f"{where}{error.strerror or error}", 1, as_json)
+    except KeyboardInterrupt:
+        code = _fail("cancelled", "stopped by Ctrl-C", 130, as_json)
+    raise SystemExit(code or 0)
+
+
+def _fail(code: str, reason: str, exit_code: int, as_json: bool) -> int:
+    if as_json:
+        typer.echo(json.dumps({"error": {"code": code, "reason": reason}}, ensure_ascii=False))
+    if reason:  # none when the bare command has just shown its help
+        typer.echo(f"scorewire: {reason}", err=True)
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

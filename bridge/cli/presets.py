@@ -1,0 +1,179 @@
+"""Prompts to patches, and what can be done with a patch: patch, render, edit, export ..."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli import import_presets, tables
+from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, Steps, absolute, run, show
+from bridge.protocol.jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
+from presets import load
+from presets.export import EXPORTERS
+
+app = typer.Typer()
+
+PresetFile = Annotated[Path, typer.Argument(help="A preset file.")]
+
+
+@app.command()
+def patch(
+    prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
+    out: Out,
+    renderer: Annotated[
+        str | None, typer.Option(help="fm or impact; that of the preset with --from.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the sound, 0.25 to 10.")] = 2.0,
+    steps: Steps = None,
+    seed: Seed = 0,
+    preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
+    start: Annotated[Path | None, typer.Option("--from", help="A preset to search around.")] = None,
+    matrix: Annotated[
+        str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
+    ] = None,
+    operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
+    slot: Annotated[
+        int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
+    ] = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
+    if renderer is None:
+        if start is None:
+            raise CommandFailed("bad-input", "--renderer must be fm or impact", exit_code=2)
+        renderer = load(start).renderer
+    result = run(
+        DesignPatch,
+        as_json,
+        prompt=prompt,
+        renderer=renderer,
+        out=absolute(out),
+        duration=seconds,
+        steps=steps,
+        seed=seed,
+        recipe=preset,
+        start=None if start is None else absolute(start),
+        matrix=matrix,
+        operators=operators,
+        slot=slot,
+        model=model,
+    )
+    show(result, tables.patch(result), as_json)
+
+
+@app.command()
+def render(
+    preset: PresetFile,
+    out: Annotated[Path, typer.Option(help="The WAV file to write.")],
+    note: Annotated[float | None, typer.Option(help="MIDI note; the preset's own.")] = None,
+    velocity: Annotated[int, typer.Option(help="1 to 127")] = 100,
+    seconds: Annotated[float | None, typer.Option(help="Length; the preset's own.")] = None,
+    plugin: Annotated[
+        str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a preset into a 32-bit float WAV, through its effects."""
+    if plugin and Path(plugin).exists():  # an installed one's name stays
+        plugin = absolute(Path(plugin))
+    result = run(
+        RenderPreset,
+        as_json,
+        preset=absolute(preset),
+        out=absolute(out),
+        note=note,
+        velocity=velocity,
+        duration=seconds,
+        plugin=plugin,
+    )
+    show(result, tables.render(result), as_json)
+
+
+@app.command()
+def edit(
+    preset: PresetFile,
+    prompt: Annotated[str, typer.Argument(help="What is to change, such as: darker.")],
+    out: Out,
+    old: Annotated[
+        str | None, typer.Option(help="What it sounds like now; the preset's own prompt.")
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Change a preset by words: the same, but darker."""
+    result = run(
+        EditPreset,
+        as_json,
+        preset=absolute(preset),
+        prompt=prompt,
+        out=absolute(out),
+        old=old,
+        steps=steps,
+        seed=seed,
+        model=model,
+    )
+    show(result, tables.edit(result), as_json)
+
+
+@app.command()
+def vary(
+    preset: PresetFile,
+    out: Out,
+    count: Annotated[int, typer.Option(help="How many, 1 to 100.")] = 10,
+    amount: Annotated[
+        float, typer.Option(help="0.1 is another strike, 0.3 a sibling, 1 one of the family.")
+    ] = 0.3,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Write presets near a preset, each with its sound."""
+    files = {"preset": absolute(preset), "out": absolute(out)}
+    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed)
+    show(result, tables.variations(result), as_json)
+
+
+@app.command()
+def morph(
+    preset: Annotated[Path, typer.Argument(help="The preset file to begin with.")],
+    other: Annotated[Path, typer.Argument(help="The preset file to end with.")],
+    out: Out,
+    steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Write presets on the way from one to another, each with its sound."""
+    files = {"preset": absolute(preset), "other": absolute(other), "out": absolute(out)}
+    result = run(Morph, as_json, **files, steps=steps)
+    show(result, tables.variations(result), as_json)
+
+
+@app.command()
+def export(
+    preset: PresetFile,
+    to: Annotated[list[str], typer.Option(help=f"{', '.join(EXPORTERS)} or all; repeatable.")],
+    out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
+    rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
+    as_json: Json = False,
+) -> None:
+    """Write a preset as files of other synths, and say what each of them lost."""
+    files = {"preset": absolute(preset), "out": absolute(out)}
+    result = run(Export, as_json, **files, formats=tuple(to), rate=rate)
+    show(result, tables.export(result), as_json)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx): a bank of 32, or one voice.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; named as the file when left out.")
+    ] = None,
+    voice: Annotated[int | None, typer.Option(help="Only the voice of this number.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn the voices of a DX7 into presets, and say what of each was lost."""
+    rows = import_presets.syx(file, Path(absolute(out or Path(file.stem))), voice=voice)
+    show({"voices": rows}, tables.voices(rows), as_json)

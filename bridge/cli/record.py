@@ -1,0 +1,71 @@
+"""Audio in: record from JACK."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, aclosing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli import tables
+from bridge.cli.base import CommandFailed, ConfigFile, Json, absolute, show
+from bridge.execution.recording import RecordingEngine
+from bridge.protocol.events import Done, Event, Failed
+from bridge.protocol.jobs import Record, new_id
+from bridge.service import config, file_access, signals
+
+app = typer.Typer()
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Argument(help="The WAV file, which is not there yet.")],
+    seconds: Annotated[float | None, typer.Option(help="How long; else until Ctrl-C.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Ports by name or regular expression; else the sound card."),
+    ] = None,
+    start_samples: Annotated[
+        int | None, typer.Option(help="Where it belongs; else where JACK's transport is.")
+    ] = None,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Record from a JACK server into a float WAV; Ctrl-C ends the take and keeps it."""
+    settings = config.load(config_file)
+    job = Record(
+        id=new_id(),
+        out=absolute(out),
+        inputs=tuple(source or ()),
+        duration=seconds,
+        start_samples=start_samples,
+    )
+    file_access.check(job, read=settings.readable, write=settings.writable)
+    with ExitStack() as stack:
+        told = None if as_json else stack.enter_context(tables.progress_line())
+        last = asyncio.run(_take(job, told))
+    if isinstance(last, Done):
+        show(last.result, tables.record(last.result), as_json)
+    elif isinstance(last, Failed):
+        raise CommandFailed(last.code, last.reason)
+
+
+async def _take(job: Record, told: tables.Show | None) -> Event | None:
+    """The last event of a recording that Ctrl-C stops."""
+    event: Event | None = None
+    async with signals.stopping_on_signals() as stop, RecordingEngine() as engine:
+
+        async def end() -> None:
+            await stop.wait()
+            while not engine.stop(job.id):  # the recorder may only just be starting
+                await asyncio.sleep(0.05)
+
+        ending = asyncio.create_task(end())
+        async with aclosing(engine.submit(job)) as events:
+            async for event in events:
+                if told is not None:
+                    told(event)
+        ending.cancel()
+    return event

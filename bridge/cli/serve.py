@@ -1,0 +1,119 @@
+"""The server and what is around it: serve, play, doctor, jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.app import doctor
+from bridge.app.serve import run_server
+from bridge.cli import tables
+from bridge.cli.base import CommandFailed, ConfigFile, Json, Model, show
+from bridge.service import config
+from bridge.service.ledger import Entry, State, Store
+from presets import load
+from presets.library import Library
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    play: Annotated[bool, typer.Option("--play", help="Play the library's slots too.")] = False,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Let OSCQuery clients find it on the network (mDNS).")
+    ] = False,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Listen for OSC and HTTP on this machine, and work for whoever asks, until Ctrl-C."""
+    _serve(config.load(config_file), play, as_json, announce=announce)
+
+
+@app.command("play")
+def play_(
+    presets: Annotated[
+        list[Path] | None, typer.Argument(help="Preset files for slot 1, 2, ..., kept there.")
+    ] = None,
+    output: Annotated[str, typer.Option(help="auto, jack or portaudio")] = "auto",
+    device: Annotated[str, typer.Option(help="Part of a sound card's name (portaudio).")] = "",
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Play patches from MIDI and OSC: `serve --play`, with presets put into slots first."""
+    settings = config.load(config_file)
+    if output not in ("auto", "jack", "portaudio"):
+        raise CommandFailed(
+            "bad-input", f"--output must be auto, jack or portaudio, got {output!r}", exit_code=2
+        )
+    library = Library(settings.library)
+    loaded = [(load(path), path.with_suffix(".wav")) for path in presets or ()]
+    for slot, (preset, wav) in enumerate(loaded, start=1):
+        kept = library.add(preset, preview=wav if wav.is_file() else None, once=True)
+        library.assign(slot, kept.path.name)
+    chosen = [*settings.player]
+    chosen += ["--output", output] if output != "auto" else []
+    chosen += ["--device", device] if device else []
+    _serve(replace(settings, player=tuple(chosen)), True, as_json)
+
+
+def _serve(settings: config.Config, play: bool, as_json: bool, *, announce: bool = False) -> None:
+    logging.getLogger().setLevel(logging.INFO)
+
+    def ready(port: int, http: int) -> None:
+        place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
+        place |= {"http_host": settings.http_host, "http_port": http}
+        text = (
+            f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP), "
+            f"and for HTTP on {settings.http_host} port {http}."
+        )
+        typer.echo(json.dumps(place) if as_json else text)
+        sys.stdout.flush()
+
+    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready))
+
+
+@app.command()
+def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
+    """Say the token that HTTP requests need; it is made when there is none."""
+    from bridge.http import access  # here alone: no other command needs a web server
+
+    settings = config.load(config_file)
+    said = {"token": access.token(settings.token_file), "file": str(settings.token_file)}
+    typer.echo(json.dumps(said) if as_json else said["token"])
+
+
+@app.command("doctor")
+def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json = False) -> None:
+    """Run a real kernel, load the model, send an OSC packet round: say what is missing."""
+    settings = config.load(config_file)
+    report = asyncio.run(doctor.examine(settings, model=model or settings.model))
+    show(report, tables.checks(report), as_json)
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def jobs(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
+    state: Annotated[
+        State | None, typer.Option(help="Only those queued, running, done, failed, ...")
+    ] = None,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """List what was asked for, and how it ended."""
+    ledger = config.load(config_file).ledger
+    entries: tuple[Entry, ...] = ()
+    if ledger.is_file():
+        with Store(ledger) as store:
+            entries = store.list(limit=limit, state=state)
+    rows = [tables.entry(entry) for entry in entries]
+    show({"jobs": rows}, tables.jobs(rows), as_json)

@@ -1,0 +1,130 @@
+"""Tracks to stems: separate, and verify what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import tables
+from bridge.cli.base import CommandFailed, Json, Model, Out, absolute, run, show
+from bridge.hosts import HOSTS
+from bridge.protocol.jobs import Separate
+from bridge.stems import excerpt as audition
+from bridge.stems import manifest as stems
+from bridge.stems import null_test, remake
+
+NULL_LIMIT_DB = -100.0
+
+app = typer.Typer()
+
+Refinement = Annotated[
+    int | None, typer.Option(help="Distillation steps; when left out 1000 for paper, else 0.")
+]
+
+
+@app.command()
+def separate(
+    file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
+    out: Out,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="What one stem holds; once for each stem. The excerpt's when left out."),
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="What no stem is to hold: it goes to the residual.")
+    ] = None,
+    excerpt: Annotated[
+        float | None,
+        typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
+    ] = None,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Suggest prompts by what is heard, beside those given.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
+    ] = False,
+    method: Annotated[
+        str | None, typer.Option(help="default, fast, best, masks or paper; default.")
+    ] = None,
+    steps: Refinement = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed on the same machine: the same files; 0.")
+    ] = None,
+    model: Model = None,
+    start_samples: Annotated[
+        int | None,
+        typer.Option(help="Where the file begins in the session; else as its bext says."),
+    ] = None,
+    tempo: Annotated[
+        str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help=f"Put the stems on tracks too: {', '.join(HOSTS)}.")
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Split a recording into one stem a prompt and a residual that add up to it.
+
+    Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
+    With --like these come from another stem set, with its steps and model. What is given wins.
+    """
+    asked: dict[str, Any] = {}
+    if like is not None:
+        asked = remake.job_of_stem_set(like.expanduser())
+        if method not in (None, asked["method"]):
+            asked["steps"] = None  # those of another method say nothing
+    elif not (prompt or auto):
+        asked = audition.settings_of_excerpt(out.expanduser(), file.expanduser())
+        if not asked:
+            reason = (
+                "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+            )
+            raise CommandFailed("bad-input", reason, exit_code=2)
+    given = {
+        "prompts": tuple(prompt) if prompt else None,
+        "negatives": tuple(negative) if negative else None,
+        "force": force or None,
+        "method": method,
+        "steps": steps,
+        "seed": seed,
+        "model": model,
+    }
+    result = run(
+        Separate,
+        as_json,
+        file=absolute(file),
+        **asked | {key: value for key, value in given.items() if value is not None},
+        auto=auto,
+        out=absolute(out),
+        excerpt=excerpt,
+        start_samples=start_samples,
+        tempo=tempo or (),
+        host=host,
+    )
+    show(result, tables.separate(result), as_json)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="The folder of a separation, or its stems.json.")],
+    as_json: Json = False,
+) -> None:
+    """Add the stem files up as a DAW would, and say how far they are from their source."""
+    manifest = stems.manifest_path(folder.expanduser())
+    found = null_test.add_up_fast(manifest)
+    ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
+    result = {
+        "manifest": absolute(manifest),
+        "null_db": round(found.double_db, 2),
+        "null_float32_db": round(found.float_db, 2),
+        "ok": ok,
+    }
+    show(result, tables.verify(result, NULL_LIMIT_DB), as_json)
+    if not ok:
+        raise typer.Exit(1)

@@ -1,0 +1,127 @@
+"""What there is under which address: the table, and the application made of it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+
+from bridge.http import events, jobs, openapi, oscquery_listen, uploads
+from bridge.http.responses import Problem, answer, problem
+from bridge.http.state import Web
+
+if TYPE_CHECKING:
+    pass
+
+log = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One line of the table."""
+
+    method: str
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+    summary: str
+
+
+async def ping(request: Request) -> Response:
+    """Who is here, and whether it works."""
+    web: Web = request.app.state.web
+    state = "busy" if web.server.busy else "idle"
+    return answer({"version": importlib.metadata.version("scorewire"), "state": state})
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/v1/ping", ping, "Version and state; needs no token."),
+    Endpoint("POST", "/v1/jobs", jobs.create, "Ask for a job."),
+    Endpoint("POST", "/v1/suggest", jobs.suggest, "Ask which prompts fit a file."),
+    Endpoint("GET", "/v1/jobs", jobs.index, "The newest jobs."),
+    Endpoint("GET", "/v1/jobs/{id}", jobs.show, "One job."),
+    Endpoint("DELETE", "/v1/jobs/{id}", jobs.cancel, "Cancel a job at its next step."),
+    Endpoint("POST", "/v1/jobs/{id}/stop", jobs.stop, "End a recording and keep it."),
+    Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
+    Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
+    Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
+    Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),
+)
+
+
+async def document(request: Request) -> Response:
+    """The OpenAPI document of /v1."""
+    return answer(openapi.document([(e.method, e.path, e.summary) for e in ENDPOINTS]))
+
+
+def build(web: Web) -> Starlette:
+    """The application, without its door (`access.Door`)."""
+    routes: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    app = Starlette(
+        routes=[
+            *(Route(path, _by_method(each), methods=METHODS) for path, each in routes.items()),
+            Route("/openapi.json", document),
+            Route("/{path:path}", oscquery_listen.describe),
+            WebSocketRoute("/{path:path}", oscquery_listen.converse),
+        ],
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _no_route,
+            ClientDisconnect: _client_disconnected,
+            500: _fault,
+        },
+    )
+    app.state.web = web
+    return app
+
+
+def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+    """One handler for an address: HEAD is answered as GET, without its body.
+
+    It takes all methods, or Starlette would try the address as one of OSC.
+    """
+
+    async def handle(request: Request) -> Response:
+        endpoint = methods.get(request.method)
+        if endpoint is None and request.method == "HEAD":
+            endpoint = methods.get("GET")
+        if endpoint is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(methods)})
+        return await endpoint.answer(request)
+
+    return handle
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Problem):
+        raise error
+    log.info("%s %r: %s", request.method, request.url.path, error.reason)
+    return error.response()
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    known = {404: ("no-address", "there is nothing under this address; see /openapi.json"),
+             405: ("no-method", f"this address does not take {request.method}")}  # fmt: skip
+    code, reason = known.get(error.status_code, ("bad-request", error.detail))
+    return problem(error.status_code, code, reason, error.headers)
+
+
+async def _client_disconnected(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it; what came of an upload is kept
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return problem(500, "internal", "the server could not do it; its log says more")

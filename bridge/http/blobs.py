@@ -1,0 +1,217 @@
+"""Uploaded sounds on disk, each under the SHA-256 of what is in it. Standard library only.
+
+`partial/HASH` grows by appending, so a process killed at any byte leaves a beginning that the
+client goes on from. `sha256/HASH` appears by renaming, after the whole was read back and hashed:
+what is there is right. It is a cache: when it is full, what was used longest ago goes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bridge.files import names
+
+PREFIX = "sha256:"
+RESERVE = 64 * 2**20  # bytes left free on the disk: the ledger is there too
+STALE = 7 * 86_400.0  # seconds after which nobody comes back to an upload
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+class OutOfStep(ValueError):
+    """The upload goes on at another byte than the client thinks: at `offset`."""
+
+    def __init__(self, offset: int, asked: int) -> None:
+        super().__init__(f"the upload goes on at byte {offset}, not {asked}")
+        self.offset = offset
+
+
+class TooBig(ValueError):
+    """More bytes than one upload may have."""
+
+
+class NoRoom(ValueError):
+    """The disk, or the share of it for uploads, is full."""
+
+
+class WrongHash(ValueError):
+    """The bytes are not those that the name promised; they were dropped."""
+
+
+class Superseded(ValueError):
+    """The same upload was taken up again by another request."""
+
+
+class Blobs:
+    """The folder: `limit` bytes for one upload, `quota` for all of them."""
+
+    def __init__(self, folder: Path, *, limit: int, quota: int) -> None:
+        self.folder, self.limit, self.quota = folder, limit, quota
+        self._writers: dict[str, Writer] = {}
+        self._checking: set[str] = set()
+
+    def find(self, digest: str) -> Path | None:
+        """The whole file of this hash, None when it is not (wholly) here."""
+        path = self._whole(digest)
+        return path if path.is_file() else None
+
+    def offset(self, digest: str) -> int | None:
+        """How many bytes of an unfinished upload are here, None when it has not begun."""
+        try:
+            return self._partial(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def named(self, digest: str, name: str = "") -> Path | None:
+        """The file under a name that people know, for names of stems; None when it is not here."""
+        path = self.find(digest)
+        if path is None:
+            return None
+        os.utime(path)
+        if not name:
+            return path
+        suffix = Path(name).suffix.lower()
+        piece = names.slug(Path(name).stem, otherwise="sound")
+        link = self._names(digest) / (piece + (suffix if _SUFFIX.fullmatch(suffix) else ""))
+        try:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, link)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links: the sound matters more than its name
+            return path
+        return link
+
+    @contextmanager
+    def writing(
+        self, digest: str, *, at: int, total: int, used: Collection[str] = ()
+    ) -> Iterator[Writer]:
+        """Append from byte `at` of `total`; 0 begins anew. Files in `used` are not made room of.
+
+        Raises `TooBig`, `NoRoom`, `OutOfStep`, and `Superseded` while the whole is being checked.
+        """
+        if digest in self._checking:
+            raise Superseded("the upload is whole and is just being checked; ask again")
+        path = self._partial(digest)
+        here = self.offset(digest) or 0
+        if total > self.limit:
+            raise TooBig(f"an upload may have {self.limit} bytes, this one has {total}")
+        if at not in (0, here):
+            raise OutOfStep(here, at)
+        others = [writer.left for name, writer in self._writers.items() if name != digest]
+        self._make_room(total - here + sum(others), keep=path, used=used)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab" if at else "wb", buffering=0) as file:
+            if digest in self._writers:
+                self._writers[digest].superseded = True
+            writer = self._writers[digest] = Writer(file.fileno(), at, total)
+            try:
+                yield writer
+            finally:
+                if not writer.superseded:
+                    del self._writers[digest]
+
+    async def keep(self, digest: str) -> Path:
+        """Make a whole of a finished upload, once its hash is right. Raises `WrongHash`."""
+        self._checking.add(digest)
+        try:
+            return await asyncio.to_thread(self._keep, digest)
+        finally:
+            self._checking.discard(digest)
+
+    def _keep(self, digest: str) -> Path:
+        partial, whole = self._partial(digest), self._whole(digest)
+        with partial.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != digest:
+                partial.unlink()
+                raise WrongHash(f"the SHA-256 of what came is {found}, not {digest}; send it again")
+            os.fsync(file.fileno())
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        partial.replace(whole)
+        return whole
+
+    def _make_room(self, needed: int, *, keep: Path, used: Collection[str]) -> None:
+        """Drop stale beginnings, then the oldest wholes until `needed` more bytes fit."""
+        for partial in self.folder.glob("partial/*"):
+            if partial != keep and time.time() - partial.stat().st_mtime > STALE:
+                partial.unlink()
+        files = [path for path in self.folder.glob("*/*") if path.is_file()]
+        total = sum(path.stat().st_size for path in files)
+        wholes = [path for path in files if path.parent.name == "sha256"]
+        for path in sorted(wholes, key=lambda path: path.stat().st_mtime):
+            if self._fits(total + needed, needed):
+                return
+            if not any(path.name in name for name in used):
+                total -= path.stat().st_size
+                shutil.rmtree(self._names(path.name), ignore_errors=True)
+                path.unlink()
+        if total + needed > self.quota:
+            raise NoRoom(f"uploads may take {self.quota} bytes in all, and {total} are in use")
+        if not self._fits(total + needed, needed):
+            raise NoRoom(f"the disk is full: {needed} bytes more do not fit")
+
+    def _fits(self, total: int, needed: int) -> bool:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return total <= self.quota and shutil.disk_usage(self.folder).free - needed >= RESERVE
+
+    def _whole(self, digest: str) -> Path:
+        return self.folder / "sha256" / check_digest(digest)
+
+    def _partial(self, digest: str) -> Path:
+        return self.folder / "partial" / check_digest(digest)
+
+    def _names(self, digest: str) -> Path:
+        return self.folder / "names" / check_digest(digest)
+
+
+class Writer:
+    """Where the bytes of one request go; each `write` is in the file when it returns."""
+
+    def __init__(self, descriptor: int, at: int, total: int) -> None:
+        self.size = at
+        self.superseded = False
+        self._descriptor, self._total = descriptor, total
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+        return self._total - self.size
+
+    def check(self) -> None:
+        """Raise `Superseded` when another request has taken the upload up."""
+        if self.superseded:
+            raise Superseded("the same upload goes on in another request")
+
+    def write(self, data: bytes) -> None:
+        """Append. Raises `Superseded`, `NoRoom`, `TooBig`."""
+        self.check()
+        if len(data) > self.left:
+            raise TooBig(f"the upload said it has {self._total} bytes, and more came")
+        left = memoryview(data)
+        while left:
+            try:
+                written = os.write(self._descriptor, left)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                raise NoRoom(f"the disk is full after {self.size} bytes of this upload") from error
+            left = left[written:]
+            self.size += written
+
+
+def check_digest(digest: str) -> str:
+    """The hash, or `ValueError`: nothing else ever becomes a part of a path."""
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"a blob's name is 64 digits 0-9 a-f of its SHA-256, got {digest[:80]!r}")
+    return digest

@@ -1,0 +1,240 @@
+"""Jobs over HTTP: asked for, listed, looked at, cancelled.
+
+A job is one of the models of `bridge.protocol.jobs`, without its id. What it reads is a path on
+this machine, or an upload: `sha256:HASH`, or `sha256:HASH/NAME` for a name in the results. Who
+asks from another machine names uploads only, and finds the results under /files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from bridge.http import access, blobs, files
+from bridge.http.responses import Problem, answer, body
+from bridge.http.state import INPUTS
+from bridge.protocol import jobs as words
+from bridge.protocol.jobs import Job, job_adapter
+from bridge.service.ledger import Entry, State
+
+if TYPE_CHECKING:
+    from bridge.http.state import Web
+
+KINDS: dict[str, type[BaseModel]] = {
+    kind.model_fields["kind"].default: kind for kind in get_args(Job)
+}
+FAR_KINDS = frozenset("patch separate render export vary morph edit suggest".split())
+HARMLESS = frozenset(
+    "kind prompt prompts negatives renderer duration steps seed recipe note matrix operators slot "
+    "method excerpt auto force "
+    "velocity formats rate count amount old start_samples tempo top".split()
+)  # fields in which another machine can say no path; a field not named here is refused it
+MAX_BODY = 256 * 2**10  # bytes
+MAX_LISTED = 200
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def find(request: Request) -> Entry:
+    """The job of the address; raises `Problem`."""
+    web: Web = request.app.state.web
+    name = request.path_params["id"]
+    entry = web.server.store.get(name)
+    if entry is None:
+        raise Problem(404, "no-job", f"there is no job {name[:100]!r}")
+    return entry
+
+
+def describe(web: Web, entry: Entry) -> dict[str, Any]:
+    """All that is known of a job."""
+    return {
+        "id": entry.job.id,
+        "kind": entry.job.kind,
+        "state": entry.state,
+        "fraction": entry.fraction,
+        "stage": entry.stage,
+        "created": entry.created,
+        "started": entry.started,
+        "ended": entry.ended,
+        "code": entry.code,
+        "reason": entry.reason,
+        "job": entry.job.model_dump(mode="json"),
+        "result": entry.result,
+        "files": files.list_files(entry, web.journal),
+    }
+
+
+async def create(request: Request) -> Response:
+    """Ask for a job: 202, or 200 when it was asked for before under the same Idempotency-Key."""
+    return _submit(request, await _fields(request))
+
+
+async def suggest(request: Request) -> Response:
+    """Ask which prompts fit a file: POST /v1/jobs of kind `suggest`, without saying so."""
+    return _submit(request, await _fields(request) | {"kind": "suggest"})
+
+
+async def index(request: Request) -> Response:
+    """The newest jobs, newest first."""
+    web: Web = request.app.state.web
+    text = request.query_params.get("limit", "50")
+    if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_LISTED):
+        raise Problem(400, "bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {text[:40]!r}")
+    wanted = request.query_params.get("state")
+    states: tuple[State, ...] = get_args(State)
+    state = next((state for state in states if state == wanted), None)
+    if state != wanted:
+        reason = f"state must be one of {', '.join(states)}, got {wanted!r:.60}"
+        raise Problem(400, "bad-arguments", reason)
+    entries = web.server.store.list(limit=int(text), state=state)
+    return answer({"jobs": [describe(web, entry) for entry in entries]})
+
+
+async def show(request: Request) -> Response:
+    """One job."""
+    return answer(describe(request.app.state.web, find(request)))
+
+
+async def cancel(request: Request) -> Response:
+    """Ask a job to stop at its next step."""
+    web: Web = request.app.state.web
+    entry = find(request)
+    if entry.state == "cancelled":
+        return answer(describe(web, entry))
+    if not (entry.live and await web.server.cancel(entry.job.id)):
+        state = find(request).state
+        reason = f"job {entry.job.id} does not run in this server, or has ended: {state}"
+        raise Problem(409, "ended", reason)
+    return answer(describe(web, find(request)), 202)
+
+
+async def stop(request: Request) -> Response:
+    """End a recording and keep it; asked twice it is as good as asked once."""
+    web: Web = request.app.state.web
+    entry = find(request)
+    if not isinstance(entry.job, words.Record):
+        reason = f"job {entry.job.id} is no recording but {entry.job.kind}"
+        raise Problem(409, "no-recording", reason)
+    if entry.state == "done":
+        return answer(describe(web, entry))
+    if not web.server.stop(entry.job.id):
+        state = find(request).state
+        raise Problem(409, "ended", f"recording {entry.job.id} does not run here: {state}")
+    return answer(describe(web, entry), 202)
+
+
+async def download(request: Request) -> Response:
+    """One file of the result, or a range of its bytes."""
+    web: Web = request.app.state.web
+    entry = find(request)
+    name = request.path_params["name"]
+    path = files.files_of_job(entry, web.journal).get(name)
+    if path is None:
+        raise Problem(404, "no-file", f"job {entry.job.id} has no file {name[:100]!r}")
+    return FileResponse(path, filename=path.name)
+
+
+async def _fields(request: Request) -> dict[str, Any]:
+    """The JSON object of the body; a page's plain form is never taken for one."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "not-json", f"the body must be application/json, got {kind[:80]!r}")
+    text = bytearray()
+    async for chunk in body(request):
+        text += chunk
+        if len(text) > MAX_BODY:
+            raise Problem(413, "too-big", f"a job may be described in {MAX_BODY} bytes")
+    try:
+        fields = json.loads(bytes(text))
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "not-json", f"the body is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise Problem(400, "not-json", "the body must be one JSON object")
+    return fields
+
+
+def _submit(request: Request, fields: dict[str, Any]) -> Response:
+    web: Web = request.app.state.web
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem(400, "bad-arguments", "Idempotency-Key must be 1 to 200 visible letters")
+    client, number = ("http", secrets.randbits(31)) if key is None else (f"http:{key}", 0)
+    known = None if key is None else web.server.store.by_request(client, number)
+    job_id = words.new_id() if known is None else known.job.id
+    try:
+        job = job_adapter.validate_python(_resolve_fields(web, request, fields, job_id))
+        if known is not None:
+            if job != known.job:
+                raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
+            return answer(describe(web, known))
+        job_id = web.server.submit(job, client=client, req=number)
+    except ValidationError as error:
+        raise Problem(422, "bad-arguments", words.sentence(error)) from error
+    except words.QueueFull as error:
+        raise Problem(503, "queue-full", str(error), {"Retry-After": "10"}) from error
+    except ValueError as error:
+        raise Problem(422, "bad-input", str(error)) from error
+    entry = web.server.store.get(job_id)
+    said = {"id": job_id} if entry is None else describe(web, entry)
+    return answer(said, 202, {"Location": f"/v1/jobs/{job_id}"})
+
+
+def _resolve_fields(
+    web: Web, request: Request, fields: dict[str, Any], job_id: str
+) -> dict[str, Any]:
+    """The fields of a job: uploads as paths, what was left out as this server has it."""
+    if "id" in fields:
+        raise Problem(422, "bad-arguments", "id is chosen here; send an Idempotency-Key instead")
+    kind = KINDS.get(str(fields.get("kind")))
+    if kind is None:
+        known = ", ".join(KINDS)
+        raise Problem(422, "bad-arguments", f"kind must be one of {known}")
+    if request.scope[access.FAR]:
+        _check_far(fields)
+    plugin = fields.get("plugin")
+    if isinstance(plugin, str) and plugin != Path(plugin).name:
+        reason = f"plugin must be an installed file's name, got {plugin[:80]!r}"
+        raise Problem(422, "bad-arguments", reason)
+    whole = fields | {"id": job_id}
+    for name in INPUTS:
+        if isinstance(value := fields.get(name), str) and value.startswith(blobs.PREFIX):
+            whole[name] = str(_upload_path(web, name, value))
+    if "model" in kind.model_fields:
+        whole.setdefault("model", web.server.config.model)
+    if "out" in kind.model_fields:
+        whole.setdefault("out", _place(web, kind, job_id))
+    return whole
+
+
+def _place(web: Web, kind: type[BaseModel], job_id: str) -> str:
+    """Where results go when nobody said: a folder of the job's own, or a file in it."""
+    folder = web.server.config.results / job_id
+    is_file = kind in (words.RenderPreset, words.Record)
+    return str(folder / "sound.wav" if is_file else folder)
+
+
+def _check_far(fields: dict[str, Any]) -> None:
+    """Another machine's paths mean nothing here, and ours are none of its business."""
+    if fields["kind"] not in FAR_KINDS:
+        raise Problem(403, "far", f"another machine may not ask for {fields['kind']!r}")
+    for name, value in fields.items():
+        upload = isinstance(value, str) and value.startswith(blobs.PREFIX)
+        if name in INPUTS and value is not None and not upload:
+            reason = f"{name} must be an upload (sha256:HASH) when another machine asks"
+            raise Problem(403, "far", reason)
+        if name not in INPUTS and name not in HARMLESS:
+            raise Problem(403, "far", f"another machine may not say {name[:40]!r}")
+
+
+def _upload_path(web: Web, name: str, value: str) -> Path:
+    digest, _, called = value.removeprefix(blobs.PREFIX).partition("/")
+    path = web.blobs.named(blobs.check_digest(digest), called)
+    if path is None:
+        raise Problem(422, "no-blob", f"{name}: {digest} is not (wholly) here; PUT it first")
+    return path

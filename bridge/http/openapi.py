@@ -1,0 +1,118 @@
+"""The OpenAPI document of /v1, made from the table of addresses and the models of
+`bridge.protocol.jobs`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from bridge.protocol.events import Event
+from bridge.protocol.jobs import Job
+
+Table = tuple[tuple[str, str, str], ...]  # method, path, summary
+
+_REF = "#/components/schemas/{model}"
+_JOBS = get_args(Job)
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "reason"],
+            "properties": {"code": {"type": "string"}, "reason": {"type": "string"}},
+        }
+    },
+}
+_HEADERS = {
+    ("POST", "/v1/jobs"): ("Idempotency-Key",),
+    ("POST", "/v1/suggest"): ("Idempotency-Key",),
+    ("GET", "/v1/jobs/{id}/events"): ("Last-Event-ID",),
+    ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
+    ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
+}
+_ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
+_QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
+_OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
+
+
+def document(endpoints: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
+    """The whole document; `endpoints` are (method, path, summary)."""
+    return _document(tuple(endpoints))
+
+
+@cache
+def _document(endpoints: Table) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for method, path, summary in endpoints:
+        plain = path.replace(":path", "")
+        paths.setdefault(plain, {})[method.lower()] = _operation(method, plain, summary)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Scorewire", "version": importlib.metadata.version("scorewire")},
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas() | {"Error": _ERROR},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
+    key = (method, path)
+    names = [(name, "path", True) for name in re.findall(r"{(\w+)}", path)]
+    names += [(name, "query", False) for name in _QUERIES.get(key, ())]
+    names += [(name, "header", False) for name in _HEADERS.get(key, ())]
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": [
+            {"name": name, "in": where, "required": must, "schema": {"type": "string"}}
+            for name, where, must in names
+        ],
+        "responses": {
+            "2XX": {"description": summary},
+            "default": {"description": "Why not.", "content": _json({"$ref": _ref("Error")})},
+        },
+    }
+    if (method, path) in _ASKING:
+        kinds = [kind for kind in _JOBS if path == "/v1/jobs" or path.endswith(_kind(kind))]
+        choice: dict[str, Any] = {"oneOf": [{"$ref": _ref(kind.__name__)} for kind in kinds]}
+        operation["requestBody"] = {"required": True, "content": _json(choice)}
+    if method == "PUT":
+        data = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        operation["requestBody"] = {"required": True, "content": data}
+    return operation | _OTHER.get(path, {})
+
+
+def _schemas() -> dict[str, Any]:
+    """Jobs and events by name; the id and the place of a job are chosen by the server."""
+    models = [(model, "validation" if model in _JOBS else "serialization") for model in (
+        *_JOBS, *get_args(Event))]  # fmt: skip
+    _, whole = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = whole["$defs"]
+    for kind in _JOBS:
+        schema = schemas[kind.__name__]
+        del schema["properties"]["id"]
+        required = [name for name in schema["required"] if name not in ("id", "out")]
+        schema["required"] = ["kind", *required]
+    return schemas
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return str(model.model_fields["kind"].default)
+
+
+def _ref(name: str) -> str:
+    return _REF.format(model=name)
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}

@@ -1,0 +1,40 @@
+"""What all HTTP handlers share: the server, its event journal, uploads and the broadcast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bridge.http.blobs import Blobs
+from bridge.http.broadcast import Broadcast
+from bridge.http.journal import Journal
+
+if TYPE_CHECKING:
+    from bridge.osc.endpoint import OscEndpoint
+    from bridge.service.job_server import Server
+
+INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
+HEARTBEAT = 10.0  # seconds of silence in an event stream
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the handlers share."""
+
+    osc: OscEndpoint
+    blobs: Blobs
+    heartbeat: float = HEARTBEAT
+    journal: Journal = field(default_factory=Journal)
+    broadcast: Broadcast = field(default_factory=Broadcast)
+
+    @property
+    def server(self) -> Server:
+        """Who takes the jobs."""
+        return self.osc.server
+
+    def files_in_use(self) -> tuple[str, ...]:
+        """What jobs that wait or run read."""
+        store, most = self.server.store, self.server.config.queue
+        live = [*store.list(limit=most, state="queued"), *store.list(limit=most, state="running")]
+        read = [getattr(entry.job, name, None) for entry in live for name in INPUTS]
+        return tuple(name for name in read if name)

@@ -1,0 +1,202 @@
+"""The OSC face: UDP on loopback, replies to whoever asked, the request id echoed first.
+
+Every request of `bridge.osc.addresses` is answered, with its reply or with `/scorewire/fail`, also
+the second time. Nothing here waits, and nothing that arrives can end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sqlite3
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ValidationError
+
+from bridge.osc.addresses import (
+    REPLIES,
+    Refused,
+    Target,
+    reply_target,
+    request_id,
+    understand,
+)
+from bridge.osc.requests import _SAID, ANSWERS
+from bridge.osc.subscriptions import Subscriptions
+from bridge.protocol import jobs, osc_wire
+from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
+from bridge.protocol.osc_wire import Message, Value
+
+if TYPE_CHECKING:
+    from bridge.service.job_server import Server
+
+log = logging.getLogger(__name__)
+
+PORTS_TRIED = 11  # the port asked for and ten above it
+PEER = "peer:"  # what the host of a client without an address begins with
+PROGRESS_GAP = 0.05  # seconds between two progress messages to one client
+
+_WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}
+
+
+class OscEndpoint(asyncio.DatagramProtocol):
+    """The socket: datagrams in, answers and pushed events out."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.port = 0
+        self.subscriptions = Subscriptions(self)
+        self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport (asyncio)."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def error_received(self, exc: Exception) -> None:
+        """A client went away (asyncio): nothing to do, it may come back and ask again."""
+        log.debug("OSC socket: %s", exc)
+
+    def datagram_received(self, data: bytes, addr: Target) -> None:
+        """Understand a datagram and answer it (asyncio)."""
+        try:
+            messages = osc_wire.decode(data)
+        except osc_wire.Malformed as error:
+            req = request_id(error.first)
+            self.fail(addr, req, error.address, "malformed", str(error))
+            return
+        for message in messages:
+            self._answer(message, addr)
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let an answer that has to wait go on by itself."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def follower(self, target: Target, req: int) -> Callable[[Event], None]:
+        """What tells `target` the events of jobs under `req`; for `Server.listen`."""
+        return JobFollower(self, target, req)
+
+    def close(self) -> None:
+        """End leases and the socket."""
+        self.subscriptions.close()
+        for task in self.tasks:
+            task.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    def send(
+        self,
+        target: Target,
+        address: str,
+        *values: Value,
+        facts: Sequence[tuple[str, Value]] = (),
+    ) -> None:
+        """Send one reply of the table, each value as the type declared there."""
+        names = REPLIES[address].split()
+        if len(values) != len(names):
+            raise ValueError(f"{address} takes {REPLIES[address]}, got {len(values)} values")
+        typed = [_WRITE[name[0]](value) for name, value in zip(names, values, strict=True)]
+        datagram = osc_wire.encode(address, typed, facts)
+        if target[0] in self.peers:
+            self.peers[target[0]](datagram)
+        elif target[0].startswith(PEER):
+            log.debug("%s has gone", target[0])
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(datagram, target)
+
+    def fail(
+        self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
+    ) -> None:
+        """Say why not."""
+        log.info("refused %s from %s: %s", address or "a datagram", target[:2], text)
+        self.send(target, "/scorewire/fail", req, address, code, text, job)
+
+    def _answer(self, message: Message, sender: Target) -> None:
+        if message.address in REPLIES:
+            # Another server, or an echo of ours: an answer would be answered for ever.
+            log.info("ignored a reply address, %s, from %s", message.address, sender[:2])
+            return
+        req = request_id(message.args[0] if message.args else None)
+        target = reply_target(message, sender)
+        try:
+            call = understand(message, target)
+            ANSWERS[call.address](self, call)
+        except Refused as error:
+            code, text = error.code, str(error)
+        except ValidationError as error:
+            code, text = "bad-arguments", jobs.sentence(error, _SAID)
+        except ValueError as error:
+            code, text = "bad-input", str(error)
+        except (OSError, sqlite3.Error) as error:
+            log.exception("answering %s", message.address)
+            code, text = "internal", f"the server could not do it: {error}"
+        else:
+            return
+        self.fail(target, req, message.address, code, text)
+
+
+@dataclass(slots=True)
+class JobFollower:
+    """Tells one client, under one request id, what happens to a job."""
+
+    endpoint: OscEndpoint
+    target: Target
+    req: int
+    told: float = -math.inf  # when progress was last sent
+
+    def __call__(self, event: Event) -> None:
+        """Send what happened, as the table of replies has it."""
+        send, req = self.endpoint.send, self.req
+        match event:
+            case Progress():
+                now = asyncio.get_running_loop().time()
+                if now - self.told < PROGRESS_GAP and event.fraction < 1:
+                    return
+                self.told = now
+                eta = -1.0 if event.eta is None else event.eta
+                figures = [(name, float(value)) for name, value in event.figures.items()]
+                said = (req, event.id, event.fraction, event.stage, eta)
+                send(self.target, "/scorewire/progress", *said, facts=figures)
+            case Best():
+                best = (req, event.id, event.score, event.preset, event.wav, event.step)
+                send(self.target, "/scorewire/best", *best)
+            case Done():
+                self._done(event)
+            case Cancelled():
+                send(self.target, "/scorewire/cancelled", req, event.id)
+            case Failed():
+                entry = self.endpoint.server.store.get(event.id)
+                address = "" if entry is None else f"/scorewire/{entry.job.kind}"
+                self.endpoint.fail(self.target, req, address, event.code, event.reason, event.id)
+
+    def _done(self, event: Done) -> None:
+        """Each stem or suggestion first, for those that read no JSON; then where all is."""
+        for index, stem in enumerate(_stems(event.result), start=1):
+            named = (self.req, event.id, index, stem["prompt"], stem["wav"])
+            self.endpoint.send(self.target, "/scorewire/stem", *named)
+        for index, one in enumerate(event.result.get("suggestions", ()), start=1):
+            said = (self.req, event.id, index, one["prompt"], one["score"])
+            self.endpoint.send(self.target, "/scorewire/suggestion", *said)
+        entry = self.endpoint.server.store.get(event.id)
+        path = "" if entry is None else jobs.result_path(entry.job, event.result)
+        facts = _facts(event.result)
+        self.endpoint.send(self.target, "/scorewire/done", self.req, event.id, path, facts=facts)
+
+
+# Answers, one a request.
+
+
+def _stems(result: dict[str, Any]) -> list[dict[str, str]]:
+    stems = result.get("stems", [])
+    return [s for s in stems if isinstance(s, dict) and {"prompt", "wav"} <= s.keys()]
+
+
+def _facts(result: dict[str, Any]) -> list[tuple[str, Value]]:
+    """The short scalars of a result, as name and value pairs."""
+    return [(k, v) for k, v in result.items() if isinstance(v, int | float | str)]

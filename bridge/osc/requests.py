@@ -1,0 +1,199 @@
+"""OSC requests to jobs: the table of answers, one function an address."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.metadata
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.osc import host_requests, player_requests
+from bridge.osc.addresses import Call, Refused
+from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint
+from bridge.protocol import jobs
+from bridge.protocol.jobs import (
+    DesignPatch,
+    EditPreset,
+    Export,
+    Job,
+    Morph,
+    Record,
+    RenderPreset,
+    Separate,
+    Suggest,
+    Vary,
+)
+from bridge.protocol.osc_wire import Value
+
+if TYPE_CHECKING:
+    from bridge.service.job_server import Server
+    from bridge.service.ledger import Entry
+
+MAX_LISTED = 200
+# Options a musician says -> the field of the job it sets.
+_FIELDS = {"seconds": "duration", "preset": "recipe"}
+_SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
+
+
+@asynccontextmanager
+async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
+    """Serve OSC for `server` while inside; yields the face, which knows its port."""
+    host, first = server.config.osc_host, server.config.osc_port
+    loop = asyncio.get_running_loop()
+    for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
+        try:
+            transport, endpoint = await loop.create_datagram_endpoint(
+                lambda: OscEndpoint(server), local_addr=(host, port)
+            )
+            break
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    else:
+        raise OSError(
+            errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
+        )
+    try:
+        endpoint.port = transport.get_extra_info("sockname")[1]
+        yield endpoint
+    finally:
+        endpoint.close()
+
+
+def _ping(endpoint: OscEndpoint, call: Call) -> None:
+    state = "busy" if endpoint.server.busy else "idle"
+    version = importlib.metadata.version("scorewire")
+    endpoint.send(call.target, "/scorewire/pong", call.req, version, state)
+
+
+def _job_request(kind: type[Job]) -> Callable[[OscEndpoint, Call], None]:
+    """The answer to a request whose arguments and options are the fields of a job."""
+
+    def answer(endpoint: OscEndpoint, call: Call) -> None:
+        _accept(endpoint, call, kind.model_validate(_fields(endpoint, call)))
+
+    return answer
+
+
+def _export(endpoint: OscEndpoint, call: Call) -> None:
+    fields = _fields(endpoint, call)
+    formats = fields.pop("format").split(",")
+    _accept(endpoint, call, Export.model_validate(fields | {"formats": formats}))
+
+
+def _cancel(endpoint: OscEndpoint, call: Call) -> None:
+    entry = _find(endpoint, call)
+    if entry.state == "cancelled":
+        endpoint.send(call.target, "/scorewire/ok", call.req)
+        return
+    if not entry.live:
+        raise Refused("ended", f"job {entry.job.id} has ended already: {entry.state}")
+
+    async def cancel() -> None:
+        if await endpoint.server.cancel(entry.job.id):
+            endpoint.send(call.target, "/scorewire/ok", call.req)
+        else:
+            text = f"job {entry.job.id} does not run in this server, or is just ending"
+            endpoint.fail(call.target, call.req, call.address, "ended", text, entry.job.id)
+
+    endpoint.later(cancel())
+
+
+def _stop(endpoint: OscEndpoint, call: Call) -> None:
+    """End a recording and keep it; asked twice it is as good as asked once."""
+    entry = _find(endpoint, call)
+    if not isinstance(entry.job, Record):
+        raise Refused("no-job", f"job {entry.job.id} is no recording but {entry.job.kind}")
+    if not endpoint.server.stop(entry.job.id) and entry.state != "done":
+        raise Refused("ended", f"recording {entry.job.id} does not run here: {entry.state}")
+    endpoint.send(call.target, "/scorewire/ok", call.req)
+
+
+def _jobs(endpoint: OscEndpoint, call: Call) -> None:
+    limit = call.options.get("limit", 20)
+    if not 1 <= limit <= MAX_LISTED:
+        raise Refused("bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {limit}")
+    entries = endpoint.server.store.list(limit=limit)
+    for entry in entries:
+        endpoint.send(call.target, "/scorewire/jobs/item", call.req, *_line(entry))
+    endpoint.send(call.target, "/scorewire/jobs/end", call.req, len(entries))
+
+
+def _job(endpoint: OscEndpoint, call: Call) -> None:
+    entry = _find(endpoint, call)
+    facts = [("code", entry.code), ("reason", entry.reason)] if entry.code else []
+    values = _line(entry)
+    endpoint.send(call.target, "/scorewire/job/state", call.req, *values, facts=facts)
+
+
+def _subscribe(endpoint: OscEndpoint, call: Call) -> None:
+    endpoint.subscriptions.take(call)
+
+
+ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
+    "/scorewire/ping": _ping,
+    "/scorewire/patch": _job_request(DesignPatch),
+    "/scorewire/separate": _job_request(Separate),
+    **host_requests.ANSWERS,
+    "/scorewire/suggest": _job_request(Suggest),
+    "/scorewire/render": _job_request(RenderPreset),
+    "/scorewire/export": _export,
+    "/scorewire/vary": _job_request(Vary),
+    "/scorewire/morph": _job_request(Morph),
+    "/scorewire/edit": _job_request(EditPreset),
+    "/scorewire/record": _job_request(Record),
+    "/scorewire/record/stop": _stop,
+    "/scorewire/cancel": _cancel,
+    "/scorewire/jobs": _jobs,
+    "/scorewire/job": _job,
+    "/scorewire/subscribe": _subscribe,
+    **player_requests.ANSWERS,
+}
+
+
+def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
+    """Ack; then follow the job, or repeat how it ended when this is a repeated request."""
+    try:
+        job_id = endpoint.server.submit(job, client=call.client, req=call.req)
+    except jobs.QueueFull as error:
+        raise Refused("queue-full", str(error)) from error
+    endpoint.send(call.target, "/scorewire/accepted", call.req, job_id)
+    follower = JobFollower(endpoint, call.target, call.req)
+    entry = endpoint.server.store.get(job_id)
+    event = None if entry is None else entry.last_event()
+    if event is None:
+        endpoint.server.listen(job_id, (call.target, call.req), follower)
+    else:
+        follower(event)
+
+
+def _fields(endpoint: OscEndpoint, call: Call) -> dict[str, Any]:
+    """The fields of the job asked for: arguments by name, options by the field they set."""
+    fields = {name: value for name, value in call.values.items() if name != "req"}
+    options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
+    plugin = options.get("plugin", "")
+    if plugin != Path(plugin).name:
+        # A path would let whoever can send a datagram load code from anywhere.
+        raise Refused("bad-arguments", f"plugin must be an installed file's name, got {plugin!r}")
+    if call.address in ("/scorewire/patch", "/scorewire/separate", "/scorewire/edit"):
+        options.setdefault("model", endpoint.server.config.model)
+    return {"id": jobs.new_id(), **fields, **options}
+
+
+def _find(endpoint: OscEndpoint, call: Call) -> Entry:
+    """The job named, or the newest one for `last`."""
+    name = call.values["job"]
+    newest = endpoint.server.store.list(limit=1) if name == "last" else ()
+    entry = newest[0] if newest else endpoint.server.store.get(name)
+    if entry is None:
+        raise Refused("no-job", f"there is no job {name!r}")
+    return entry
+
+
+def _line(entry: Entry) -> tuple[Value, ...]:
+    """A job in a list: id, kind, state, fraction, stage, path."""
+    path = "" if entry.result is None else jobs.result_path(entry.job, entry.result)
+    return entry.job.id, entry.job.kind, entry.state, entry.fraction, entry.stage, path

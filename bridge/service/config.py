@@ -1,0 +1,254 @@
+"""The settings of one process: a frozen dataclass, from defaults, a TOML file and SCOREWIRE_*.
+
+The file has one key a line, named as the fields of `Config`; the environment names are the same in
+capitals (`SCOREWIRE_OSC_PORT=0`) and win over the file. What is not understood is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path, user_data_path
+
+from bridge.service.language_model import Assistant
+
+PREFIX = "SCOREWIRE_"
+FILE = "config.toml"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """What a server is told once, at its start.
+
+    `osc_port` 0 takes any free port; another number scans ten up when it is taken. `http_port` is
+    the number that OSC got, unless it is set. `http_names` are names of this machine, beside
+    localhost, that a request may be sent to; `token` is the file of the token, in `data` unless
+    set. `upload_limit` bytes may be in one upload, `upload_quota` in all that are kept. `read` and
+    `write` are the folders that jobs may read from and write to, with all below them; empty means
+    wherever the user may. Times are in seconds; `stall` 0 never gives up on a silent worker.
+    """
+
+    osc_host: str = "127.0.0.1"
+    osc_port: int = 9557
+    http_host: str = "127.0.0.1"
+    http_port: int | None = None
+    http_names: tuple[str, ...] = ()
+    token: Path | None = None
+    upload_limit: int = 8 * 2**30
+    upload_quota: int = 64 * 2**30
+    data: Path = dataclasses.field(default_factory=lambda: user_data_path("scorewire"))
+    read: tuple[Path, ...] = ()
+    write: tuple[Path, ...] = ()
+    model: str = "default"
+    assistant: Assistant | None = None
+    worker: tuple[str, ...] = (sys.executable, "-m", "bridge.worker")
+    player: tuple[str, ...] = (sys.executable, "-m", "bridge.player")
+    queue: int = 32
+    grace: float = 10.0
+    stall: float = 600.0
+    repeat: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, with the name, the limit and the value."""
+        if not _is_loopback(self.osc_host):
+            raise ValueError(
+                f"osc_host must be a loopback address (127.0.0.1 or ::1), got {self.osc_host!r}: "
+                "this version has no pairing token, so it does not listen to other machines"
+            )
+        if not 0 <= self.osc_port <= 65535:
+            raise ValueError(f"osc_port must be 0 (any free one) .. 65535, got {self.osc_port}")
+        if not _is_address(self.http_host):
+            raise ValueError(f"http_host must be an IP address, got {self.http_host!r}")
+        if self.http_port is not None and not 0 <= self.http_port <= 65535:
+            raise ValueError(f"http_port must be 0 (any free one) .. 65535, got {self.http_port}")
+        for name in ("upload_limit", "upload_quota"):
+            if not 0 < getattr(self, name) <= 2**50:
+                raise ValueError(f"{name} must be 1 .. 2^50 bytes, got {getattr(self, name)}")
+        if not 1 <= self.queue <= 10_000:
+            raise ValueError(f"queue must be 1 .. 10000 jobs, got {self.queue}")
+        for name in ("grace", "stall", "repeat"):
+            seconds = getattr(self, name)
+            if not 0 <= seconds <= 86_400:
+                raise ValueError(f"{name} must be 0 .. 86400 seconds, got {seconds}")
+        for name in ("worker", "player"):
+            if not "".join(getattr(self, name)[:1]):
+                raise ValueError(f"{name} must be a command, got nothing")
+        for name in ("read", "write"):
+            for folder in getattr(self, name):
+                if not folder.is_absolute():
+                    raise ValueError(f"{name} must list absolute folders, got {str(folder)!r}")
+
+    @property
+    def ledger(self) -> Path:
+        """The job ledger's file."""
+        return self.data / "jobs.sqlite"
+
+    @property
+    def token_file(self) -> Path:
+        """The file that holds the token of the HTTP face."""
+        return self.data / "token" if self.token is None else self.token
+
+    @property
+    def blobs(self) -> Path:
+        """The folder of uploads."""
+        return self.data / "blobs"
+
+    @property
+    def results(self) -> Path:
+        """The folder of results that nobody named a place for."""
+        return self.data / "results"
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """Folders that jobs may read from; empty means any."""
+        return (*self.read, self.blobs, self.results) if self.read else ()
+
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """Folders that jobs may write to; empty means any."""
+        return (*self.write, self.results) if self.write else ()
+
+    @property
+    def library(self) -> Path:
+        """The folder of kept presets."""
+        return self.data / "library"
+
+
+def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """Build the `Config`: defaults, then the TOML file at `path`, then SCOREWIRE_* of `environ`.
+
+    Without `path` the file is `config.toml` in the user's configuration folder, if there is one.
+    Raises `FileNotFoundError` for a `path` that is not there and `ValueError` with one sentence
+    for anything not understood.
+    """
+    values = _from_file(path)
+    for name, text in environ.items():
+        if name.startswith(PREFIX):
+            key = name.removeprefix(PREFIX).lower()
+            values[key] = _read(key, text, where=name, readers=_FROM_TEXT)
+    return Config(**values)
+
+
+def _from_file(path: Path | str | None) -> dict[str, Any]:
+    """Read the TOML file into field values."""
+    if path is None:
+        path = user_config_path("scorewire") / FILE
+        if not path.is_file():
+            return {}
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error
+    return {
+        key: _read(key, value, where=f"{key} in {path.name}", readers=_FROM_TOML)
+        for key, value in table.items()
+    }
+
+
+def _read(key: str, value: Any, *, where: str, readers: Mapping[str, Callable[[Any], Any]]) -> Any:
+    """Turn one raw value into a field's type, or say what is wrong with it."""
+    if key not in _KINDS:
+        raise ValueError(f"{where} is not a setting; the settings are {', '.join(_KINDS)}")
+    kind = _KINDS[key]
+    try:
+        return readers[kind](value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} must be {_MEANING[kind]}, got {value!r}") from error
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _strict(*kinds: type) -> Callable[[Any], Any]:
+    """Accept a TOML value of these types as it is (and no `true` for a number)."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            raise TypeError
+        return value
+
+    return read
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError
+    return tuple(value)
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return Path(value).expanduser()
+
+
+_KINDS = {
+    "osc_host": "text", "osc_port": "integer", "http_host": "text", "http_port": "integer",
+    "http_names": "names", "token": "folder", "upload_limit": "integer",
+    "upload_quota": "integer", "data": "folder", "read": "folders",
+    "write": "folders", "model": "text", "assistant": "assistant",
+    "worker": "command", "player": "command",
+    "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
+}  # fmt: skip
+_MEANING = {
+    "text": "text", "integer": "a whole number", "number": "a number", "folder": "a folder",
+    "folders": "a list of folders", "names": "a list of names",
+    "command": "a command and its arguments",
+    "assistant": "a table of url (https, or http on this machine), model and perhaps key_env",
+}  # fmt: skip
+
+
+def _assistant(values: Any) -> Assistant:
+    """A table of the TOML file, or URL, MODEL and perhaps KEY_ENV in one text."""
+    if isinstance(values, str):
+        values = dict(zip(("url", "model", "key_env"), values.split(), strict=False))
+    kinds: dict[str, tuple[type, ...]] = {
+        "url": (str,), "model": (str,), "key_env": (str,), "seconds": (int, float),
+    }  # fmt: skip
+    if not isinstance(values, dict) or any(
+        not isinstance(value, kinds.get(name, ())) for name, value in values.items()
+    ):
+        raise TypeError
+    return Assistant(**values)
+
+
+_FROM_TOML: dict[str, Callable[[Any], Any]] = {
+    "text": _strict(str),
+    "integer": _strict(int),
+    "number": _strict(int, float),
+    "folder": _path,
+    "folders": lambda value: tuple(_path(item) for item in _texts(value)),
+    "names": _texts,
+    "command": _texts,
+    "assistant": _assistant,
+}
+_FROM_TEXT: dict[str, Callable[[Any], Any]] = {
+    "text": str,
+    "integer": int,
+    "number": float,
+    "folder": _path,
+    "folders": lambda text: tuple(_path(item) for item in text.split(os.pathsep) if item),
+    "names": lambda text: tuple(text.split()),
+    "command": lambda text: tuple(shlex.split(text)),
+    "assistant": _assistant,
+}

@@ -1,0 +1,75 @@
+"""The server that runs for a data folder: where it listens, for programs that would rather ask it.
+
+`server.json` in the folder names its process (`bridge.service.process_identity`), host and ports.
+It goes when the server ends; what a killed one leaves is known by its process, which lives no more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from bridge.hosts.files import whole
+from bridge.service import process_identity
+
+FILE = "server.json"
+PATIENCE = 10.0  # seconds for an answer
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, where a server of all addresses is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server: the name of its process, the address of its HTTP face, the ports of both faces."""
+
+    owner: str
+    host: str
+    http: int
+    osc: int
+
+    @property
+    def lives(self) -> bool:
+        """Whether its process is still there."""
+        return process_identity.lives(self.owner)
+
+    def ask(
+        self, method: str, path: str, token: str, fields: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The answer to a request. `ValueError` with the reason of a refusal; `OSError`."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        with closing(HTTPConnection(self.host, self.http, timeout=PATIENCE)) as connection:
+            try:
+                connection.request(method, path, json.dumps(fields), headers)
+                answer = connection.getresponse()
+                said: dict[str, Any] = json.loads(answer.read())
+            except HTTPException as error:
+                raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
+        if answer.status >= 400:
+            raise ValueError(said["error"]["reason"])
+        return said
+
+
+@contextmanager
+def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
+    """Let `find` find this process, which owns `data`, while inside."""
+    path = data / FILE
+    with whole(path) as partial:
+        running = Running(process_identity.own_name(), ANY.get(host, host), http, osc)
+        partial.write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find(data: Path) -> Running | None:
+    """The server that runs for the data folder, None without one (or where nobody can tell)."""
+    try:
+        found = Running(**json.loads((data / FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if found.lives else None

@@ -1,0 +1,220 @@
+"""A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and faces.
+
+`serve` is a whole process: ledger, worker, OSC and HTTP together, until SIGINT or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+
+from bridge.execution.base import Engine
+from bridge.execution.recording import RecordingEngine
+from bridge.hosts import HOSTS
+from bridge.protocol import jobs
+from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
+from bridge.protocol.jobs import DesignPatch, Job, Record, Separate
+from bridge.service import file_access
+from bridge.service.config import Config
+from bridge.service.ledger import Entry, State, Store
+from bridge.service.player_process import PlayerProcess
+from presets import load
+from presets.library import Library
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[Event], None]
+
+
+class Server:
+    """Takes jobs, runs them on an engine, writes them down, and tells whoever listens.
+
+        async with Server(config, store, engine) as server:
+            job_id = server.submit(job, client="cli", req=1)
+            entry = await server.wait(job_id)
+
+    Faces (OSC, HTTP, commands) call `submit`, `cancel`, `listen`; they own no state of a job.
+    """
+
+    def __init__(
+        self, config: Config, store: Store, engine: Engine, player: PlayerProcess | None = None
+    ) -> None:
+        self.config = config
+        self.player = player  # where patches are played, when this server plays
+        self.store = store
+        self._engine = engine
+        self._recordings = RecordingEngine()
+        self._stack = AsyncExitStack()  # holds the engine open
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
+
+    async def __aenter__(self) -> Server:
+        await self._stack.enter_async_context(self._engine)
+        await self._stack.enter_async_context(self._recordings)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job waits or runs."""
+        return bool(self._lives)
+
+    # 1. accept
+
+    def submit(self, job: Job, *, client: str, req: int) -> str:
+        """Take `job` and return its id; it runs when its turn comes.
+
+        A repeated request (same client, same req, same content) returns the id it got before, as
+        long as that job lives and for `Config.repeat` seconds after: a client on UDP may ask
+        twice. Raises `ValueError` with one sentence when a file is wrong or the queue is full.
+        """
+        known = self.store.by_request(client, req)
+        if known is not None and self._repeats(job, known):
+            return known.job.id
+        file_access.check(job, read=self.config.readable, write=self.config.writable)
+        if len(self._lives) >= self.config.queue:
+            raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
+        self.store.add(job, client=client, request=req)
+        engine = self._recordings if isinstance(job, Record) else self._engine
+        life = self._live(job, engine.submit(job))
+        self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
+        return job.id
+
+    def _repeats(self, job: Job, known: Entry) -> bool:
+        if job.model_copy(update={"id": known.job.id}) != known.job:
+            return False
+        return known.ended is None or time.time() - known.ended < self.config.repeat
+
+    # 2. run, write down, tell
+
+    async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
+        """One job from queue to end. The ledger knows first, then the listeners."""
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    slot = job.slot if isinstance(job, DesignPatch) else None
+                    if slot and self.player and isinstance(event, Best | Done):
+                        preset = event.preset if isinstance(event, Best) else event.result["preset"]
+                        self.player.put(slot, preset)
+                    if isinstance(event, Done):
+                        if slot:
+                            event = await asyncio.to_thread(self._shelve, slot, event)
+                        if isinstance(event, Done) and isinstance(job, Separate) and job.host:
+                            event = await asyncio.to_thread(_place, job, job.host, event)
+                        if isinstance(event, Done):
+                            event = _publish(job, event)
+                    self._write_down(event)
+                    self._tell(event)
+        except sqlite3.Error as error:
+            log.exception("the ledger failed under job %s", job.id)
+            reason = f"the job ledger could not be written: {error}"
+            self._tell(Failed(id=job.id, code="internal", reason=reason))
+        finally:
+            self._lives.pop(job.id, None)
+            self._listeners.pop(job.id, None)
+
+    def _shelve(self, slot: int, done: Done) -> Done | Failed:
+        """Keep a finished patch in the library and put it in its slot there."""
+        try:
+            library = Library(self.config.library)
+            kept = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
+            library.assign(slot, kept.path.name)
+        except (ValueError, OSError) as error:
+            reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
+            return Failed(id=done.id, code="bad-output", reason=reason)
+        return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
+
+    def _write_down(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self.store.progress(event.id, event.fraction, event.stage)
+            case Done():
+                self.store.finish(event.id, "done", result=event.result)
+            case Cancelled():
+                self.store.finish(event.id, "cancelled")
+            case Failed():
+                state: State = "interrupted" if event.code == "interrupted" else "failed"
+                self.store.finish(event.id, state, code=event.code, reason=event.reason)
+            case Best():
+                pass
+
+    def _tell(self, event: Event) -> None:
+        everyone = [*self._listeners.get(event.id, {}).values(), *self._listeners[None].values()]
+        for deliver in everyone:
+            deliver(event)
+
+    # 3. what faces ask
+
+    def listen(self, job_id: str | None, key: Hashable, deliver: Deliver) -> None:
+        """Call `deliver` with each event of the job (of every job when None), until it has ended.
+
+        A second `listen` under the same `key` replaces the first: a repeated request is told once.
+        """
+        if job_id is None or job_id in self._lives:
+            self._listeners.setdefault(job_id, {})[key] = deliver
+
+    def ignore(self, job_id: str | None, key: Hashable) -> None:
+        """Undo `listen`."""
+        self._listeners.get(job_id, {}).pop(key, None)
+
+    async def cancel(self, job_id: str) -> bool:
+        """Ask a job to stop; False when it is not running or waiting here."""
+        return await self._recordings.cancel(job_id) or await self._engine.cancel(job_id)
+
+    def stop(self, job_id: str) -> bool:
+        """End a recording and keep it; False when no such recording runs here."""
+        return self._recordings.stop(job_id)
+
+    async def wait(self, job_id: str) -> Entry:
+        """Wait for the end of a job and return its line in the ledger."""
+        if job_id in self._lives:
+            await asyncio.wait([self._lives[job_id]])
+        entry = self.store.get(job_id)
+        if entry is None:
+            raise ValueError(f"there is no job {job_id!r}")
+        return entry
+
+    async def close(self) -> None:
+        """Leave the engine, which ends what still runs there; ledger and listeners are told."""
+        await self._stack.aclose()
+        if self._lives:
+            await asyncio.wait(self._lives.values())
+
+
+def _place(job: Separate, host: str, done: Done) -> Done | Failed:
+    """Put finished stems on the tracks of the host that the job names."""
+    try:
+        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out))
+    except (ValueError, OSError) as error:
+        reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
+        return Failed(id=done.id, code="not-placed", reason=reason)
+    files = [str(file) for file in placed.files]
+    result = {"placed": {"host": host, "text": placed.text, "files": files}}
+    return done.model_copy(update={"result": done.result | result})
+
+
+def _publish(job: Job, done: Done) -> Done | Failed:
+    """Write the whole result beside the files it names; OSC then carries only its path."""
+    if not isinstance(job, jobs.WHOLE):
+        return done
+    path = Path(jobs.result_path(job, done.result))
+    text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+        partial.replace(path)
+    except OSError as error:
+        reason = f"the result could not be written to {path}: {error.strerror}"
+        return Failed(id=job.id, code="bad-output", reason=reason)
+    return done

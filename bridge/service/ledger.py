@@ -1,0 +1,277 @@
+"""The job ledger: what was asked, by whom, how far it came, how it ended. SQLite, one file.
+
+One server owns the ledger and writes (`own`); anybody may read beside it, as `scorewire jobs` does.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bridge.protocol.events import Cancelled, Done, Event, Failed
+from bridge.protocol.jobs import Job, job_adapter
+from bridge.service import process_identity
+
+State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+LIVE: tuple[State, ...] = ("queued", "running")
+
+# One script a version; `user_version` counts those applied. Never change one that has shipped.
+MIGRATIONS = (
+    """
+    CREATE TABLE jobs (
+        number   INTEGER PRIMARY KEY,
+        id       TEXT NOT NULL UNIQUE,
+        kind     TEXT NOT NULL,
+        job      TEXT NOT NULL,
+        client   TEXT NOT NULL,
+        request  INTEGER NOT NULL,
+        state    TEXT NOT NULL,
+        created  REAL NOT NULL,
+        started  REAL,
+        ended    REAL,
+        fraction REAL NOT NULL DEFAULT 0,
+        stage    TEXT NOT NULL DEFAULT '',
+        result   TEXT,
+        code     TEXT NOT NULL DEFAULT '',
+        reason   TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX jobs_by_request ON jobs (client, request);
+    CREATE INDEX jobs_by_state ON jobs (state);
+    """,
+    "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",  # bridge.service.process_identity.own_name
+)
+_COLUMNS = (
+    "job, client, request, state, created, started, ended, fraction, stage, result, code, reason"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger. Times are seconds since 1970; `result` is there when `done`."""
+
+    job: Job
+    client: str
+    request: int
+    state: State
+    created: float
+    started: float | None
+    ended: float | None
+    fraction: float
+    stage: str
+    result: dict[str, Any] | None
+    code: str
+    reason: str
+
+    @property
+    def live(self) -> bool:
+        """Whether the job waits or runs."""
+        return self.state in LIVE
+
+    def last_event(self) -> Event | None:
+        """The event an ended job ended with, None while it lives: for those who ask again."""
+        match self.state:
+            case "done":
+                return Done(id=self.job.id, result=self.result or {})
+            case "cancelled":
+                return Cancelled(id=self.job.id)
+            case "failed" | "interrupted":
+                return Failed(id=self.job.id, code=self.code, reason=self.reason)
+            case _:
+                return None
+
+
+class Store:
+    """The open ledger. Use it in a `with`, or `close` it."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._lock: sqlite3.Connection | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, isolation_level=None)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise ValueError(
+                f"the job ledger {self.path} cannot be opened ({error}); "
+                "set `data` to a folder you may write"
+            ) from error
+        try:
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise ValueError(f"{self.path} is not a job ledger: {error}") from error
+        except ValueError:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and give up owning it."""
+        self._db.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def own(self) -> None:
+        """Become the one server that writes here, or raise `ValueError` when another one is.
+
+        The lock is an exclusive transaction on a file beside the ledger: the system gives it back
+        when the process ends, however it ends.
+        """
+        lock = sqlite3.connect(
+            self.path.with_name(self.path.name + ".lock"), timeout=0, isolation_level=None
+        )
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            lock.close()
+            raise ValueError(
+                f"another server already uses {self.path.parent}; stop it, or give this one "
+                "its own `data` folder"
+            ) from error
+        self._lock = lock
+
+    def recover(self) -> tuple[str, ...]:
+        """Mark as interrupted what dead processes left queued or running; return those job ids.
+
+        A job of another process that lives, a command line beside us, is left alone.
+        """
+        reason = "the server stopped before the job ended"
+        with self._writing():
+            rows = self._db.execute(
+                "SELECT id, owner FROM jobs WHERE state IN (?, ?) ORDER BY number", LIVE
+            ).fetchall()
+            own = process_identity.own_name()
+            lost = tuple(job for job, by in rows if by == own or not process_identity.lives(by))
+            self._db.executemany(
+                "UPDATE jobs SET state = 'interrupted', ended = ?, code = 'interrupted', "
+                "reason = ? WHERE id = ?",
+                [(time.time(), reason, job) for job in lost],
+            )
+        return lost
+
+    def add(self, job: Job, *, client: str, request: int) -> None:
+        """Write down a new job, queued."""
+        with self._writing():
+            self._db.execute(
+                "INSERT INTO jobs (id, kind, job, client, request, state, created, owner) "
+                "VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                (
+                    job.id,
+                    job.kind,
+                    job.model_dump_json(),
+                    client,
+                    request,
+                    time.time(),
+                    process_identity.own_name(),
+                ),
+            )
+
+    def progress(self, job_id: str, fraction: float, stage: str) -> None:
+        """The job runs, and is this far."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE jobs SET state = 'running', started = coalesce(started, ?), "
+                "fraction = ?, stage = ? WHERE id = ? AND ended IS NULL",
+                (time.time(), fraction, stage, job_id),
+            )
+
+    def finish(
+        self,
+        job_id: str,
+        state: State,
+        *,
+        result: dict[str, Any] | None = None,
+        code: str = "",
+        reason: str = "",
+    ) -> None:
+        """The job ended so. What has ended stays so; but who was thought dead may still report."""
+        if state in LIVE or state not in get_args(State):
+            raise ValueError(f"state must be an ended one, got {state!r}")
+        text = None if result is None else json.dumps(result)
+        with self._writing():
+            self._db.execute(
+                "UPDATE jobs SET state = ?, ended = ?, result = ?, code = ?, reason = ?, "
+                "fraction = CASE WHEN ? = 'done' THEN 1.0 ELSE fraction END "
+                "WHERE id = ? AND (ended IS NULL OR state = 'interrupted')",
+                (state, time.time(), text, code, reason, state, job_id),
+            )
+
+    def get(self, job_id: str) -> Entry | None:
+        """The job of this id, None when there is none."""
+        return self._one("WHERE id = ?", (job_id,))
+
+    def by_request(self, client: str, request: int) -> Entry | None:
+        """The newest job that this client asked for under this request id."""
+        return self._one(
+            "WHERE client = ? AND request = ? ORDER BY number DESC LIMIT 1", (client, request)
+        )
+
+    def list(self, *, limit: int = 50, state: State | None = None) -> tuple[Entry, ...]:
+        """The newest jobs, newest first; only those in `state` when given."""
+        where, values = ("WHERE state = ?", (state,)) if state else ("", ())
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY number DESC LIMIT ?",  # noqa: S608
+            (*values, limit),
+        )
+        return tuple(_entry(row) for row in rows)
+
+    def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
+        query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
+        row = self._db.execute(query, values).fetchone()
+        return None if row is None else _entry(row)
+
+    def _migrate(self) -> None:
+        with self._writing():
+            (version,) = self._db.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                raise ValueError(
+                    f"{self.path} was written by a newer Scorewire (ledger version {version}; "
+                    f"this one knows up to {len(MIGRATIONS)})"
+                )
+            for script in MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One write transaction: all of it or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    job, client, request, state, created, started, ended, fraction, stage, result, code, why = row
+    return Entry(
+        job=job_adapter.validate_json(job),
+        client=client,
+        request=request,
+        state=state,
+        created=created,
+        started=started,
+        ended=ended,
+        fraction=fraction,
+        stage=stage,
+        result=None if result is None else json.loads(result),
+        code=code,
+        reason=why,
+    )

@@ -1,0 +1,123 @@
+"""What a stem's file says of itself: bext for editors, iXML for names, and how to make it again.
+
+iXML (www.ixml.info, version 3) is free of any schema: each reader takes the tags it knows. Ours
+are the place in the session, the names of the channels, and a block SCOREWIRE of our own.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bridge.files.wav import Bext
+
+LAYOUTS = {1: ("mono", ("",)), 2: ("stereo", (" L", " R"))}  # others are numbered
+MODEL_HASH = 12  # letters of it in the description, where 256 must do
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How the stems of a set came about. `job` is the manifest's, `start_samples` their place."""
+
+    job: str
+    source: str
+    source_sha256: str
+    prompts: tuple[str, ...]
+    negatives: tuple[str, ...]
+    method: str
+    steps: int
+    seed: int
+    model: str
+    model_hash: str
+    code: str
+    rate: int
+    channels: int
+    start_samples: int
+
+
+def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
+    """The chunks of file `number` of a set: bext, and iXML as text.
+
+    Files are counted from 1; `name` is the stem's prompt, or "residual" behind the last of them.
+    """
+    o = origin
+    model = f"{o.model} {o.model_hash[:MODEL_HASH]}".strip()
+    about = f"seed {o.seed}; method {o.method}; model {model}"
+    mode, ends = LAYOUTS.get(o.channels, ("", tuple(f" {n + 1}" for n in range(o.channels))))
+    history = f"A=PCM,F={o.rate},W=32,{f'M={mode},' if mode else ''}T=Scorewire {o.code};{about}"
+    # What is cut where 256 letters are too few is the prompt: the manifest and iXML have it whole.
+    room = 256 - len(f"; {about}")
+    bext = Bext(
+        o.start_samples, f"{name[:room]}; {about}", f"{o.job[:8]}/{number:02d}", f"{history}\r\n"
+    )
+    own = {key: value for key, value in asdict(o).items() if key not in _ELSEWHERE}
+    return bext, ixml(
+        name,
+        rate=o.rate,
+        channels=[name + end for end in ends],
+        start_samples=o.start_samples,
+        project=Path(o.source).stem,
+        scene=o.job[:8],
+        take=number,
+        own={"prompt": name, "number": number} | own,
+    )
+
+
+_ELSEWHERE = {"rate", "channels", "start_samples"}  # the file's header and SPEED say it
+
+
+def ixml(
+    name: str,
+    *,
+    rate: int,
+    channels: Sequence[str],
+    start_samples: int,
+    project: str,
+    scene: str,
+    take: int,
+    own: Mapping[str, object],
+) -> str:
+    """The iXML of one file, `channels` by their names; `own` goes into the block SCOREWIRE.
+
+    A tuple among `own` becomes one tag an entry.
+    """
+    root = ET.Element("BWFXML")
+    _add(root, IXML_VERSION="3.01", PROJECT=project, SCENE=scene, TAKE=take, TAPE="", NOTE=name)
+    speed = ET.SubElement(root, "SPEED")
+    high, low = start_samples >> 32, start_samples & 0xFFFFFFFF
+    _add(
+        speed,
+        FILE_SAMPLE_RATE=rate,
+        AUDIO_BIT_DEPTH=32,
+        DIGITIZER_SAMPLE_RATE=rate,
+        TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI=high,
+        TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO=low,
+        TIMESTAMP_SAMPLE_RATE=rate,
+    )
+    tracks = ET.SubElement(root, "TRACK_LIST")
+    _add(tracks, TRACK_COUNT=len(channels))
+    for number, channel in enumerate(channels, start=1):
+        track = ET.SubElement(tracks, "TRACK")
+        _add(track, CHANNEL_INDEX=number, INTERLEAVE_INDEX=number, NAME=channel)
+    ours = ET.SubElement(root, "SCOREWIRE")
+    for key, value in own.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            _add(ours, **{key.upper(): one})
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _add(parent: ET.Element, **tags: object) -> None:
+    for tag, value in tags.items():
+        ET.SubElement(parent, tag).text = _legal(str(value))
+
+
+def _legal(text: str) -> str:
+    """Text with what XML 1.0 forbids (its section 2.2, Char) replaced."""
+    return "".join(
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c >= "\U00010000"
+        else "\ufffd"
+        for c in text
+    )  # fmt: skip

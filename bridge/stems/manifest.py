@@ -1,0 +1,177 @@
+"""A set of stems: how files are named, the manifest beside them, and the check that they add up.
+
+Standard library and pydantic only. A stem set is honest when stems + residual give the source
+back, so `verify` adds the files up the way a DAW does and says how far off they are, in dB.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import count, cycle
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from bridge.files.names import ZERO_WIDTH_JOINER, slug
+from bridge.stems.tempo import Points, Tempo
+
+FORMAT = 1
+MANIFEST = "stems.json"
+MAX_NAME = 100
+# Told apart by people with any colour vision: the palette of Okabe and Ito (2008) without black,
+# and Tol's wine. The residual is grey.
+PALETTE = (
+    "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#882255",
+)  # fmt: skip
+GREY = "#808080"
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Stem(BaseModel):
+    """One stem: what was asked for, its file beside the manifest, how to show and mix it.
+
+    `name` is for people, the prompt when left out. Prompt match is a cosine: `score_before` of the
+    mixture, `score_after` of the stem. `presence` in [0, 1] says how sure it is that the prompt's
+    sound is in the mixture, `present` whether that is enough, `activity` the same a second.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str
+    wav: str
+    rms_db: float
+    name: str = ""
+    colour: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
+    gain_db: float = Field(default=0.0, ge=-120, le=60)
+    score_before: float | None = None
+    score_after: float | None = None
+    presence: Unit | None = None
+    present: bool | None = None
+    activity: tuple[Unit, ...] = ()
+
+
+class Absent(BaseModel):
+    """A prompt without a stem, since its sound was not heard; figures as of a `Stem`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str
+    presence: Unit
+    present: bool = False
+    activity: tuple[Unit, ...] = ()
+
+
+class Manifest(BaseModel):
+    """What was separated, from what, by what, and where it belongs.
+
+    Files are paths from the manifest's folder. `source_wav` is the source itself when it is a WAV
+    `bridge.files.wav` reads, else a float copy of it under `source/`, out of the way of a folder
+    import.
+    `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
+    (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
+    `job` is a digest of what was asked: the same job gives the same file names and bytes;
+    `auditioned` that of an excerpt on which the same choices were heard first. `helpers` are the
+    networks that were asked beside the model, by name, with the hashes of their weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
+    job: str
+    source: str
+    source_sha256: str
+    source_wav: str
+    rate: int = Field(gt=0)
+    frames: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    start_samples: int = Field(default=0, ge=0)
+    tempo: Points = ()
+    start_beats: float | None = Field(default_factory=lambda known: _beats(known))
+    stems: tuple[Stem, ...] = Field(min_length=1)
+    residual: str
+    residual_rms_db: float
+    null_db: float
+    negatives: tuple[str, ...] = ()
+    absent: tuple[Absent, ...] = ()
+    auditioned: str = ""
+    method: str
+    steps: int
+    seed: int
+    model: str
+    model_hash: str
+    helpers: dict[str, str] = {}
+    code: str
+
+    @property
+    def forced(self) -> bool:
+        """Whether a stem was made of a sound that is not heard."""
+        return any(stem.present is False for stem in self.stems)
+
+    @field_validator("stems")
+    @classmethod
+    def _told_apart(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
+        """Every stem has a name and a colour of its own."""
+        names = display_names([stem.name or stem.prompt for stem in stems])
+        return tuple(
+            stem.model_copy(update={"name": name, "colour": stem.colour or colour})
+            for stem, name, colour in zip(stems, names, cycle(PALETTE), strict=False)
+        )
+
+
+def _beats(known: dict[str, Any]) -> float | None:
+    if not known["tempo"]:
+        return None
+    return Tempo(known["tempo"]).beats(known["start_samples"] / known["rate"])
+
+
+def display_names(texts: Sequence[str]) -> list[str]:
+    """Names for people, one line each, no two alike; control and direction marks are left out.
+
+    >>> display_names(["Alto sax", "kick\\n", "kick", "", "🎷"])
+    ['Alto sax', 'kick', 'kick 2', 'stem', '🎷']
+    """
+    names: list[str] = []
+    for text in texts:
+        plain = "".join(c if c.isprintable() or c == ZERO_WIDTH_JOINER else " " for c in text)
+        name = " ".join(plain.split())[:MAX_NAME].strip() or "stem"
+        alike = (f"{name} {number}" for number in count(2))
+        names.append(name if name not in names else next(n for n in alike if n not in names))
+    return names
+
+
+def stem_name(source: str, number: int, name: str, job: str) -> str:
+    """`<source>__<NN>_<slug>__<job8>.wav`.
+
+    >>> stem_name("Take 3.flac", 1, "Alto sax", "0123456789ab")
+    'take-3__01_alto-sax__01234567.wav'
+    """
+    return f"{slug(Path(source).stem)}__{number:02d}_{slug(name)}__{job[:8]}.wav"
+
+
+def save(manifest: Manifest, path: Path) -> None:
+    """Write a manifest as JSON. The reverse of `load`."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def manifest_path(path: Path) -> Path:
+    """The manifest at `path`, or in the folder there; `ValueError` when there is none."""
+    path = path / MANIFEST if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(f"manifest {path} does not exist")
+    return path
+
+
+def load(path: Path) -> Manifest:
+    """Read a manifest. The reverse of `save`; `ValueError` with one sentence when it is none."""
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name} is not a stem manifest: it is not JSON text") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ValueError(f"{path.name} is not a stem manifest: {where}: {first['msg']}") from error

@@ -1,0 +1,68 @@
+"""Make stems again from what an earlier set says of itself: its manifest, or any one of its files.
+
+What comes along is what was asked: prompts, negative prompts, method, steps, seed and model, and
+from a manifest whether sounds that are not heard got stems. The same sound, model and version of
+Scorewire then give the same files, byte for byte.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bridge.files import wav
+from bridge.stems import manifest
+
+
+def job_of_stem_set(path: Path) -> dict[str, Any]:
+    """The fields of a `Separate` job like the one that made the stem set at `path`.
+
+    `path` is its folder, its manifest, or a stem file that has lost both. Raises `ValueError` with
+    one sentence for anything else.
+    """
+    path = manifest.manifest_path(path)
+    return _by_file(path) if path.suffix.lower() == ".wav" else _by_manifest(path)
+
+
+def _by_manifest(path: Path) -> dict[str, Any]:
+    known = manifest.load(path)
+    return {
+        "prompts": tuple(stem.prompt for stem in known.stems),
+        "negatives": known.negatives,
+        "method": known.method,
+        "steps": known.steps or None,
+        "seed": known.seed,
+        "model": known.model,
+        "force": known.forced,
+    }
+
+
+def _by_file(path: Path) -> dict[str, Any]:
+    """By the block SCOREWIRE of its iXML. The reverse of `bridge.stems.bwf_metadata.tags`, as far
+    as it goes.
+    """
+    try:
+        told = dict(_lists(wav.read_header(path).ixml))
+        return {
+            "prompts": told["PROMPTS"],
+            "negatives": told.get("NEGATIVES", ()),
+            "method": told["METHOD"][0],
+            "steps": int(told["STEPS"][0]) or None,
+            "seed": int(told["SEED"][0]),
+            "model": told["MODEL"][0],
+        }
+    except (ET.ParseError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path.name} does not say how it was made: it is no stem of ours"
+        ) from error
+
+
+def _lists(ixml: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every tag of our block, with its texts in order."""
+    if "<!" in ixml:  # ours has no document type, and entities can be bombs
+        raise ValueError("iXML with declarations is not read")
+    ours = ET.fromstring(ixml).findall("SCOREWIRE/*")  # noqa: S314
+    for tag in dict.fromkeys(element.tag for element in ours):
+        yield tag, tuple(element.text or "" for element in ours if element.tag == tag)

@@ -1,0 +1,100 @@
+"""A stem set on disk: parts written a block at a time, and measured as they pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bridge.files import atomic_output, wav
+from bridge.stems import manifest
+from bridge.stems.bwf_metadata import Origin, tags
+from bridge.stems.levels import null_db
+from bridge.worker.mixture import interleave
+from sds.signal.audio_files import Recording
+
+RESIDUAL = "residual"
+
+
+@dataclass(slots=True)
+class Levels:
+    """Sums of squares of the mixture, of what the parts leave of it, and of each part."""
+
+    mixture: float = 0.0
+    error: float = 0.0
+    parts: list[float] = field(default_factory=list)
+    samples: int = 0
+
+    def add(self, x: Tensor, parts: Tensor) -> None:
+        """Count a block of the mixture [C, n] and all parts [K + 1, C, n], in double precision."""
+        doubles = parts.double()
+        self.mixture += float(x.double().square().sum())
+        self.error += float((x.double() - doubles.sum(0)).square().sum())
+        powers = doubles.square().sum((1, 2)).tolist()
+        self.parts = [a + b for a, b in zip(self.parts or [0.0] * len(powers), powers, strict=True)]
+        self.samples += x.numel()
+
+    @property
+    def null_db(self) -> float:
+        """As `stems.verify` will find it."""
+        return round(null_db(self.error, self.mixture), 3)
+
+    @property
+    def rms_db(self) -> list[float]:
+        """Of each part, the residual last, against full scale."""
+        return [round(null_db(power, float(self.samples)), 3) for power in self.parts]
+
+
+def names(origin: Origin) -> list[str]:
+    """File names of the parts: one a prompt, then the residual."""
+    told = [*origin.prompts, RESIDUAL]
+    return [
+        manifest.stem_name(origin.source, i, name, origin.job) for i, name in enumerate(told, 1)
+    ]
+
+
+def write(
+    origin: Origin,
+    mixture: Recording,
+    blocks: Iterable[Tensor],
+    out: atomic_output.Output,
+    levels: Levels,
+) -> Iterator[float]:
+    """Write stems [K, C, n] block by block, and the residual = mixture - their sum, in float32.
+
+    Yields how much of the mixture is written, 0..1; `levels` are counted on the way.
+    """
+    told = [*origin.prompts, RESIDUAL]
+    with ExitStack() as stack:
+        files = []
+        for number, (file, name) in enumerate(zip(names(origin), told, strict=True), start=1):
+            bext, ixml = tags(origin, number, name)
+            writer = wav.Writer(
+                out.partial / file,
+                rate=mixture.rate,
+                channels=mixture.channels,
+                frames=mixture.frames,
+                bext=bext,
+                ixml=ixml,
+            )
+            files.append(stack.enter_context(writer))
+        begin = 0
+        for block in blocks:
+            x = mixture.read(begin, begin + block.shape[-1])
+            parts = torch.cat([block, (x - block.sum(0))[None]])
+            levels.add(x, parts)
+            for writer, part in zip(files, parts, strict=True):
+                writer.write(interleave(part))
+            begin += block.shape[-1]
+            yield begin / mixture.frames
+
+
+def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
+    """Samples [1, C, T] of a file from `begin` on, as a evaluation scorer takes them."""
+    with Recording(path) as recording:
+        return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]

@@ -1,0 +1,67 @@
+"""Finished windows on disk: what a separation that was killed goes on from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bridge.files import atomic_output
+from sds.signal.overlap_add import Span
+
+Row = tuple[float, str, dict[str, float]]
+"""Fraction, stage and figures of one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The stems [K, C, end - begin] of each window that is done, faded, in files of their own.
+
+    A window is there whole or not at all. `rows` tell how it came about.
+    """
+
+    folder: Path
+    windows: Sequence[Span]
+    stems: int
+    channels: int
+
+    def __contains__(self, index: int) -> bool:
+        path = self._path(index)
+        return path.is_file() and path.stat().st_size == 4 * self._count(index)
+
+    def put(self, index: int, stems: Tensor, rows: list[Row]) -> None:
+        """Keep a window; it counts as done from now on."""
+        told = json.dumps(rows).encode()
+        atomic_output.write_whole(self._path(index).with_suffix(".json"), told)
+        atomic_output.write_whole(self._path(index), stems.contiguous().numpy().tobytes())
+
+    def get(self, index: int) -> Tensor:
+        """The stems of a window that is done. The reverse of `put`."""
+        begin, end = self.windows[index]
+        data = torch.from_numpy(np.fromfile(self._path(index), np.float32))
+        return data.reshape(self.stems, self.channels, end - begin)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """All windows in order, one in memory at a time."""
+        return (self.get(index) for index in range(len(self.windows)))
+
+    def curves(self) -> dict[str, list[Any]]:
+        """One entry a step in each of fraction, stage and figures, over all windows."""
+        paths = (self._path(index).with_suffix(".json") for index in range(len(self.windows)))
+        rows = [row for path in paths for row in json.loads(path.read_bytes())]
+        columns = zip(*rows, strict=True) if rows else ([], [], [])
+        keys = ("fraction", "stage", "figures")
+        return {key: list(column) for key, column in zip(keys, columns, strict=True)}
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"window-{index:05d}.f32"
+
+    def _count(self, index: int) -> int:
+        begin, end = self.windows[index]
+        return self.stems * self.channels * (end - begin)

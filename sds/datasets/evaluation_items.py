@@ -1,0 +1,107 @@
+"""The recordings to score on: a folder of `manifest.json` and FLAC files, as in shared/data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sds.signal.audio_files import read, resample
+
+
+@dataclass(frozen=True, slots=True)
+class OneShot:
+    """One recorded sound [C, T] with its caption and class."""
+
+    name: str
+    caption: str
+    label: str
+    audio: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A mixture [C, T] at `rate` and its sources [K, C, T], which sum to it, with a prompt each."""
+
+    name: str
+    prompts: tuple[str, ...]
+    audio: Tensor
+    sources: tuple[Tensor, ...]
+    rate: int
+
+
+def one_shots(data: Path, rate: int, limit: int | None = None) -> list[OneShot]:
+    """The sounds of `data`/oneshots, resampled to `rate`."""
+    folder = data / "oneshots"
+    return [
+        OneShot(row["id"], row["caption"], row["cls"], read_resampled(folder / row["file"], rate))
+        for row in manifest(folder)[:limit]
+    ]
+
+
+def mixtures(data: Path, limit: int | None = None) -> list[Mixture]:
+    """The mixtures of `data`/mixtures, at their own rates."""
+    folder = data / "mixtures"
+    found = []
+    for row in manifest(folder)[:limit]:
+        names = [f"source{k + 1}" for k in range(len(row["prompts"]))]
+        mix, rate = read(folder / row["files"]["mix"])
+        sources = tuple(read(folder / row["files"][name])[0] for name in names)
+        found.append(Mixture(row["id"], tuple(row["prompts"]), mix, sources, rate))
+    return found
+
+
+def stems(data: Path, limit: int | None = None) -> list[Mixture]:
+    """The clips of `data`/stems, if there is such a folder: the names of the stems are prompts."""
+    folder = data / "stems"
+    if not folder.is_dir():
+        return []
+    found = []
+    for row in manifest(folder)[:limit]:
+        files = {name: folder / file for name, file in row["files"].items()}
+        mix, rate = read(files.pop("mix"))
+        sources = tuple(read(path)[0] for path in files.values())
+        found.append(Mixture(row["id"], tuple(files), mix, sources, rate))
+    return found
+
+
+def read_resampled(path: Path, rate: int) -> Tensor:
+    """The samples [C, T] of a file at `rate`."""
+    audio, own = read(path)
+    return resample(audio, own, rate)
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    """The items of a folder's manifest; a `ValueError` that names what is missing."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise ValueError(f"data must have {folder.name}/manifest.json, {folder.parent} has none")
+    try:
+        items = json.loads(path.read_text(encoding="utf-8"))["items"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} must be a JSON object with a list of items") from error
+    if not items:
+        raise ValueError(f"{path} must list at least 1 item, got none")
+    return list(items)
+
+
+def prompts(data: Path) -> list[str]:
+    """The captions and prompts that the manifests of `data` name."""
+    found = [row["caption"] for row in manifest(data / "oneshots")]
+    found += [prompt for row in manifest(data / "mixtures") for prompt in row["prompts"]]
+    if (data / "stems").is_dir():
+        found += [name for row in manifest(data / "stems") for name in row["files"]]
+    return list(dict.fromkeys(found))
+
+
+def fingerprint(data: Path) -> str:
+    """A digest of what `data` lists: its manifests and the captions of its recordings."""
+    digest = hashlib.sha256()
+    for path in sorted([*data.glob("*/manifest.json"), *data.glob("train/captions.csv")]):
+        digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

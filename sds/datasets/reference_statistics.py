@@ -1,0 +1,140 @@
+"""Real recordings to compare with: statistics of them, which are shipped, and those of data/train.
+
+The statistics (`weights/reference`, written by `sds.train.reference`) are all that most figures
+need; the sounds are those of a folder with captions.csv, where there is one. Sides are those of the
+training corpus: the prior heard "prior", the evaluation scorer "evaluation scorer", and nobody
+"held".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import soundfile
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from sds.datasets.clips import Split, unit_hash
+from sds.datasets.recordings import (
+    EXCLUDED,
+    Recording,
+    read_exclude,
+    read_recordings,
+    recording_group,
+)
+from sds.metrics.spectral_statistics import Classes
+from sds.signal.audio_files import read, resample
+from sds.weights import weights_folder
+
+CLASSES = (
+    "kick", "snare", "hi-hat", "cymbal", "saxophone", "piano", "guitar", "bass", "flute", "bell",
+    "singing", "sea waves", "rain", "water", "clock", "glass", "metal", "wood", "hand drum", "fire",
+    "bird", "dog",
+)  # fmt: skip
+SIDES: tuple[Split, ...] = ("prior", "evaluation_scorer", "held")
+FOLDS = 5
+FILE = weights_folder("reference") / "statistics.safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Statistics x [N, K] of windows of real recordings, standardised, in an order of no meaning.
+
+    `x = (statistics - mean) / deviation`. Beside each row its class, side, fold and whether it is
+    the first window of its recording.
+    """
+
+    x: Tensor
+    mean: Tensor
+    deviation: Tensor
+    labels: tuple[str, ...]
+    sides: tuple[Split, ...]
+    folds: tuple[int, ...]
+    first: tuple[bool, ...]
+
+    def standard(self, statistics: Tensor) -> Tensor:
+        """Statistics [B, K] in the units of x."""
+        return (statistics - self.mean) / self.deviation
+
+    def rows(
+        self, labels: Collection[str], sides: Collection[Split] = SIDES, *, first: bool = True
+    ) -> Tensor:
+        """Indices of the rows of these classes and sides; of all windows, or the `first` only."""
+        each = zip(self.labels, self.sides, self.first, strict=True)
+        return torch.tensor(
+            [i for i, (a, b, c) in enumerate(each) if a in labels and b in sides and c >= first],
+            dtype=torch.long,
+        )
+
+    def classes(self, without: int | None = None) -> Classes:
+        """The classifier of all recordings but those of fold `without`."""
+        rows = [i for i, fold in enumerate(self.folds) if fold != without]
+        return Classes(self.x[rows], [self.labels[i] for i in rows])
+
+
+@cache
+def reference(path: Path = FILE) -> Reference:
+    """What `sds.train.reference` wrote."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: run sds.train.reference")
+    with safe_open(path, framework="pt") as file:
+        raw = file.get_tensor("statistics").float()
+        names = json.loads(file.metadata()["classes"])
+        label, side, fold, first = (
+            file.get_tensor(name).tolist() for name in ("class", "side", "fold", "first")
+        )
+    mean, deviation = raw.mean(0), raw.std(0).clamp_min(1e-6)
+    return Reference(
+        x=(raw - mean) / deviation,
+        mean=mean,
+        deviation=deviation,
+        labels=tuple(names[i] for i in label),
+        sides=tuple(SIDES[i] for i in side),
+        folds=tuple(fold),
+        first=tuple(map(bool, first)),
+    )
+
+
+def fold_of(recording: Recording) -> int:
+    """Which of `FOLDS` parts a recording belongs to; pieces of a take stay together."""
+    return int(unit_hash(f"fold|{recording_group(recording.path)}") * FOLDS)
+
+
+def recordings(data: Path, labels: Collection[str], sides: Collection[Split]) -> list[Recording]:
+    """Rows of `data`/train/captions.csv of these classes and sides, shuffled; none without one."""
+    folder = data / "train"
+    if not (folder / "captions.csv").is_file():
+        return []
+    rows = read_recordings(folder, exclude=_excluded_recordings(folder))
+    found = [row for row in rows if row.label in labels and row.split in sides]
+    return sorted(found, key=lambda row: unit_hash(row.path))
+
+
+def _excluded_recordings(folder: Path) -> list[str]:
+    """The excluded recordings that are there: another folder may have none of them."""
+    return [path for path in read_exclude(EXCLUDED) if (folder / path).is_file()]
+
+
+def long_enough(data: Path, chosen: Sequence[Recording], seconds: float) -> list[Recording]:
+    """Those of the recordings that are at least so long."""
+    return [
+        recording
+        for recording in chosen
+        if soundfile.info(data / "train" / recording.path).duration >= seconds
+    ]
+
+
+def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -> Tensor:
+    """The first `seconds` of each recording, silence after shorter ones; [B, 1, T] at `rate`."""
+    samples = round(seconds * rate)
+    out = torch.zeros(len(chosen), 1, samples)
+    for row, recording in zip(out, chosen, strict=True):
+        audio, own = read(data / "train" / recording.path)
+        mono = resample(audio.mean(0, keepdim=True), own, rate)[:, :samples]
+        row[:, : mono.shape[1]] = mono
+    return out

@@ -1,0 +1,66 @@
+"""Banks: many random patches of a synth, each with what the search scorer heard of it.
+
+The nearest of thousands to a prompt are a product of a matrix and a vector away, so a search begins
+where it otherwise would have to get to, and something fitting is playable at once. A bank knows no
+synth: rows of u in [0, 1], and unit vectors of `sds.similarity.two_tower`. `python -m
+sds.train.bank` makes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sds.weights import weights_folder
+
+FOLDER = weights_folder("bank")
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Patches u [N, P] and what they sound like, unit vectors heard [N, D]; both in half precision.
+
+    `instrument` is what `synth` says of it, `search_scorer` the hash of the evaluation scorer that
+    listened: with another of either, the bank says nothing.
+    """
+
+    u: Tensor
+    heard: Tensor
+    instrument: str
+    search_scorer: str
+
+    def nearest(self, wanted: Tensor, count: int) -> Tensor:
+        """The patches [count, P] whose vectors are nearest to `wanted` [D], best first."""
+        score = self.heard.float() @ wanted.float()
+        return self.u[score.topk(min(count, len(score))).indices].float()
+
+
+def synth(name: str, version: int, knobs: int) -> str:
+    """What `Bank.instrument` says of a synth."""
+    return f"{name} {version}, {knobs} knobs"
+
+
+def save_bank(bank: Bank, path: Path) -> None:
+    """Write a bank, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    told = {"instrument": bank.instrument, "search_scorer": bank.search_scorer}
+    save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=told)
+    partial.replace(path)
+
+
+def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOLDER) -> Bank | None:
+    """The bank in `folder`/`name`.safetensors; None when there is none for this synth and search
+    scorer.
+    """
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="pt") as file:
+        told = file.metadata() or {}
+        if (told.get("instrument"), told.get("search_scorer")) != (instrument, search_scorer):
+            return None
+        return Bank(file.get_tensor("u"), file.get_tensor("heard"), instrument, search_scorer)

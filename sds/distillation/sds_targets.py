@@ -1,0 +1,99 @@
+"""What a sound should have been: score-distillation targets, and how far a render is from them.
+
+With x = z + sigma n and the denoiser D, eps_hat - eps = (z - D)/sigma, so the SDS update with
+weight w = sigma is z - D: one line, one sign. Decoder-SDS (Audio-SDS, Richter-Powell et al. 2025,
+arXiv 2505.04621) is the same idea as a loss, minimised:
+1/2 sum_m || S_m(x(theta)) - stopgrad(mean_i S_m(dec(z_hat_i))) ||^2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sds.distillation.recipes import Recipe
+from sds.priors.base import Prior
+from sds.samplers.denoiser import Denoiser
+from sds.samplers.inversion import ddim_invert, estimate_x0
+from sds.samplers.ode import euler
+from sds.samplers.schedules import cosine
+from sds.signal.spectrogram import magnitudes, relative_distance, squared_distance
+
+
+def sds_gradient(
+    denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor, *, steps: int = 1
+) -> Tensor:
+    """SDS (Poole et al. 2022, eq. 3) with weight w = sigma: the descent direction z - D in z."""
+    return z - estimate_x0(denoise, z, noise, t, steps=steps)
+
+
+def features(prior: Prior, audio: Tensor, recipe: Recipe) -> list[Tensor]:
+    """What is compared: S_m of audio [B, C, T], or the audio, or its latent; differentiable."""
+    if recipe.domain == "encoder":
+        return [prior.encode(audio)]
+    if recipe.emphasis == "waveform":
+        return [audio]
+    return magnitudes(audio, recipe.scales)
+
+
+@torch.no_grad()
+def target(
+    prior: Prior,
+    denoise: Denoiser,
+    audio: Tensor,
+    *,
+    t: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    invert: Denoiser | None = None,
+) -> list[Tensor]:
+    """Features of what audio [B, C, T] should have been; no gradient, no decoder backward.
+
+    t [B * samples]. The mean is over the features of the decoded samples, not the features of the
+    mean waveform. With `invert` the way to time t is not noise but the recipe's DDIM inversion
+    by that denoiser, whose guidance is the negative of the other's: SDI (Lukoianov et al. 2024,
+    arXiv 2405.15891, section 4).
+    """
+    n, length = recipe.samples, audio.shape[-1]
+    shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
+    rolled = audio.roll(shift, -1)
+    gain = torch.ones(len(audio), 1, 1).to(audio)
+    if recipe.peak:
+        gain = recipe.peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(1e-6)
+        rolled = rolled * gain
+    z = prior.encode(rolled).repeat_interleave(n, 0)
+    if invert is None:
+        noise = torch.randn(z.shape, generator=generator).to(z)
+        z_hat = estimate_x0(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
+    else:
+        x = ddim_invert(invert, z, t.to(z), steps=recipe.inversion)
+        z_hat = euler(denoise, x, cosine(recipe.denoise_steps, t.to(z)))
+    if recipe.domain == "encoder":
+        wanted = [z_hat]
+    else:
+        decoded = prior.decode(z_hat, like=rolled.repeat_interleave(n, 0)).roll(-shift, -1)
+        wanted = features(prior, decoded / gain.repeat_interleave(n, 0), recipe)
+    wanted = [w.reshape(-1, n, *w.shape[1:]).mean(1) for w in wanted]
+    return as_loud_as(features(prior, audio, recipe), wanted) if recipe.peak else wanted
+
+
+def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
+    """Targets [B, ...] scaled to the energy of what is heard.
+
+    A denoised estimate is quieter than the truth (it is a mean); followed to the letter, a sound
+    fades, its next estimate is quieter still, and the end is silence.
+    """
+    energies = [m.square().flatten(1).sum(1) + 1e-12 for m in [*heard, *wanted]]
+    gains = [
+        (h / w).sqrt() for h, w in zip(energies[: len(heard)], energies[len(heard) :], strict=True)
+    ]
+    return [
+        w * gain.reshape(-1, *[1] * (w.ndim - 1)) for w, gain in zip(wanted, gains, strict=True)
+    ]
+
+
+def distance(a: list[Tensor], b: list[Tensor], recipe: Recipe) -> Tensor:
+    """The recipe's loss between features, [B]."""
+    if recipe.log_weight > 0 and recipe.domain == "decoder" and recipe.emphasis == "spectrogram":
+        return relative_distance(a, b, log_weight=recipe.log_weight)
+    return squared_distance(a, b)

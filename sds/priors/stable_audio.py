@@ -1,0 +1,298 @@
+"""The one adapter to stable-audio-tools checkpoints: the shipped default, Stable Audio Open, ...
+
+A checkpoint predicts v or a velocity at a time t; the rest of Scorewire asks for D(x; sigma) with
+x = x0 + sigma n (Karras et al. 2022, section 2). The conversions, `to_time` and `to_x0`, follow
+from writing the checkpoint's noisy latent z as x divided by its scale:
+
+    v               z = alpha x0 + s n, alpha = cos(pi t/2), s = sin(pi t/2), v = alpha n - s x0;
+                    sigma = s / alpha, so t = 2/pi atan(sigma), z = x / sqrt(1 + sigma^2), and
+                    alpha z - s v = (alpha^2 + s^2) x0 = x0
+    rectified flow  z = (1 - t) x0 + t n, v = n - x0; sigma = t / (1 - t), so
+                    t = sigma / (1 + sigma), z = x / (1 + sigma), and z - t v = x0
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sds.priors.base import Cond, classifier_free_guidance
+from sds.priors.checkpoints import ModelUnavailable, find, load_weights
+from sds.priors.chunked_codec import in_chunks
+from sds.priors.quiet_import import quiet
+from sds.priors.stable_audio_modules import build_model, conditioner_types
+from sds.samplers.exponential import tab3
+from sds.samplers.ode import Sampler
+from sds.samplers.schedules import karras
+
+__all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_prior", "sample"]
+
+OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
+CACHED_PROMPTS = 1024
+
+
+def to_time(objective: str, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """The checkpoint's time t and the factor z / x at noise level `sigma`; see the module text."""
+    if objective == "v":
+        return torch.atan(sigma) * (2.0 / math.pi), torch.rsqrt(1.0 + sigma**2)
+    return sigma / (1.0 + sigma), 1.0 / (1.0 + sigma)
+
+
+def to_x0(objective: str, z: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
+    """The clean latent from z and the network's answer v; `sigma` broadcasts against z."""
+    if objective == "v":
+        return (z - sigma * v) * torch.rsqrt(1.0 + sigma**2)
+    return z - sigma / (1.0 + sigma) * v
+
+
+class StableAudioPrior:
+    """A `ConditionedDiffusionModelWrapper` with a diffusion transformer, as a `Prior`.
+
+    Weights are frozen; autograd follows the caller through encode, decode and denoise. Tensors may
+    live anywhere: answers come back where the question was. With `bf16` the transformer runs in
+    bfloat16 (its time features do not: near t = 1 bfloat16 has steps of 1/256); the codec always
+    runs in float32. Audio longer than `chunk` latent frames goes through the codec in pieces.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: Mapping[str, Any],
+        *,
+        name: str,
+        model_hash: str = "",
+        device: torch.device | str = "cpu",
+        bf16: bool = False,
+        chunk: int = 256,
+        overlap: int = 48,
+    ) -> None:
+        spec = config["model"]
+        self._feeds = conditioner_types(config)
+        entries = spec["conditioning"]["configs"]
+        self._own_text = any(entry["type"] == "scorewire_text" for entry in entries)
+        self.name, self.model_hash = name, model_hash
+        self.device, self.bf16 = torch.device(device), bf16
+        self.chunk, self.overlap = chunk, overlap
+        self.objective = str(spec["diffusion"].get("diffusion_objective", "v"))
+        if self.objective not in OBJECTIVES:
+            raise ModelUnavailable(
+                f"the diffusion_objective of {name} is {self.objective!r}; it must be one of "
+                f"{', '.join(sorted(OBJECTIVES))}."
+            )
+        self._model = cast(Any, model.float().eval().requires_grad_(False).to(self.device))
+        self._codec = self._model.pretransform
+        self._codec_type = (spec.get("pretransform") or {}).get("type")
+        self.sample_rate = int(config["sample_rate"])
+        self.channels = int(
+            self._codec.io_channels if self._codec is not None else config["audio_channels"]
+        )
+        self.max_seconds = config["sample_size"] / self.sample_rate
+        low, high = config.get("sigmas", (0.01, 100.0))  # the library's own range by default
+        self.sigmas = (float(low), float(high))
+        self.latent_channels = int(spec["io_channels"])
+        self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
+        self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
+        self._embedded: dict[tuple[str, float], Cond] = {}
+        if bf16:
+            transformer = self._model.model.model
+            transformer.timestep_features = _FullPrecision(transformer.timestep_features)
+
+    def latent_frames(self, seconds: float) -> int:
+        """Latent frames that hold `seconds` of audio, a multiple of what the model needs."""
+        return math.ceil(seconds * self.sample_rate / self._unit) * self._unit // self.ratio
+
+    def embed(self, prompts: Sequence[str], seconds: float) -> Cond:
+        """Conditioning of each prompt for a clip of `seconds`; remembered, so asking again is free.
+
+        "" is the branch the model was trained without text on. For the library's conditioners that
+        is not the embedding of an empty text: all cross-attention and prepended tokens are zeros
+        (those of the duration too), the global condition keeps the duration, and
+        `classifier_free_guidance` is the library's own guidance. For "scorewire_text" it is the
+        empty text: its tokens, and its part of the global condition, are zeros; the duration is
+        heard in both places.
+        """
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ValueError(f"seconds must be finite and above 0, got {seconds}")
+        if not prompts:
+            raise ValueError("prompts must hold at least one prompt, got none")
+        rows = [self._embed_one(prompt, float(seconds)) for prompt in prompts]
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+    def _embed_one(self, prompt: str, seconds: float) -> Cond:
+        key = prompt, seconds
+        if key not in self._embedded:
+            given = {
+                "prompt": prompt,
+                "seconds": seconds,
+                "whole_seconds": math.ceil(seconds),
+                "zero": 0,
+            }
+            asked = {name: given[kind] for name, kind in self._feeds.items()}
+            with quiet(), torch.inference_mode(False), torch.no_grad():
+                tensors = self._model.conditioner([asked], self.device)
+                inputs = self._model.get_conditioning_inputs(tensors)
+            # The transformer drops the masks; padding is already zeros.
+            names = ("cross_attn_cond", "global_cond", "prepend_cond")
+            row = {name: inputs[name].float() for name in names if inputs[name] is not None}
+            if prompt == "" and not self._own_text:
+                for name in row.keys() - {"global_cond"}:
+                    row[name] = torch.zeros_like(row[name])
+            while len(self._embedded) >= CACHED_PROMPTS:
+                del self._embedded[next(iter(self._embedded))]
+            self._embedded[key] = row
+        return self._embedded[key]
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Audio [B, C, T] -> latent [B, D, L], the posterior mean; the end is padded with silence.
+
+        The library samples the posterior of a variational codec at every call; its mean is the
+        first half of the encoder's channels.
+        """
+        if audio.ndim != 3 or audio.shape[1] != self.channels or audio.shape[-1] == 0:
+            raise ValueError(f"audio must be [B, {self.channels}, T > 0], got {list(audio.shape)}")
+        x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % self._unit))
+
+        def piece(start: int, stop: int) -> Tensor:
+            return self._encode(_trim(x, start, stop, self.ratio))
+
+        frames = x.shape[-1] // self.ratio
+        z = in_chunks(piece, frames, step=1, chunk=self.chunk, overlap=self.overlap)
+        return z.to(audio.device)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        if self._codec is None:
+            return x
+        if self._codec_type != "autoencoder":
+            return self._codec.encode(x)  # type: ignore[no-any-return]
+        inner, scale = self._codec.model, self._codec.scale
+        if type(inner.bottleneck).__name__ == "VAEBottleneck":
+            both = inner.encode(x, skip_bottleneck=True, iterate_batch=self._codec.iterate_batch)
+            return both.chunk(2, dim=1)[0] / scale  # type: ignore[no-any-return]
+        drawn_on = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(drawn_on):  # whatever another bottleneck draws, the same
+            torch.manual_seed(0)
+            return inner.encode(x, iterate_batch=self._codec.iterate_batch) / scale  # type: ignore[no-any-return]
+
+    def decode(self, latent: Tensor, *, like: Tensor | None = None) -> Tensor:
+        """Latent [B, D, L] -> audio [B, C, T]. With `like`, as long as it, and with its phase where
+        the codec has magnitudes only (the shipped spectral codec)."""
+        z = latent.to(self.device, torch.float32)
+        guide = None
+        if like is not None and self._codec_type == "scorewire_spectral":
+            guide = like.to(self.device, torch.float32).expand(len(z), -1, -1)
+            guide = F.pad(guide, (0, max(0, z.shape[-1] * self.ratio - guide.shape[-1])))
+
+        def piece(start: int, stop: int) -> Tensor:
+            part = z[..., start:stop]
+            if self._codec is None:
+                return part
+            if guide is not None:
+                out = self._codec.decode(part, like=_trim(guide, start, stop, self.ratio))
+            elif self._codec_type == "autoencoder":
+                inner, each = self._codec.model, self._codec.iterate_batch
+                out = inner.decode(part * self._codec.scale, iterate_batch=each)
+            else:
+                out = self._codec.decode(part)
+            return out[..., : (stop - start) * self.ratio]  # type: ignore[no-any-return]
+
+        frames = z.shape[-1]
+        audio = in_chunks(piece, frames, step=self.ratio, chunk=self.chunk, overlap=self.overlap)
+        audio = audio.to(latent.device)
+        if like is None:
+            return audio
+        short = max(0, like.shape[-1] - audio.shape[-1])
+        return F.pad(audio, (0, short))[..., : like.shape[-1]]
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        """D(x; sigma, cond), x [B, D, L], sigma [B]; cond of batch 1 is shared by all."""
+        for name, value in cond.items():
+            if len(value) not in (1, len(x)):
+                raise ValueError(f"{name} must have batch 1 or {len(x)}, got {len(value)}")
+        levels = sigma.to(self.device, torch.float32).expand(len(x))
+        t, scale = to_time(self.objective, levels)
+        z = x.to(self.device, torch.float32) * scale[:, None, None]
+        rows = {
+            name: value.to(self.device).expand(len(x), *value.shape[1:])
+            for name, value in cond.items()
+        }
+        with self._precision():
+            v = self._model.model(z, t, **rows).float()
+        return to_x0(self.objective, z, v, levels[:, None, None]).to(x.device)
+
+    def _precision(self) -> contextlib.AbstractContextManager[None]:
+        if self.bf16:
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+class _FullPrecision(nn.Module):
+    """A module that autocast leaves alone."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return self.inner(x.float())  # type: ignore[no-any-return]
+
+
+def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
+    return audio[..., start * ratio : stop * ratio]
+
+
+def load_prior(model: str = "default", *, device: str | None = None) -> StableAudioPrior:
+    """The prior called "default", or in a folder, or on the hub ("owner/name").
+
+    `device` is "cpu" or "cuda"; None takes the GPU if there is one, and on it bfloat16. Raises
+    `ModelUnavailable` with one sentence. Torch's generators and global switches stay as they were.
+    """
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if where.split(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    if where.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch finds no CUDA GPU here; use 'cpu'")
+    checkpoint = find(model)
+    conditioner_types(checkpoint.config)  # refuse before the slow part
+    with torch.random.fork_rng(devices=[]):
+        module = build_model(checkpoint.config)
+    digest = load_weights(module, checkpoint.weights)
+    return StableAudioPrior(
+        module,
+        checkpoint.config,
+        name=checkpoint.name,
+        model_hash=digest,
+        device=where,
+        bf16=where.startswith("cuda"),
+    )
+
+
+def sample(
+    prior: StableAudioPrior,
+    prompts: Sequence[str],
+    seconds: float,
+    *,
+    steps: int = 30,
+    scale: float = 5.0,
+    generator: torch.Generator,
+    sampler: Sampler = tab3,
+) -> Tensor:
+    """New audio [B, C, T], one a prompt, by `sampler` from pure noise.
+
+    `generator` lives on the CPU, so a seed means the same sound on every machine.
+    """
+    shape = (len(prompts), prior.latent_channels, prior.latent_frames(seconds))
+    sigmas = karras(steps, *prior.sigmas)
+    x = torch.randn(shape, generator=generator) * sigmas[0]
+    with torch.no_grad():
+        cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
+        latent = sampler(
+            classifier_free_guidance(prior, cond, uncond, scale), x.to(prior.device), sigmas
+        )
+        return prior.decode(latent)[..., : round(seconds * prior.sample_rate)].cpu()

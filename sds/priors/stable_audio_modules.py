@@ -1,0 +1,150 @@
+"""From a model_config.json to a stable-audio-tools module, the library kept in its place.
+
+The library is slow to import, prints, warns and changes global torch settings: nothing here imports
+it before it is asked for, and all of that stays inside `quiet`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from sds.priors.checkpoints import CONFIG, ModelUnavailable, first_line
+from sds.priors.quiet_import import BUILD_ERRORS, quiet
+
+MODEL_TYPES = ("diffusion_cond", "diffusion_cond_inpaint")
+TEXT_CONDITIONERS = frozenset({"t5", "clap_text", "phoneme", "lut", "list", "scorewire_text"})
+SECONDS_CONDITIONERS = frozenset({"number", "int"})
+
+
+def build_model(config: Mapping[str, Any]) -> nn.Module:
+    """The `ConditionedDiffusionModelWrapper` a model_config.json describes, freshly initialised.
+
+    The library's own factory builds it. Two types are ours: the pretransform "scorewire_spectral"
+    (`sds.priors.spectral_codec.SpectralCodec(**config)`) and the conditioner "scorewire_text"
+    (`sds.priors.text_embedding.StaticText(output_dim, **config)`); they are put in the places the
+    factory left empty. Weights come from torch's global generator, as in any module.
+    """
+    own = copy.deepcopy(dict(config))  # the factory pops and reverses entries
+    _check_type(own)
+    with quiet():
+        try:
+            from stable_audio_tools.models import conditioners, factory
+        except (ImportError, AttributeError, RuntimeError, OSError) as error:
+            raise ModelUnavailable(
+                f"stable-audio-tools cannot be imported ({type(error).__name__}: "
+                f"{first_line(error)}); run `make install` in your clone of Scorewire."
+            ) from error
+        try:
+            return _assemble(own, factory, conditioners)
+        except OSError as error:
+            raise ModelUnavailable(
+                f"{_encoder(config)} cannot be fetched ({first_line(error)}); connect once so that "
+                "it is cached, or use a model that brings its text encoder."
+            ) from error
+        except BUILD_ERRORS as error:
+            raise ModelUnavailable(
+                f"{CONFIG} does not describe a model that stable-audio-tools 0.0.19 can build "
+                f"({type(error).__name__}: {first_line(error)})."
+            ) from error
+
+
+def _assemble(config: dict[str, Any], factory: Any, conditioners: Any) -> nn.Module:
+    spec = config["model"]
+    codec = spec.pop("pretransform", None)
+    text = spec.pop("conditioning", None)
+    model: Any = factory.create_model_from_config(config)
+    pretransform = None
+    if codec is not None:
+        pretransform = _pretransform(codec, config["sample_rate"], factory)
+        model.pretransform = pretransform
+        model.min_input_length *= pretransform.downsampling_ratio
+    if text is not None:
+        parts: dict[str, nn.Module] = {}
+        for entry in text["configs"]:
+            if entry["type"] == "scorewire_text":
+                from sds.priors.text_embedding import StaticText
+
+                parts[entry["id"]] = StaticText(text["cond_dim"], **entry["config"])
+            else:
+                made = conditioners.create_multi_conditioner_from_conditioning_config(
+                    {**text, "configs": [entry]}, pretransform=pretransform
+                )
+                parts[entry["id"]] = made.conditioners[entry["id"]]
+        model.conditioner = conditioners.MultiConditioner(
+            parts,
+            default_keys=text.get("default_keys", {}),
+            pre_encoded_keys=text.get("pre_encoded_keys", []),
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def _encoder(config: Mapping[str, Any]) -> str:
+    """The part of a model that comes from elsewhere, by name."""
+    for entry in config["model"]["conditioning"]["configs"]:
+        if entry["type"] == "t5":
+            return f"the text encoder {entry['config'].get('t5_model_name', 't5-base')}"
+    return "a part of the model"
+
+
+def _pretransform(spec: dict[str, Any], sample_rate: int, factory: Any) -> Any:
+    if spec["type"] != "scorewire_spectral":
+        return factory.create_pretransform_from_config(spec, sample_rate)
+    from sds.priors.spectral_codec import SpectralCodec
+
+    return SpectralCodec(**spec["config"]).eval().requires_grad_(False)
+
+
+def _check_type(config: Mapping[str, Any]) -> None:
+    if config.get("model_type") not in MODEL_TYPES:
+        raise ModelUnavailable(
+            f"model_type is {config.get('model_type')!r} in {CONFIG}; only a text-conditioned "
+            f"diffusion model can be used ({', '.join(map(repr, MODEL_TYPES))})."
+        )
+
+
+def conditioner_types(config: Mapping[str, Any]) -> dict[str, str]:
+    """What each conditioner is fed: prompt, seconds, whole_seconds, or zero (the clip's start).
+
+    Refuses what a prompt and a duration cannot drive, before anything slow happens.
+    """
+    _check_type(config)
+    try:
+        diffusion = config["model"]["diffusion"]
+        kind, beside = diffusion["type"], diffusion.get("input_concat_ids")
+        given = [
+            (entry["id"], entry["type"]) for entry in config["model"]["conditioning"]["configs"]
+        ]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ModelUnavailable(
+            f"{CONFIG} does not describe a text-conditioned diffusion model "
+            f"({type(error).__name__}: {first_line(error)})."
+        ) from error
+    if kind != "dit":
+        raise ModelUnavailable(
+            f"the diffusion model is of type {kind!r}; only 'dit' (a diffusion transformer) can "
+            "be used."
+        )
+    if beside:
+        raise ModelUnavailable(
+            f"the model wants {', '.join(beside)} beside the noise (inpainting); use a model that "
+            "is conditioned on text alone."
+        )
+    feeds = {}
+    for name, kind in given:
+        if kind in TEXT_CONDITIONERS:
+            feeds[name] = "prompt"
+        elif kind in SECONDS_CONDITIONERS and name.startswith("seconds"):
+            whole = "whole_seconds" if kind == "int" else "seconds"
+            feeds[name] = "zero" if name == "seconds_start" else whole
+        else:
+            raise ModelUnavailable(
+                f"the model wants a condition {name!r} of type {kind!r}; only a text prompt and "
+                "seconds_start / seconds_total can be given."
+            )
+    if "prompt" not in feeds.values():
+        raise ModelUnavailable(f"the model takes no text: no text conditioner in {CONFIG}.")
+    return feeds

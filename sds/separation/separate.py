@@ -1,0 +1,220 @@
+"""Prompt-driven separation: stems and a residual that sum to the mixture, whatever its length.
+
+A method is a value; `METHODS` names those that ship. `paper` is Audio-SDS (Richter-Powell et al.
+2025, arXiv 2505.04621): one latent a source, reconstruction plus gamma times Decoder-SDS. The
+others move masks on the complex mixture (`sds.separation.time_frequency_masks`), so the mixture's
+phase is kept, no codec caps the fidelity and the reconstruction term is exactly zero. They differ
+in who is asked for the masks: `masks` the prior, `fast` a network trained for it, `default` both
+and the search scorer, `best` the same of several factorisations. What was tried beside them is in
+`sds.scoreboard.separate`.
+
+A file is parted window by window. What a window gives depends on the sound in it, the seed and its
+number, on nothing else: windows may be done in any order, by several processes, or half of them
+tomorrow, and the stems are the same. `separate` does them all in memory; for long files the caller
+does one at a time (`plan`, `part_window`) and adds them up on disk (`windows.overlap_add`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import torch
+from torch import Generator, Tensor
+
+from sds.priors.base import Prior
+from sds.separation import networks
+from sds.separation.audio_sds import LATENTS, Latents, audio_sds_stems
+from sds.separation.base import WindowProgress
+from sds.separation.dgmo import References, reference_stems
+from sds.separation.mask_settings import BEST, DEFAULT, FAST, MASKS, Masks, uses_components
+from sds.separation.networks import search_scorer
+from sds.separation.time_frequency_masks import masked_stems
+from sds.signal.overlap_add import Span, even_spans, fades, reflect_pad
+
+Method: TypeAlias = Masks | Latents | References
+
+METHODS: dict[str, Method] = {
+    "default": DEFAULT,
+    "fast": FAST,
+    "best": BEST,
+    "masks": MASKS,
+    "paper": LATENTS,
+}
+
+SHARED = 2.0  # seconds in which two windows are cross-faded, at most a quarter of one
+TAIL = 2.0  # seconds heard beyond the end of a window, at most a tenth of one
+
+Read = Callable[[int, int], Tensor]
+"""(begin, end) in samples -> the mixture [C, end - begin]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """How far, and at the end the result; safe to stop after any.
+
+    `figures` are numbers of the moment by name. The last one has `stems` [K, C, T], in the order of
+    the prompts, and `residual` [C, T] = mix - sum of stems; before that both are None.
+    """
+
+    fraction: float
+    stage: str
+    figures: dict[str, float]
+    stems: Tensor | None = None
+    residual: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The windows of a file of `samples`, and how many samples more each of them hears.
+
+    A generator of clips fades out where it is told that a clip ends (stable-audio-tools' models
+    were trained on clips with silence behind them). So each window is heard `tail` samples longer
+    than it is kept, the last one with its end mirrored: every end that is kept is a middle.
+    """
+
+    samples: int
+    windows: tuple[Span, ...]
+    tail: int
+
+
+def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Method) -> Plan:
+    """How a file of `samples` at `rate` Hz is cut for `sources` prompts, negative ones among them.
+
+    Windows are as long as the method takes at once, or evenly shorter.
+    """
+    size = max(1, int(_longest(prior, sources, method) * rate))
+    tail = min(int(TAIL * rate), size // 10, samples)
+    kept = size - tail
+    shared = min(int(SHARED * rate), kept // 4)
+    return Plan(samples, tuple(even_spans(samples, kept, shared=shared)), tail)
+
+
+def part_window(
+    prior: Prior,
+    prompts: Sequence[str],
+    read: Read,
+    index: int,
+    rate: int,
+    *,
+    plan: Plan,
+    method: Method,
+    seed: int,
+    negatives: Sequence[str] = (),
+) -> Iterator[WindowProgress]:
+    """Part one window of a file; the last `WindowProgress` has its stems [K, C, end - begin], not
+    yet faded.
+
+    `negatives` compete for the mixture as the prompts do, and their stems are left out.
+    """
+    begin, end = plan.windows[index]
+    heard = read(begin, min(plan.samples, end + plan.tail))
+    heard = reflect_pad(heard, end - begin + plan.tail)
+    generator = Generator().manual_seed(window_seed(seed, index))
+    everyone = [*prompts, *negatives]
+    for now in _work(prior, everyone, heard, rate, method=method, generator=generator):
+        if now.stems is None:
+            yield now
+        else:
+            yield replace(now, stems=now.stems[: len(prompts), :, : end - begin])
+
+
+def separate(
+    prior: Prior,
+    prompts: Sequence[str],
+    mix: Tensor,
+    rate: int,
+    *,
+    method: Method,
+    generator: Generator,
+    negatives: Sequence[str] = (),
+) -> Iterator[Stems]:
+    """Take mix [C, T] at `rate` Hz apart into one stem a prompt and a residual.
+
+    Rate, channels and sample count stay as they came; what the `negatives` name goes into the
+    residual, with all that nobody named. Closing the generator stops it within a step. All random
+    numbers come from `generator`, on the CPU.
+    """
+    if mix.ndim != 2 or mix.shape[0] not in (1, 2) or mix.shape[1] == 0:
+        raise ValueError(f"mix must be [C, T] with 1 or 2 channels, got {list(mix.shape)}")
+    if not prompts:
+        raise ValueError("prompts must name at least 1 stem, got none")
+    cut = plan(prior, len(prompts) + len(negatives), mix.shape[1], rate, method=method)
+    seed = drawn_seed(generator)
+    stems = torch.zeros(len(prompts), *mix.shape)
+    for i, ((begin, end), fade) in enumerate(zip(cut.windows, fades(cut.windows), strict=True)):
+        work = part_window(
+            prior,
+            prompts,
+            lambda begin, end: mix[:, begin:end],
+            i,
+            rate,
+            plan=cut,
+            method=method,
+            seed=seed,
+            negatives=negatives,
+        )
+        for now in work:
+            yield Stems((i + now.fraction) / len(cut.windows), now.stage, now.figures)
+            if now.stems is not None:
+                stems[..., begin:end] += now.stems * fade
+    yield Stems(1.0, "done", {}, stems, mix - stems.sum(0))
+
+
+def drawn_seed(generator: Generator) -> int:
+    """The seed that all windows of a file share."""
+    return int(torch.randint(2**62, (), generator=generator))
+
+
+def window_seed(seed: int, index: int) -> int:
+    """A window's own seed: far from its neighbours', and the same whoever comes to it first."""
+    digest = hashlib.sha256(f"{seed} {index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def network_hashes(method: Method, sources: int) -> dict[str, str]:
+    """Name and hash of each network beside the prior that the method asks for so many prompts."""
+    if not isinstance(method, Masks):
+        return {}
+    asked = {
+        "query": networks.query() if method.query else None,
+        "search_scorer": search_scorer()
+        if sources > 1 and (method.listen or method.kept)
+        else None,
+    }
+    return {name: network.model_hash for name, network in asked.items() if network is not None}
+
+
+def with_steps(method: Method, steps: int | None) -> Method:
+    """The method with so many distillation steps; as it is for None."""
+    if steps is None:
+        return method
+    return replace(method, recipe=replace(method.recipe, steps=steps))
+
+
+def _longest(prior: Prior, sources: int, method: Method) -> float:
+    """Seconds that the method takes at once."""
+    if not isinstance(method, Masks) or method.recipe.steps:
+        return prior.max_seconds
+    network = method.query > 0 and networks.query() is not None
+    if uses_components(method, sources, network):
+        return max(prior.max_seconds, method.block)
+    return prior.max_seconds
+
+
+def _work(
+    prior: Prior,
+    prompts: Sequence[str],
+    mix: Tensor,
+    rate: int,
+    *,
+    method: Method,
+    generator: Generator,
+) -> Iterator[WindowProgress]:
+    if isinstance(method, References):
+        return reference_stems(prior, prompts, mix, rate, method=method, generator=generator)
+    if isinstance(method, Masks):
+        return masked_stems(prior, prompts, mix, rate, method=method, generator=generator)
+    return audio_sds_stems(prior, prompts, mix, rate, method=method, generator=generator)

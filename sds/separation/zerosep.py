@@ -1,0 +1,50 @@
+"""What prompts make of a mixture from its own place in a prior's noise (`targets.inverted`).
+
+Noise is drawn at random in score distillation; the deterministic way up from a sound to noise keeps
+the sound in it, so that the way down for a prompt keeps what fits the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from sds.priors.base import Prior, classifier_free_guidance
+from sds.samplers.inversion import ddim_invert
+from sds.samplers.ode import euler
+from sds.samplers.schedules import cosine
+from sds.separation.base import N
+from sds.signal.spectrogram import stft
+
+STEPS = 10  # of the paper's 50, for a fifth of the time
+
+
+@torch.no_grad()
+def prompted_latents(
+    prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, steps: int, guidance: float
+) -> Iterator[Tensor]:
+    """ZeroSep (Huang et al. 2025, arXiv 2505.23625): latents [1, D, L] of each prompt in a mixture.
+
+    The mixture's latent is inverted without a prompt, and denoised with each. Guidance 0 gives the
+    mixture again, 1 parts it, more invents (the paper's finding). Audio [1, C', T'], one window.
+    """
+    seconds = audio.shape[-1] / prior.sample_rate
+    cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
+    z = prior.encode(audio)
+    up = ddim_invert(
+        classifier_free_guidance(prior, uncond, uncond, 1.0), z, torch.full((1,), t), steps=steps
+    )
+    down = cosine(steps, torch.full((1,), t))
+    for k in range(len(prompts)):
+        own = {name: value[k : k + 1] for name, value in cond.items()}
+        yield euler(classifier_free_guidance(prior, own, uncond, guidance), up, down)
+
+
+def zerosep_estimate(
+    prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """A `Look`: powers [F, N] of each prompt's part by ZeroSep; draws nothing."""
+    for z in prompted_latents(prior, prompts, audio, t=t, steps=STEPS, guidance=1.0):
+        yield stft(prior.decode(z, like=audio), N).abs().square().mean(1)[0]

@@ -1,0 +1,130 @@
+"""Who gets which component: a network that knows the truth, one that is not there, candidates."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sds.metrics.separation import sdr
+from sds.priors.gaussian import GaussianPrior
+from sds.separation import component_assignment
+from sds.separation.mask_settings import BEST, DEFAULT, FAST
+from sds.separation.nmf import nmf, nmf_steps
+from sds.separation.separate import METHODS, network_hashes, plan
+from sds.separation.time_frequency_masks import masked_stems
+from sds.signal.spectrogram import stft
+
+RATE = 11025
+TIME = torch.arange(2 * RATE) / RATE
+LOW = 0.2 * torch.sin(2 * torch.pi * 300 * TIME)[None] * (torch.sin(2 * torch.pi * 3 * TIME) > 0)
+HIGH = 0.2 * torch.sin(2 * torch.pi * 2500 * TIME)[None] * (torch.sin(2 * torch.pi * 5 * TIME) > 0)
+SOURCES = torch.stack([LOW, HIGH])
+PROMPTS = ("low", "high")
+STDS = dict.fromkeys(("", *PROMPTS), 0.3)  # a prior that can tell nothing apart
+P = GaussianPrior(dict.fromkeys(STDS, 0.0), STDS, sample_rate=RATE, hop=128, max_seconds=2.0)
+
+
+class Knowing:
+    """Shares of the true powers."""
+
+    model_hash = "knows"
+
+    def windows(self, samples, rate):
+        return [(0, samples)]
+
+    def sharing(self, mid, rate, prompts):
+        yield torch.zeros(0)
+        powers = stft(SOURCES, 2048).abs().square().mean(1) + 1e-9
+        known = powers / powers.sum(0)
+        yield torch.stack([known[PROMPTS.index(name)] / prompts.count(name) for name in prompts])
+
+
+@pytest.fixture(params=[Knowing(), None], ids=["network", "no network"])
+def network(request, monkeypatch):
+    monkeypatch.setattr(component_assignment, "query", lambda: request.param)
+    return request.param
+
+
+def run(method, prompts=PROMPTS, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    method = replace(method, components=8, factor_steps=30, estimates=min(method.estimates, 1))
+    return list(masked_stems(P, prompts, LOW + HIGH, RATE, method=method, generator=g))
+
+
+def test_components_follow_the_network(monkeypatch):
+    monkeypatch.setattr(component_assignment, "query", Knowing)
+    for method in (FAST, replace(DEFAULT, listen=0)):
+        for stem, truth in zip(run(method)[-1].stems, SOURCES, strict=True):
+            assert float(sdr(stem, truth)) > 12
+
+
+def test_a_lone_prompt_leaves_the_network_s_rest_to_the_residual(monkeypatch):
+    monkeypatch.setattr(component_assignment, "query", Knowing)
+    stem = run(FAST, ("low",))[-1].stems[0]
+    assert float(sdr(stem, LOW)) > 12
+    assert float(sdr(LOW + HIGH - stem, HIGH)) > 12
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+@pytest.mark.parametrize("method", [FAST, DEFAULT], ids=["fast", "default"])
+def test_any_number_of_prompts_with_and_without_a_network(method, count, network):
+    names = tuple(PROMPTS[k % 2] for k in range(count))
+    method = replace(method, listen=min(method.listen, 3), draws=1, rounds=2)
+    stems = run(method, names)[-1].stems
+    assert stems.shape == (count, 1, 2 * RATE)
+    assert bool(stems.isfinite().all())
+    power = stems.sum(0).square().sum() / (LOW + HIGH).square().sum()
+    assert float(power) == pytest.approx(1.0, abs=0.01) or count == 1
+
+
+def test_candidates_are_ranked_by_the_ear_and_the_clearest_kept(monkeypatch):
+    monkeypatch.setattr(component_assignment, "query", Knowing)
+    method = replace(BEST, candidates=3, listen=0)
+    scores = iter([0.1, 0.9, 0.5])
+    monkeypatch.setattr(component_assignment, "clarity", lambda *_: next(scores))
+    kept = run(replace(method, kept=1))[-1].stems
+    monkeypatch.setattr(component_assignment, "clarity", lambda *_: 0.0)
+    mean = run(method)[-1].stems
+    assert not torch.equal(kept, mean)
+    # one candidate and three draw the same first: the second is what a run of two would add
+    two = replace(method, candidates=2, kept=1)
+    scores = iter([0.1, 0.9])
+    monkeypatch.setattr(component_assignment, "clarity", lambda *_: next(scores))
+    assert torch.equal(run(two)[-1].stems, kept)
+
+
+@pytest.mark.parametrize("method", [FAST, DEFAULT, BEST], ids=["fast", "default", "best"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_work_comes_in_small_pieces_that_are_counted(method, count, network):
+    """A cancel waits for one piece; the share done rises to 1 and no further."""
+    if count == 1 and network is None:
+        method = replace(method, draws=1, rounds=2)
+    names = tuple(PROMPTS[k % 2] for k in range(count))
+    parts = run(replace(method, listen=min(method.listen, 2)), names)
+    fractions = [part.fraction for part in parts]
+    assert fractions == pytest.approx([(i + 1) / len(parts) for i in range(len(parts))])
+    assert all(part.stems is None for part in parts[:-1])
+
+
+def test_a_factorisation_comes_ten_updates_at_a_time():
+    v = torch.rand(40, 30, generator=torch.Generator().manual_seed(0))
+    found = [*nmf_steps(v, 4, steps=25, generator=torch.Generator().manual_seed(1))]
+    assert len(found) == 4  # at the start, after 10 and 20 updates, at the end
+    whole = nmf(v, 4, steps=25, generator=torch.Generator().manual_seed(1))
+    assert all(torch.equal(a, b) for a, b in zip(found[-1], whole, strict=True))
+
+
+def test_helpers_are_told_by_their_hashes(network):
+    told = {"query": "knows"} if network else {}
+    assert network_hashes(FAST, 2) == told
+    assert network_hashes(DEFAULT, 2) == told | {
+        "search_scorer": component_assignment.search_scorer().model_hash
+    }
+    assert network_hashes(DEFAULT, 1) == told  # the search scorer tells prompts apart
+    assert network_hashes(METHODS["masks"], 2) == network_hashes(METHODS["paper"], 2) == {}
+
+
+def test_a_lone_prompt_takes_long_windows_where_a_network_answers(network):
+    long = network is not None
+    assert len(plan(P, 1, 20 * RATE, RATE, method=FAST).windows) == (2 if long else 15)
+    assert len(plan(P, 2, 20 * RATE, RATE, method=FAST).windows) == 2

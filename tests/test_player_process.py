@@ -1,0 +1,230 @@
+"""The player behind the server: played over OSC, supervised, and fed by jobs that have a slot."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from bridge.protocol.events import Best, Done
+from bridge.protocol.jobs import DesignPatch
+from bridge.service.config import Config
+from bridge.service.job_server import Server
+from bridge.service.ledger import Store
+from presets import Preset, load, save
+from presets.dx7_sysex import read_bank
+from presets.library import Library
+from renderers import fm
+
+ROOT = Path(__file__).parents[1]
+
+
+def tone(name, note=60.0):
+    """One operator, fully mixed, that rings for seconds."""
+    renderer = fm.renderer(operators=1)
+    values = {p.name: p.low for p in renderer.params}
+    values |= {"op1_ratio": 1.0, "op1_decay": 8.0, "op1_mix": 1.0, "level": 0.5}
+    return Preset(name=name, renderer="fm", renderer_version=1, values=values, note=note)
+
+
+class Client:
+    """A UDP socket that speaks OSC."""
+
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(60)
+        self.socket.connect(("127.0.0.1", port))
+
+    def ask(self, address, *values):
+        builder = OscMessageBuilder(address)
+        for value in values:
+            builder.add_arg(value)
+        self.socket.send(builder.build().dgram)
+        return self.next()
+
+    def next(self):
+        message = OscMessage(self.socket.recv(8192))
+        return [message.address.removeprefix("/scorewire/"), *message.params]
+
+    def until(self, name):
+        while (heard := self.next())[0] != name:
+            pass
+        return heard
+
+
+@contextlib.contextmanager
+def playing(folder):
+    """`scorewire play`, its player writing to a file; yields a client."""
+    player = [sys.executable, "-m", "bridge.player", "--output", "offline", "--rate", "8000"]
+    own = {
+        "SCOREWIRE_OSC_PORT": "0",
+        "SCOREWIRE_DATA": str(folder / "data"),
+        "SCOREWIRE_PLAYER": shlex.join([*player, "--capture", str(folder / "heard.f32")]),
+    }
+    save(tone("given"), folder / "given.json")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "play", str(folder / "given.json"), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=ROOT, env=os.environ | own,
+    )  # fmt: skip
+    try:
+        client = Client(json.loads(server.stdout.readline())["port"])
+        with contextlib.closing(client.socket):
+            yield client, server
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
+    assert server.returncode == 0
+
+
+def children(pid):
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
+    with playing(tmp_path) as (client, server):
+        assert client.ask("/scorewire/subscribe", 1, 600.0)[0] in ("ok", "play/ready")
+        deadline = time.monotonic() + 60
+        while client.ask("/scorewire/play/status", 2)[0] != "play/slot":  # the library's
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert client.until("play/state")[1] == 2
+
+        save(tone("mine", note=72), tmp_path / "mine.json")
+        client.ask("/scorewire/slot/5/load", 3, str(tmp_path / "mine.json"))
+        assert client.until("ok") == ["ok", 3]
+        assert client.ask("/scorewire/slot/5/trigger", 4.0, "velocity=", 120.0) == ["ok", 4]
+        assert client.ask("/scorewire/slot/1/on", 5, 60) == ["ok", 5]
+        time.sleep(0.3)
+        client.ask("/scorewire/play/status", 6)
+        assert client.until("play/state")[2] == 2  # voices
+        other = Client(client.socket.getpeername()[1])
+        with contextlib.closing(other.socket):  # a second controller sees what the first one does
+            assert other.ask("/scorewire/subscribe", 1, 600.0, "topics=play") == ["ok", 1]
+            assert client.ask("/scorewire/slot/1/param/brightness", 7, 0.75) == ["ok", 7]
+            assert other.until("play/turned") == ["play/turned", 1, 1, "brightness", 0.75]
+        assert client.ask("/scorewire/slot/1/off", 8, 60) == ["ok", 8]
+        assert client.ask("/scorewire/play/panic", 9) == ["ok", 9]
+        loaded = client.ask("/scorewire/slot/5/load", 10, "given")  # by its name in the library
+        assert loaded == ["play/loaded", 1, 5, "given", 60.0]
+        assert client.until("ok") == ["ok", 10]
+
+        assert client.ask("/scorewire/slot/5/sysex", 11) == ["ok", 11]
+        (voice,) = read_bank((tmp_path / "heard.syx").read_bytes())
+        assert voice.name.strip().lower() == "given"
+
+        refused = {
+            "/scorewire/slot/9/trigger": ((), "empty-slot", "slot 9 is empty"),
+            "/scorewire/slot/9/sysex": ((), "empty-slot", "slot 9 is empty"),
+            "/scorewire/slot/129/trigger": ((), "bad-arguments", "slot: input should be less"),
+            "/scorewire/slot/x/trigger": ((), "bad-arguments", "slot must be a whole number"),
+            "/scorewire/slot/1/param/colour": ((0.5,), "bad-arguments", "name: input should be"),
+            "/scorewire/slot/1/param/decay": ((1.5,), "bad-arguments", "position: input should"),
+            "/scorewire/slot/1/load": (("no such",), "bad-input", "no such"),
+        }
+        for number, (address, (values, code, text)) in enumerate(refused.items(), start=20):
+            reply = client.ask(address, number, *values)
+            assert reply[:3] == ["fail", number, address], reply
+            assert reply[3] == code, reply
+            assert text in reply[4], reply
+
+        (player,) = children(server.pid)
+        os.kill(player, signal.SIGKILL)
+        assert "killed by SIGKILL" in client.until("play/gone")[3]
+        slots = {client.until("play/loaded")[2] for _ in range(2)}
+        assert slots == {1, 5}
+    assert np.isfinite(np.fromfile(tmp_path / "heard.f32", "<f4")).all()
+
+
+def test_a_server_that_does_not_play_says_so(tmp_path):
+    own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(tmp_path)}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "serve", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=ROOT, env=os.environ | own,
+    )  # fmt: skip
+    client = Client(json.loads(server.stdout.readline())["port"])
+    with contextlib.closing(client.socket):
+        reply = client.ask("/scorewire/slot/1/trigger", 1)
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=30)
+    assert reply[0] == "fail"
+    assert reply[3:5] == ["no-player", "this server does not play: start it with serve --play"]
+
+
+def test_a_command_line_for_another_device_is_refused():
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge.cli", "play", "--output", "tape"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--output must be auto, jack or portaudio, got 'tape'" in done.stderr
+
+
+class Engine:
+    """Runs a patch job as the worker does: a best, then the end."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def submit(self, job):
+        out = Path(job.out)
+        out.mkdir(parents=True, exist_ok=True)
+        for name in ("best", "last"):
+            save(tone(name), out / f"{name}.json")
+            (out / f"{name}.wav").write_bytes(b"RIFF")
+        files = {"preset": str(out / "best.json"), "wav": str(out / "best.wav")}
+        yield Best(id=job.id, step=1, score=0.5, **files)
+        files = {"preset": str(out / "last.json"), "wav": str(out / "last.wav")}
+        yield Done(id=job.id, result=files)
+
+
+class Slots:
+    """A stage that remembers what it was given."""
+
+    def __init__(self):
+        self.given = []
+
+    def put(self, slot, preset):
+        self.given.append((slot, Path(preset).name))
+
+
+@pytest.mark.parametrize("slot", [None, 7])
+def test_each_best_goes_to_the_slot_and_the_last_into_the_library(tmp_path, slot):
+    config = Config(osc_port=0, data=tmp_path / "data")
+    stage = Slots()
+
+    async def story():
+        with Store(config.ledger) as store:
+            async with Server(config, store, Engine(), stage) as server:
+                job = DesignPatch(
+                    id="j1", prompt="x", renderer="fm", out=str(tmp_path / "out"), slot=slot
+                )
+                return await server.wait(server.submit(job, client="c", req=1))
+
+    entry = asyncio.run(story())
+    assert entry.state == "done"
+    kept = Library(config.library).slots()
+    if slot is None:
+        assert (stage.given, dict(kept)) == ([], {})
+        return
+    assert stage.given == [(7, "best.json"), (7, "last.json")]
+    assert kept == {7: Path(entry.result["library"])}
+    assert load(kept[7]).name == "last"
+    assert kept[7].with_suffix(".wav").read_bytes() == b"RIFF"
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == entry.result
