@@ -171,7 +171,7 @@ def test_every_command_is_in_the_readme():
 def test_module_lines_name_real_modules_and_options():
     lines = [line for _, line in shell_lines("python")]
     calls = [re.match(r"python -m (sds\.\S+)(.*)", line) for line in lines]
-    assert {"corpus", "autoencoder", "prior", "evaluation_scorer", "pack"} <= {
+    assert {"corpus", "autoencoder", "prior", "scorer", "pack"} <= {
         call[1].split(".")[-1] for call in calls if call
     }
     for call in filter(None, calls):

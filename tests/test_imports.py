@@ -1,11 +1,14 @@
 """The light process stays light: what a fresh interpreter has loaded after an import."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
 HEAVY = ("torch", "numpy", "scipy", "numba", "soundfile", "pedalboard", "renderers", "sds")
 
 
@@ -16,7 +19,7 @@ def test_import_loads_nothing_heavy(module):
     program = f"import {module}, sys; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")
 
@@ -30,7 +33,7 @@ def test_the_model_side_imports_without_a_word():
     ):
         run = subprocess.run(
             [sys.executable, "-W", "error", "-c", f"import {module}"],
-            capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+            capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip
         assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), module
 
@@ -44,6 +47,25 @@ def test_a_player_needs_no_torch():
     )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert (run.returncode, run.stdout.split(), run.stderr) == (0, ["fm", "impact"], "")
+
+
+PACKAGES = sorted(
+    init.parent
+    for top in ("bridge", "sds")
+    for init in (ROOT / top).rglob("__init__.py")
+    if "scripts" not in init.parts and init.parent.name != "weights"
+)
+
+
+@pytest.mark.parametrize(
+    "package", PACKAGES, ids=lambda folder: folder.relative_to(ROOT).as_posix()
+)
+def test_a_package_lists_what_is_in_it(package):
+    text = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8")))
+    listed = re.findall(r"^- `(\w+)`:", text, re.MULTILINE)
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    packages = {init.parent.name for init in package.glob("*/__init__.py")}
+    assert sorted(listed) == sorted(modules | packages - {"weights", "scripts"})

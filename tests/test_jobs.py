@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
+from bridge.hosts import HOSTS
 from bridge.protocol.events import Cancelled, Done, Progress, event_adapter
+from bridge.protocol.host_names import HOST_NAMES
 from bridge.protocol.jobs import (
     Cancel,
     DesignPatch,
@@ -98,3 +100,7 @@ def test_ids_are_never_numbers():
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(name[0] == "j" and len(name) == 9 for name in ids)
+
+
+def test_the_names_of_hosts_are_those_of_their_adapters() -> None:
+    assert tuple(HOSTS) == HOST_NAMES

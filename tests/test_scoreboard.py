@@ -205,7 +205,8 @@ def test_mean_spread_and_count() -> None:
 def test_a_page_is_a_table_in_plain_text() -> None:
     page = report.markdown(PAGE, ROWS, {"s": ENTRY})
     assert (
-        "- Model: m (abc)\n- Judge: evaluation scorer; searches listen to: search scorer (def)\n- Data: data\n"
+        "- Model: m (abc)\n"
+        "- Evaluation scorer: evaluation_scorer; search scorer: search_scorer (def)\n- Data: data\n"
         in page
     )
     assert "3 results in 4 s" in page

@@ -1,1 +1,10 @@
-"""bridge/files"""
+"""Files as the light process reads and writes them: WAV, names, results that appear whole.
+
+- `atomic_output`: Results that appear whole or not at all: written in a hidden folder, then moved
+  to their place.
+- `export_report`: REPORT.md of an export: what each file is, who loads it, how near it sounds,
+  what was lost.
+- `names`: File names made of what people type, and the digest of a file.
+- `wav`: WAV files without an array library: write float with bext and iXML, read back sample by
+  sample.
+"""

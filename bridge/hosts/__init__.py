@@ -1,16 +1,28 @@
 """How stems come back into a DAW: HOSTS, the literal table; one host a file.
 
-layout.py       a stem set as tracks on a timeline
-base.py         the four verbs of a host, and the sentence where it has none
-folder.py       the files stay where they are; a page says where they belong
-dawproject.py   Bitwig Studio, Studio One, Cubase: a project file, with the audio in it or beside it
-rpp.py          REAPER: a project file
-reaper.py       REAPER: actions of its own, which separate what is selected; INSTALLERS has them
-ableton.py      Ableton Live: a Remote Script of ours, or AbletonOSC
-ardour_session.py  Ardour: a session in a folder, with copies of the audio
-ardour.py       Ardour while it runs: a region's sound, and the list of what to import
-ardour_install.py  Ardour: actions of its own, which separate what is selected
-markers.py      others: a MIDI file of the tempo map; lists of files and labels for Audacity
+- `ableton`: Ableton Live: our Remote Script in it, or AbletonOSC, puts stems into the
+  arrangement.
+- `ardour`: Ardour while it runs: a region's sound out of its files, and the list of what to
+  import.
+- `ardour_install`: Our two actions in Ardour: its file `ui_scripts` read, kept and written, and
+  the script files.
+- `ardour_session`: An Ardour session in a folder: a track a stem and the residual, then the
+  source, muted.
+- `base`: What a host is to us: four verbs, and a sentence where it has no such verb.
+- `dawproject`: DAWproject 1.0, the open exchange file of Bitwig Studio, Studio One, Cubase and
+  others.
+- `files`: Files of a host: how one names another, names all of them accept, and files that appear
+  whole.
+- `folder`: The host that always works: the files stay where they are, and a page says where they
+  belong.
+- `installing`: Scripts of ours in the folder of a DAW: put there and taken away, a changed file
+  never lost.
+- `layout`: A stem set as tracks on a timeline: what every host writes in its own words.
+- `markers`: Places in others' words: a MIDI file of tempo and markers; files and labels for
+  Audacity.
+- `reaper`: REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+- `rpp`: A REAPER project file: a folder track of the stems and the residual, then the source,
+  muted.
 """
 
 from __future__ import annotations

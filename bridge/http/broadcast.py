@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bridge.osc.addresses import UNKNOWN
-from bridge.osc.endpoint import PEER
+from bridge.osc.endpoint import PEER, OscEndpoint
 from bridge.protocol import osc_wire
 from bridge.protocol.osc_wire import Value
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
 
 HERE = PEER + "news"
 SLOT_CHANGES = ("/scorewire/play/loaded", "/scorewire/play/unloaded")

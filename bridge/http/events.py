@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -16,10 +15,8 @@ from starlette.responses import Response, StreamingResponse
 
 from bridge.http import files, jobs
 from bridge.http.journal import Ended
+from bridge.http.state import Web
 from bridge.protocol.events import Done, Event
-
-if TYPE_CHECKING:
-    from bridge.http.state import Web
 
 LAST = "end"  # the id of the event a job ends with, also after a restart
 EVENTS = "text/event-stream"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
+from bridge.http.journal import Journal
 from bridge.protocol import jobs as words
 from bridge.service.ledger import Entry
-
-if TYPE_CHECKING:
-    from bridge.http.journal import Journal
 
 FILES = frozenset(
     "preset wav initial_wav residual manifest curves file files page figures".split()

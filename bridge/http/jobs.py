@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -19,13 +19,10 @@ from starlette.responses import FileResponse, Response
 
 from bridge.http import access, blobs, files
 from bridge.http.responses import Problem, answer, body
-from bridge.http.state import INPUTS
+from bridge.http.state import INPUTS, Web
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import Job, job_adapter
 from bridge.service.ledger import Entry, State
-
-if TYPE_CHECKING:
-    from bridge.http.state import Web
 
 KINDS: dict[str, type[BaseModel]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(Job)

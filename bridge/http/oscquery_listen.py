@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -21,12 +21,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from bridge.http import access, oscquery
 from bridge.http.broadcast import Listener
 from bridge.http.responses import Problem, answer
+from bridge.http.state import Web
 from bridge.osc.addresses import REQUESTS, Refused, understand
 from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
-
-if TYPE_CHECKING:
-    from bridge.http.state import Web
 
 MAX_CLIENTS = 32
 # What another machine may ask over the websocket: nothing that names a file or starts work.

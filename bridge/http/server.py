@@ -7,17 +7,13 @@ import errno
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.http import access, app, state
 from bridge.http.blobs import Blobs
-from bridge.osc.endpoint import PORTS_TRIED
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
+from bridge.osc.endpoint import PORTS_TRIED, OscEndpoint
 
 PATIENCE = 3  # seconds for answers under way when the server stops
 PATIENCE_FOR_HEAD = 15.0  # seconds between a connection, or an answer, and the next request

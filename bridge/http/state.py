@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from bridge.http.blobs import Blobs
 from bridge.http.broadcast import Broadcast
 from bridge.http.journal import Journal
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
-    from bridge.service.job_server import Server
+from bridge.osc.endpoint import OscEndpoint
+from bridge.service.job_server import Server
 
 INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
 HEARTBEAT = 10.0  # seconds of silence in an event stream

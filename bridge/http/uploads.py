@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge.http import blobs
 from bridge.http.responses import Problem, answer, body
-
-if TYPE_CHECKING:
-    from bridge.http.state import Web
+from bridge.http.state import Web
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _NUMBER = re.compile(r"\d{1,15}")

@@ -10,28 +10,25 @@ import asyncio
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from pydantic import ValidationError
 
 from bridge.osc.addresses import (
     REPLIES,
+    Call,
     Refused,
     Target,
     reply_target,
     request_id,
     understand,
 )
-from bridge.osc.requests import _SAID, ANSWERS
-from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.osc_wire import Message, Value
-
-if TYPE_CHECKING:
-    from bridge.service.job_server import Server
+from bridge.service.job_server import Server
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +39,43 @@ PROGRESS_GAP = 0.05  # seconds between two progress messages to one client
 _WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}
 
 
-class OscEndpoint(asyncio.DatagramProtocol):
-    """The socket: datagrams in, answers and pushed events out."""
+class Subscribers(Protocol):
+    """Who is told everybody's news: `bridge.osc.subscriptions.Subscriptions`."""
 
-    def __init__(self, server: Server) -> None:
+    def take(self, call: Call) -> None:
+        """Begin, renew or end the subscription of whoever calls."""
+
+    def follow(self, target: Target, req: int) -> None:
+        """Tell `target` all news under `req`, until `leave`."""
+
+    def leave(self, target: Target) -> None:
+        """Undo `follow`."""
+
+    def close(self) -> None:
+        """End all of them."""
+
+
+Answer: TypeAlias = Callable[["OscEndpoint", Call], None]
+
+
+class OscEndpoint(asyncio.DatagramProtocol):
+    """The socket: datagrams in, answers and pushed events out.
+
+    `answers` has a function for each address of the table, `option_names` what a user calls a field
+    of a job where that is another word; `subscriptions` is set by `bridge.osc.requests.serve_osc`.
+    """
+
+    subscriptions: Subscribers
+
+    def __init__(
+        self, server: Server, *, answers: Mapping[str, Answer], option_names: Mapping[str, str]
+    ) -> None:
         self.server = server
         self.port = 0
-        self.subscriptions = Subscriptions(self)
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
+        self._answers = answers
+        self._option_names = option_names
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,7 +108,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         return JobFollower(self, target, req)
 
     def close(self) -> None:
-        """End leases and the socket."""
+        """End subscriptions and the socket."""
         self.subscriptions.close()
         for task in self.tasks:
             task.cancel()
@@ -126,11 +151,11 @@ class OscEndpoint(asyncio.DatagramProtocol):
         target = reply_target(message, sender)
         try:
             call = understand(message, target)
-            ANSWERS[call.address](self, call)
+            self._answers[call.address](self, call)
         except Refused as error:
             code, text = error.code, str(error)
         except ValidationError as error:
-            code, text = "bad-arguments", jobs.sentence(error, _SAID)
+            code, text = "bad-arguments", jobs.sentence(error, self._option_names)
         except ValueError as error:
             code, text = "bad-input", str(error)
         except (OSError, sqlite3.Error) as error:

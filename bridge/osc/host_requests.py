@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,13 +16,11 @@ from bridge.hosts import ardour
 from bridge.hosts.files import one_line
 from bridge.hosts.layout import layout
 from bridge.osc.addresses import Call, Refused
+from bridge.osc.endpoint import OscEndpoint
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Separate
 from bridge.service import file_access
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
 
 log = logging.getLogger(__name__)
 

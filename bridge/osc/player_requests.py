@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bridge.osc.addresses import REPLIES, Call, Refused, Target
+from bridge.osc.endpoint import OscEndpoint
 from bridge.player import protocol
 from bridge.service import file_access
 from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets.library import Library
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
 
 
 def send_player_event(

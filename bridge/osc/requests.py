@@ -8,11 +8,12 @@ import importlib.metadata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bridge.osc import host_requests, player_requests
 from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint
+from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs
 from bridge.protocol.jobs import (
     DesignPatch,
@@ -27,10 +28,8 @@ from bridge.protocol.jobs import (
     Vary,
 )
 from bridge.protocol.osc_wire import Value
-
-if TYPE_CHECKING:
-    from bridge.service.job_server import Server
-    from bridge.service.ledger import Entry
+from bridge.service.job_server import Server
+from bridge.service.ledger import Entry
 
 MAX_LISTED = 200
 # Options a musician says -> the field of the job it sets.
@@ -46,7 +45,8 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
     for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
         try:
             transport, endpoint = await loop.create_datagram_endpoint(
-                lambda: OscEndpoint(server), local_addr=(host, port)
+                lambda: OscEndpoint(server, answers=ANSWERS, option_names=_SAID),
+                local_addr=(host, port),
             )
             break
         except OSError as error:
@@ -56,6 +56,7 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
         raise OSError(
             errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
         )
+    endpoint.subscriptions = Subscriptions(endpoint)
     try:
         endpoint.port = transport.get_extra_info("sockname")[1]
         yield endpoint

@@ -9,13 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from functools import partial
-from typing import TYPE_CHECKING
 
 from bridge.osc import player_requests
 from bridge.osc.addresses import Call, Refused, Target
-
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
+from bridge.osc.endpoint import OscEndpoint
 
 TOPICS = ("jobs", "play")
 MAX_LEASES = 32

@@ -1,13 +1,20 @@
-"""The live instrument: slots that play presets from MIDI, from OSC and from lines of JSON.
+"""The player process: slots that play presets from MIDI, from OSC and from lines of JSON.
 
-- `live.lines`: every line that goes into and comes out of `python -m bridge.player`.
-- `live.macros`: the six knobs that every patch has, and the MIDI controllers that move them.
-- `live.instrument`: slots, notes and effects to blocks of audio; what an audio callback calls.
-- `live.midi`: MIDI bytes to notes, programs, controllers, with soft take-over and learning.
-- `live.sampler`: sounds that cannot be made in time, rendered by a child and kept in memory.
-- `live.prerender`: that child, run with -m; the only one here that loads torch.
-- `live.outputs`: JACK, PortAudio, and an offline driver with exact time.
-- `live.priority`: its threads before other programs.
-
-Only `lines` and `macros` are for the bridge's light process; the rest belongs to the player.
+- `__main__`: The live player: `python -m bridge.player [--output auto|jack|portaudio|offline]
+  ...`.
+- `audio_outputs`: Where the sound goes and the MIDI comes from: JACK, PortAudio with RtMidi, or a
+  file.
+- `instrument`: Slots, notes and effects to blocks of audio: what an audio callback calls.
+- `loading`: A preset made ready to play: limits applied, effects built, off the audio thread.
+- `macros`: The six knobs that every patch has, and the MIDI controllers that move them.
+- `midi`: MIDI bytes to what an instrument does: notes, programs, controllers, clock.
+- `options`: The command line of the player process.
+- `player`: The player: slots, audio and MIDI devices, and the lines that steer them.
+- `prerender`: Notes to samples, for sounds that cannot be made in time: `python -m
+  bridge.player.prerender`.
+- `protocol`: What goes into and comes out of the player: one JSON object a line, told apart by
+  `kind`.
+- `sampler`: Sounds that cannot be made in time: a child renders notes, a store keeps them, none
+  waits.
+- `thread_priority`: Every thread of the player before other programs, where the system allows it.
 """

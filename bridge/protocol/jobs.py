@@ -22,8 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.hosts import HOSTS
 from bridge.protocol.base import Frozen
+from bridge.protocol.host_names import HOST_NAMES
 from bridge.stems import excerpt as audition
 from bridge.stems.tempo import Points
 from presets.export import EXPORTERS
@@ -48,8 +48,8 @@ def _matrix(name: str) -> str:
 
 
 def _host(name: str) -> str:
-    if name not in HOSTS:
-        raise ValueError(f"must be one of {', '.join(HOSTS)}")
+    if name not in HOST_NAMES:
+        raise ValueError(f"must be one of {', '.join(HOST_NAMES)}")
     return name
 
 

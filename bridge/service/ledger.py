@@ -44,7 +44,7 @@ MIGRATIONS = (
     CREATE INDEX jobs_by_request ON jobs (client, request);
     CREATE INDEX jobs_by_state ON jobs (state);
     """,
-    "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",  # bridge.service.process_identity.own_name
+    "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",  # process_identity.own_name
 )
 _COLUMNS = (
     "job, client, request, state, created, started, ended, fraction, stage, result, code, reason"

@@ -6,16 +6,30 @@ One job a line in, one event a line out (`bridge.protocol.jobs`), files by path.
 story, and its jobs are generators, so a job stops between any two of their events; the models stay
 loaded from job to job.
 
-- `patch`: prompt to patch.
-- `separate`: track to stems.
-- `suggest`: what is in a track.
-- `render`: preset to sound file.
-- `export`: preset to files of other synths, each heard in its engine where that is here.
-- `edit`: a preset changed by words.
-- `variations`: presets near a preset, and on the way to another.
-- `probe`: what `doctor` asks.
-- `evaluate`: the scoreboard.
-- `models`: prior, evaluation scorer, search scorer, tagger and banks, loaded once.
+- `__main__`: `python -m bridge.worker`: jobs from stdin, events to stdout.
+- `edit`: A preset changed by words: "the same, but darker".
+- `evaluate`: The scoreboard, as a job.
+- `export`: Preset to files of other synths, each played in its real engine where that is
+  installed.
+- `initial_patches`: Where a search for a patch begins: which knobs there are, and the candidates
+  in them.
+- `mixture`: What is separated: a recording on disk, read in pieces, wholly or an excerpt of it.
+- `models`: What the stories share: prior, evaluation scorer, search scorer, tagger and banks,
+  loaded once and kept.
+- `patch`: Story one: prompt to patch.
+- `probe`: What `doctor` asks of the worker: whether kernel, model and evaluation scorer work
+  here.
+- `render`: Preset to sound file.
+- `saved_patches`: What a search leaves behind: a patch and its sound, with what the evaluation
+  scorer says; previews.
+- `separate`: Story two: track to stems, of any length; killed, it goes on at the last finished
+  window.
+- `stem_writer`: A stem set on disk: parts written a block at a time, and measured as they pass.
+- `suggest`: What is in a track: suggestions, and whether the sounds that a separation asks for
+  are there.
+- `variations`: Presets near a preset, and presets on the way from one to another; each with its
+  sound.
+- `window_store`: Finished windows on disk: what a separation that was killed goes on from.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     )
     if evaluation_scorer is None:
         raise ValueError(
-            "there is no evaluation scorer here, and the scoreboard needs one: name a --evaluation-scorer"
+            "there is no evaluation scorer here, and the scoreboard needs one: "
+            "name it with --evaluation-scorer"
         )
     search_scorer = models.search_scorer() or evaluation_scorer
     entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}

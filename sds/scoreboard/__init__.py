@@ -1,5 +1,16 @@
-"""The scoreboard: every method beside its baselines, on recordings that nothing was trained on.
+"""Every method beside its baselines, on recordings that nothing was trained on.
 
-`board` runs the suites, remembers what is done and sums up; each suite is a function from a
-`Setting` to `Task`s. `sds.scoreboard.suites.SUITES` is the literal table.
+- `ablation`: The ablations of Audio-SDS (Richter-Powell et al.
+- `baselines`: The methods of the patch suite: from a prompt and first patches to the best patch
+  found.
+- `board`: What a suite is, how suites are run, and what becomes of their figures.
+- `codec`: What the latents keep: recordings after encode and decode, and what that caps.
+- `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
+  takes.
+- `prior`: What the prior makes of class words: is it the class, is it varied, is it new?
+- `report`: Rows to a summary (mean, standard deviation, count), and the summary to a Markdown
+  page.
+- `separate`: Suite `separate`: each stem against its true source, over the full clip and over the
+  first half.
+- `suites`: The suites by name, in the order they run.
 """

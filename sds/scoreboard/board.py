@@ -44,7 +44,9 @@ class Setting:
     data: Path  # layout of shared/data: oneshots/ mixtures/ with manifest.json; train/ optional
     prior: Prior
     evaluation_scorer: TextAudioSimilarity  # reports
-    search_scorer: TextAudioSimilarity  # what searches may listen to; where it is the evaluation scorer, they flatter themselves
+    search_scorer: (
+        TextAudioSimilarity  # what searches maximise; the evaluation scorer flatters them
+    )
     instruments: tuple[Instrument, ...]
     scratch: Path  # for what several tasks share; kept from run to run
     seed: int = 0

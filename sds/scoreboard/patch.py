@@ -170,7 +170,8 @@ def findings(rows: Sequence[Row]) -> list[str]:
     """How far `default` is before each other method, over all prompts and instruments."""
     own = [row for row in rows if "best" not in row.tags]
     return [
-        f"match, default rather than {method}: {paired_difference(own, 'match_after', BUDGET, method)}"
+        f"match, default rather than {method}: "
+        f"{paired_difference(own, 'match_after', BUDGET, method)}"
         for method in METHODS
         if method != BUDGET
     ]
