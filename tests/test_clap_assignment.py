@@ -2,6 +2,8 @@
 prompts.
 """
 
+from functools import lru_cache
+
 import torch
 
 from sds.separation.clap_assignment import (
@@ -10,11 +12,16 @@ from sds.separation.clap_assignment import (
     embed_components,
     optimise_shares,
 )
-from sds.separation.networks import search_scorer
+from sds.separation.networks import load_networks
 from sds.separation.nmf import masks_from_shares, nmf
 from sds.signal.audio_files import resample
 from sds.signal.spectrogram import istft, stft
 from sds.similarity.two_tower import RATE
+
+
+@lru_cache(maxsize=1)
+def search_scorer():
+    return load_networks().search_scorer
 
 
 def gen(seed=0):
@@ -67,18 +74,18 @@ def test_shares_settle_where_stems_sound_like_their_prompts():
     spectrum = stft(sounds.sum(0)[None, None], 2048)
     magnitude = spectrum.abs()[0, 0]
     w, h = nmf(magnitude, 6, steps=100, generator=gen())
-    tagger, prompts = search_scorer(), ["rain falling", "electric hum"]
-    words = tagger.read(prompts)
-    right = tagger.similarity(sounds[:, None], RATE, prompts)
+    scorer, prompts = search_scorer(), ["rain falling", "electric hum"]
+    words = scorer.read(prompts)
+    right = scorer.similarity(sounds[:, None], RATE, prompts)
     assert float(contrastive_logits(right)) > float(
         contrastive_logits(right.flip(0))
     )  # the search scorer knows the two
-    parts = component_bands(tagger.towers, w, h, magnitude, RATE)
+    parts = component_bands(scorer.towers, w, h, magnitude, RATE)
     tilt = 0.1 * torch.randn(2, 6, generator=gen(3))
     scores = []
     for steps in (0, 30):
-        *_, logits = optimise_shares(tagger.towers, parts, words, tilt, steps=steps, pull=0.0)
+        *_, logits = optimise_shares(scorer.towers, parts, words, tilt, steps=steps, pull=0.0)
         masks = masks_from_shares(w, h, logits.softmax(0))
         stems = istft(masks[:, None] * spectrum, 2048, sounds.shape[1])
-        scores.append(float(contrastive_logits(tagger.similarity(stems, RATE, prompts))))
+        scores.append(float(contrastive_logits(scorer.similarity(stems, RATE, prompts))))
     assert scores[1] > scores[0] + 0.1

@@ -10,6 +10,7 @@ from sds.metrics.separation import null_db, sdr
 from sds.priors.gaussian import GaussianPrior
 from sds.separation.mask_settings import FAST
 from sds.separation.multichannel_wiener import covariances, multichannel_wiener, wiener_stems
+from sds.separation.networks import Networks
 from sds.separation.time_frequency_masks import apply, masked_stems
 from sds.signal.spectrogram import istft, stft
 
@@ -88,10 +89,8 @@ def test_silence_and_a_lone_channel_stay_finite():
         assert null_db(mix, parts) < -100 or not mix.any()
 
 
-def test_methods_place_their_stems(monkeypatch):
+def test_methods_place_their_stems():
     """The whole way of `fast`, with a network that is right by two thirds."""
-    from sds.separation import component_assignment
-
     true = sources(15, 75)
 
     class Vague:
@@ -101,12 +100,14 @@ def test_methods_place_their_stems(monkeypatch):
         def sharing(self, mid, rate, prompts):
             yield vague(true)
 
-    monkeypatch.setattr(component_assignment, "query", Vague)
     names = {"": 0.3, "one": 0.3, "two": 0.3}
     p = GaussianPrior(dict.fromkeys(names, 0.0), names, sample_rate=RATE, hop=128, max_seconds=2.0)
     found = []
     for method in (FAST, replace(FAST, spatial=False)):
         g = torch.Generator().manual_seed(0)
-        *_, last = masked_stems(p, ["one", "two"], true.sum(0), RATE, method=method, generator=g)
+        *_, last = masked_stems(
+            p, ["one", "two"], true.sum(0), RATE,
+            method=method, generator=g, networks=Networks(Vague()),
+        )  # fmt: skip
         found.append(sdr(last.stems.flatten(1), true.flatten(1)).mean())
     assert float(found[0] - found[1]) > 2

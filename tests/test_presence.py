@@ -29,7 +29,7 @@ from sds.detection.presence import (
 )
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.text_embedding import sentences
-from sds.separation.networks import query
+from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
 from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
 from sds.train.data import Clip
@@ -46,7 +46,7 @@ def tagger():
 
 @pytest.fixture(scope="module")
 def networks(tagger):
-    return PresenceNetworks(tagger, load_scorer(SEARCH_SCORER), query())
+    return PresenceNetworks(tagger, load_scorer(SEARCH_SCORER), load_query())
 
 
 def test_the_calibration_is_of_the_shipped_weights(networks):
@@ -209,7 +209,7 @@ def job(start: Path, out: Path, **changes) -> Separate:
 
 def with_threshold(monkeypatch, threshold: float) -> None:
     made = replace(load_calibration(), threshold=threshold)
-    monkeypatch.setattr(sds.presence, "load_calibration", lambda: made)
+    monkeypatch.setattr(sds.detection.presence, "load_calibration", lambda: made)
 
 
 def between(networks, file: Path, high: str, low: str) -> float:

@@ -10,7 +10,7 @@ from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.separation.mask_settings import MASKS
 from sds.separation.prompted_estimates import prompted_powers
-from sds.separation.separate import METHODS, drawn_seed, part_window, plan, separate
+from sds.separation.separate import METHODS, Separation, drawn_seed, part_window, plan, separate
 from sds.separation.time_frequency_masks import apply, masked_stems, prompted_logits
 from sds.signal.overlap_add import fades, overlap_add
 from sds.signal.spectrogram import stft
@@ -151,14 +151,12 @@ QUICK = replace(ANNEALED, draws=1, rounds=2)  # where only the windows matter
 def windowed(mix, order=None, *, p=P, method=QUICK, prompts=("low", "high"), negatives=()):
     """Stems done a window at a time, in any order, and added up as they would be from disk."""
     method = replace(method, recipe=replace(method.recipe, steps=0, guidance=1.0, peak=0.0))
-    cut = plan(p, len(prompts) + len(negatives), mix.shape[1], RATE, method=method)
     seed = drawn_seed(torch.Generator().manual_seed(0))
+    asked = Separation(p, prompts, RATE, method, seed, negatives)
+    cut = plan(asked, mix.shape[1])
     done = {}
     for i in order or range(len(cut.windows)):
-        *_, last = part_window(
-            p, prompts, lambda b, e: mix[:, b:e], i, RATE,
-            plan=cut, method=method, seed=seed, negatives=negatives,
-        )  # fmt: skip
+        *_, last = part_window(asked, cut, lambda b, e: mix[:, b:e], i)
         done[i] = last.stems
     faded = [done[i] * fade for i, fade in enumerate(fades(cut.windows))]
     return torch.cat(list(overlap_add(cut.windows, faded)), -1)
@@ -174,7 +172,7 @@ def test_windows_in_any_order_give_the_same_stems():
 
 def test_long_file_begins_as_its_first_window():
     mix = torch.cat([A + B, A - B, B - A], 1)
-    cut = plan(P, 2, mix.shape[1], RATE, method=QUICK)
+    cut = plan(Separation(P, ("low", "high"), RATE, QUICK, seed=0), mix.shape[1])
     assert len(cut.windows) == 5
     heard = cut.windows[0][1] + cut.tail
     changed = torch.cat([mix[:, :heard], 3 * torch.flip(mix[:, heard:], [1])], 1)
@@ -195,7 +193,7 @@ def test_a_window_hears_beyond_its_end_and_at_the_file_s_end_a_mirror():
     stds = {"": BOTH, "low": LOW, "high": HIGH}
     p = Hearing(dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=2.0)
     mix = (A + B)[:, : int(1.5 * RATE)]
-    cut = plan(p, 2, mix.shape[1], RATE, method=QUICK)
+    cut = plan(Separation(p, ("low", "high"), RATE, QUICK, seed=0), mix.shape[1])
     assert (cut.windows, cut.tail) == (((0, mix.shape[1]),), int(0.2 * RATE))
     windowed(mix, p=p)
     mirrored = mix.flip(1)[:, 1 : cut.tail + 1]
@@ -215,7 +213,7 @@ def test_levels_hold_across_joins_and_to_the_end(method):
     """Two stationary sources: each stem is as loud where windows meet as anywhere, in dB."""
     time = 10 * RATE
     low, high = draw(LOW, time, 3), draw(HIGH, time, 4)
-    cut = plan(P, 2, time, RATE, method=method)
+    cut = plan(Separation(P, ("low", "high"), RATE, method, seed=0), time)
     assert len(cut.windows) >= 3
     stems, truth = windowed(low + high, method=method), torch.stack([low, high])
     everywhere = level_db(stems) - level_db(truth)
@@ -384,7 +382,7 @@ def test_components_go_to_their_prompts(channels):
     steps = run(mix, method=MASKS)
     last = steps[-1]
     # one block, whatever the prior's window
-    assert len(plan(P, 2, mix.shape[1], RATE, method=MASKS).windows) == 1
+    assert len(plan(Separation(P, ("low", "high"), RATE, MASKS, seed=0), mix.shape[1]).windows) == 1
     assert null_db(mix, parts(last)) < -120
     for stem, truth in zip(last.stems, (low, high), strict=True):
         assert float(sdr(stem[:1], truth)) > 7

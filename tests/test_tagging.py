@@ -25,7 +25,7 @@ from sds.detection.tagging import (
     without_synonyms,
 )
 from sds.priors.text_embedding import sentences
-from sds.separation.networks import query
+from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
 from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
 from tests.test_language_model import chat, endpoint
@@ -35,7 +35,7 @@ MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
 @pytest.fixture(scope="module")
 def networks():
-    return PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), query())
+    return PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), load_query())
 
 
 @pytest.fixture(scope="module")

@@ -363,7 +363,7 @@ def test_a_wav_beside_its_stems_is_not_copied(tmp_path: Path) -> None:
 
 def test_the_manifest_tells_which_networks_were_asked_beside_the_model(tmp_path: Path) -> None:
     file = noise(tmp_path / "a.wav", 1)
-    for method, names in (("fast", ["query"]), ("paper", [])):
+    for method, names in (("fast", ["query_network"]), ("paper", [])):
         got = result(job(file, tmp_path / method, method=method))
         helpers = stems.load(Path(got["manifest"])).helpers
         assert list(helpers) == names

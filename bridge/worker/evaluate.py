@@ -69,6 +69,7 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
         instruments=tuple(_instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=folder / "scratch",
         seed=job.seed,
+        networks=models.networks(),
         items=job.items,
     )
     rows, old = [], 0

@@ -19,6 +19,8 @@ from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.stable_audio import load_prior
+from sds.separation.networks import Networks
+from sds.separation.query_network import Query, load_query
 from sds.similarity import base
 from sds.similarity.two_tower import FOLDER as EVALUATION_SCORER
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
@@ -45,6 +47,7 @@ class Models:
             "tagger": tagger,
         }
         self._scorers: dict[str, TwoTowerScorer] = {}
+        self._queries: dict[str, Query | None] = {}
         self._banks: dict[str, Bank | None] = {}
 
     def prior(self, name: str, prompts: Sequence[str]) -> Prior:
@@ -73,6 +76,16 @@ class Models:
     def tagger(self) -> TwoTowerScorer | None:
         """Who says which sounds are in a mixture; None when it is not there."""
         return self._scorer("tagger")
+
+    def query(self) -> Query | None:
+        """The query network: a mask for any prompt; None when it is not there."""
+        if "query" not in self._queries:
+            self._queries["query"] = load_query()
+        return self._queries["query"]
+
+    def networks(self) -> Networks:
+        """What separation may ask beside the prior."""
+        return Networks(self.query(), self.search_scorer())
 
     def near(
         self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator

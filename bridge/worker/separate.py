@@ -25,8 +25,10 @@ from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.window_store import Finished, Row
 from sds.priors.base import Prior
+from sds.separation.networks import Networks
 from sds.separation.separate import (
     METHODS,
+    Separation,
     drawn_seed,
     network_hashes,
     part_window,
@@ -62,14 +64,15 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
-    origin = _origin(job, source, prior, steps, begin, end)
+    networks = models.networks()
+    origin = _origin(job, source, prior, networks, steps, begin, end)
     _check_space(job, source, end - begin)
 
     with atomic_output.resumable(Path(job.folder), _key(origin, begin, end)) as out:
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
         with Recording(path) as recording:
-            finished = yield from _separate_windows(origin, prior, recording, out, clock)
+            finished = yield from _separate_windows(origin, prior, networks, recording, out, clock)
             levels = stem_writer.Levels()
             blocks = overlap_add(finished.windows, finished.pieces())
             for share in stem_writer.write(origin, recording, blocks, out, levels):
@@ -102,7 +105,7 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
             seed=job.seed,
             model=prior.name,
             model_hash=model_hash(prior),
-            helpers=_helpers(origin.method, [*origin.prompts, *origin.negatives]),
+            helpers=_helpers(origin.method, [*origin.prompts, *origin.negatives], networks),
             code=VERSION,
         )
         if not job.excerpt:
@@ -132,16 +135,19 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
 def _separate_windows(
     origin: Origin,
     prior: Prior,
+    networks: Networks,
     recording: Recording,
     out: atomic_output.Output,
     clock: worker_loop.Clock,
 ) -> Generator[Event, None, Finished]:
     """All windows parted and on disk: those that an earlier run left are not done again."""
-    method = with_steps(METHODS[origin.method], origin.steps)
-    sources = len(origin.prompts) + len(origin.negatives)
-    cut = plan(prior, sources, recording.frames, recording.rate, method=method)
-    finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
     seed = drawn_seed(torch.Generator().manual_seed(origin.seed))
+    asked = Separation(
+        prior, origin.prompts, recording.rate, with_steps(METHODS[origin.method], origin.steps),
+        seed, origin.negatives, networks,
+    )  # fmt: skip
+    cut = plan(asked, recording.frames)
+    finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
     todo = [i for i in range(len(cut.windows)) if i not in finished]
     share = (PARTED - HEARD) / len(cut.windows)
     clock.resume(PARTED - share * len(todo))
@@ -150,17 +156,7 @@ def _separate_windows(
         if i not in todo:
             continue
         rows: list[Row] = []
-        work = part_window(
-            prior,
-            origin.prompts,
-            recording.read,
-            i,
-            recording.rate,
-            plan=cut,
-            method=method,
-            seed=seed,
-            negatives=origin.negatives,
-        )
+        work = part_window(asked, cut, recording.read, i)
         for now in work:
             rows.append((round((i + now.fraction) / len(cut.windows), 6), now.stage, now.figures))
             if now.stems is not None:
@@ -171,12 +167,18 @@ def _separate_windows(
 
 
 def _origin(
-    job: Separate, source: Mixture, prior: Prior, steps: int, begin: int, end: int
+    job: Separate,
+    source: Mixture,
+    prior: Prior,
+    networks: Networks,
+    steps: int,
+    begin: int,
+    end: int,
 ) -> Origin:
     """What was asked; its `job` is a digest of it, which file names carry."""
     asked = [source.sha256, source.file.name, job.prompts, job.negatives, job.method, steps]
     asked += [job.seed, prior.name, model_hash(prior), VERSION, job.start_samples, job.tempo]
-    asked += [_helpers(job.method, [*job.prompts, *job.negatives])]
+    asked += [_helpers(job.method, [*job.prompts, *job.negatives], networks)]
     digest = hashlib.sha256(json.dumps([*asked, begin, end]).encode()).hexdigest()[:16]
     start = source.start if job.start_samples is None else job.start_samples
     return Origin(
@@ -187,8 +189,8 @@ def _origin(
     )  # fmt: skip
 
 
-def _helpers(method: str, everyone: Sequence[str]) -> dict[str, str]:
-    return network_hashes(METHODS[method], len(everyone))
+def _helpers(method: str, everyone: Sequence[str], networks: Networks) -> dict[str, str]:
+    return network_hashes(METHODS[method], len(everyone), networks)
 
 
 def _key(origin: Origin, begin: int, end: int) -> str:

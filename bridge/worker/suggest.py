@@ -15,7 +15,6 @@ from bridge.worker.models import Models
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.presence import Activity, measure_in_blocks, merge_activity
 from sds.detection.tagging import RIVALS, Suggestion, active_spans, prompt_activity, suggest
-from sds.separation.networks import query
 from sds.signal.audio_files import Recording
 from sds.similarity.two_tower import TwoTowerScorer
 
@@ -119,7 +118,7 @@ def presence_check(
 
 def presence_networks(models: Models) -> PresenceNetworks | None:
     """All who say what is in a recording; None unless all of them are there."""
-    tagger, search_scorer, network = models.tagger(), models.search_scorer(), query()
+    tagger, search_scorer, network = models.tagger(), models.search_scorer(), models.query()
     if tagger is None or search_scorer is None or network is None:
         return None
     return PresenceNetworks(tagger, search_scorer, network)

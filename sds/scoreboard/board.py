@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sds.priors.base import Prior
+from sds.separation.networks import NO_NETWORKS, Networks
 from sds.similarity.base import TextAudioSimilarity
 
 Figures: TypeAlias = Mapping[str, float]
@@ -44,12 +45,11 @@ class Setting:
     data: Path  # layout of shared/data: oneshots/ mixtures/ with manifest.json; train/ optional
     prior: Prior
     evaluation_scorer: TextAudioSimilarity  # reports
-    search_scorer: (
-        TextAudioSimilarity  # what searches maximise; the evaluation scorer flatters them
-    )
+    search_scorer: TextAudioSimilarity  # what searches maximise
     instruments: tuple[Instrument, ...]
     scratch: Path  # for what several tasks share; kept from run to run
     seed: int = 0
+    networks: Networks = NO_NETWORKS  # what separation asks beside the prior
     items: int | None = None  # at most so many recordings or prompts a suite; None: all
 
     def generator(self, *words: object) -> torch.Generator:

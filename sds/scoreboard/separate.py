@@ -179,6 +179,7 @@ def _make(setting: Setting, mixture: Mixture, name: str, path: Path) -> Iterator
             mixture.rate,
             method=PROMPTED[name],
             generator=generator,
+            networks=setting.networks,
         )
         for now in work:
             yield {}

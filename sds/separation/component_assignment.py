@@ -16,7 +16,7 @@ from torch import Tensor
 from sds.priors.base import Prior
 from sds.separation.base import FLOOR, N
 from sds.separation.clap_assignment import component_bands, contrastive_score, optimise_shares
-from sds.separation.networks import search_scorer
+from sds.separation.networks import Networks
 from sds.separation.nmf import AT_ONCE, affinity, component_shares, masks_from_shares, nmf_steps
 from sds.separation.query_network import Query
 from sds.signal.overlap_add import Span, fades, spans
@@ -33,7 +33,7 @@ def assign_components(
     prompts: Sequence[str],
     mid: Tensor,
     spectrum: Tensor,
-    network: Query | None,
+    networks: Networks,
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
@@ -48,8 +48,10 @@ def assign_components(
     """
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
     asked: Tensor | None = None  # [K or K + 1, F, N]
-    if network is not None:
-        asked = yield from _silent_last(query_shares(network, prompts, mid, prior.sample_rate))
+    if networks.query is not None:
+        asked = yield from _silent_last(
+            query_shares(networks.query, prompts, mid, prior.sample_rate)
+        )
     # a lone one competes with the rest, of which the prior knows nothing
     several = len(prompts) > 1
     estimates: list[Tensor] = []
@@ -57,7 +59,7 @@ def assign_components(
         estimator = prompted_levels(prior, prompts, mid, method=method, generator=generator)
         estimates.append((yield from _silent_last(estimator)))
     bins = single_bins(estimates, asked, method.power)
-    scorer = search_scorer() if several and (method.listen or method.kept) else None
+    scorer = networks.search_scorer if several and (method.listen or method.kept) else None
     made: list[tuple[float, Tensor]] = []
     for _ in range(method.candidates):
         w, h = yield from _silent_last(
@@ -90,16 +92,15 @@ def assign_components(
     yield torch.cat([found, spent]) if several else found
 
 
-def count_steps(
-    prior: Prior, sources: int, samples: int, network: Query | None, method: Masks
-) -> int:
+def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, method: Masks) -> int:
     """How often `assign_components` yields for so many prompts and samples."""
     several = sources > 1
-    listened = method.listen + 1 if several and method.listen and search_scorer() is not None else 0
+    scored = several and method.listen and networks.search_scorer is not None
+    listened = method.listen + 1 if scored else 0
     factorings = -(-method.factor_steps // AT_ONCE) + 1
     count = method.candidates * (factorings + listened) + 1
-    if network is not None:
-        count += len(network.windows(samples, prior.sample_rate)) + 1
+    if networks.query is not None:
+        count += len(networks.query.windows(samples, prior.sample_rate)) + 1
     if several:
         count += method.estimates * (sources * len(_windows(prior, samples)) + 1)
     return count

@@ -1,20 +1,25 @@
-"""The shipped networks that separation asks, loaded once."""
+"""The networks that separation may ask beside the prior."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
 
 from sds.separation.query_network import Query, load_query
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 
-@lru_cache(maxsize=1)
-def query() -> Query | None:
-    """The shipped query network, loaded once; None where there is none."""
-    return load_query()
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Networks beside the prior; None for one that is not asked, or not there."""
+
+    query: Query | None = None
+    search_scorer: TwoTowerScorer | None = None
 
 
-@lru_cache(maxsize=1)
-def search_scorer() -> TwoTowerScorer | None:
-    """The shipped search scorer, loaded once; None where there is none."""
-    return load_scorer(SEARCH_SCORER) if (SEARCH_SCORER / "model.safetensors").is_file() else None
+NO_NETWORKS = Networks()
+
+
+def load_networks() -> Networks:
+    """The shipped ones, read from disk; None in place of each that is not there."""
+    there = (SEARCH_SCORER / "model.safetensors").is_file()
+    return Networks(load_query(), load_scorer(SEARCH_SCORER) if there else None)

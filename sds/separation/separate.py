@@ -25,12 +25,11 @@ import torch
 from torch import Generator, Tensor
 
 from sds.priors.base import Prior
-from sds.separation import networks
 from sds.separation.audio_sds import LATENTS, Latents, audio_sds_stems
 from sds.separation.base import WindowProgress
 from sds.separation.dgmo import References, reference_stems
 from sds.separation.mask_settings import BEST, DEFAULT, FAST, MASKS, Masks, uses_components
-from sds.separation.networks import search_scorer
+from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.time_frequency_masks import masked_stems
 from sds.signal.overlap_add import Span, even_spans, fades, reflect_pad
 
@@ -80,12 +79,35 @@ class Plan:
     tail: int
 
 
-def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Method) -> Plan:
-    """How a file of `samples` at `rate` Hz is cut for `sources` prompts, negative ones among them.
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """What all windows of a file share.
 
-    Windows are as long as the method takes at once, or evenly shorter.
+    `prior` and `networks` are asked for one stem a prompt by `method`. `rate` is the file's in Hz.
+    `negatives` compete for the mixture as the prompts do, and their stems are left out. All random
+    numbers of a window come from `seed` and its index.
     """
-    size = max(1, int(_longest(prior, sources, method) * rate))
+
+    prior: Prior
+    prompts: tuple[str, ...]
+    rate: int
+    method: Method
+    seed: int
+    negatives: tuple[str, ...] = ()
+    networks: Networks = NO_NETWORKS
+
+    @property
+    def sources(self) -> int:
+        """How many prompts share the mixture."""
+        return len(self.prompts) + len(self.negatives)
+
+
+def plan(separation: Separation, samples: int) -> Plan:
+    """How a file of `samples` is cut: windows as long as the method takes at once, or evenly
+    shorter.
+    """
+    rate = separation.rate
+    size = max(1, int(_longest(separation) * rate))
     tail = min(int(TAIL * rate), size // 10, samples)
     kept = size - tail
     shared = min(int(SHARED * rate), kept // 4)
@@ -93,32 +115,20 @@ def plan(prior: Prior, sources: int, samples: int, rate: int, *, method: Method)
 
 
 def part_window(
-    prior: Prior,
-    prompts: Sequence[str],
-    read: Read,
-    index: int,
-    rate: int,
-    *,
-    plan: Plan,
-    method: Method,
-    seed: int,
-    negatives: Sequence[str] = (),
+    separation: Separation, plan: Plan, read: Read, index: int
 ) -> Iterator[WindowProgress]:
-    """Part one window of a file; the last `WindowProgress` has its stems [K, C, end - begin], not
-    yet faded.
-
-    `negatives` compete for the mixture as the prompts do, and their stems are left out.
+    """Separate window `index` of a file; the last `WindowProgress` has its stems
+    [K, C, end - begin], not yet faded.
     """
     begin, end = plan.windows[index]
     heard = read(begin, min(plan.samples, end + plan.tail))
     heard = reflect_pad(heard, end - begin + plan.tail)
-    generator = Generator().manual_seed(window_seed(seed, index))
-    everyone = [*prompts, *negatives]
-    for now in _work(prior, everyone, heard, rate, method=method, generator=generator):
+    generator = Generator().manual_seed(window_seed(separation.seed, index))
+    for now in _work(separation, heard, generator):
         if now.stems is None:
             yield now
         else:
-            yield replace(now, stems=now.stems[: len(prompts), :, : end - begin])
+            yield replace(now, stems=now.stems[: len(separation.prompts), :, : end - begin])
 
 
 def separate(
@@ -130,6 +140,7 @@ def separate(
     method: Method,
     generator: Generator,
     negatives: Sequence[str] = (),
+    networks: Networks = NO_NETWORKS,
 ) -> Iterator[Stems]:
     """Take mix [C, T] at `rate` Hz apart into one stem a prompt and a residual.
 
@@ -141,21 +152,13 @@ def separate(
         raise ValueError(f"mix must be [C, T] with 1 or 2 channels, got {list(mix.shape)}")
     if not prompts:
         raise ValueError("prompts must name at least 1 stem, got none")
-    cut = plan(prior, len(prompts) + len(negatives), mix.shape[1], rate, method=method)
-    seed = drawn_seed(generator)
+    asked = Separation(
+        prior, tuple(prompts), rate, method, drawn_seed(generator), tuple(negatives), networks
+    )
+    cut = plan(asked, mix.shape[1])
     stems = torch.zeros(len(prompts), *mix.shape)
     for i, ((begin, end), fade) in enumerate(zip(cut.windows, fades(cut.windows), strict=True)):
-        work = part_window(
-            prior,
-            prompts,
-            lambda begin, end: mix[:, begin:end],
-            i,
-            rate,
-            plan=cut,
-            method=method,
-            seed=seed,
-            negatives=negatives,
-        )
+        work = part_window(asked, cut, lambda begin, end: mix[:, begin:end], i)
         for now in work:
             yield Stems((i + now.fraction) / len(cut.windows), now.stage, now.figures)
             if now.stems is not None:
@@ -174,15 +177,14 @@ def window_seed(seed: int, index: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def network_hashes(method: Method, sources: int) -> dict[str, str]:
+def network_hashes(method: Method, sources: int, networks: Networks) -> dict[str, str]:
     """Name and hash of each network beside the prior that the method asks for so many prompts."""
     if not isinstance(method, Masks):
         return {}
+    scored = sources > 1 and (method.listen or method.kept)
     asked = {
-        "query": networks.query() if method.query else None,
-        "search_scorer": search_scorer()
-        if sources > 1 and (method.listen or method.kept)
-        else None,
+        "query_network": networks.query if method.query else None,
+        "search_scorer": networks.search_scorer if scored else None,
     }
     return {name: network.model_hash for name, network in asked.items() if network is not None}
 
@@ -194,27 +196,25 @@ def with_steps(method: Method, steps: int | None) -> Method:
     return replace(method, recipe=replace(method.recipe, steps=steps))
 
 
-def _longest(prior: Prior, sources: int, method: Method) -> float:
+def _longest(separation: Separation) -> float:
     """Seconds that the method takes at once."""
+    prior, method = separation.prior, separation.method
     if not isinstance(method, Masks) or method.recipe.steps:
         return prior.max_seconds
-    network = method.query > 0 and networks.query() is not None
-    if uses_components(method, sources, network):
+    network = method.query > 0 and separation.networks.query is not None
+    if uses_components(method, separation.sources, network):
         return max(prior.max_seconds, method.block)
     return prior.max_seconds
 
 
-def _work(
-    prior: Prior,
-    prompts: Sequence[str],
-    mix: Tensor,
-    rate: int,
-    *,
-    method: Method,
-    generator: Generator,
-) -> Iterator[WindowProgress]:
+def _work(separation: Separation, mix: Tensor, generator: Generator) -> Iterator[WindowProgress]:
+    s, method = separation, separation.method
+    prompts = [*s.prompts, *s.negatives]
     if isinstance(method, References):
-        return reference_stems(prior, prompts, mix, rate, method=method, generator=generator)
+        return reference_stems(s.prior, prompts, mix, s.rate, method=method, generator=generator)
     if isinstance(method, Masks):
-        return masked_stems(prior, prompts, mix, rate, method=method, generator=generator)
-    return audio_sds_stems(prior, prompts, mix, rate, method=method, generator=generator)
+        return masked_stems(
+            s.prior, prompts, mix, s.rate,
+            method=method, generator=generator, networks=s.networks,
+        )  # fmt: skip
+    return audio_sds_stems(s.prior, prompts, mix, s.rate, method=method, generator=generator)

@@ -26,10 +26,11 @@ from torch.nn import functional as F
 
 from sds.distillation.sds_targets import as_loud_as, target
 from sds.priors.base import Cond, Prior, classifier_free_guidance, repeat
-from sds.separation import component_assignment, networks
+from sds.separation import component_assignment
 from sds.separation.base import FLOOR, N, WindowProgress
 from sds.separation.mask_settings import Masks, uses_components
 from sds.separation.multichannel_wiener import wiener_stems
+from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.prompted_estimates import prompted_powers
 from sds.signal.audio_files import resample, with_channels
 from sds.signal.spectrogram import istft, magnitudes, relative_distance, stft
@@ -43,6 +44,7 @@ def masked_stems(
     *,
     method: Masks,
     generator: torch.Generator,
+    networks: Networks = NO_NETWORKS,
 ) -> Iterator[WindowProgress]:
     """Stems of one window mix [C, T] at `rate`; the masks come from its mid signal."""
     recipe = method.recipe
@@ -50,15 +52,16 @@ def masked_stems(
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
         mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
     spectrum = stft(mid, N)  # [1, C', F, N]
-    network = networks.query() if method.query else None
-    if network is None and not method.estimates:
+    if not method.query:
+        networks = replace(networks, query=None)
+    if networks.query is None and not method.estimates:
         method = replace(method, estimates=1)  # somebody has to be asked
-    if uses_components(method, len(prompts), network is not None):
+    if uses_components(method, len(prompts), networks.query is not None):
         first = component_assignment.count_steps(
-            prior, len(prompts), mid.shape[-1], network, method
+            prior, len(prompts), mid.shape[-1], networks, method
         )
         work = component_assignment.assign_components(
-            prior, prompts, mid, spectrum, network, method, generator
+            prior, prompts, mid, spectrum, networks, method, generator
         )
     else:
         first = method.draws * method.rounds
