@@ -19,6 +19,7 @@ from bridge.player.instrument import VOICES, Instrument, warm
 from bridge.player.midi import Midi
 from bridge.player.thread_priority import ordinary, raise_priority
 from presets import Preset, save
+from renderers.denormals import flush_denormals
 
 SECONDS = 60
 KEYS = 16
@@ -168,6 +169,7 @@ def rows() -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
+    flush_denormals()
     if len(sys.argv) == 3:
         sys.stdout.write(json.dumps(minute(int(sys.argv[1]), float(sys.argv[2]))) + "\n")
     else:

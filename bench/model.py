@@ -62,5 +62,6 @@ def rows() -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     for line in rows():
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import bench
+from renderers.denormals import flush_denormals
 
 COLUMNS = ("name", "value", "reference", "ratio", "error", "target")
 PACKAGES = ("torch", "numba", "numpy")
@@ -79,6 +80,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
+    flush_denormals()
     if len(sys.argv) != 2:
         sys.exit("usage: python -m bench.report FILE")
     Path(sys.argv[1]).write_text(page(), encoding="utf-8")

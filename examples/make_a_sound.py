@@ -50,4 +50,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     main()

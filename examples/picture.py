@@ -19,6 +19,7 @@ import plots
 
 from presets import load
 from renderers import effects
+from renderers.denormals import flush_denormals
 
 Row = list[plots.Panel]
 
@@ -80,4 +81,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    flush_denormals()
     main()

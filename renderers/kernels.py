@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 BLOCK = 256  # samples: envelope, phase and derivatives of one block stay in the first-level cache
 ATTACK_FLOOR = 1e-5  # seconds, the paper's guard against a = 0
+SILENT = 1e-25  # of its start, -500 dB: what has decayed to that is zero, far above denormals
+NEPERS = 57.0  # SILENT as an exponent, rounded towards loud
 ROUND = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds to the nearest integer
 
 
@@ -73,6 +75,12 @@ def sin_turns(x: float) -> float:
     return a * ((p01 + z2 * p23) + z4 * (p45 + z2 * p67))
 
 
+@compile_kernel
+def falling(x: float) -> float:
+    """exp(-x), and 0 from `SILENT` on: a product of two such numbers and a gain is no denormal."""
+    return np.exp(-x) if x < NEPERS else 0.0
+
+
 # The envelope (Audio-SDS, in the continuous reading), a and d in seconds, r = t - a:
 #     f(t) = max(0, min(t / (a + 1e-5), exp(-r / d^2) (d - r) / d))
 # For r < 0 the second term exceeds 1 and the first does not, so the minimum is the attack.
@@ -81,9 +89,9 @@ def sin_turns(x: float) -> float:
 # a product from sample to sample and all of them run at full width.
 @compile_kernel
 def powers(rate: float, d: float, table: Array) -> None:
-    """Fill table [K] with exp(-k / (rate d^2)): the decay from the start of a block."""
+    """Fill table [K] with exp(-k / (rate d^2)), 0 from `SILENT` on: the decay in a block."""
     for k in range(table.size):
-        table[k] = np.exp(-k / (rate * d * d))
+        table[k] = falling(k / (rate * d * d))
 
 
 @compile_kernel
@@ -94,7 +102,7 @@ def envelope(f: Array, start: int, rate: float, a: float, d: float, table: Array
     first = min(K, max(0, int(np.ceil(a * rate)) - start))
     for k in range(first):
         f[k] = (start + k) * seconds * rise
-    e = np.exp(-((start + first) * seconds - a) / (d * d))
+    e = falling(((start + first) * seconds - a) / (d * d))
     for k in range(first, K):
         t = (start + k) * seconds
         up = t * rise
@@ -120,7 +128,7 @@ def envelope_slopes(
         f[k] = t * rise
         fa[k] = -t * rise * rise
         fd[k] = 0.0
-    e0 = np.exp(-((start + first) * seconds - a) / (d * d))
+    e0 = falling(((start + first) * seconds - a) / (d * d))
     for k in range(first, K):
         t = (start + k) * seconds
         r = t - a
@@ -322,26 +330,40 @@ def fm_adjoint(operators: int, full: bool) -> Callable[..., None]:
 
 
 @compile_kernel
-def damped_powers(cycles: Array, decay: Array, stride: int, real: Array, imag: Array) -> None:
+def lasting(decay: float, nepers: float, samples: int) -> int:
+    """How many of `samples` come before exp(-decay t) has fallen by `nepers`."""
+    return samples if decay * samples < nepers else int(nepers / decay) + 1
+
+
+@compile_kernel
+def damped_powers(
+    cycles: Array, decay: Array, stride: int, nepers: float, real: Array, imag: Array
+) -> None:
     """Powers of damped phasors: exp((-decay + 2 pi i cycles) stride k), [N, K], k = 0 .. K - 1.
 
-    cycles, decay [N] per sample. Multiplied up in float64, so K powers are good to K rounding
-    errors; stored in whatever real and imag [N, K] hold.
+    cycles, decay [N] per sample. From where a power has fallen by `nepers` it is 0. Multiplied up
+    in float64, so K powers are good to K rounding errors; stored in whatever real and imag [N, K]
+    hold.
     """
+    K = real.shape[1]
     for n in range(cycles.size):
         x = cycles[n] * stride
         x -= (x + ROUND) - ROUND
         size = np.exp(-decay[n] * stride)
         a, b = size * sin_turns(x + 0.25), size * sin_turns(x)
         re, im = 1.0, 0.0
-        for k in range(real.shape[1]):
+        last = lasting(decay[n] * stride, nepers, K)
+        for k in range(last):
             real[n, k] = re
             imag[n, k] = im
             re, im = a * re - b * im, a * im + b * re
+        real[n, last:] = 0.0
+        imag[n, last:] = 0.0
 
 
 # The reverberation: h[t] = sum_m g_m exp(-d_m t) n_m[t], the noise n_m repeating after its length,
-# a multiple of BLOCK. In a block the exponential is its first value times a power from a table.
+# a multiple of BLOCK. In a block the exponential is its first value times a power from a table; a
+# band ends where it has fallen by NEPERS.
 # The gradients, with G that of the loss with respect to h:
 #     dL/dg_m = sum_t G[t] exp(-d_m t) n_m[t],    dL/dd_m = -g_m sum_t t G[t] exp(-d_m t) n_m[t]
 @compile_kernel
@@ -352,11 +374,12 @@ def tail(noise: Array, gain: Array, decay: Array, out: Array) -> None:
     table = np.empty(BLOCK)
     for m in range(gain.size):
         for k in range(BLOCK):
-            table[k] = np.exp(-decay[m] * k)
-        for start in range(0, T, BLOCK):
+            table[k] = falling(decay[m] * k)
+        last = lasting(decay[m], NEPERS, T)
+        for start in range(0, last, BLOCK):
             at = start % noise.shape[1]
             e = gain[m] * np.exp(-decay[m] * start)
-            for k in range(min(BLOCK, T - start)):
+            for k in range(min(BLOCK, last - start)):
                 out[start + k] += e * table[k] * noise[m, at + k]
 
 
@@ -372,13 +395,14 @@ def tail_adjoint(
     ones = np.ones(BLOCK)
     for m in range(gain.size):
         for k in range(BLOCK):
-            table[k] = np.exp(-decay[m] * k)
+            table[k] = falling(decay[m] * k)
         total = 0.0
         moment = 0.0
-        for start in range(0, T, BLOCK):
+        last = lasting(decay[m], NEPERS, T)
+        for start in range(0, last, BLOCK):
             at = start % noise.shape[1]
             e = np.exp(-decay[m] * start)
-            K = min(BLOCK, T - start)
+            K = min(BLOCK, last - start)
             for k in range(K):
                 product[k] = gradient[start + k] * table[k] * noise[m, at + k]
             here = dot(product[:K], ones)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import sys
 import threading
@@ -172,5 +173,12 @@ def _write(heard: Any, request: Request, path: Path) -> int:
     return len(heard)
 
 
+def _flush_denormals() -> None:
+    """`renderers.denormals`, by its file: the package would load torch."""
+    here = Path(__file__).with_name("denormals.py")
+    runpy.run_path(str(here))["flush_denormals"]()
+
+
 if __name__ == "__main__":
+    _flush_denormals()
     main(Path(sys.argv[1]))

@@ -400,7 +400,7 @@ def advance(V: Voices, H: Hands, store: Any, rate: float, out: Array, y: Array, 
             s = max(0.0, s - V.fall[i])
         V.fade[i] = s
         V.leave[i] = max(V.leave[i] - T, min(V.leave[i], 0))
-        V.loud[i] = max(peak, 0.7 * V.loud[i])
+        V.loud[i] = max(peak, 0.7 * V.loud[i], QUIETEST)
         if ended or s == 0.0:
             V.kind[i] = FREE
     return sounding

@@ -86,7 +86,7 @@ def test_recursion_is_the_papers(operators: int, full: bool) -> None:
 def test_turning_is_the_complex_exponential() -> None:
     cycles, decay = np.array([0.01, 0.1234567, 0.49]), np.array([0.0, 1e-4, 0.01])
     re, im = np.empty((2, 3, 600))
-    kernels.damped_powers(cycles, decay, 37, re, im)
+    kernels.damped_powers(cycles, decay, 37, 700.0, re, im)
     k = 37 * np.arange(600)
     exact = np.exp((-decay + 2j * np.pi * cycles)[:, None] * k)
     assert np.abs(re + 1j * im - exact).max() < 1e-11

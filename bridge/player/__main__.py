@@ -36,6 +36,7 @@ from bridge.player.instrument import warm
 from bridge.player.options import options
 from bridge.player.player import Player
 from bridge.player.thread_priority import raise_priority
+from renderers.denormals import flush_denormals
 
 
 def main() -> None:
@@ -45,6 +46,7 @@ def main() -> None:
         os.dup2(2, 1)  # what libraries print is not the protocol
         logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
         sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
+        flush_denormals()  # the audio thread inherits it
         warm()
         gc.freeze()  # no collection walks through what is here for good
         raise_priority()

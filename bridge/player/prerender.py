@@ -57,6 +57,7 @@ def main() -> None:
         if hasattr(os, "nice"):
             os.nice(NICE)
         torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
         for line in sys.stdin:
             out.write(json.dumps(answer(json.loads(line))) + "\n")
             out.flush()

@@ -13,6 +13,7 @@ from sds.priors.stable_audio import ModelUnavailable
 
 def main() -> None:
     """Jobs from stdin to events on stdout, until stdin ends."""
+    torch.set_flush_denormal(True)  # before anything runs in parallel: threads inherit it
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     models = Models()
     worker_loop.serve(lambda job: work(job, models), codes={ModelUnavailable: "no-model"})

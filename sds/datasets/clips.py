@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 RATE = 44100
@@ -142,5 +143,6 @@ def spread(
         yield from map(make, items)
         return
     # not forked: the parent may hold threads of torch and numba
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context, flush = get_context("spawn"), torch.set_flush_denormal
+    with ProcessPoolExecutor(workers, context, initializer=flush, initargs=(True,)) as pool:
         yield from pool.map(make, items, chunksize=8)

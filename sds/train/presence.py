@@ -304,4 +304,5 @@ def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     main()

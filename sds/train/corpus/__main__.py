@@ -152,4 +152,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     raise SystemExit(main())
