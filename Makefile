@@ -1,5 +1,7 @@
 # make demo    set everything up, then prompt -> patch and track -> stems on the default model
 # make test    every test        make check   lint, types, import contracts
+# make peers   install the other programs that tests need (jackd, Ardour, Faust ...) by apt-get
+# make test-paths    the numeric tests again, as a processor without AVX computes
 # make bench   measure speed, write docs/benchmarks.md
 # make score   measure quality on the recordings in DATA, write docs/scoreboard.md
 
@@ -8,7 +10,7 @@ BIN := .venv/bin
 
 DATA ?= ../shared/data
 
-.PHONY: demo test check bench score clean install
+.PHONY: demo test test-paths peers check bench score clean install
 
 install: .venv/.installed
 
@@ -34,6 +36,9 @@ demo: .venv/.installed
 test: .venv/.installed
 	@echo "== test: every test"
 	@$(BIN)/python -m pytest && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
+
+peers:
+	@$(PYTHON) tests/peers.py
 
 check: .venv/.installed
 	@echo "== check: lint, format, types, import contracts"

@@ -48,6 +48,7 @@ class Process:
     def _read(self):
         for line in self.child.stdout:
             self.heard.put(protocol.happening_adapter.validate_json(line))
+        self.heard.put(None)
 
     def _complaints(self):
         self.errors += list(self.child.stderr)
@@ -58,20 +59,27 @@ class Process:
 
     def wait(self, kind, **fields):
         """The next happening of this kind with these fields; others are passed over."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            one = self.heard.get(timeout=max(0.01, end - time.monotonic()))
+        for one in self._coming():
             if one.kind == kind and all(getattr(one, n) == x for n, x in fields.items()):
                 return one
 
     def ask(self, **command):
         """Say it with an id; the answer."""
         self.say(id="q", **command)
+        for one in self._coming():
+            if getattr(one, "id", "") == "q":
+                return one
+
+    def _coming(self):
+        """What happens from now on, for `PATIENCE` seconds, while the player lives."""
         end = time.monotonic() + PATIENCE
         while True:
             one = self.heard.get(timeout=max(0.01, end - time.monotonic()))
-            if getattr(one, "id", "") == "q":
-                return one
+            if one is None:
+                self.heard.put(None)
+                code = self.child.wait(timeout=PATIENCE)
+                raise ChildProcessError(f"the player ended ({code}): {''.join(self.errors[-5:])}")
+            yield one
 
     def leave(self):
         self.child.stdin.close()
@@ -104,6 +112,8 @@ class Server:
             env={**os.environ, "JACK_NO_AUDIO_RESERVATION": "1"},
         )  # fmt: skip
         time.sleep(1.0)
+        if self.child.poll() is not None:
+            raise ChildProcessError(f"jackd ended ({self.child.returncode}) as it started")
 
     def stop(self):
         """End it."""

@@ -6,6 +6,7 @@ source. A job whose first prompt is "slow" works until it is cancelled, one of "
 
 import array
 import json
+import os
 import queue
 import sys
 import threading
@@ -26,7 +27,7 @@ def listen():
             cancelled.add(message["id"])
         else:
             inbox.put(message)
-    inbox.put(None)
+    os._exit(0)  # the bridge is gone: "slow" would wait for its cancel for ever
 
 
 def say(job, kind, **event):
@@ -69,7 +70,8 @@ def separate(job):
 
 def main():
     threading.Thread(target=listen, daemon=True).start()
-    while (job := inbox.get()) is not None:
+    while True:
+        job = inbox.get()
         say(job, "progress", fraction=0.5, stage="separate", eta=3.0, figures={})
         if job["prompts"][0] == "slow":
             while job["id"] not in cancelled:

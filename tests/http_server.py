@@ -20,6 +20,7 @@ from bridge.osc import requests
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 FAKE = (sys.executable, "-S", "-E", str(ROOT / "tests" / "fake_worker.py"))
@@ -137,7 +138,7 @@ def serving(folder):
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:
-            said = json.loads(process.stdout.readline())
+            said = json.loads(first_line(process))
             yield process, Http(said["http_port"], token(folder / "data" / "token"))
         finally:
             process.kill()  # no more than a word to one that has ended

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -18,6 +17,7 @@ from bench import ardour as real
 from bridge.files import wav
 from bridge.hosts import ardour_install
 from bridge.stems.bwf_metadata import Origin, tags
+from tests.peers import peer
 
 ORIGIN = Origin(
     job="0123456789abcdef", source="Take 3.flac", source_sha256="f" * 64,
@@ -118,8 +118,7 @@ def put(path: Path, audio: np.ndarray) -> str:
 def test_ardour_reads_the_same_samples_from_riff_and_rf64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    if shutil.which("ardour7-lua") is None:
-        pytest.skip("ardour7-lua is not installed: apt-get install ardour")
+    peer("ardour")
     monkeypatch.setattr(wav, "MAX_RIFF", limit)
     audio = np.random.default_rng(0).standard_normal((1000, 2)).astype("<f4")
     put(tmp_path / "a.wav", audio)
@@ -172,8 +171,7 @@ end end
 
 def test_ardour_moves_a_stem_to_its_original_position(tmp_path: Path) -> None:
     """Imported at 0, "move to original position" puts it where bext says; no manifest is read."""
-    if real.missing():
-        pytest.skip(real.missing())
+    peer("ardour", "xvfb")
     file, home = tmp_path / "stem.wav", tmp_path / "home"
     start = 123_456
     with wav.Writer(

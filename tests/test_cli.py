@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from bridge.protocol.jobs import Job
 from bridge.service.ledger import Store
 from bridge.stems import manifest as stems
 from presets import Preset, load, save
+from tests.children import until
 
 
 @pytest.fixture(autouse=True)
@@ -142,11 +142,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, data: Path) -> None:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     ) as child:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("out/.partial-*/scratch/best-*.wav")):
-            assert child.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: list(tmp_path.glob("out/.partial-*/scratch/best-*.wav")), child=child)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
     assert child.returncode == 130

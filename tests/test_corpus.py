@@ -42,6 +42,7 @@ from sds.train.corpus.patches import measure_features, names_for, patch_clips, w
 from sds.train.corpus.phrases import GROOVES, drum_hits, one_shots, phrases
 from sds.train.corpus.procedural import MAKERS, clip
 from sds.train.corpus.songs import songs
+from tests.peers import peer
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "train"
 
@@ -345,24 +346,17 @@ def test_what_has_died_away_is_cut():
     assert len(trim_tail(np.zeros(100, np.float32))) == 0
 
 
-def _font():
-    try:
-        return find_fonts([])[0]
-    except ValueError:
-        return None
-
-
-@pytest.mark.skipif(_font() is None, reason="no sound font here")
 def test_fluidsynth_plays_the_key_that_was_written():
-    pytest.importorskip("shutil").which("fluidsynth") or pytest.skip("fluidsynth is not here")
+    peer("fluidsynth", "sound font")
+    font = find_fonts([])[0]
     scores = [
         Score(((0.0, 0.8, 0, key, 100),), ((0, 73),), 1.2, ("flute",), "flute", "g", f"n{key}")
         for key in (69, 81)
     ]
-    low, high = play_scores(scores, _font())
+    low, high = play_scores(scores, font)
     assert peak_hertz(low[RATE // 5 :]) == pytest.approx(440, rel=0.01)
     assert peak_hertz(high[RATE // 5 :]) == pytest.approx(880, rel=0.01)
-    (made,) = midi_clips([("one", scores[0])], [_font()])
+    (made,) = midi_clips([("one", scores[0])], [font])
     assert made.origin.startswith("midi/")
     assert (made.audio == low).all()
 

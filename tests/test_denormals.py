@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 import renderers
+from bench import stage
 from presets import Note
 from renderers import fm, impact, kernels, voice
 from renderers.base import Renderer
+from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
 RATE = 44100
@@ -148,6 +150,33 @@ def test_threads_started_afterwards_flush_as_well(flush: str) -> None:
         program = PROGRAM.format(flush=line, more=TORCH)
         run = subprocess.run([sys.executable, "-W", "error", "-c", program], cwd=ROOT, check=False)
         assert run.returncode == expected
+
+
+JACK = """
+import sys, threading
+import jack, numpy as np
+from renderers.denormals import flush_denormals
+assert flush_denormals()
+client, heard = jack.Client("denormals", no_start_server=True), threading.Event()
+small, found = np.array([1e-310]), []
+def process(frames):
+    found.append(float(small[0] * 1.0))
+    heard.set()
+client.set_process_callback(process)
+with client:
+    assert heard.wait(30)
+sys.exit(int(any(found)))
+"""
+
+
+def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer("jackd")
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "scorewire-denormals")
+    server = stage.Server(512, name="scorewire-denormals")
+    try:
+        subprocess.run([sys.executable, "-c", JACK], cwd=ROOT, check=True, timeout=120)
+    finally:
+        server.stop()
 
 
 # Programs that compute no sound: they speak, ask or copy.

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bridge.files import wav
 from bridge.service import discovery
 from bridge.service.config import Config
 from bridge.service.ledger import Store
+from tests.children import first_line, until
 
 WORKER = Path(__file__).with_name("halving_worker.py")
 NOBODY = ("/nobody/works/here",)  # a worker that cannot be started
@@ -59,7 +59,7 @@ def served(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "bridge.cli", "serve", "--json"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        json.loads(process.stdout.readline())
+        json.loads(first_line(process))
         yield process
         process.terminate()
         process.wait(60)
@@ -78,13 +78,6 @@ def asked(folder: Path, prompt: str) -> Path:
 def state(folder: Path) -> list[str]:
     file = folder / folder_requests.STATUS
     return file.read_text(encoding="utf-8").rstrip("\n").split("\t") if file.exists() else [""]
-
-
-def until(true) -> None:
-    end = time.monotonic() + 120
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_server_that_runs_does_the_work(tmp_path: Path, served) -> None:
@@ -110,7 +103,7 @@ def test_handed_over_and_cancelled_nothing_is_left(tmp_path: Path, served, kille
     settings = Config(data=tmp_path / "data", worker=mine, grace=1)
     working = threading.Thread(target=folder_requests.answer, args=(folder, settings))
     working.start()
-    until(lambda: state(folder)[0] == "running" and "waiting" not in state(folder)[4])
+    until(lambda: state(folder)[0] == "running" and float(state(folder)[2]) > 0.0)  # by the worker
     if killed:
         served.send_signal(signal.SIGKILL)
         served.wait(60)

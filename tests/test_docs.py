@@ -17,6 +17,8 @@ import pytest
 import typer.main
 
 from bridge.cli.main import app
+from tests.children import first_line
+from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -55,7 +57,7 @@ def serving(folder):
         cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
     try:
-        yield str(json.loads(server.stdout.readline())["port"])
+        yield str(json.loads(first_line(server))["port"])
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=20)
@@ -232,11 +234,12 @@ def test_no_machine_path_and_no_registry_host_in_tracked_files():
         r"|pythonhosted|pypi\.(?:org|python)|index[-_]url|find-links https?:"
         r"|https?://[^\s/]*(?:mirror|registry|artifact|nexus|proxy)"
     )
+    peer("git")
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode:
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout")  # an unpacked archive
     found = []
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name

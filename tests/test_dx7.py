@@ -1,5 +1,6 @@
 """The numbers of a DX7 voice against what Dexed plays, and its messages byte by byte."""
 
+import importlib
 import math
 import random
 from dataclasses import replace
@@ -24,9 +25,11 @@ from presets.dx7 import (
     scaled_output,
 )
 from presets.dx7_sysex import intact, read_bank, write_bank, write_single
-from renderers.engines.dexed import ENGINE, render_voice
+from renderers.engines.dexed import render_voice
+from tests.peers import peer
 
-dexed = pytest.importorskip("dexed", reason=ENGINE.missing())
+peer("dexed")
+dexed = importlib.import_module("dexed")
 
 RATE = 44100
 HELD = Operator(output=99)

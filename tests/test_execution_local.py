@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import aclosing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bridge.execution.child_process import Child
 from bridge.execution.local import LocalEngine
 from bridge.protocol.events import Best, Cancelled, Done, Failed, Progress
 from bridge.protocol.jobs import DesignPatch
+from tests.children import first_line, until
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 COMMAND = (sys.executable, "-S", "-E", str(FAKE))
@@ -50,13 +50,6 @@ def gone(pid):
     except ProcessLookupError:
         return True
     return False
-
-
-def gone_soon(pid):
-    deadline = time.monotonic() + 10
-    while not gone(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return gone(pid)
 
 
 def test_events_come_in_order_and_end_with_done():
@@ -244,12 +237,12 @@ def test_no_child_outlives_a_parent_that_is_signalled(number, tmp_path):
         text=True,
         env=os.environ | {"PYTHONPATH": str(FAKE.parents[1])},
     ) as parent:
-        child = int(parent.stdout.readline())
+        child = int(first_line(parent))
         parent.send_signal(number)
         _, errors = parent.communicate(timeout=20)
     assert parent.returncode == (-number if number == signal.SIGKILL else 0), errors
     assert errors == ""
-    assert gone_soon(child)
+    until(lambda: gone(child))
 
 
 @pytest.mark.parametrize(

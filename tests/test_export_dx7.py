@@ -20,14 +20,14 @@ from renderers import fm, for_preset, from_values, random_patches, to_values
 from renderers.engines import ENGINES, Engine, dexed, hexter
 from renderers.fidelity import lsd
 from renderers.source import RenderedSource
+from tests.peers import playable
 
 RATE = 44100
 NOTE = Note(60)
 
 
 def needs(engine: Any) -> None:
-    if said := engine.ENGINE.missing():
-        pytest.skip(said)
+    playable(engine.ENGINE)
 
 
 def presets(matrix: str, count: int, seed: int = 0, operators: int | None = None) -> list[Preset]:
@@ -87,8 +87,7 @@ def test_patches_of_an_algorithm_are_written_operator_for_operator() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES["dx7"], ids=lambda engine: engine.name)
 def test_engines_play_the_file(engine: Engine, tmp_path: Path) -> None:
-    if said := engine.missing():
-        pytest.skip(said)
+    playable(engine)
     preset = presets("dx7:9", 1, seed=9)[0]
     exported = EXPORTERS["dx7"].export(preset, RenderedSource(preset), "nine")
     file = tmp_path / next(iter(exported.files))

@@ -11,6 +11,7 @@ from renderers import fm, from_values, impact, random_patches, to_values
 from renderers.base import Renderer, physical
 from renderers.engines import faust
 from renderers.fidelity import lsd
+from tests.peers import peer
 
 RATE = 44100
 
@@ -35,14 +36,12 @@ def heard(renderer: Renderer, preset: Preset, note: Note, rate: int = RATE) -> n
 
 @pytest.fixture
 def compiled() -> None:
-    if missing := faust.COMPILED.missing():
-        pytest.skip(missing)
+    peer("faust")
 
 
 @pytest.fixture
 def dawdreamer() -> None:
-    if missing := faust.DAWDREAMER.missing():
-        pytest.skip(missing)
+    peer("dawdreamer")
 
 
 FMS = [

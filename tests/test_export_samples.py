@@ -7,6 +7,7 @@ rms errors, which are aligned to whole ones, grow with frequency. So the bar of 
 middle of the keyboard and below it.
 """
 
+import importlib
 import io
 import struct
 import wave
@@ -26,6 +27,7 @@ from renderers.engines import sfizz as sfizz_engine
 from renderers.engines import soundfont as soundfont_engines
 from renderers.fidelity import lsd, rms_error
 from renderers.source import RenderedSource
+from tests.peers import peer, playable
 
 RATE = 44100
 OWN = 57
@@ -85,8 +87,7 @@ def sound(source: RenderedSource, note: Note) -> np.ndarray:
 
 
 def heard(engine: Engine, file: Path, note: Note, seconds: float) -> np.ndarray:
-    if engine.missing():
-        pytest.skip(engine.missing())
+    playable(engine)
     return engine.render(file, note, seconds, RATE).mean(0).astype(float)
 
 
@@ -217,8 +218,7 @@ def test_one_shots_are_wavs_that_say_their_key(
 def test_a_missing_sample_is_an_error(tmp_path: Path) -> None:
     preset = bell()
     file = write(sfz.SFZ.export(preset, RenderedSource(preset), "bell"), tmp_path)
-    if sfizz_engine.ENGINE.missing():
-        pytest.skip(sfizz_engine.ENGINE.missing())
+    peer("pysfizz")
     for sample in (tmp_path / "bell_samples").iterdir():
         sample.unlink()
     with pytest.raises(ValueError, match=r"sfizz refused bell\.sfz"):
@@ -240,8 +240,7 @@ class Wide(RenderedSource):
 @pytest.mark.parametrize("name", ENGINES)
 def test_stereo_stays_left_and_right(name: str, tmp_path: Path) -> None:
     exporter, engine, bar = ENGINES[name]
-    if engine.missing():
-        pytest.skip(engine.missing())
+    playable(engine)
     source = Wide(bell())
     file = write(exporter.export(bell(), source, "bell"), tmp_path)
     ours = np.frombuffer(source.floats(Note(OWN), source.seconds), "<f4").reshape(-1, 2).T
@@ -316,9 +315,8 @@ def test_multisample_is_a_stored_zip_of_the_format_s_schema(
     clipped: tuple[Preset, RenderedSource],
 ) -> None:
     """The schema says what bitwig/multisample's says of the elements used."""
-    xmlschema = pytest.importorskip(
-        "xmlschema", reason="xmlschema is not installed: pip install xmlschema"
-    )
+    peer("xmlschema")
+    xmlschema = importlib.import_module("xmlschema")
     exported = multisample.EXPORTER.export(*clipped, "bell")
     [(name, data)] = exported.files.items()
     assert name == "bell.multisample"
@@ -346,9 +344,8 @@ def test_multisample_is_a_stored_zip_of_the_format_s_schema(
 def test_sf2utils_reads_the_soundfont(
     clipped: tuple[Preset, RenderedSource], tmp_path: Path
 ) -> None:
-    sf2parse = pytest.importorskip(
-        "sf2utils.sf2parse", reason="sf2utils is not installed: pip install sf2utils"
-    )
+    peer("sf2utils")
+    sf2parse = importlib.import_module("sf2utils.sf2parse")
     preset, source = clipped
     file = write(soundfont.EXPORTER.export(preset, source, "bell"), tmp_path)
     with file.open("rb") as opened:

@@ -16,6 +16,7 @@ from renderers.base import Renderer
 from renderers.engines import vital
 from renderers.fidelity import lsd, rms_error
 from renderers.source import RenderedSource
+from tests.peers import peer
 
 RATE = 44100
 SOURCE = SimpleNamespace(rate=RATE)
@@ -23,8 +24,7 @@ SOURCE = SimpleNamespace(rate=RATE)
 
 @pytest.fixture
 def engine() -> None:
-    if missing := vital.PRESETS.missing():
-        pytest.skip(missing)
+    peer("vita")
 
 
 def operators(*rows: dict[str, float], **edges: float) -> Preset:

@@ -13,14 +13,14 @@ from renderers import fm, to_values
 from renderers.engines import vital
 from renderers.source import RenderedSource, _whole_ratios
 from renderers.starts import fm_patches
+from tests.peers import peer
 
 RATE = 44100
 
 
 @pytest.fixture
 def engine() -> None:
-    if missing := vital.WAVETABLES.missing():
-        pytest.skip(missing)
+    peer("vita")
 
 
 def harmonic(ratios: tuple[float, ...] = (1.0, 2.0, 1.0, 3.0), **changes: float) -> Preset:

@@ -12,6 +12,7 @@ from presets import Note
 from presets.dx7 import ALGORITHMS
 from renderers import fm, from_values, to_values
 from renderers.base import Renderer, curves, physical
+from tests.peers import peer
 
 RATE = 44100
 STEADY = 1e6  # seconds of decay: an envelope that stays at 1
@@ -44,7 +45,7 @@ def test_sidebands_are_bessel_functions(index: float) -> None:
 
 
 def test_faust_plays_the_same_graph() -> None:
-    pytest.importorskip("dawdreamer", reason=faust.ABSENT, exc_type=ImportError)
+    peer("dawdreamer")
     cycles, attack, decay, matrix, mix = (t[:1] for t in patch(3, 4))
     cycles = faust.on_grid(cycles)
     ours = fm.recursion(cycles, attack, decay, matrix, mix, RATE, RATE // 10, False)[0]

@@ -23,6 +23,8 @@ from bridge.service.config import Config
 from bridge.stems import manifest as stems
 from bridge.stems import null_test
 from bridge.stems.tempo import Tempo
+from tests.children import first_line
+from tests.peers import peer
 from tests.test_hosts_dawproject import RATE, stem_set
 from tests.test_osc import COMMAND, Client, Running
 
@@ -49,8 +51,7 @@ quit()
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    if why := real.missing():
-        pytest.skip(why)
+    peer("ardour", "xvfb")
     real.home(tmp_path / "home", rate=RATE)
     return tmp_path / "home"
 
@@ -260,7 +261,7 @@ class Serving:
             [sys.executable, "-m", "bridge.cli", "-v", "serve", "--json"], cwd=ROOT,
             env=environment, stdout=subprocess.PIPE, stderr=self.errors, text=True,
         )  # fmt: skip
-        self.port = json.loads(self.child.stdout.readline())["port"]
+        self.port = json.loads(first_line(self.child))["port"]
 
     def __enter__(self):
         return self

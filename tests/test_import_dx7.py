@@ -15,6 +15,7 @@ from presets.import_dx7 import to_preset
 from renderers import fm, for_preset, from_values, random_patches, to_values
 from renderers.engines import dexed, hexter
 from renderers.fidelity import lsd
+from tests.peers import peer
 
 RATE = 44100
 FALLING = Operator(rates=(80, 40, 40, 40), levels=(99, 0, 0, 0))
@@ -28,8 +29,7 @@ def ours(preset: Preset, seconds: float) -> np.ndarray:
 
 
 def away(voice: Voice, seconds: float) -> float:
-    if said := dexed.ENGINE.missing():
-        pytest.skip(said)
+    peer("dexed")
     preset, _ = to_preset(voice)
     theirs = dexed.render_voice(voice, Note(60), seconds, RATE)[0].astype(float)
     return lsd(ours(preset, seconds), theirs, RATE)
@@ -37,8 +37,7 @@ def away(voice: Voice, seconds: float) -> float:
 
 def factory() -> tuple[Voice, ...]:
     """32 of the real voices that hexter holds in its library, packed as in a bank."""
-    if said := hexter.ENGINE.missing():
-        pytest.skip(said)
+    peer("hexter")
     library = hexter.LIBRARY.read_bytes()
     start = library.index(b"BRASS   1 ") - 118 - 23 * 128
     body = library[start : start + 4096]

@@ -11,6 +11,7 @@ import pytest
 from bridge.protocol.events import Cancelled, Done, Failed
 from bridge.protocol.jobs import DesignPatch, RenderPreset
 from bridge.service.ledger import MIGRATIONS, Store
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,7 +152,7 @@ def test_recovery_leaves_alone_the_job_of_a_living_process(tmp_path):
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as beside, Store(path) as store:  # fmt: skip
-        assert beside.stdout.readline() == "ready\n"
+        assert first_line(beside) == "ready\n"
         assert store.recover() == ()
         assert [store.get(name).state for name in "ab"] == ["running", "queued"]
         beside.communicate("go\n")

@@ -15,6 +15,7 @@ import pytest
 
 from presets import load
 from presets.library import Library
+from tests.children import first_line
 
 CHILD = Path(__file__).with_name("library_child.py")
 MEMORY = Path("/dev/shm")  # a killed process loses nothing that it wrote, so no disk is needed
@@ -67,7 +68,7 @@ def test_what_was_acknowledged_outlives_sigkill(folder):
         place = folder / f"round {round_}"
         place.mkdir()
         process = child("steps", place)
-        process.stdout.readline()
+        first_line(process)
         time.sleep(draw.uniform(0.0, 0.25))
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=60)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -29,6 +28,8 @@ from bridge.protocol import osc_wire
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from tests.children import bounded, first_line, stopped, until
+from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -625,8 +626,9 @@ def test_python_osc_client(running):
         assert (reply.address, reply.params[0]) == ("/scorewire/pong", 5)
 
 
-@pytest.mark.skipif(not shutil.which("oscsend"), reason="liblo's oscsend is not installed")
 def test_liblo_peer(running, client, out):
+    peer("liblo")
+
     def oscsend(*words):
         place = ["127.0.0.1", str(running.port)]
         subprocess.run(["oscsend", *place, *words, f"reply={client.port}"], check=True)
@@ -648,14 +650,13 @@ def taken(port):
     return False
 
 
-@pytest.mark.skipif(not shutil.which("oscdump"), reason="liblo's oscdump is not installed")
 def test_liblo_reads_every_reply(running, client, mix, out):
+    peer("liblo")
     with Client(0).socket as free:
         port = free.getsockname()[1]
     dump = subprocess.Popen(["oscdump", "-L", str(port)], stdout=subprocess.PIPE, text=True)
-    with dump:
-        while not taken(port):
-            time.sleep(0.02)
+    with stopped(dump), bounded(dump):
+        until(lambda: taken(port), child=dump)
         client.send("/scorewire/ping", 1, f"reply={port}")
         client.send("/scorewire/separate", 2, mix, out, "ok voice", "drums", f"reply={port}")
         lines = []
@@ -663,7 +664,6 @@ def test_liblo_reads_every_reply(running, client, mix, out):
             lines.append(line)
             if "/scorewire/done" in line or "/scorewire/fail" in line:
                 break
-        dump.terminate()
     text = "".join(lines)
     assert "/scorewire/pong iss 1 " in text
     assert 'isfsfsfsf 2 "j' in text
@@ -671,9 +671,9 @@ def test_liblo_reads_every_reply(running, client, mix, out):
     assert "/scorewire/done iss" in lines[-1]
 
 
-@pytest.mark.skipif(not shutil.which("pd"), reason="Pure Data is not installed")
 def test_pure_data_peer(running, tmp_path):
     """Pd sends every number as a float, from netsend's own port, and hears the reply there."""
+    peer("puredata")
     path = tmp_path / "ping.pd"
     path.write_text(
         "#N canvas 0 0 400 400 12;\n"
@@ -692,12 +692,9 @@ def test_pure_data_peer(running, tmp_path):
         "#X connect 7 1 8 0;\n#X connect 8 0 9 0;\n"
     )
     command = ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", str(path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as pd:
-        timer = threading.Timer(15, pd.kill)
-        timer.start()
+    pd = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with stopped(pd), bounded(pd):
         reply = next((line for line in pd.stderr if line.startswith("reply:")), "")
-        timer.cancel()
-        pd.kill()
     assert re.match(r"reply: list scorewire pong 42 \S+ (idle|busy)", reply)
 
 
@@ -716,7 +713,7 @@ def run_server(config):
         [sys.executable, "-W", "error", "-c", program, config],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    return process, int(process.stdout.readline())
+    return process, int(first_line(process))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -738,10 +735,7 @@ def test_a_restarted_server_knows_what_was_interrupted(tmp_path, out, number):
         assert errors == ""
         assert process.returncode == (-number if number == signal.SIGKILL else 0)
     (pid,) = map(int, log.read_text().split())
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{pid}").exists()
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
     process, port = run_server(config)
     client.server = ("127.0.0.1", port)

@@ -5,10 +5,10 @@ Every peer renders the same factory preset; the WAV it is told of holds the same
 
 import contextlib
 import json
-import shutil
+import os
+import re
 import subprocess
-import threading
-import time
+import sys
 
 import numpy as np
 import pytest
@@ -19,7 +19,10 @@ from websockets.sync.client import connect
 from bridge.osc.addresses import REPLIES, REQUESTS
 from bridge.service.config import Config
 from bridge.stems import manifest as stems
+from tests import peers
+from tests.children import MARK, bounded, first_line, left_behind, stopped, until
 from tests.http_server import ROOT, Http, Running, blob
+from tests.peers import lacking, peer
 from tests.test_osc import message, taken
 
 PRESET = ROOT / "presets" / "factory" / "bottle.json"
@@ -47,15 +50,10 @@ def sound(running):
 
 @contextlib.contextmanager
 def running_program(*command, **options):
-    """A program whose output is read, and that is ended when it says nothing for too long."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as program:
-        timer = threading.Timer(PATIENCE, program.kill)
-        timer.start()
-        try:
-            yield program
-        finally:
-            timer.cancel()
-            program.kill()
+    """A program whose output is read, and that is ended when it takes too long."""
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+    with stopped(program), bounded(program, PATIENCE):
+        yield program
 
 
 def until_done(lines):
@@ -76,14 +74,78 @@ def free_port():
         return probe.getsockname()[1]
 
 
+# Who skips for something else than a peer: the system, the checkout, files that are not shared.
+OTHER_REASONS = {
+    "test_corpus.py", "test_denormals.py", "test_docs.py", "test_library_crash.py",
+    "test_oscquery.py",
+    "test_player_ardour.py", "test_player_jack.py", "test_plugins.py", "test_stable_audio.py",
+    "test_worker.py",
+}  # fmt: skip
+
+
+def test_every_peer_is_in_the_table():
+    """No test looks for a program or a package by itself."""
+    asks = re.compile(r"pytest\.skip\(|skipif\(|importorskip\(|shutil\.which\(")
+    names = {p.name for p in (ROOT / "tests").glob("test_*.py") if asks.search(p.read_text())}
+    assert names - {"test_peers.py"} == OTHER_REASONS
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"), [("", pytest.skip.Exception), ("required", pytest.fail.Exception)]
+)
+def test_a_missing_peer_skips_or_fails(monkeypatch, mode, outcome):
+    monkeypatch.setenv(peers.MODE, mode)
+    monkeypatch.setitem(peers.PEERS, "gone", peers.Peer(("gone-package",), ("gone-program",)))
+    monkeypatch.setitem(peers.PEERS, "unsold", peers.Peer(modules=("no_such_module",)))
+    with pytest.raises(outcome, match="gone-program is not here: make peers"):
+        peer("git", "gone")
+    with pytest.raises(outcome, match="the package no_such_module is not here: make install"):
+        peer("unsold")
+
+
+@pytest.mark.parametrize(
+    ("here", "user", "says"),
+    [
+        (None, 0, "nothing is installed: there is no apt-get here. On Debian: apt-get install"),
+        ("/usr/bin/apt-get", 1000, "nothing is installed: that takes root: sudo apt-get install"),
+    ],
+)
+def test_make_peers_says_what_it_would_do(monkeypatch, capsys, here, user, says):
+    gone = {"gone": peers.Peer(("gone-package",), files=("/nowhere/gone",))}
+    monkeypatch.setattr(peers, "PEERS", gone)
+    monkeypatch.setattr(peers.shutil, "which", lambda _: here)
+    monkeypatch.setattr(peers.os, "geteuid", lambda: user)
+    assert peers.main() == 0
+    out = capsys.readouterr().out
+    assert says in out
+    assert "--no-install-recommends gone-package" in out
+    monkeypatch.setattr(peers, "PEERS", {})
+    assert peers.main() == 0
+    assert capsys.readouterr().out == "== peers: all 0 are here\n"
+
+
+def test_what_is_left_behind_is_named():
+    """Found by what it inherits, in a session of its own too; the wait looks whether it lives."""
+    command = [sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with stopped(child):
+        assert first_line(child) == "1\n"
+        left = left_behind(os.environ[MARK], seconds=0.0)
+        assert "test_what_is_left_behind_is_named" in left[child.pid]
+        child.kill()
+        with pytest.raises(AssertionError, match=r"the child ended \(-9\) before it happened"):
+            until(lambda: False, child=child)
+        with pytest.raises(AssertionError, match=r"the child ended \(-9\) and said nothing"):
+            first_line(child)
+    until(lambda: child.pid not in left_behind(os.environ[MARK], seconds=0.0))
+
+
 def test_liblo(running, sound, tmp_path):
     """oscsend asks; its replies go to oscdump, another program, by the option `reply`."""
-    if not (shutil.which("oscsend") and shutil.which("oscdump")):
-        pytest.skip("oscsend is not installed: apt install liblo-tools")
+    peer("liblo")
     port, out = free_port(), tmp_path / "liblo.wav"
     with running_program("oscdump", "-L", str(port)) as dump:
-        while not taken(port):
-            time.sleep(0.02)
+        until(lambda: taken(port), child=dump)
         words = ["/scorewire/render", "isss", "5", str(PRESET), str(out), f"reply={port}"]
         subprocess.run(["oscsend", "127.0.0.1", str(running.port), *words], check=True)
         seen = until_done(dump.stdout)
@@ -120,8 +182,7 @@ PATCH = """\
 
 def test_pure_data(running, sound, tmp_path):
     """A patch of plain objects: every number is a float, replies come to netsend's own port."""
-    if not shutil.which("pd"):
-        pytest.skip("Pure Data is not installed: apt install puredata-core")
+    peer("puredata")
     path, out = tmp_path / "render.pd", tmp_path / "pd.wav"
     path.write_text(PATCH.format(port=running.port, preset=PRESET, out=out))
     command = ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", str(path)]
@@ -153,17 +214,16 @@ udp.open();
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
     """A folder with Node's `osc` and `oscquery` in it, from npm."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("Node is not installed: apt install nodejs npm")
+    peer("node")
     folder = tmp_path_factory.mktemp("node")
     quiet = ["--silent", "--no-audit", "--no-fund", "--omit=optional", "--ignore-scripts"]
     command = ["npm", "install", "--prefer-offline", "--fetch-retries=0", *quiet, *PACKAGES]
     try:
         done = subprocess.run(command, cwd=folder, timeout=120, capture_output=True, check=False)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"npm did not answer in two minutes: npm install {' '.join(PACKAGES)}")
+        lacking(f"npm did not answer in two minutes: npm install {' '.join(PACKAGES)}")
     if done.returncode:
-        pytest.skip(f"npm cannot install {', '.join(PACKAGES)} here: is there a network?")
+        lacking(f"npm cannot install {', '.join(PACKAGES)} here: is there a network?")
     return folder
 
 
@@ -221,8 +281,7 @@ def test_websockets(running, sound, tmp_path):
 
 def test_curl(running, sound, tmp_path):
     """A preset sent up, rendered, followed and fetched by curl alone: no path of the server."""
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed: apt install curl")
+    peer("curl")
     address = f"http://127.0.0.1:{running.http}"
 
     def curl(*words):
@@ -243,8 +302,7 @@ def test_curl(running, sound, tmp_path):
 
 def test_the_commands_of_the_page_bring_stems_that_null(running, tmp_path):
     """docs/http.md from a file to its stems, typed into bash; then all files, added up."""
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed: apt install curl")
+    peer("curl")
     data, rate = soundfile.read(ROOT / "examples" / "data" / "mixture.flac")
     soundfile.write(tmp_path / "song.wav", data[: 2 * rate], rate)
     page = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from bridge.player import loading, macros
 from bridge.player.instrument import Instrument
 from bridge.player.midi import Midi
 from presets import Preset, load, save
+from tests.peers import lacking, peer
 
 FRAMES = 512  # what 128 and 256 cost is measured in bench/live.py
 NAME = "scorewire-test"
@@ -28,8 +29,7 @@ def chain():
 
 @pytest.fixture(scope="module")
 def server():
-    if not stage.here():
-        pytest.skip(stage.MISSING)
+    peer("jackd")
     patch = pytest.MonkeyPatch()
     patch.setenv("JACK_DEFAULT_SERVER", NAME)
     running = stage.Server(FRAMES, name=NAME)
@@ -152,12 +152,13 @@ def test_a_server_that_ends_is_noticed_and_found_again_by_name(player, server):
 
 def test_portaudio_is_the_other_way_out(server, tmp_path):
     """PortAudio reaches the same server, as it would a sound card where there is no JACK."""
+    peer("portaudio")
     save(chain(), tmp_path / "chain.json")
     player = stage.Process("--output", "portaudio")
     first = player.heard.get(timeout=stage.PATIENCE)
     if first.kind == "gone":
         player.leave()
-        pytest.skip(f"PortAudio was built without JACK: {first.reason}")
+        lacking(f"PortAudio was built without JACK: {first.reason}")
     assert (first.kind, first.output, first.rate) == ("ready", "portaudio", 48000)
     assert player.ask(kind="load", slot=1, preset=str(tmp_path / "chain.json")).kind == "ok"
     listener = stage.Listener(2.0, name="third")

@@ -26,6 +26,7 @@ from presets import Preset, load, save
 from presets.dx7_sysex import read_bank
 from presets.library import Library
 from renderers import fm
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,7 +80,7 @@ def playing(folder):
         cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
     try:
-        client = Client(json.loads(server.stdout.readline())["port"])
+        client = Client(json.loads(first_line(server))["port"])
         with contextlib.closing(client.socket):
             yield client, server
     finally:
@@ -155,7 +156,7 @@ def test_a_server_that_does_not_play_says_so(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
-    client = Client(json.loads(server.stdout.readline())["port"])
+    client = Client(json.loads(first_line(server))["port"])
     with contextlib.closing(client.socket):
         reply = client.ask("/scorewire/slot/1/trigger", 1)
     server.send_signal(signal.SIGINT)

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +25,8 @@ from bridge.worker.render import render_preset
 from presets import Effect, Note, Preset, load, save, vst3
 from presets.preset import MAX_STATE, Plugin
 from renderers import RENDERERS, effects, plugins, random_patches, to_values
+from tests.children import until
+from tests.peers import lacking, peer
 
 ROOT = Path(__file__).parents[1]
 RATE = 48000
@@ -42,10 +43,11 @@ def builder():
 @pytest.fixture(scope="session")
 def _built():
     build = builder()
+    peer("compiler")
     try:
         return build.vst3_folder()
     except build.Unavailable as error:
-        pytest.skip(str(error))
+        lacking(str(error))
 
 
 @pytest.fixture
@@ -227,8 +229,7 @@ numpy.save("wet.npy", plugin(numpy.load("dry.npy"), 48000))
     ],
 )
 def test_other_hosts_hear_the_same(reverb, tmp_path, host, program, error):
-    if importlib.util.find_spec(host) is None:
-        pytest.skip(f"{host} is not installed: pip install {host}")
+    peer(host)
     dry = noise(1.0, channels=2)
     np.save(tmp_path / "dry.npy", dry)
     command = [sys.executable, "-c", program, str(reverb.path)]
@@ -342,8 +343,7 @@ def test_a_state_saved_elsewhere_is_taken(folder):
 
 
 def test_a_kept_state_opens_in_another_host(folder, tmp_path):
-    if importlib.util.find_spec("dawdreamer") is None:
-        pytest.skip("dawdreamer is not installed: pip install dawdreamer")
+    peer("dawdreamer")
     patch = plugins.keep(preset(), "MaGigaverb.vst3", values={"revtime": 4.0, "damping": 0.125})
     (tmp_path / "a.vstpreset").write_bytes(plugins.load_effect(patch.effects[0]).state)
     program = """
@@ -422,11 +422,8 @@ def test_a_plugin_that_breaks_is_named(trouble, mode, limit, says):
 
 
 def test_a_plugin_that_aborts_while_it_is_loaded_is_named(tmp_path):
-    build = builder()
-    try:
-        bundle = build.aborting(tmp_path)
-    except build.Unavailable as error:
-        pytest.skip(str(error))
+    peer("compiler")
+    bundle = builder().aborting(tmp_path)
     with pytest.raises(plugins.PluginFailed, match=r"Abort crashed \(SIGABRT\) while loading it"):
         plugins.about(plugins.Hosted(bundle))
 
@@ -470,22 +467,12 @@ plugins.process(hung, np.ones((1, 100), np.float32), rate={RATE})
     home = os.environ | {"TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=home)
     try:
-        stage = eventually(lambda: next(tmp_path.glob("*/stage"), None))
-        eventually(lambda: "of sound" in stage.read_text())
+        stage = until(lambda: next(tmp_path.glob("*/stage"), None))
+        until(lambda: "of sound" in stage.read_text())
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert len(children) == 1
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    eventually(lambda: not Path(f"/proc/{children[0]}/exe").exists())
-    eventually(lambda: list(tmp_path.iterdir()) == [])
-
-
-def eventually(what, seconds=30.0):
-    """What `what()` gives once it is true; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
+    until(lambda: not Path(f"/proc/{children[0]}/exe").exists())
+    until(lambda: list(tmp_path.iterdir()) == [])

@@ -26,6 +26,8 @@ from bridge.protocol.events import event_adapter
 from bridge.protocol.jobs import Record
 from bridge.recorder import CLOCK, Block, Take
 from bridge.service import file_access
+from tests.children import first_line
+from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 256
@@ -58,8 +60,7 @@ class Source:
 
 @pytest.fixture(scope="module")
 def server():
-    if not stage.here():
-        pytest.skip(stage.MISSING)
+    peer("jackd")
     patch = pytest.MonkeyPatch()
     patch.setenv("JACK_DEFAULT_SERVER", NAME)
     running = stage.Server(FRAMES, name=NAME)
@@ -90,7 +91,7 @@ class Recorder:
         self.child.stdin.flush()
 
     def next(self):
-        return event_adapter.validate_json(self.child.stdout.readline())
+        return event_adapter.validate_json(first_line(self.child))
 
     def until(self, seconds):
         """Wait until so much is on its way to the file."""
@@ -207,8 +208,7 @@ def test_nothing_is_recorded_over(source, tmp_path):
 
 
 def test_without_a_server_it_says_so(tmp_path, monkeypatch):
-    if not stage.here():
-        pytest.skip(stage.MISSING)
+    peer("jackd")
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "scorewire-nobody")
     failed = Recorder(out=str(tmp_path / "a.wav")).end()
     assert (failed.code, failed.reason[:14]) == ("no-device", "no JACK server")
@@ -395,7 +395,7 @@ def test_osc_starts_a_recording_beside_other_jobs_and_stops_it(source, tmp_path)
         stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
     try:
-        port = json.loads(serving.stdout.readline())["port"]
+        port = json.loads(first_line(serving))["port"]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(stage.PATIENCE)
 
