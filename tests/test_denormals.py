@@ -181,10 +181,16 @@ def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Programs that compute no sound: they speak, ask or copy.
 OTHERS = {
-    "bench/separate.py", "bridge/cli/main.py", "bridge/app/folder_requests.py", "bridge/recorder.py",
-    "bridge/stems/null_test_numpy.py", "examples/demo.py", "examples/make_mixture.py", "examples/osc_client.py",
+    "bench/separate.py",
+    "bridge/cli/main.py",
+    "bridge/app/folder_requests.py",
+    "bridge/recorder.py",
+    "bridge/stems/null_test_numpy.py",
+    "examples/demo.py",
+    "examples/make_mixture.py",
+    "examples/osc_client.py",
     "sds/train/factory.py",
-}  # fmt: skip
+}
 
 
 def test_every_program_that_computes_flushes() -> None:
