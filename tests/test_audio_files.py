@@ -165,3 +165,11 @@ def test_a_recording_may_be_long_but_not_endless(tmp_path):
         assert file.frames == 16 * 60 * 8000
     with pytest.raises(ValueError, match="lasts 960 seconds; at most 60 are allowed"):
         audio_files.Recording(tmp_path / "a.flac", seconds=60)
+
+
+def test_a_gain_brings_sounds_to_a_peak_but_not_silence():
+    sounds = torch.tensor([[[0.5, -0.25]], [[1e-6, 0.0]], [[0.0, 0.0]]])
+    gain = audio_files.peak_gain(sounds, 0.5)
+    assert gain.shape == (3, 1, 1)
+    assert gain.flatten().tolist() == pytest.approx([1.0, 5e5, 0.5 * 2**24])
+    assert (gain * sounds).abs().amax((1, 2)).tolist() == pytest.approx([0.5, 0.5, 0.0])

@@ -25,6 +25,16 @@ def test_log_mel_spans_minus_one_to_one_whatever_the_level():
     assert torch.allclose(loud, quiet, atol=1e-3)
 
 
+@pytest.mark.parametrize("decibels", [-40, -80, -120])
+def test_a_dull_sound_is_the_same_at_any_level(evaluation_scorer, decibels):
+    """Most bands are empty: while 1e-10 was added to powers, it was another sound at -60 dB."""
+    noise = torch.randn(1, 1, RATE, generator=torch.Generator().manual_seed(0))
+    heard = torch.fft.rfft(noise) * (torch.fft.rfftfreq(RATE, 1 / RATE) < 3000)
+    dull = 0.1 * torch.fft.irfft(heard, RATE)
+    soft = evaluation_scorer.hear(10 ** (decibels / 20) * dull, RATE)
+    assert float((soft * evaluation_scorer.hear(dull, RATE)).sum()) == pytest.approx(1.0, abs=1e-5)
+
+
 def test_cosines_are_bounded_and_deterministic(evaluation_scorer):
     audio = torch.randn(2, 1, RATE, generator=torch.Generator().manual_seed(0))
     scores = evaluation_scorer.similarity(audio, RATE, ["white noise", "piano", "rain"])

@@ -1,7 +1,8 @@
 """The server that runs for a data folder: where it listens, for programs that would rather ask it.
 
-`server.json` in the folder names its process (`bridge.service.process_identity`), host and ports.
-It goes when the server ends; what a killed one leaves is known by its process, which lives no more.
+`server.json` in the folder names its process (`bridge.processes.process_identity`), host and
+ports. It goes when the server ends; what a killed one leaves is known by its process, which lives
+no more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.hosts.files import whole
-from bridge.service import process_identity
+from bridge.processes import process_identity
 
 FILE = "server.json"
 PATIENCE = 10.0  # seconds for an answer

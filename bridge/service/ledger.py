@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bridge.processes import process_identity
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Job, job_adapter
-from bridge.service import process_identity
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 LIVE: tuple[State, ...] = ("queued", "running")

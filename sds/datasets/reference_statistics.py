@@ -27,7 +27,7 @@ from sds.datasets.recordings import (
     read_recordings,
     recording_group,
 )
-from sds.metrics.spectral_statistics import Classes
+from sds.metrics.spectral_statistics import Classes, least_deviations
 from sds.signal.audio_files import read, resample
 from sds.weights import weights_folder
 
@@ -45,8 +45,8 @@ FILE = weights_folder("reference") / "statistics.safetensors"
 class Reference:
     """Statistics x [N, K] of windows of real recordings, standardised, in an order of no meaning.
 
-    `x = (statistics - mean) / deviation`. Beside each row its class, side, fold and whether it is
-    the first window of its recording.
+    `x = (statistics - mean) / deviation`, where no deviation is below `LEAST`. Beside each row its
+    class, side, fold and whether it is the first window of its recording.
     """
 
     x: Tensor
@@ -88,7 +88,7 @@ def reference(path: Path = FILE) -> Reference:
         label, side, fold, first = (
             file.get_tensor(name).tolist() for name in ("class", "side", "fold", "first")
         )
-    mean, deviation = raw.mean(0), raw.std(0).clamp_min(1e-6)
+    mean, deviation = raw.mean(0), raw.std(0).maximum(least_deviations())
     return Reference(
         x=(raw - mean) / deviation,
         mean=mean,

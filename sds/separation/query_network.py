@@ -31,7 +31,7 @@ from sds.priors.checkpoints import ModelUnavailable, digest, find, load_weights
 from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import dim, pieces, sentence
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import peak_gain, resample
 from sds.signal.overlap_add import Span, fades, spans
 from sds.weights import weights_folder
 
@@ -164,7 +164,7 @@ class Query:
         """`heard` window by window: what is found so far, after each."""
         windows = self.windows(len(audio), RATE)
         count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
-        audio = audio * (PEAK / audio.abs().max().clamp_min(1e-4))
+        audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
         levels = self.net.codec.levels(F.pad(audio, (0, frames * HOP - len(audio)))[None])
         text = text_features(prompts)[None]
         out = torch.zeros(len(prompts), *levels.shape[1:])

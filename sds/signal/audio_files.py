@@ -20,6 +20,7 @@ RATES = (8000, 192000)
 MAX_CHANNELS = 2
 MAX_SECONDS = 15 * 60  # in memory at once
 MAX_LONG = 24 * 3600  # in pieces
+SOFTEST = 2.0**-24  # a peak of half a step of 24 bits: what is softer is silence
 MAX_PEAK = 2.0**31  # full scale is 1; even integers that were read as floats stay below
 
 
@@ -174,6 +175,14 @@ def resample(audio: Tensor, rate: int, to: int, *, frames: int | None = None) ->
     if frames is None:
         return out
     return torch.nn.functional.pad(out, (0, frames - out.shape[-1]))  # negative: cuts
+
+
+def peak_gain(audio: Tensor, peak: float) -> Tensor:
+    """The factor [B, 1, 1] that brings each of audio [B, C, T] to a peak.
+
+    Softer than `SOFTEST` is silence, which no factor makes loud.
+    """
+    return peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(SOFTEST)
 
 
 def with_channels(audio: Tensor, channels: int) -> Tensor:

@@ -45,8 +45,11 @@ def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
 
 
 def levels(power: Tensor) -> Tensor:
-    """Powers [B, MELS, L] in the bands -> what the towers hear, as `log_mel` has it."""
-    db = 10.0 * torch.log10(power + 1e-10)
+    """Powers [B, MELS, L] in the bands -> what the towers hear, as `log_mel` has it.
+
+    The same at any level; silence is all one level.
+    """
+    db = 10.0 * torch.log10(power.clamp_min(torch.finfo(power.dtype).tiny))
     db = db - db.amax((1, 2), keepdim=True)
     return db.clamp_min(-80.0) / 40.0 + 1.0
 
