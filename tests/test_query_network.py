@@ -160,7 +160,7 @@ def sounds(folder):
     t = np.arange(2 * RATE) / RATE
     rng = np.random.default_rng(0)
     clips = [
-        Clip(np.sin(2 * np.pi * 110 * (k + 1) * t).astype(np.float32), ("low tone",), "tone",
+        Clip(np.sin(2 * np.pi * 110 * (k + 1) * t).astype(np.float32), ("a low tone",), "tone",
              "held" if k == 3 else "prior", f"tone/{k}")
         for k in range(4)
     ] + [
@@ -168,7 +168,7 @@ def sounds(folder):
              "held" if k == 3 else "prior", f"noise/{k}")
         for k in range(4)
     ] + [
-        Clip(np.sign(np.sin(2 * np.pi * 50 * t)).astype(np.float32), ("buzz",), "buzz",
+        Clip(np.sign(np.sin(2 * np.pi * 50 * t)).astype(np.float32), ("low buzz",), "buzz",
              "held" if k == 3 else "prior", f"buzz/{k}")
         for k in range(4)
     ]  # fmt: skip

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, absolute, run
-from bridge.protocol.jobs import Evaluate
+from bridge.protocol.jobs import Evaluate, SuiteName
 
 DATA = Path("../shared/data")
 
@@ -29,7 +29,10 @@ def eval_(
     items: Annotated[int | None, typer.Option(help="At most so many a suite.")] = None,
     seed: Seed = 0,
     out: Out = Path("scoreboard"),
-    report: Annotated[Path | None, typer.Option(help="Write the page to this file too.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the page to this file too; suites not run keep their sections."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a model on recordings, beside baselines; stopped, the same command goes on."""
@@ -48,9 +51,21 @@ def eval_(
     )
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
-        report.write_text(page, encoding="utf-8")
+        before = report.read_text(encoding="utf-8") if report.exists() else ""
+        report.write_text(merged(before, page), encoding="utf-8")
     if as_json:
         figures = json.loads(Path(result["figures"]).read_text(encoding="utf-8"))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))
     else:
         typer.echo(page)
+
+
+def merged(before: str, page: str) -> str:
+    """A page whose sections (their "## suite" lines begin them) replace or join those of before.
+
+    The head is the new page's; sections stand in the order of the suites.
+    """
+    (head, *new), (_, *old) = (("\n" + text).split("\n## ") for text in (page, before))
+    sections = {text.split("\n", 1)[0]: text for text in (*old, *new)}
+    known = [name for name in get_args(SuiteName) if name in sections]
+    return "\n## ".join([head, *(sections[name].rstrip("\n") + "\n" for name in known)])[1:]

@@ -264,8 +264,9 @@ class EditPreset(Frozen):
 class Evaluate(Frozen):
     """The scoreboard. Result: page (Markdown), figures (JSON), rows, seconds.
 
-    Rows in `out` that an earlier job with the same model, evaluation scorer, data, seed and
-    `items` left are not measured again; a job that is cancelled or crashes leaves its rows.
+    Rows in `out` that an earlier job left are not measured again where all that decides them is the
+    same: the code of the suite, the model and every other network, the methods' values, data, seed
+    and `items`. A job that is cancelled or crashes leaves its rows.
     """
 
     kind: Literal["eval"] = "eval"

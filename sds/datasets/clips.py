@@ -26,6 +26,7 @@ SILENCE = 1e-4  # a clip whose peak is below this (-80 dBFS) is not worth a capt
 
 Audio: TypeAlias = NDArray[np.float32]
 Split: TypeAlias = Literal["prior", "evaluation_scorer", "held"]
+Half: TypeAlias = Literal["choose", "report"]
 
 HELD = 0.08  # share of captions (or, of made sounds, of sources) that nothing is trained on
 PRIOR = 0.6  # share of the rest that the prior hears; the evaluation scorer hears the others
@@ -69,6 +70,16 @@ def split_of(label: str, held_by: str, group: str) -> Split:
 def side_of(group: str) -> Split:
     """Who hears a source that is not held."""
     return "prior" if unit_hash(f"side|{group}") < PRIOR else "evaluation_scorer"
+
+
+def half_of(label: str, caption: str) -> Half:
+    """Which half of what is held back a clip is in, by its class and its most exact caption.
+
+    Whatever is chosen (a step that ships, a threshold, how sharp shares are) is chosen on the one
+    half, and figures are of the other, so that nothing was chosen by what reports it. Clips of one
+    caption are together.
+    """
+    return "choose" if unit_hash(f"presence|{label}|{caption}") < 0.5 else "report"
 
 
 def normalise_peak(audio: Audio, origin: str) -> Audio:

@@ -2,9 +2,11 @@
 
     python -m sds.train.pairs --query runs/query/shipped --sharpen
 
-PAIRS mixtures at 0 dB of two clips of different classes that nothing was trained on: a recording
-with a made sound, and two recordings, in turn. The prompt is a clip's most exact caption. Beside it
-stand a median filter that is told the order of its two outputs, and masks that know the truth.
+How sharp it is is chosen on pairs of one half of these clips, and what is printed is of the other
+(`sds.datasets.clips.half_of`). Each time PAIRS mixtures at 0 dB of two clips of different classes
+that nothing was trained on: a recording with a made sound, and two recordings, in turn. The prompt
+is a clip's most exact caption. Beside it stand a median filter that is told the order of its two
+outputs, and masks that know the truth.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sds.datasets.clips import Half
 from sds.datasets.evaluation_items import Mixture
 from sds.metrics.separation import si_sdr_improvement
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
@@ -32,8 +35,13 @@ PAIRS, SECONDS, ACTIVE = 40, 5.0, 1e-8  # ACTIVE: the least power of a clip's pi
 SHARPNESS = (0.7, 1.0, 1.4, 2.0, 2.8)
 
 
+def held_back(data: Path, half: Half) -> Corpus:
+    """The held-back clips to choose by, or those to report on."""
+    return Corpus(data, frozenset({"held"}), half=half)
+
+
 def pairs(corpus: Corpus) -> list[Mixture]:
-    """The mixtures, the same each time."""
+    """PAIRS mixtures of clips of a corpus, the same each time."""
     rng = np.random.default_rng(7)
     frames = int(SECONDS * RATE)
     long = [clip for clip in corpus.clips if clip.frames >= 2 * RATE]
@@ -115,12 +123,11 @@ def main() -> None:
     query = load_query(args.query)
     if query is None:
         parser.error(f"{args.query} has no weights yet")
-    mixtures = pairs(Corpus(args.data, frozenset({"held"})))
     if args.sharpen:
-        query.net.sharpness.fill_(sharpest(query, mixtures))
+        query.net.sharpness.fill_(sharpest(query, pairs(held_back(args.data, "choose"))))
         path = args.query / "model.safetensors"
         save_file(load_file(path) | {"sharpness": query.net.sharpness.half()}, path)
-    for name, values in report(query, mixtures).items():
+    for name, values in report(query, pairs(held_back(args.data, "report"))).items():
         log.info("%-20s %5.2f +- %.2f dB SI-SDRi", name, np.mean(values), np.std(values))
 
 

@@ -27,7 +27,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.datasets.captions import PHRASES
-from sds.datasets.clips import unit_hash
 from sds.datasets.evaluation_items import Mixture
 from sds.datasets.evaluation_items import mixtures as recorded
 from sds.detection import presence
@@ -45,7 +44,7 @@ from sds.separation.query_network import load_query
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
-from sds.train.pairs import apply_masks, improvement, pairs, query_stems
+from sds.train.pairs import apply_masks, held_back, improvement, pairs, query_stems
 
 log = logging.getLogger(__name__)
 SECONDS = 6.0
@@ -67,16 +66,11 @@ class LabelledMixture:
     absent: tuple[str, ...]
 
 
-def half(clip: Clip) -> int:
-    """0 or 1: which half of the held-back clips; clips of one caption are together."""
-    return int(2 * unit_hash(f"presence|{clip.label}|{clip.captions[0]}"))
-
-
 def make_mixtures(
-    corpus: Corpus, part: int, rng: np.random.Generator, *, sounds: int | None = None
+    corpus: Corpus, rng: np.random.Generator, *, sounds: int | None = None
 ) -> Iterator[LabelledMixture]:
-    """Mixtures of one half of the clips, without end; of `sounds` sounds, or as `SOUNDS` has it."""
-    clips = [clip for clip in corpus.clips if half(clip) == part]
+    """Mixtures of the clips of a corpus, without end; of `sounds` sounds, or as `SOUNDS` has it."""
+    clips = corpus.clips
     weights = class_weights(clips)
     weights *= [REAL if clip.part == RECORDINGS else 1.0 for clip in clips]
     weights /= weights.sum()
@@ -273,20 +267,20 @@ def main() -> None:
     if query is None:
         parser.error("there is no query network: train it with sds.train.query")
     networks = PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), query)
-    corpus = Corpus(args.data, frozenset({"held"}))
+    chosen_on, reported_on = held_back(args.data, "choose"), held_back(args.data, "report")
     halves = []
-    for part in (0, 1):
-        source = make_mixtures(corpus, part, np.random.default_rng(args.seed + part))
+    for part, corpus in enumerate((chosen_on, reported_on)):
+        source = make_mixtures(corpus, np.random.default_rng(args.seed + part))
         halves.append(rows(networks, [next(source) for _ in range(args.count)]))
     (x, there), (other_x, other_there) = halves
     calibration = calibrate(x, there, networks.hashes)
     result = {"fit": figures(x, there, calibration)}
     result["held"] = figures(other_x, other_there, calibration)
-    source = make_mixtures(corpus, 1, np.random.default_rng(args.seed + 2), sounds=2)
+    source = make_mixtures(reported_on, np.random.default_rng(args.seed + 2), sounds=2)
     pairs_named = [next(source) for _ in range(PAIRS)]
     found = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
     result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
-    result["auto"] = separation_figures(networks, pairs(corpus), calibration)
+    result["auto"] = separation_figures(networks, pairs(reported_on), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:
         result["score"] = score_recorded(networks, args.score, calibration)

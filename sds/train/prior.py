@@ -152,6 +152,7 @@ def main() -> None:
             max_pieces=max_pieces,
             device=args.device,
             real=1.0 if back else args.real,
+            half="choose" if back else None,  # what ships is chosen by it
         )
         for back in (False, True)
     )
