@@ -214,8 +214,7 @@ def test_a_page_is_a_table_in_plain_text() -> None:
     assert f"- Code c0de, methods v, data data (d), key {PAGE.keys['s'].digest}\n" in page
     assert (
         "- Model m (abc), evaluation scorer evaluation_scorer; "
-        "searches listen to search_scorer (def)\n"
-        in page
+        "searches listen to search_scorer (def)\n" in page
     )
     assert "- Query network q, listener l, bank b, text t, reference r\n" in page
     assert "- 3 rows\n" in page

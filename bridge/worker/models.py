@@ -20,9 +20,9 @@ from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.stable_audio import load_prior
+from sds.scoreboard import board
 from sds.separation.networks import Networks
 from sds.separation.query_network import Query, load_query
-from sds.scoreboard import board
 from sds.similarity import base
 from sds.similarity.two_tower import FOLDER as EVALUATION_SCORER
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
