@@ -182,6 +182,7 @@ def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 # Programs that compute no sound: they speak, ask or copy.
 OTHERS = {
     "bench/separate.py",
+    "bridge/cli/__main__.py",
     "bridge/cli/main.py",
     "bridge/app/folder_requests.py",
     "bridge/recorder.py",

@@ -216,7 +216,7 @@ def test_a_page_is_a_table_in_plain_text() -> None:
         "- Model m (abc), evaluation scorer evaluation_scorer; "
         "searches listen to search_scorer (def)\n" in page
     )
-    assert "- Query network q, listener l, bank b, text t, reference r\n" in page
+    assert "- Query network q, tagger l, bank b, text t, reference r\n" in page
     assert "- 3 rows\n" in page
     assert page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines() == [
         "| method   | x, dB ↑       | y     |",

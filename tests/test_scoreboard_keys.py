@@ -91,7 +91,7 @@ def test_values_are_those_of_the_methods():
     assert before == values({"fast": replace(FAST)})
     assert values({"fast": replace(FAST, grain=0.3)}) != before
     assert values({"fast": replace(FAST, recipe=replace(FAST.recipe, lr=0.5))}) != before
-    assert values({"fast": replace(FAST, look=partial(FAST.look, steps=2))}) != before
+    assert values({"fast": replace(FAST, estimator=partial(FAST.estimator, steps=2))}) != before
     assert values({"quick": FAST}) != before
 
 
@@ -108,7 +108,7 @@ def test_a_folder_is_its_files(tmp_path):
 @pytest.fixture
 def now(tmp_path, monkeypatch):
     """The key of the suite `separate` with networks of one byte each, again at every call."""
-    for name in ("query", "listener", "bank", "text", "reference"):
+    for name in ("query_network", "tagger", "bank", "text", "reference"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(b"1")
     monkeypatch.setattr(keys, "WEIGHTS", tmp_path)
@@ -121,7 +121,7 @@ def now(tmp_path, monkeypatch):
     return key
 
 
-@pytest.mark.parametrize("name", ["query", "listener", "bank", "text", "reference"])
+@pytest.mark.parametrize("name", ["query_network", "tagger", "bank", "text", "reference"])
 def test_other_weights_are_another_key(now, tmp_path, name):
     before = now()
     (tmp_path / name / "model.safetensors").write_bytes(b"2")

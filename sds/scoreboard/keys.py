@@ -28,7 +28,9 @@ class Key:
     model: str
     evaluation_scorer: str
     search_scorer: str
-    query: str  # the network that shares out mixtures; this and the next four: `folder_digest`
+    query_network: (
+        str  # the network that shares out mixtures; this and the next four: `folder_digest`
+    )
     tagger: str
     bank: str
     text: str
@@ -46,7 +48,7 @@ class Key:
 
 def asked() -> dict[str, str]:
     """The digest of each shipped network and table that no command names, by its field of `Key`."""
-    names = ("query", "tagger", "bank", "text", "reference")
+    names = ("query_network", "tagger", "bank", "text", "reference")
     return {name: folder_digest(WEIGHTS / name) for name in names}
 
 

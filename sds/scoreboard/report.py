@@ -114,8 +114,8 @@ def measured(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
         f"key {key.digest}",
         f"- Model {page.model}, evaluation scorer {page.evaluation_scorer}; "
         f"searches listen to {page.search_scorer}",
-        f"- Query network {key.query}, tagger {key.tagger}, bank {key.bank}, text {key.text}, "
-        f"reference {key.reference}",
+        f"- Query network {key.query_network}, tagger {key.tagger}, bank {key.bank}, "
+        f"text {key.text}, reference {key.reference}",
     ]
 
 
