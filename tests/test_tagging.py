@@ -76,6 +76,23 @@ def test_silence_suggests_nothing(networks):
     assert last(networks, torch.zeros(1, 44100), 44100, top=8) == []
 
 
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+def test_less_than_a_second_is_heard_at_any_rate(networks, rate):
+    generator = torch.Generator().manual_seed(0)
+    for seconds in (0.1, 0.25, 0.5, 0.9):
+        audio = 0.1 * torch.randn(2, round(seconds * rate), generator=generator)
+        found = last(networks, audio, rate, top=2, names=("wind", "sea waves", "clock ticking"))
+        assert len(found) == 2
+        assert all(len(one.activity) == 1 for one in found)
+        assert active_spans(
+            networks,
+            measure_activity(networks.tagger, audio, rate),
+            lambda a, b: audio[:, a:b],
+            rate,
+            found,
+        )
+
+
 def test_parts_are_few_and_the_first_explains_the_most(networks, twelve):
     audio, rate = read(MIXTURE)
     heard = measure_activity(networks.tagger, audio, rate)

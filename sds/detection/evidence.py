@@ -97,10 +97,14 @@ def stretches(near: Tensor, loud: Tensor) -> list[int]:
 
 
 def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
-    """The mono stretch [T] at RATE that begins at second `start` of `seconds`."""
+    """The mono stretch [T] at RATE that begins at second `start` of `seconds`; T is whole frames.
+
+    The end is filled up with silence, to a second at least.
+    """
     mono = read(start * rate, min(seconds, start + STRETCH) * rate).mean(0)
     mono = resample(mono[None], rate, RATE)[0] if rate != RATE else mono
-    return F.pad(mono, (0, max(RATE - len(mono), -len(mono) % HOP)))
+    frames = -(-max(RATE, len(mono)) // HOP)
+    return F.pad(mono, (0, frames * HOP - len(mono)))
 
 
 @torch.no_grad()
