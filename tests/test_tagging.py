@@ -82,15 +82,7 @@ def test_less_than_a_second_is_heard_at_any_rate(networks, rate):
     for seconds in (0.1, 0.25, 0.5, 0.9):
         audio = 0.1 * torch.randn(2, round(seconds * rate), generator=generator)
         found = last(networks, audio, rate, top=2, names=("wind", "sea waves", "clock ticking"))
-        assert len(found) == 2
-        assert all(len(one.activity) == 1 for one in found)
-        assert active_spans(
-            networks,
-            measure_activity(networks.tagger, audio, rate),
-            lambda a, b: audio[:, a:b],
-            rate,
-            found,
-        )
+        assert [len(one.activity) for one in found] == [1, 1]
 
 
 def test_parts_are_few_and_the_first_explains_the_most(networks, twelve):
