@@ -1,11 +1,13 @@
 """The separator by prompts: its grid, its sums, the prior inside it, and what it has learned."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.utils import parametrize
 
 from sds.datasets.clips import Clip, write_part
@@ -13,6 +15,7 @@ from sds.datasets.evaluation_items import Mixture
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.spectral_codec import GROUP, HOP, to_db
 from sds.separation.query_network import (
+    FOLDER,
     FRAMES,
     LATENTS,
     RATE,
@@ -200,6 +203,20 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     found = load_query(out / "shipped")
     assert found is not None
     assert found.shares(noise(1, 1, 9000), RATE, ["noise"]).shape == (1, 1025, 18)
+
+
+def test_a_broken_network_is_one_sentence(tmp_path):
+    for file in ("model.safetensors", "query.json"):
+        shutil.copy(FOLDER / file, tmp_path / file)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["head.bias"][:] = torch.inf
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnavailable, match=r"numbers of head\.bias are not finite"):
+        load_query(tmp_path)
+    tensors["head.bias"] = torch.zeros(3)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnavailable, match=r"does not fit the network: head\.bias is 3, not"):
+        load_query(tmp_path)
 
 
 def test_pairs_are_of_two_held_back_classes_at_0_db(tmp_path, monkeypatch):

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from sds.similarity.two_tower import MELS, RATE, Towers, load_scorer, log_mel
+from sds.detection.presence import FOLDER as LISTENER
+from sds.priors.checkpoints import ModelUnavailable
+from sds.similarity.two_tower import FOLDER, MELS, RATE, SEARCH_SCORER, Towers, load_scorer, log_mel
 
 SOURCES = Path(__file__).parent.parent / "examples" / "data"
 
@@ -13,6 +16,25 @@ SOURCES = Path(__file__).parent.parent / "examples" / "data"
 @pytest.fixture(scope="module")
 def evaluation_scorer():
     return load_scorer()
+
+
+@pytest.mark.parametrize("folder", [FOLDER, SEARCH_SCORER, LISTENER])
+def test_broken_weights_are_one_sentence(tmp_path, folder):
+    tensors = load_file(folder / "model.safetensors")
+    path = tmp_path / "model.safetensors"
+    tensors["head.1.bias"][7] = torch.nan
+    save_file(tensors, path)
+    wanted = r"model\.safetensors is broken: 1 of the 256 numbers of head\.1\.bias are not finite"
+    with pytest.raises(ModelUnavailable, match=wanted):
+        load_scorer(tmp_path)
+    tensors["head.1.bias"] = torch.zeros(3)
+    save_file(tensors, path)
+    with pytest.raises(ModelUnavailable, match=r"do not fit the network: head\.1\.bias is 3, not"):
+        load_scorer(tmp_path)
+    del tensors["head.1.bias"]
+    save_file(tensors, path)
+    with pytest.raises(ModelUnavailable, match=r"head\.1\.bias is missing"):
+        load_scorer(tmp_path)
 
 
 def test_log_mel_spans_minus_one_to_one_whatever_the_level():

@@ -13,6 +13,7 @@ from bridge.protocol.jobs import Probe
 from bridge.worker.models import Models
 from presets import Note
 from renderers import RENDERERS, random_patches
+from sds.priors.base import classifier_free_guidance
 
 
 def probe(job: Probe, models: Models) -> worker_loop.Events:
@@ -62,7 +63,7 @@ def _try_model(name: str, models: Models) -> str:
         z = prior.encode(silence)
         cond = prior.embed(["test"], seconds)
         began = time.perf_counter()
-        prior.denoise(z, torch.ones(1), cond)
+        classifier_free_guidance(prior, cond, cond, 1.0)(z, torch.ones(1))
     spent = 1000 * (time.perf_counter() - began)
     where = "a CUDA GPU" if torch.cuda.is_available() else "the CPU"
     return f"{prior.name} at {prior.sample_rate} Hz on {where}, one evaluation in {spent:.0f} ms"

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -87,6 +88,8 @@ def load_tagger(folder: Path = FOLDER) -> TwoTowerScorer:
 def load_calibration(path: Path = FILE) -> Calibration:
     """The shipped calibration. Raises `FileNotFoundError` when there is none."""
     values = json.loads(path.read_text(encoding="utf-8"))
+    if not all(map(isfinite, [*values["weights"], values["offset"], values["threshold"]])):
+        raise ValueError(f"{path} is broken: its weights, offset and threshold must be finite")
     return Calibration(
         weights=tuple(values["weights"]),
         offset=values["offset"],

@@ -22,12 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from sds.priors.checkpoints import ModelUnavailable, digest, find, load_weights
+from sds.priors.checkpoints import (
+    ModelUnavailable,
+    digest,
+    find,
+    load_weights,
+    misfits,
+    read_tensors,
+)
 from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import dim, pieces, sentence
@@ -251,9 +257,8 @@ def load_query(folder: Path = FOLDER) -> Query | None:
             f"{path} was trained over the prior {config['prior']}, and the default model is "
             f"{base}; train it anew with sds.train.query."
         )
-    tensors = {name: value.float() for name, value in load_file(path).items()}
-    wrong = net.learned().keys() ^ tensors.keys()
-    if wrong:
-        raise ModelUnavailable(f"{path} does not fit the network: {', '.join(sorted(wrong)[:3])}.")
+    tensors = {name: value.float() for name, value in read_tensors(path).items()}
+    if wrong := misfits(net.learned(), tensors):
+        raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors, strict=False)
     return Query(net, model_hash=digest(path))

@@ -16,11 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import digest
+from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
 from sds.signal.audio_files import resample
 from sds.weights import weights_folder
 
@@ -28,6 +27,7 @@ RATE = 44100
 N_FFT, HOP, MELS = 2048, 1024, 64
 WINDOW = 3.0  # seconds heard at once
 MIN_SECONDS = 0.5
+COUNTER = "num_batches_tracked"  # of batch norms: training counts, nobody reads it
 FOLDER = weights_folder("evaluation_scorer")
 SEARCH_SCORER = weights_folder("search_scorer")
 
@@ -138,9 +138,16 @@ class TwoTowerScorer:
 
 
 def load_scorer(folder: Path = FOLDER) -> TwoTowerScorer:
-    """The evaluation scorer in `folder`. Raises `FileNotFoundError` when there is none."""
+    """The evaluation scorer in `folder`.
+
+    Raises `FileNotFoundError` when there is none, `ModelUnavailable` for weights that do not fit or
+    are not finite.
+    """
+    path = folder / "model.safetensors"
+    tensors = {k: v.float() for k, v in read_tensors(path).items() if not k.endswith(COUNTER)}
     towers = Towers()
-    towers.load_state_dict(
-        {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False
-    )
-    return TwoTowerScorer(towers, folder.name, model_hash=digest(folder / "model.safetensors"))
+    own = {k: v for k, v in towers.state_dict().items() if not k.endswith(COUNTER)}
+    if wrong := misfits(own, tensors):
+        raise ModelUnavailable(f"the weights in {path} do not fit the network: {wrong}.")
+    towers.load_state_dict(tensors, strict=False)
+    return TwoTowerScorer(towers, folder.name, model_hash=digest(path))

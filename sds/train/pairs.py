@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.datasets.clips import Half
 from sds.datasets.evaluation_items import Mixture
 from sds.metrics.separation import si_sdr_improvement
+from sds.priors.checkpoints import read_tensors
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
 from sds.separation.query_network import N, Query, load_query
 from sds.signal.spectrogram import istft, stft
@@ -126,7 +127,7 @@ def main() -> None:
     if args.sharpen:
         query.net.sharpness.fill_(sharpest(query, pairs(held_back(args.data, "choose"))))
         path = args.query / "model.safetensors"
-        save_file(load_file(path) | {"sharpness": query.net.sharpness.half()}, path)
+        save_file(read_tensors(path) | {"sharpness": query.net.sharpness.half()}, path)
     for name, values in report(query, pairs(held_back(args.data, "report"))).items():
         log.info("%-20s %5.2f +- %.2f dB SI-SDRi", name, np.mean(values), np.std(values))
 
