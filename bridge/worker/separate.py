@@ -71,7 +71,7 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     with atomic_output.resumable(Path(job.folder), _key(origin, begin, end)) as out:
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
-        with Recording(path) as recording:
+        with mixture.opened(path) as recording:
             finished = yield from _separate_windows(origin, prior, networks, recording, out, clock)
             levels = stem_writer.Levels()
             blocks = overlap_add(finished.windows, finished.pieces())

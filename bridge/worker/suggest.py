@@ -11,6 +11,7 @@ from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.jobs import MAX_STEMS, Separate, Suggest
 from bridge.stems import manifest
+from bridge.worker import mixture
 from bridge.worker.models import Models
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.presence import Activity, measure_in_blocks, merge_activity
@@ -49,7 +50,7 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
     networks = presence_networks(models)
     if networks is None:
         raise ValueError("there is no tagger in this installation: nothing can be suggested")
-    with Recording(Path(job.file)) as recording:
+    with mixture.opened(Path(job.file)) as recording:
         heard = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
         work = suggest(networks, heard, recording.read, recording.rate, top=job.top)
         found = yield from last_with_progress(work, clock, 0.6)
@@ -81,7 +82,7 @@ def presence_check(
         return StemPrompts(job.prompts)
     if not (words or job.auto):
         return StemPrompts(job.prompts)
-    with Recording(Path(job.file)) as recording:
+    with mixture.opened(Path(job.file)) as recording:
         read, rate = recording.read, recording.rate
         heard = yield from measure_activity(recording, networks.tagger, clock, begin, end)
         likely: list[Suggestion] = []
