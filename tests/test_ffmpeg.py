@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from sds import ffmpeg
+from sds.signal import ffmpeg
 from sds.signal.audio_files import Recording, read
 
 RATE, FRAMES = 48000, 95963  # no multiple of a frame of any codec

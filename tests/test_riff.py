@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from bridge import riff
-from bridge.files import names, wav
+from bridge.files import names, riff, wav
 from bridge.stems import null_test_numpy
 from bridge.stems.bwf_metadata import start_samples
 from bridge.worker import mixture

@@ -5,7 +5,7 @@ TimeReference is the place of frame 0 in the session, in samples: a DAW can put 
 source began. Date and time stay empty, so that the same job gives the same bytes.
 
 A RIFF of more than 4 GiB is an RF64 (EBU Tech 3306): its 32-bit sizes are -1, the true ones stand
-in the chunk ds64, the first of the file. `bridge.riff` finds the chunks of what is read.
+in the chunk ds64, the first of the file. `bridge.files.riff` finds the chunks of what is read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from bridge import riff
-from bridge.riff import DS64, SEE_DS64
+from bridge.files import riff
+from bridge.files.riff import DS64, SEE_DS64
 
 MAX_RIFF = 2**32 - 2  # bytes behind the size field; -1 means "see ds64"
 BLOCK_FRAMES = 65536

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge import riff
+from bridge.files import riff
 from bridge.files.wav import Bext, read_bext
 
 STAMP = "SPEED/TIMESTAMP_SAMPLE"  # what iXML's tags of the place begin with

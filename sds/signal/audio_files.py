@@ -19,7 +19,7 @@ from scipy.io import wavfile
 from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
-from sds import ffmpeg
+from sds.signal import ffmpeg
 
 RATES = (8000, 192000)
 MAX_CHANNELS = 2
