@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 from bridge.app.serve import run_server
 from bridge.execution.local import LocalEngine
+from bridge.files import atomic_output
 from bridge.osc import player_requests
 from bridge.protocol.events import Best, Cancelled, Done, Failed, Progress
 from bridge.protocol.jobs import DesignPatch, QueueFull, Separate
@@ -260,3 +262,76 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path):
         store.own()
         with pytest.raises(ValueError, match="another server already uses"):
             asyncio.run(run_server(settings(tmp_path)))
+
+
+def hidden(folder):
+    return sorted(path.name.partition("-")[0] for path in folder.iterdir())
+
+
+def test_what_a_killed_worker_had_begun_goes_with_its_job(tmp_path):
+    async def story(server):
+        job_id = server.submit(patch(tmp_path, "leaving"), client="c", req=1)
+        return await server.wait(job_id)
+
+    entry = with_server(tmp_path, story)
+    assert (entry.state, entry.code) == ("failed", "crashed")
+    # what a crashed separation has finished stays for the next one
+    assert hidden(tmp_path / "out") == [".unfinished"]
+
+
+def test_a_cancelled_job_whose_worker_had_to_be_killed_leaves_nothing(tmp_path):
+    async def story(server):
+        heard = asyncio.Event()
+        job_id = server.submit(patch(tmp_path, "staying"), client="c", req=1)
+        server.listen(job_id, "me", lambda event: heard.set())
+        await heard.wait()
+        await server.cancel(job_id)
+        return await server.wait(job_id)
+
+    assert with_server(tmp_path, story, grace=0.1).state == "cancelled"
+    assert hidden(tmp_path / "out") == []
+
+
+def test_a_server_that_leaves_sweeps_behind_a_worker_that_it_had_to_kill(tmp_path, monkeypatch):
+    monkeypatch.setattr("bridge.execution.local.CLOSING", 0.1)
+
+    async def story(server):
+        heard = asyncio.Event()
+        job_id = server.submit(patch(tmp_path, "staying"), client="c", req=1)
+        server.listen(job_id, "me", lambda event: heard.set())
+        await heard.wait()
+        await server.close()
+        return server.store.get(job_id)
+
+    assert with_server(tmp_path, story).state == "interrupted"
+    assert hidden(tmp_path / "out") == [".unfinished"]
+
+
+def test_a_server_sweeps_what_the_jobs_of_a_dead_one_left(tmp_path):
+    config = settings(tmp_path)
+    out = tmp_path / "out"
+    partial = out / f"{atomic_output.PARTIAL}{2**22 + 7}-x"  # no process has this id
+    partial.mkdir(parents=True)
+    for name, text in (
+        ("a.json", "new"),
+        (atomic_output.MOVES, '[[".partial-4194311-x/a.json", "a.json"]]'),
+    ):
+        (partial / name).write_text(text)
+    (out / f"{atomic_output.PARTIAL}{2**22 + 8}-x").mkdir()
+    (out / "a.json").write_text("old")
+    with Store(config.ledger) as store:
+        store.add(patch(tmp_path), client="c", request=1)
+        store.progress("j1", 0.5, "working")
+
+    async def story():
+        running = asyncio.create_task(run_server(config))
+        while any(path.name[0] == "." for path in out.iterdir()):
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+    assert (out / "a.json").read_text() == "new"
+    with Store(config.ledger) as store:
+        assert store.get("j1").state == "interrupted"

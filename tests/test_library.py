@@ -435,7 +435,7 @@ def test_a_list_of_moves_from_a_stranger_leads_nowhere(library, tmp_path):
     library.add(preset("pot"))
     for target in ("../stolen.json", str(tmp_path / "stolen.json"), ".trash/../../stolen.json"):
         (library.folder / ".work" / "moves.json").write_text(json.dumps([["pot.json", target]]))
-        with pytest.raises(ValueError, match="outside the library"):
+        with pytest.raises(ValueError, match="outside"):
             library.add(preset("pan"))
     assert not (tmp_path / "stolen.json").exists()
     (library.folder / ".work" / "moves.json").write_text("{")

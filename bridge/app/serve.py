@@ -10,7 +10,7 @@ from bridge.execution.local import LocalEngine
 from bridge.osc import requests
 from bridge.service import discovery
 from bridge.service.config import Config
-from bridge.service.job_server import Server
+from bridge.service.job_server import Server, _sweeping
 from bridge.service.ledger import Store
 from bridge.service.player_process import PlayerProcess
 from bridge.service.signals import stopping_on_signals
@@ -39,7 +39,8 @@ async def run_server(
     async with stopping_on_signals() as stop:
         with Store(config.ledger) as store:
             store.own()
-            for job_id in store.recover():
+            lost = store.recover()
+            for job_id in lost:
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)
             engine = LocalEngine(config.worker, grace=config.grace, stall=config.stall)
             async with AsyncExitStack() as stack:
@@ -47,6 +48,7 @@ async def run_server(
                 if player is not None:
                     await stack.enter_async_context(player)
                 server = await stack.enter_async_context(Server(config, store, engine, player))
+                await stack.enter_async_context(_sweeping(server, lost))
                 osc = await stack.enter_async_context(requests.serve_osc(server))
                 http = await stack.enter_async_context(serve_http(osc))
                 log.info("OSC on %s port %d (UDP)", config.osc_host, osc.port)

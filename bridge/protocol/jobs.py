@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
+from bridge.files.atomic_output import RESULT
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
 from bridge.stems import excerpt as audition
@@ -338,14 +339,24 @@ class QueueFull(ValueError):
 
 def result_path(job: Job, result: dict[str, Any]) -> str:
     """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
-    if isinstance(job, WHOLE):
-        folder = job.folder if isinstance(job, Separate) else Path(job.out)
-        return str(folder / "result.json")
+    if isinstance(job, WHOLE) and (folder := out_folder(job)):
+        return str(folder / RESULT)
     if isinstance(job, RenderPreset | Record):
         return str(result.get("wav", job.out))
     if isinstance(job, Export):
         return str(result.get("file", job.out))
     return ""
+
+
+def out_folder(job: Job) -> Path | None:
+    """The folder that a worker writes the files of a job into, None when it writes none."""
+    if isinstance(job, Separate | Export):
+        return job.folder
+    if isinstance(job, RenderPreset):
+        return Path(job.out).parent
+    if isinstance(job, DesignPatch | Vary | Morph | EditPreset | Evaluate):
+        return Path(job.out)
+    return None
 
 
 def new_id() -> str:

@@ -11,12 +11,13 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 from bridge.execution.base import Engine
 from bridge.execution.recording import RecordingEngine
+from bridge.files import atomic_output
 from bridge.hosts import HOSTS
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
@@ -31,6 +32,8 @@ from presets.library import Library
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
+
+SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
 
 class Server:
@@ -53,6 +56,7 @@ class Server:
         self._recordings = RecordingEngine()
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
+        self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
 
     async def __aenter__(self) -> Server:
@@ -112,6 +116,9 @@ class Server:
                             event = await asyncio.to_thread(_place, job, job.host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
+                    if isinstance(event, Cancelled | Failed):
+                        self.left(job, everything=isinstance(event, Cancelled))
+                        await self.sweep()
                     self._write_down(event)
                     self._tell(event)
         except sqlite3.Error as error:
@@ -121,6 +128,26 @@ class Server:
         finally:
             self._lives.pop(job.id, None)
             self._listeners.pop(job.id, None)
+
+    def left(self, job: Job, *, everything: bool = False) -> None:
+        """Have `sweep` look after the folder of a job that did not end by itself."""
+        folder = jobs.out_folder(job)
+        if folder is not None:
+            self._unswept[job.id] = folder, everything
+
+    async def sweep(self) -> None:
+        """Finish or drop what dead workers left in the folders of jobs that have ended.
+
+        What a crashed separation has finished stays for the next one; a cancelled one leaves none.
+        """
+        for job_id, (folder, everything) in list(self._unswept.items()):
+            try:
+                idle = await asyncio.to_thread(atomic_output.sweep, folder, unfinished=everything)
+            except OSError as error:
+                log.warning("%s cannot be swept: %s", folder, error)
+                idle = True
+            if idle:
+                self._unswept.pop(job_id, None)
 
     def _shelve(self, slot: int, done: Done) -> Done | Failed:
         """Keep a finished patch in the library and put it in its slot there."""
@@ -188,6 +215,29 @@ class Server:
         await self._stack.aclose()
         if self._lives:
             await asyncio.wait(self._lives.values())
+        await self.sweep()  # once more: only now no worker lives
+
+
+@asynccontextmanager
+async def _sweeping(server: Server, lost: Sequence[str]) -> AsyncIterator[None]:
+    """Sweep the folders of interrupted jobs, until no worker of an earlier server lives there."""
+    for job_id in lost:
+        entry = server.store.get(job_id)
+        if entry is not None:
+            server.left(entry.job)
+
+    async def keep_on() -> None:
+        for _ in range(SWEEPS):
+            await server.sweep()
+            await asyncio.sleep(SWEEP_GAP)
+
+    sweeping = asyncio.create_task(keep_on(), name="sweep") if lost else None
+    try:
+        yield
+    finally:
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
 
 
 def _place(job: Separate, host: str, done: Done) -> Done | Failed:

@@ -57,7 +57,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     start = load(job.start) if job.start else None
     more = max(recipe.candidates, recipe.starts) - 1
 
-    with atomic_output.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out), stale=[atomic_output.RESULT]) as out:
         yield clock.progress(0.0, "search")
         hunted = 0.0
         if job.matrix == AUTO:

@@ -68,7 +68,8 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     origin = _origin(job, source, prior, networks, steps, begin, end)
     _check_space(job, source, end - begin)
 
-    with atomic_output.resumable(Path(job.folder), _key(origin, begin, end)) as out:
+    key, stale = _key(origin, begin, end), [atomic_output.RESULT]
+    with atomic_output.resumable(Path(job.folder), key, stale=stale) as out:
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
         with mixture.opened(path) as recording:

@@ -40,7 +40,7 @@ def _write_presets(
     presets: Iterable[Preset], count: int, name: str, folder: Path, clock: worker_loop.Clock
 ) -> worker_loop.Events:
     made = []
-    with atomic_output.folder(folder) as out:
+    with atomic_output.folder(folder, stale=[atomic_output.RESULT]) as out:
         for number, preset in enumerate(presets, start=1):
             path = out.partial / f"{name}-{number:0{len(str(count))}d}"
             heard = effects.render(preset, rate=RATE)

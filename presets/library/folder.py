@@ -20,8 +20,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from presets.library import disk, index, search, slots
-from presets.library.disk import TRASH, Move, draft
+from presets.library.disk import TRASH, draft
 from presets.library.names import fold, free, stem
+from presets.moves import Move
 from presets.preset import Preset, load, save
 
 T = TypeVar("T")

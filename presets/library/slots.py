@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from presets.library.disk import Move, draft
+from presets.library.disk import draft
+from presets.moves import Move
 
 FILE = "slots.json"
 SLOTS = range(1, 129)
