@@ -34,6 +34,7 @@ from pydantic import ValidationError
 
 from bridge.files import wav
 from bridge.player.thread_priority import raise_priority
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Event, Failed
 from bridge.protocol.jobs import Record, job_adapter, sentence
 from bridge.protocol.worker_loop import Clock
@@ -378,6 +379,7 @@ def main() -> None:
         sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
         raise_priority()
         orders = Orders()
+        parent_watch.on_death(orders.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, orders.stop)
         line = sys.stdin.readline()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, event_adapter
 from bridge.protocol.jobs import Cancel, Job, sentence
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "bridge.worker")
+COMMAND = parent_watch.command("bridge.worker")
 CLOSING = 3.0  # seconds a worker gets to leave once its job is cancelled and its stdin closed
 
 

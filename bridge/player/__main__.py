@@ -37,6 +37,7 @@ from bridge.player.options import options
 from bridge.player.player import Player
 from bridge.player.thread_priority import raise_priority
 from renderers.denormals import flush_denormals
+from bridge.processes import parent_watch
 
 
 def main() -> None:
@@ -51,6 +52,7 @@ def main() -> None:
         gc.freeze()  # no collection walks through what is here for good
         raise_priority()
         player = Player(chosen, out)
+        parent_watch.on_death(lambda: player.inbox.put(None))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: player.inbox.put(None))
         threading.Thread(target=read, args=(player.inbox,), daemon=True).start()

@@ -20,6 +20,7 @@ from typing import Any, TextIO, TypeAlias
 from pydantic import ValidationError
 
 from bridge.files.atomic_output import Interrupted
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import Cancel, Job, line_adapter, sentence
 
@@ -67,10 +68,13 @@ def serve(work: Work, *, codes: Codes) -> None:
 
     `codes` names refusals by their exception.
     """
+    parent_watch.watch()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     inbox = Inbox(sys.stdin)
+    # `echo job | python -m bridge.worker` ends stdin, too, and its job is done to the end.
+    parent_watch.on_death(inbox.close)
     signal.signal(signal.SIGTERM, lambda *_: inbox.close())
     while (job := inbox.todo.get()) is not None and not inbox.closing.is_set():
         events = iter([job]) if isinstance(job, Failed) else run(job, work, inbox, codes=codes)
@@ -128,7 +132,6 @@ class Inbox:
         self.todo: queue.SimpleQueue[Job | Failed | None] = queue.SimpleQueue()
         self.closing = threading.Event()
         self._cancelled: set[str] = set()
-        self._parent = os.getppid()
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
 
     def close(self) -> None:
@@ -155,12 +158,6 @@ class Inbox:
             else:
                 self.todo.put(item)
         self.todo.put(None)
-        # `echo job | python -m bridge.worker` ends stdin too, and its job is done to the end; only
-        # a worker whose parent has died stops by itself.
-        while os.getppid() == self._parent:
-            if self.closing.wait(1.0):
-                return
-        self.close()
 
 
 def _id_of(line: str) -> str:

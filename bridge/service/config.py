@@ -10,7 +10,6 @@ import dataclasses
 import ipaddress
 import os
 import shlex
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from bridge.processes import parent_watch
 from bridge.service.language_model import Assistant
 
 PREFIX = "SCOREWIRE_"
@@ -49,8 +49,8 @@ class Config:
     write: tuple[Path, ...] = ()
     model: str = "default"
     assistant: Assistant | None = None
-    worker: tuple[str, ...] = (sys.executable, "-m", "bridge.worker")
-    player: tuple[str, ...] = (sys.executable, "-m", "bridge.player")
+    worker: tuple[str, ...] = parent_watch.command("bridge.worker")
+    player: tuple[str, ...] = parent_watch.command("bridge.player")
     queue: int = 32
     grace: float = 10.0
     stall: float = 600.0

@@ -7,11 +7,12 @@ import importlib.util
 import json
 import operator
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.files import wav
+from bridge.files.names import sha256
+from bridge.processes import parent_watch
 from bridge.stems.levels import null_db
 from bridge.stems.manifest import load, part_header, source_header
 
@@ -57,7 +58,7 @@ def add_up_fast(path: Path) -> Sum:
     """`add_up` in a child process with numpy, or here where there is none."""
     if importlib.util.find_spec("numpy") is None:
         return add_up(path)
-    command = [sys.executable, "-m", "bridge.stems.null_test_numpy", str(path)]
+    command = parent_watch.command("bridge.stems.null_test_numpy", str(path))
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     words = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
     if child.returncode == REFUSED:
