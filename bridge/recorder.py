@@ -15,7 +15,6 @@ second. Frames that JACK could not hand over in time are silence, so what follow
 from __future__ import annotations
 
 import array
-import json
 import logging
 import math
 import os
@@ -33,12 +32,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from bridge.files import wav
+from bridge.files.atomic_output import code_of
 from bridge.player.thread_priority import raise_priority
 from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Event, Failed
 from bridge.protocol.jobs import Record, job_adapter, sentence
 from bridge.protocol.worker_loop import Clock
 from bridge.stems.bwf_metadata import ixml
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ class Orders:
         """Read stdin to its end, which means stop."""
         for line in sys.stdin:
             try:
-                kind = json.loads(line).get("kind")
+                kind = read_json(line).get("kind")
             except (ValueError, AttributeError):
                 log.warning("stdin: not a line of ours: %r", line[:200])
                 continue
@@ -368,7 +369,7 @@ def events(line: str, orders: Orders) -> Iterator[Event]:
         yield Failed(id=job_id, code=error.code, reason=str(error))
     except OSError as error:
         reason = f"the recording stopped: {error.filename or 'the file'}: {error.strerror}"
-        yield Failed(id=job_id, code="bad-output", reason=reason)
+        yield Failed(id=job_id, code=code_of(error, "bad-output"), reason=reason)
 
 
 def main() -> None:

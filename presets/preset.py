@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from presets.reading import read_json
+
 FORMAT = 1
 VST3 = "VST3"  # the kind of an effect that is a plugin
 MAX_STATE = 4 * 2**20  # bytes of a plugin's state
@@ -144,9 +146,9 @@ def load(path: Path | str) -> Preset:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is not a preset: it is not JSON text ({error})") from error
+        data = read_json(path, name="it")
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a preset: {error}") from error
     if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
         raise ValueError(f"{path.name} has format {data['format']!r}; this version reads {FORMAT}")
     try:

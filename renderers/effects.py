@@ -7,6 +7,7 @@ state, so the same preset gives the same samples.
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Iterable
 from itertools import groupby
@@ -181,9 +182,12 @@ def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
         with AudioFile(str(partial), "w", rate, num_channels=channels, bit_depth=32) as file:
             file.write(audio)
         partial.replace(path)
-    except BaseException:
+    except RuntimeError as error:  # pedalboard does not say why, as a plain write of the same does
+        with partial.open("ab") as plain:
+            plain.write(audio.tobytes())
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise
 
 
 def render_file(

@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,7 @@ NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
 CHILD = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from bridge import outputs
 
 kind, target, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -155,3 +158,71 @@ def test_a_list_of_a_stranger_moves_nothing(tmp_path: Path, told: object) -> Non
     assert (folder / "a").read_text() == "a"
     assert (folder / "b").read_text() == "b"
     assert not (tmp_path / "b").exists()
+
+
+# Renders into a folder where no file may outgrow 100 kB: as on a full disk, a write fails (EFBIG).
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from bridge import pipe
+from bridge.protocol.jobs import RenderPreset
+from bridge.worker.render import render_preset
+import io
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+out = Path(sys.argv[2])
+job = RenderPreset(id="j", preset=sys.argv[1], out=str(out / "a.wav"), duration=5.0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+*_, last = pipe.run(job, render_preset, pipe.Inbox(io.StringIO("")), codes={})
+print(last.code, last.reason)
+"""
+
+
+def test_a_full_disk_is_no_fault_of_ours(tmp_path: Path) -> None:
+    preset = Path(__file__).parents[1] / "presets" / "factory" / "clavinet.json"
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(preset), str(out)],
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    code, _, reason = done.stdout.partition(" ")
+    assert code == "no-room"
+    assert "File too large" in reason
+    assert not out.exists()  # nothing half-written, and no folder made for it
+
+
+@pytest.mark.parametrize("number", atomic_output.NO_ROOM)
+def test_no_room_is_seen_through_the_sentences_about_it(number: int) -> None:
+    def refusal() -> ValueError:
+        try:
+            raise OSError(number, os.strerror(number))
+        except OSError as error:
+            return atomic_output.cannot_write("out /x", error)
+
+    said = refusal()
+    assert str(said) == f"out /x cannot be written: {os.strerror(number)}"
+    assert not atomic_output.no_room(said)
+    said.__cause__ = OSError(number, "")
+    assert atomic_output.code_of(said, "bad-input") == "no-room"
+    assert atomic_output.code_of(OSError(errno.EACCES, ""), "bad-output") == "bad-output"
+
+
+def test_a_full_ledger_is_no_room(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "x.sqlite")
+    db.execute("CREATE TABLE t (x)")
+    db.execute("PRAGMA max_page_count = 3")
+    with pytest.raises(sqlite3.OperationalError, match="full") as full:
+        db.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+    db.close()
+    assert atomic_output.no_room(full.value)
+
+
+def test_a_library_without_reason_is_believed_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RuntimeError("System error.")
+    assert not atomic_output.no_room(error, tmp_path / "not" / "there")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    assert atomic_output.no_room(error, tmp_path / "not" / "there")
+    assert not atomic_output.no_room(ValueError("a prompt is missing"), tmp_path)

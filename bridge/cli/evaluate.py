@@ -9,7 +9,8 @@ from typing import Annotated, get_args
 import typer
 
 from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, absolute, run
-from bridge.protocol.jobs import Evaluate, SuiteName
+from bridge.protocol.jobs import (Evaluate, SuiteName)
+from presets.reading import read_json
 
 DATA = Path("../shared/data")
 
@@ -54,7 +55,7 @@ def eval_(
         before = report.read_text(encoding="utf-8") if report.exists() else ""
         report.write_text(merged(before, page), encoding="utf-8")
     if as_json:
-        figures = json.loads(Path(result["figures"]).read_text(encoding="utf-8"))
+        figures = read_json(Path(result["figures"]))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))
     else:
         typer.echo(page)

@@ -21,6 +21,7 @@ from typer.exceptions import TyperException
 
 from bridge.cli import evaluate, hosts, library, presets, record, serve, stems, suggest, tables
 from bridge.cli.base import CommandFailed
+from bridge.files.atomic_output import code_of
 
 app = typer.Typer(
     name="scorewire",
@@ -66,13 +67,14 @@ def main() -> None:
     except TyperException as error:
         code = _fail("bad-input", error.format_message(), 2, as_json)
     except ValueError as error:
-        code = _fail("bad-input", str(error), 1, as_json)
+        code = _fail(code_of(error, "bad-input"), str(error), 1, as_json)
     except sqlite3.Error as error:
-        code = _fail("bad-output", f"the job ledger cannot be used: {error}", 1, as_json)
+        reason = f"the job ledger cannot be used: {error}"
+        code = _fail(code_of(error, "bad-output"), reason, 1, as_json)
     except OSError as error:
         what = "bad-input" if isinstance(error, FileNotFoundError) else "bad-output"
         where = f"{error.filename}: " if error.filename else ""
-        code = _fail(what, f"{where}{error.strerror or error}", 1, as_json)
+        code = _fail(code_of(error, what), f"{where}{error.strerror or error}", 1, as_json)
     except KeyboardInterrupt:
         code = _fail("cancelled", "stopped by Ctrl-C", 130, as_json)
     raise SystemExit(code or 0)

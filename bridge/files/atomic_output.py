@@ -9,6 +9,7 @@ of them, the next job in the folder, or `sweep`, makes the rest. Only the partia
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -34,6 +35,9 @@ MOVES = ".moves.json"  # what is promised
 REPLACED = ".replaced"  # second names of the files that the moves replace, to bring them back
 RESULT = "result.json"  # what the server writes beside the files of a job when it is done
 OWN = (SCRATCH, MOVES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = 13  # SQLITE_FULL
+LEAST = 1 << 16  # bytes free, under which a disk is taken to be full
 PATIENCE = 8.0  # seconds to wait for a worker whose server has died: it leaves at its next step
 
 
@@ -151,6 +155,29 @@ def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) ->
         if promised or unfinished or not kept:
             _drop(partial)
     return idle
+
+
+def no_room(error: BaseException | None, folder: Path | None = None) -> bool:
+    """Whether `error`, or what it came of, is that the disk or the user's share of it is full.
+
+    Libraries that do not say why they failed are believed to have found `folder` full when it is.
+    """
+    seen = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in NO_ROOM:
+            return True
+        if isinstance(seen, sqlite3.Error) and getattr(seen, "sqlite_errorcode", 0) == FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    if folder is None or isinstance(error, ValueError | OSError):
+        return False
+    present = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    return present is not None and shutil.disk_usage(present).free < LEAST
+
+
+def code_of(error: BaseException, otherwise: str) -> str:
+    """The code of a failure: "no-room" where the disk is full."""
+    return "no-room" if no_room(error) else otherwise
 
 
 def cannot_write(what: str, error: OSError) -> ValueError:

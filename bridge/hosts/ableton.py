@@ -31,6 +31,7 @@ from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
 from bridge.protocol import osc_wire
+from presets.reading import read_json
 
 SCRIPT = Path(__file__).parent / "scripts" / "ableton" / "__init__.py"
 POLL = 0.05
@@ -101,7 +102,7 @@ class Ableton:
             return None
         if not answered.exists():
             raise ValueError(f"Live took the stems, and said nothing for {self.longest:g} s")
-        answer = json.loads(answered.read_text(encoding="utf-8"))
+        answer = read_json(answered)
         answered.unlink()
         if "failed" in answer:
             raise ValueError(f"Live could not: {answer['failed']}")

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
+from bridge.files import atomic_output
 from bridge.http import events, jobs, openapi, oscquery_listen, uploads
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import Web
@@ -124,4 +125,6 @@ async def _client_disconnected(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
+    if atomic_output.no_room(error):
+        return problem(507, "no-room", f"the server could not do it: {error}")
     return problem(500, "internal", "the server could not do it; its log says more")

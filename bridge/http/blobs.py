@@ -8,7 +8,6 @@ what is there is right. It is a cache: when it is full, what was used longest ag
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import re
@@ -19,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.files import names
+from bridge.files.atomic_output import NO_ROOM
 
 PREFIX = "sha256:"
 RESERVE = 64 * 2**20  # bytes left free on the disk: the ledger is there too
 STALE = 7 * 86_400.0  # seconds after which nobody comes back to an upload
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 

@@ -7,7 +7,6 @@ asks from another machine names uploads only, and finds the results under /files
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from pathlib import Path
@@ -17,12 +16,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from bridge.files import atomic_output
 from bridge.http import access, blobs, files
 from bridge.http.responses import Problem, answer, body
 from bridge.http.state import INPUTS, Web
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import Job, job_adapter
 from bridge.service.ledger import Entry, State
+from presets.reading import read_json
 
 KINDS: dict[str, type[BaseModel]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(Job)
@@ -148,9 +149,9 @@ async def _fields(request: Request) -> dict[str, Any]:
         if len(text) > MAX_BODY:
             raise Problem(413, "too-big", f"a job may be described in {MAX_BODY} bytes")
     try:
-        fields = json.loads(bytes(text))
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, "not-json", f"the body is not JSON: {error}") from error
+        fields = read_json(bytes(text), MAX_BODY, name="the body")
+    except ValueError as error:
+        raise Problem(400, "not-json", str(error)) from error
     if not isinstance(fields, dict):
         raise Problem(400, "not-json", "the body must be one JSON object")
     return fields
@@ -176,7 +177,8 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     except words.QueueFull as error:
         raise Problem(503, "queue-full", str(error), {"Retry-After": "10"}) from error
     except ValueError as error:
-        raise Problem(422, "bad-input", str(error)) from error
+        full = atomic_output.no_room(error)
+        raise Problem(*((507, "no-room") if full else (422, "bad-input")), str(error)) from error
     entry = web.server.store.get(job_id)
     said = {"id": job_id} if entry is None else describe(web, entry)
     return answer(said, 202, {"Location": f"/v1/jobs/{job_id}"})

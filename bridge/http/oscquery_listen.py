@@ -25,6 +25,7 @@ from bridge.http.state import Web
 from bridge.osc.addresses import REQUESTS, Refused, understand
 from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
+from presets.reading import read_json
 
 MAX_CLIENTS = 32
 # What another machine may ask over the websocket: nothing that names a file or starts work.
@@ -93,9 +94,9 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
 def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
     """LISTEN or IGNORE one path."""
     try:
-        said = json.loads(text)
+        said = read_json(text)
         command, path = said["COMMAND"], said["DATA"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         _wrong(listener, 'a command is {"COMMAND": ..., "DATA": path}')
         return
     if command == "IGNORE":

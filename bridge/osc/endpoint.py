@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 from pydantic import ValidationError
 
+from bridge.files import atomic_output
 from bridge.osc.addresses import (
     REPLIES,
     Call,
@@ -157,10 +158,18 @@ class OscEndpoint(asyncio.DatagramProtocol):
         except ValidationError as error:
             code, text = "bad-arguments", jobs.sentence(error, self._option_names)
         except ValueError as error:
-            code, text = "bad-input", str(error)
+            code, text = atomic_output.code_of(error, "bad-input"), str(error)
         except (OSError, sqlite3.Error) as error:
-            log.exception("answering %s", message.address)
-            code, text = "internal", f"the server could not do it: {error}"
+            code, text = (
+                atomic_output.code_of(error, "internal"),
+                f"the server could not do it: {error}",
+            )
+            log.log(
+                logging.INFO if code == "no-room" else logging.ERROR,
+                "answering %s",
+                message.address,
+                exc_info=True,
+            )
         else:
             return
         self.fail(target, req, message.address, code, text)

@@ -25,6 +25,7 @@ import numpy as np
 from bridge.player.loading import Sample, Sound
 from bridge.player.thread_priority import ordinary
 from bridge.processes import parent_watch
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class Sampler:
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
-            answer = json.loads(line)
+            answer = read_json(line)
             self._hear(lambda answer=answer: self._take(answer))  # type: ignore[misc]
         self._hear(self._gone)
 

@@ -6,7 +6,6 @@ No tensor here. The work itself is a function from a job to its events, given by
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -19,10 +18,11 @@ from typing import Any, TextIO, TypeAlias
 
 from pydantic import ValidationError
 
-from bridge.files.atomic_output import Interrupted
+from bridge.files.atomic_output import Interrupted, code_of, no_room
 from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import Cancel, Job, line_adapter, sentence
+from bridge.protocol.jobs import Cancel, Job, line_adapter, out_folder, sentence
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -105,12 +105,15 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
     except ValueError as error:
         log.info("refused", exc_info=True)
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), "bad-input")
-        yield Failed(id=job.id, code=code, reason=str(error))
+        yield Failed(id=job.id, code=code_of(error, code), reason=str(error))
     except OSError as error:
         log.info("no file", exc_info=True)
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        yield Failed(id=job.id, code="bad-output", reason=reason)
+        yield Failed(id=job.id, code=code_of(error, "bad-output"), reason=reason)
     except Exception as error:  # the job loop, the one place: the next job must run
+        if no_room(error, folder := out_folder(job)):
+            yield Failed(id=job.id, code="no-room", reason=f"the disk of {folder} is full: {error}")
+            return
         log.exception("job %s", job.id)
         text = (str(error).strip().splitlines() or [""])[0][:300]
         reason = f"the worker failed: {type(error).__name__}: {text}"
@@ -162,7 +165,7 @@ class Inbox:
 
 def _id_of(line: str) -> str:
     try:
-        value = json.loads(line)
+        value = read_json(line)
     except ValueError:
         return ""
     return str(value.get("id", "")) if isinstance(value, dict) else ""

@@ -10,7 +10,6 @@ import dataclasses
 import ipaddress
 import os
 import shlex
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from platformdirs import user_config_path, user_data_path
 
 from bridge.processes import parent_watch
 from bridge.service.language_model import Assistant
+from presets.reading import read_toml
 
 PREFIX = "SCOREWIRE_"
 FILE = "config.toml"
@@ -145,8 +145,8 @@ def _from_file(path: Path | str | None) -> dict[str, Any]:
             return {}
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = read_toml(path, name="it")
+    except ValueError as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
     return {
         key: _read(key, value, where=f"{key} in {path.name}", readers=_FROM_TOML)

@@ -124,7 +124,8 @@ class Server:
         except sqlite3.Error as error:
             log.exception("the ledger failed under job %s", job.id)
             reason = f"the job ledger could not be written: {error}"
-            self._tell(Failed(id=job.id, code="internal", reason=reason))
+            code = atomic_output.code_of(error, "internal")
+            self._tell(Failed(id=job.id, code=code, reason=reason))
         finally:
             self._lives.pop(job.id, None)
             self._listeners.pop(job.id, None)
@@ -157,7 +158,8 @@ class Server:
             library.assign(slot, kept.path.name)
         except (ValueError, OSError) as error:
             reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
-            return Failed(id=done.id, code="bad-output", reason=reason)
+            code = atomic_output.code_of(error, "bad-output")
+            return Failed(id=done.id, code=code, reason=reason)
         return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
 
     def _write_down(self, event: Event) -> None:
@@ -246,7 +248,7 @@ def _place(job: Separate, host: str, done: Done) -> Done | Failed:
         placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out))
     except (ValueError, OSError) as error:
         reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
-        return Failed(id=done.id, code="not-placed", reason=reason)
+        return Failed(id=done.id, code=atomic_output.code_of(error, "not-placed"), reason=reason)
     files = [str(file) for file in placed.files]
     result = {"placed": {"host": host, "text": placed.text, "files": files}}
     return done.model_copy(update={"result": done.result | result})
@@ -266,5 +268,5 @@ def _publish(job: Job, done: Done) -> Done | Failed:
         partial.replace(path)
     except OSError as error:
         reason = f"the result could not be written to {path}: {error.strerror}"
-        return Failed(id=job.id, code="bad-output", reason=reason)
+        return Failed(id=job.id, code=atomic_output.code_of(error, "bad-output"), reason=reason)
     return done

@@ -6,6 +6,7 @@ One server owns the ledger and writes (`own`); anybody may read beside it, as `s
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from typing import Any, Literal, get_args
 from bridge.processes import process_identity
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Job, job_adapter
+from presets.reading import read_json, read_text
+
+log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 LIVE: tuple[State, ...] = ("queued", "running")
@@ -227,12 +231,12 @@ class Store:
             f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY number DESC LIMIT ?",  # noqa: S608
             (*values, limit),
         )
-        return tuple(_entry(row) for row in rows)
+        return tuple(entry for row in rows if (entry := _readable(row)) is not None)
 
     def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
-        return None if row is None else _entry(row)
+        return None if row is None else _readable(row)
 
     def _migrate(self) -> None:
         with self._writing():
@@ -259,10 +263,19 @@ class Store:
         self._db.execute("COMMIT")
 
 
+def _readable(row: tuple[Any, ...]) -> Entry | None:
+    """The line of a row, None when its job or result cannot be read: the others still can."""
+    try:
+        return _entry(row)
+    except ValueError as error:
+        log.warning("a line of the job ledger is passed over: %s", error)
+        return None
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
     job, client, request, state, created, started, ended, fraction, stage, result, code, why = row
     return Entry(
-        job=job_adapter.validate_json(job),
+        job=job_adapter.validate_json(read_text(job, name="a job")),
         client=client,
         request=request,
         state=state,
@@ -271,7 +284,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         ended=ended,
         fraction=fraction,
         stage=stage,
-        result=None if result is None else json.loads(result),
+        result=None if result is None else read_json(result, name="its result"),
         code=code,
         reason=why,
     )

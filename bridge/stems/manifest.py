@@ -24,9 +24,11 @@ from pydantic import (
 from bridge.files import wav
 from bridge.files.names import ZERO_WIDTH_JOINER, sha256, slug
 from bridge.stems.tempo import Points, Tempo
+from presets.reading import read_json
 
 FORMAT = 1
 MANIFEST = "stems.json"
+MAX_MANIFEST = 16 << 20  # bytes of one
 MAX_NAME = 100
 # Told apart by people with any colour vision: the palette of Okabe and Ito (2008) without black,
 # and Tol's wine. The residual is grey.
@@ -187,14 +189,14 @@ def manifest_path(path: Path) -> Path:
 def load(path: Path) -> Manifest:
     """Read a manifest. The reverse of `save`; `ValueError` with one sentence when it is none."""
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not a stem manifest: it is not JSON text") from error
+        return Manifest.model_validate(read_json(path, MAX_MANIFEST, name="it"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         why = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"{path.name} is not a stem manifest: {where}: {why}") from error
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a stem manifest: {error}") from error
 
 
 def part_header(manifest: Manifest, path: Path, name: str) -> wav.Wav:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import importlib.util
-import json
 import operator
 import subprocess
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from bridge.files import wav
 from bridge.files.names import sha256
 from bridge.processes import parent_watch
 from bridge.stems.levels import null_db
-from bridge.stems.manifest import load, part_header, source_header
+from bridge.stems.manifest import (load, part_header, source_header)
+from presets.reading import read_json
 
 REFUSED = 3  # exit code of the child that adds up: its last words are a sentence for people
 
@@ -65,7 +65,7 @@ def add_up_fast(path: Path) -> Sum:
         raise ValueError(words[-1])
     if child.returncode:
         raise ValueError(f"{path.name} could not be added up: {words[-1]}")
-    return Sum(*json.loads(child.stdout))
+    return Sum(*read_json(child.stdout))
 
 
 def check(path: Path) -> tuple[list[wav.Wav], list[float]]:

@@ -7,7 +7,6 @@ several processes may use a folder at once.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -24,6 +23,7 @@ from presets.library.disk import TRASH, draft
 from presets.library.names import fold, free, stem
 from presets.moves import Move
 from presets.preset import Preset, load, save
+from presets.reading import read_json
 
 T = TypeVar("T")
 
@@ -134,7 +134,7 @@ class Library:
                 for path in files:
                     try:
                         preset = load(path)
-                    except (OSError, ValueError, RecursionError) as error:
+                    except (OSError, ValueError) as error:
                         why = error.strerror if isinstance(error, OSError) else str(error)
                         refused.append((path, why or type(error).__name__))
                         continue
@@ -331,7 +331,7 @@ class Library:
     def _entry(self, row: search.Row, distance: float | None = None) -> Entry:
         file, name, renderer, prompt, tags = row
         path = self.folder / file
-        return Entry(path, name, renderer, prompt, tuple(json.loads(tags)), distance)
+        return Entry(path, name, renderer, prompt, tuple(read_json(tags)), distance)
 
     def _made(self, preset: Preset, file: str) -> Entry:
         path = self.folder / file

@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from presets.reading import read_json
+
 RATE = 44100
 FULL_SCALE = 32767  # int16 of a sample that is 1.0
 SILENCE = 1e-4  # a clip whose peak is below this (-80 dBFS) is not worth a caption
@@ -132,7 +134,7 @@ def write_part(folder: Path, part: str, clips: Iterable[Clip]) -> int:
 def read_table(folder: Path, part: str) -> list[dict[str, Any]]:
     """The rows of a part's table, in order."""
     with open(folder / f"{part}.jsonl", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return [read_json(line) for line in lines]
 
 
 def read_part(folder: Path, part: str) -> Iterator[Clip]:

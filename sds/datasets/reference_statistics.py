@@ -8,7 +8,6 @@ training corpus: the prior heard "prior", the evaluation scorer "evaluation scor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from presets.reading import read_json
 from sds.datasets.clips import Split, unit_hash
 from sds.datasets.recordings import (
     EXCLUDED,
@@ -84,7 +84,7 @@ def reference(path: Path = FILE) -> Reference:
         raise FileNotFoundError(f"{path} does not exist: run sds.train.reference")
     with safe_open(path, framework="pt") as file:
         raw = file.get_tensor("statistics").float()
-        names = json.loads(file.metadata()["classes"])
+        names = read_json(file.metadata()["classes"])
         label, side, fold, first = (
             file.get_tensor(name).tolist() for name in ("class", "side", "fold", "first")
         )

@@ -10,7 +10,6 @@ fitted on such mixtures (`sds.train.presence`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from presets.reading import read_json
 from sds.signal.audio_files import resample
 from sds.similarity.two_tower import RATE, TwoTowerScorer, load_scorer
 from sds.weights import weights_folder
@@ -87,7 +87,7 @@ def load_tagger(folder: Path = FOLDER) -> TwoTowerScorer:
 @cache
 def load_calibration(path: Path = FILE) -> Calibration:
     """The shipped calibration. Raises `FileNotFoundError` when there is none."""
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path)
     if not all(map(isfinite, [*values["weights"], values["offset"], values["threshold"]])):
         raise ValueError(f"{path} is broken: its weights, offset and threshold must be finite")
     return Calibration(

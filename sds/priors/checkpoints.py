@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import pickle
 import re
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from presets.reading import read_json
 from sds.weights import weights_folder
 
 WEIGHTS = weights_folder()
 """Where the shipped models live."""
 
 CONFIG = "model_config.json"
+MAX_CONFIG = 1 << 20  # bytes of one; that of Stable Audio Open has 5 kB
 PATTERNS = ("model.safetensors", "*.safetensors", "model.ckpt", "*.ckpt", "*.pt")
 """Weight files, the most wanted first."""
 
@@ -137,7 +138,7 @@ def _fetch(name: str, *files: str) -> Path:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, MAX_CONFIG)
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{path} cannot be read as JSON ({first_line(error)}).") from error
     missing = [

@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from presets.reading import read_json
 from sds.priors.base import Prior
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.similarity.base import TextAudioSimilarity
@@ -183,8 +184,8 @@ def read_rows(path: Path) -> list[Row]:
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            row = read_json(line)
+        except ValueError:
             continue
         found.append(Row(**{**row, "tags": tuple(row["tags"])}))
     return found

@@ -35,6 +35,7 @@ from typing import TypeAlias, TypeVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from presets.reading import read_json
 from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
@@ -216,8 +217,8 @@ def _read_stored(setting: Setting, item: str, method: str) -> Figures:
     lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for line in reversed(lines.split("\n")):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # cut off by a crash
+            row = read_json(line)
+        except ValueError:  # cut off by a crash
             continue
         if (row["item"], row["method"]) == (item, method):
             return dict(row["figures"])

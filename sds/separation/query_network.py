@@ -16,7 +16,6 @@ Trained by `sds.train.query`; only what differs from the prior is in the file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from sds.priors.checkpoints import (
-    ModelUnavailable,
-    digest,
-    find,
-    load_weights,
-    misfits,
-    read_tensors,
-)
+from sds.priors.checkpoints import (ModelUnavailable, digest, find, load_weights, misfits, read_tensors)
+from presets.reading import read_json
 from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import dim, pieces, sentence
@@ -250,7 +243,7 @@ def load_query(folder: Path = FOLDER) -> Query | None:
     path = folder / "model.safetensors"
     if not path.is_file():
         return None
-    config = json.loads((folder / "query.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "query.json")
     net, base = build(rank=config["rank"])
     if base != config["prior"]:
         raise ModelUnavailable(

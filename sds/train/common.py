@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sds.priors.checkpoints import read_tensors
+from presets.reading import read_json
 
 CODEC = "pretransform."  # prefix of the codec's tensors in a model
 
@@ -98,7 +99,7 @@ class Checkpoint:
         if mean is not None:
             mean.load_state_dict(read_tensors(self.folder / "mean.safetensors"))
         restore_optimizer(optimizer, read_tensors(self.folder / "optimizer.safetensors"))
-        return int(json.loads((self.folder / "state.json").read_text())["step"])
+        return int(read_json(self.folder / "state.json")["step"])
 
     def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
         partial = self.folder / f"{name}.partial"

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from presets.reading import read_json
+
 log = logging.getLogger(__name__)
 
 KEPT = 5  # of each family
@@ -112,7 +114,7 @@ def search(out: Path) -> dict[str, dict[str, float]]:
                 folder = out / "searches" / name
                 path = folder / "result.json"
                 if path.is_file():
-                    result = json.loads(path.read_text())
+                    result = read_json(path)
                 else:
                     job = {
                         "kind": "patch",
@@ -139,7 +141,7 @@ def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
     worker.stdin.write(json.dumps(job) + "\n")
     worker.stdin.flush()
     for line in worker.stdout:
-        event = json.loads(line)
+        event = read_json(line)
         if event["kind"] == "done":
             result: dict[str, Any] = event["result"]
             return result
@@ -150,8 +152,8 @@ def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
 
 def keep(out: Path, family: str, name: str) -> None:
     """Write the preset under its name, tagged with its family, and its preview."""
-    result = json.loads((out / "searches" / name / "result.json").read_text())
-    preset = json.loads(Path(result["preset"]).read_text(encoding="utf-8"))
+    result = read_json(out / "searches" / name / "result.json")
+    preset = read_json(Path(result["preset"]))
     preset |= {"name": name, "tags": [family, "factory"]}
     path = out / f"{name.lower().replace(' ', '-')}.json"
     path.write_text(json.dumps(preset, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.datasets.clips import Half, half_of
+from presets.reading import read_json
 from sds.priors.spectral_codec import GROUP, HOP, SpectralCodec
 from sds.priors.text_embedding import dim, pieces, sentence
 from sds.train.data import RATE, Corpus, balanced_weights
@@ -91,7 +92,7 @@ class Latents:
         for path in paths:
             with safe_open(path, framework="pt") as file:
                 z, self.scale = file.get_tensor("z"), file.get_tensor("scale").to(device)
-                entries = json.loads(file.metadata()["index"])
+                entries = read_json(file.metadata()["index"])
             if half:
                 entries = [row for row in entries if half_of(row[3], row[4][0]) == half]
             rows.append(z)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 import random
 import time
@@ -28,7 +27,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sds.priors.checkpoints import WEIGHTS, read_tensors
+from sds.priors.checkpoints import (WEIGHTS, read_tensors)
+from presets.reading import read_json
 from sds.priors.quiet_import import quiet
 from sds.priors.spectral_codec import SpectralCodec
 from sds.priors.stable_audio_modules import build_model
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = json.loads(args.config.read_text())
+    config = read_json(args.config)
     codec = load_codec(args.codec, config["model"]["pretransform"]["config"])
     args.out.mkdir(parents=True, exist_ok=True)
     if args.data:
