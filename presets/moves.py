@@ -20,6 +20,13 @@ Move = tuple[str, str]
 MAX_MOVES = 16 << 20  # bytes of a list
 
 
+def private_folder(path: Path) -> None:
+    """Make a folder of ours, with those above it that are not there: for this user alone (0700)."""
+    for folder in reversed([place for place in (path, *path.parents) if not place.exists()]):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(exist_ok=True)  # raises what is wrong with one that is there
+
+
 def promise(path: Path, moves: Sequence[Move]) -> None:
     """Write `moves` to the file `path`; it is whole and on disk when this returns."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -224,10 +224,31 @@ def test_what_a_job_reads_makes_no_room(tmp_path):
         store.writing("0" * 64, at=0, total=600, used=[str(link)]),
     ):
         pass
-    with store.writing("0" * 64, at=0, total=600):
-        pass
+    with store.writing("0" * 64, at=0, total=600) as writer:
+        writer.write(b"b" * 600)
     assert store.find(digest) is None
     assert not link.exists()
+
+
+def test_what_is_announced_drops_nothing_before_it_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "AHEAD", 100)
+    store = Blobs(tmp_path, limit=1000, quota=1000)
+    first, second = (_kept(store, letter * 300) for letter in (b"a", b"b"))
+    os.utime(store.find(first), (1, 1))
+    for _ in range(3):
+        with store.writing("0" * 64, at=0, total=900):
+            pass
+    assert store.find(first)
+    assert store.find(second)
+    with store.writing("0" * 64, at=0, total=900) as writer:
+        writer.write(bytes(400))
+        assert store.find(first)
+        assert store.find(second)
+        writer.write(bytes(1))
+        assert store.find(first) is None
+        assert store.find(second)
+        writer.write(bytes(499))
+        assert store.find(second) is None
 
 
 def test_stale_beginnings_are_dropped(tmp_path):

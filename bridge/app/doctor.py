@@ -28,6 +28,7 @@ from bridge.protocol.jobs import Probe, new_id
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from presets.moves import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def _packages() -> Check:
 def _data(config: Config) -> Check:
     """Write and delete a file where the ledger lives."""
     try:
-        config.data.mkdir(parents=True, exist_ok=True)
+        private_folder(config.data)
         with tempfile.NamedTemporaryFile(dir=config.data):
             pass
     except OSError as error:

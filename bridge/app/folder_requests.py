@@ -34,7 +34,7 @@ from bridge.protocol.events import Event, Failed, Progress
 from bridge.protocol.jobs import Separate
 from bridge.service import config, discovery
 from bridge.service.job_server import Server
-from bridge.service.ledger import Entry, Store
+from bridge.service.ledger import Entry, Store, mend
 from presets.reading import read_json
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ def _progress(entry: Entry) -> Progress:
 async def work(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry:
     """The job's life in the ledger, on a worker of our own, until it ends or is cancelled."""
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    mend(settings.ledger)
     with Store(settings.ledger) as store:
         async with engine, Server(settings, store, engine) as server:
             server.submit(job, client=HOST, req=secrets.randbits(31))

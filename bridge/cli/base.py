@@ -18,7 +18,7 @@ from bridge.cli import tables
 from bridge.execution.local import LocalEngine
 from bridge.protocol.jobs import Evaluate, Job, new_id
 from bridge.service import config, job_server, signals
-from bridge.service.ledger import Entry, Store
+from bridge.service.ledger import Entry, Store, mend
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
@@ -80,6 +80,8 @@ def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
 async def _live(job: Job, settings: config.Config, watch: tables.Show | None) -> Entry:
     """One job's life in the ledger, on a worker of our own; Ctrl-C cancels it at its next step."""
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    if (aside := mend(settings.ledger)) is not None:
+        typer.echo(f"the job ledger was damaged; it is kept as {aside}, a new one begins", err=True)
     async with signals.stopping_on_signals() as stop:
         with Store(settings.ledger) as store:
             async with engine, job_server.Server(settings, store, engine) as jobs_server:

@@ -31,6 +31,7 @@ from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
 from bridge.protocol import osc_wire
+from presets.moves import private_folder
 from presets.reading import read_json
 
 SCRIPT = Path(__file__).parent / "scripts" / "ableton" / "__init__.py"
@@ -88,7 +89,7 @@ class Ableton:
 
     def _ask(self, request: dict[str, Any]) -> str | None:
         """What our script did; None when nobody took the request. Raises `ValueError`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         number = f"{time.time_ns():020d}-{secrets.token_hex(2)}"
         asked, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
         with whole(asked) as path:

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from bridge.processes import process_identity
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Job, job_adapter
+from presets.moves import private_folder
 from presets.reading import read_json, read_text
 
 log = logging.getLogger(__name__)
@@ -90,20 +91,95 @@ class Entry:
                 return None
 
 
+@contextmanager
+def owned(path: Path) -> Iterator[Store]:
+    """The ledger of the one server that writes here; a damaged one is set aside first (`aside`).
+
+    Raises `ValueError` as `Store` and `Store.own` do.
+    """
+    with closing(_lock(path)):
+        aside = set_aside(path)
+        with Store(path) as store:
+            store.aside = aside
+            yield store
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a damaged ledger another name, beside it; that name, None for one that is sound.
+
+    What a disk has lost cannot be brought back, but the file is kept for those who want to try.
+    """
+    if not path.is_file() or _sound(path):
+        return None
+    kept = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    while kept.exists():
+        kept = kept.with_name(f"{kept.stem}x{kept.suffix}")
+    for end in ("-wal", "-shm", ""):  # the file itself last: without it nothing is lost yet
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+    log.warning("the job ledger %s is damaged: it is kept as %s, and a new one begins", path, kept)
+    return kept
+
+
+def mend(path: Path) -> Path | None:
+    """`set_aside` for a process that is no server, unless a server owns the ledger."""
+    if not path.is_file() or _sound(path):
+        return None
+    try:
+        with closing(_lock(path)):
+            return set_aside(path)
+    except ValueError:
+        return None
+
+
+def _sound(path: Path) -> bool:
+    """Whether SQLite can read every page, and finds nothing wrong on any."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA busy_timeout = 5000")
+            return db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.OperationalError:  # busy, or may not be read: who opens it says so
+        return True
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _lock(path: Path) -> sqlite3.Connection:
+    """What makes its holder the owner of a ledger, until it is closed."""
+    try:
+        private_folder(path.parent)
+        lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise _no_ledger(path, error) from error
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise ValueError(
+            f"another server already uses {path.parent}; stop it, or give this one "
+            "its own `data` folder"
+        ) from error
+    return lock
+
+
+def _no_ledger(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"the job ledger {path} cannot be opened ({error}); set `data` to a folder you may write"
+    )
+
+
 class Store:
     """The open ledger. Use it in a `with`, or `close` it."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.aside: Path | None = None  # where a damaged ledger lies that was here before
         self._lock: sqlite3.Connection | None = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             self._db = sqlite3.connect(self.path, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
-            raise ValueError(
-                f"the job ledger {self.path} cannot be opened ({error}); "
-                "set `data` to a folder you may write"
-            ) from error
+            raise _no_ledger(self.path, error) from error
         try:
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -135,18 +211,7 @@ class Store:
         The lock is an exclusive transaction on a file beside the ledger: the system gives it back
         when the process ends, however it ends.
         """
-        lock = sqlite3.connect(
-            self.path.with_name(self.path.name + ".lock"), timeout=0, isolation_level=None
-        )
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            raise ValueError(
-                f"another server already uses {self.path.parent}; stop it, or give this one "
-                "its own `data` folder"
-            ) from error
-        self._lock = lock
+        self._lock = _lock(self.path)
 
     def recover(self) -> tuple[str, ...]:
         """Mark as interrupted what dead processes left queued or running; return those job ids.

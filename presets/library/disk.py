@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from presets.moves import Move, make, promise, promised, sync
+from presets.moves import Move, make, private_folder, promise, promised, sync
 
 WORK = ".work"
 TRASH = ".trash"
@@ -36,7 +36,7 @@ def lock_folder(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """
     try:
         for part in (WORK, TRASH):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+            private_folder(folder / part)
         ignore = folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text(_IGNORED, encoding="utf-8")
