@@ -7,7 +7,6 @@ what is there is right. It is a cache: when it is full, what was used longest ag
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from bridge.files import names
 from bridge.files.atomic_output import NO_ROOM
+from bridge.processes.background_threads import beside
 from presets.moves import private_folder
 
 PREFIX = "sha256:"
@@ -128,7 +128,7 @@ class Blobs:
         """Make a whole of a finished upload, once its hash is right. Raises `WrongHash`."""
         self._checking.add(digest)
         try:
-            return await asyncio.to_thread(self._keep, digest)
+            return await beside(self._keep, digest)
         finally:
             self._checking.discard(digest)
 

@@ -17,6 +17,7 @@ from bridge.hosts.files import one_line
 from bridge.hosts.layout import layout
 from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import OscEndpoint
+from bridge.processes.background_threads import beside
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Separate
@@ -120,7 +121,7 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
         endpoint.later(_nudge(call, Path(job.out)))
 
     try:
-        await asyncio.to_thread(ardour.write_region, region, Path(job.file))
+        await beside(ardour.write_region, region, Path(job.file))
         endpoint.server.submit(job, client=call.client, req=call.req)
     except (ValueError, OSError) as error:
         tell(ardour.error_list(str(error)))

@@ -13,6 +13,14 @@ from bridge.service import file_access
 from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets.library import Library
 
+<<<<<<< HEAD
+=======
+if TYPE_CHECKING:
+    from bridge.osc.endpoint import OscEndpoint
+
+PATIENCE = 2.0  # seconds for a library that another process changes: OSC waits meanwhile
+
+>>>>>>> daeeb9b (Leave behind what blocks when a server stops: a ledger in use held one for a minute)
 
 def send_player_event(
     endpoint: OscEndpoint, target: Target, req: int, happening: protocol.Happening
@@ -77,7 +85,7 @@ def _preset_file(endpoint: OscEndpoint, called: str) -> str:
     if Path(called).is_absolute():
         file_access.check_input("preset", called, endpoint.server.config.readable)
         return called
-    return str(Library(endpoint.server.config.library).get(called).path)
+    return str(Library(endpoint.server.config.library, patience=PATIENCE).get(called).path)
 
 
 ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {

@@ -12,13 +12,14 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from bridge.execution.base import Engine
 from bridge.execution.recording import RecordingEngine
 from bridge.files import atomic_output
 from bridge.hosts import HOSTS
+from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import DesignPatch, Job, Record, Separate
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
 
+LEAVING = 3.0  # seconds for what a server that leaves waits for
 SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
 
@@ -111,9 +113,9 @@ class Server:
                         self.player.put(slot, preset)
                     if isinstance(event, Done):
                         if slot:
-                            event = await asyncio.to_thread(self._shelve, slot, event)
+                            event = await beside(self._shelve, slot, event)
                         if isinstance(event, Done) and isinstance(job, Separate) and job.host:
-                            event = await asyncio.to_thread(_place, job, job.host, event)
+                            event = await beside(_place, job, job.host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     if isinstance(event, Cancelled | Failed):
@@ -121,6 +123,12 @@ class Server:
                         await self.sweep()
                     self._write_down(event)
                     self._tell(event)
+        except asyncio.CancelledError:  # the server leaves, and does not wait any more
+            reason = "the server stopped before the job ended"
+            lost = Failed(id=job.id, code="interrupted", reason=reason)
+            with suppress(sqlite3.Error):  # `recover` finds it all the same
+                self._write_down(lost)
+            self._tell(lost)
         except sqlite3.Error as error:
             log.exception("the ledger failed under job %s", job.id)
             reason = f"the job ledger could not be written: {error}"
@@ -143,7 +151,7 @@ class Server:
         """
         for job_id, (folder, everything) in list(self._unswept.items()):
             try:
-                idle = await asyncio.to_thread(atomic_output.sweep, folder, unfinished=everything)
+                idle = await beside(atomic_output.sweep, folder, unfinished=everything)
             except OSError as error:
                 log.warning("%s cannot be swept: %s", folder, error)
                 idle = True
@@ -213,8 +221,16 @@ class Server:
         return entry
 
     async def close(self) -> None:
-        """Leave the engine, which ends what still runs there; ledger and listeners are told."""
+        """Leave the engine, which ends what still runs there; ledger and listeners are told.
+
+        What then still blocks, a DAW or a library that another process holds, is left behind.
+        """
+        self.store.hurry(LEAVING)
         await self._stack.aclose()
+        if self._lives:
+            await asyncio.wait(self._lives.values(), timeout=LEAVING)
+        for life in list(self._lives.values()):
+            life.cancel()
         if self._lives:
             await asyncio.wait(self._lives.values())
         await self.sweep()  # once more: only now no worker lives

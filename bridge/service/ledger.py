@@ -175,6 +175,7 @@ class Store:
         self.path = Path(path)
         self.aside: Path | None = None  # where a damaged ledger lies that was here before
         self._lock: sqlite3.Connection | None = None
+        self._until: float | None = None  # of the clock, when in a hurry
         try:
             private_folder(self.path.parent)
             self._db = sqlite3.connect(self.path, isolation_level=None)
@@ -197,6 +198,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for other processes that write no longer than `seconds`, for all calls together."""
+        self._until = time.monotonic() + seconds
 
     def close(self) -> None:
         """Close the file and give up owning it."""
@@ -319,6 +324,9 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One write transaction: all of it or nothing."""
+        if self._until is not None:
+            left = max(0, round(1000 * (self._until - time.monotonic())))
+            self._db.execute(f"PRAGMA busy_timeout = {left}")
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
 from bridge.player import protocol
+from bridge.processes.background_threads import beside
 from presets import load
 from presets.dx7_sysex import write_single
 from presets.export import dx7
@@ -119,7 +120,7 @@ class PlayerProcess:
         """
         if slot not in self._loaded:
             raise NotPlayed("empty-slot", f"slot {slot} is empty")
-        data = await asyncio.to_thread(_dx7_voice, self._loaded[slot])
+        data = await beside(_dx7_voice, self._loaded[slot])
         await self.do(protocol.SysEx(data=data.hex()))
 
     def put(self, slot: int, preset: Path | str) -> None:

@@ -59,11 +59,14 @@ class Taken:
 class Library:
     """The presets in `folder`, which the first change makes when it is not there.
 
+    `patience` is how many seconds to wait for another process that changes it.
+
     A preset is named by its file (`kick` or `kick.json`) or, where only one has it, by its name.
     Every method raises `ValueError` with one sentence for what is not there or not possible.
     """
 
     folder: Path
+    patience: float = disk.PATIENCE
 
     def find(
         self,
@@ -278,7 +281,7 @@ class Library:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock; what the file system refuses is one sentence."""
-        with disk.lock_folder(self.folder):
+        with disk.lock_folder(self.folder, patience=self.patience):
             try:
                 yield
             except OSError as error:
