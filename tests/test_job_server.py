@@ -265,6 +265,12 @@ def test_a_second_server_on_the_same_data_is_refused(tmp_path):
             asyncio.run(run_server(settings(tmp_path)))
 
 
+def separation(tmp_path, job_id):
+    (tmp_path / "song.wav").write_text("song")
+    file, out = str(tmp_path / "song.wav"), str(tmp_path / "out")
+    return Separate(id=job_id, file=file, prompts=("staying",), out=out)
+
+
 def hidden(folder):
     return sorted(path.name.partition("-")[0] for path in folder.iterdir())
 
@@ -283,13 +289,21 @@ def test_what_a_killed_worker_had_begun_goes_with_its_job(tmp_path):
 def test_a_cancelled_job_whose_worker_had_to_be_killed_leaves_nothing(tmp_path):
     async def story(server):
         heard = asyncio.Event()
-        job_id = server.submit(patch(tmp_path, "staying"), client="c", req=1)
+        job_id = server.submit(separation(tmp_path, "j1"), client="c", req=1)
+        waiting = server.submit(separation(tmp_path, "j2"), client="c", req=2)
         server.listen(job_id, "me", lambda event: heard.set())
         await heard.wait()
+        await server.cancel(waiting)
+        await server.wait(waiting)
+        while len(hidden(tmp_path / "out")) < 2:
+            await asyncio.sleep(0.01)
+        before = hidden(tmp_path / "out")
         await server.cancel(job_id)
-        return await server.wait(job_id)
+        return before, await server.wait(job_id)
 
-    assert with_server(tmp_path, story, grace=0.1).state == "cancelled"
+    before, entry = with_server(tmp_path, story, grace=0.1)
+    assert before == [".partial", ".unfinished"]  # what never began took nothing away
+    assert entry.state == "cancelled"
     assert hidden(tmp_path / "out") == []
 
 

@@ -104,9 +104,11 @@ class Server:
 
     async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
         """One job from queue to end. The ledger knows first, then the listeners."""
+        began = False
         try:
             async with aclosing(events):
                 async for event in events:
+                    began = began or isinstance(event, Progress | Best)
                     slot = job.slot if isinstance(job, DesignPatch) else None
                     if slot and self.player and isinstance(event, Best | Done):
                         preset = event.preset if isinstance(event, Best) else event.result["preset"]
@@ -119,7 +121,8 @@ class Server:
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     if isinstance(event, Cancelled | Failed):
-                        self.left(job, everything=isinstance(event, Cancelled))
+                        cancelled = isinstance(event, Cancelled) and isinstance(job, Separate)
+                        self.left(job, everything=cancelled and began)
                         await self.sweep()
                     self._write_down(event)
                     self._tell(event)
