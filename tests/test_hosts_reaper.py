@@ -409,11 +409,14 @@ def test_every_signature_in_the_table_is_used_by_a_script() -> None:
 # The exchange by files
 
 
+NO_NAME = "Expecting property name enclosed in double quotes"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("[]", "request.json must be one JSON object with a file"),
-        ("{", "request.json must be one JSON object with a file"),
+        ("{", f"request.json is not JSON text ({NO_NAME}: line 1 column 2 (char 1))"),
         ('{"file": "mix.wav", "prompts": [" "]}', "prompts.0 must not be blank, got ' '"),
         ('{"file": "mix.wav", "prompts": ["a"]}', "file {folder}/mix.wav does not exist"),
         ('{"file": "mix.wav", "prompts": ["a"], "sh": 1}', "sh is not known here"),

@@ -70,6 +70,8 @@ def main() -> None:
         code = _fail(code_of(error, "bad-input"), str(error), 1, as_json)
     except sqlite3.Error as error:
         reason = f"the job ledger cannot be used: {error}"
+        if not isinstance(error, sqlite3.OperationalError):
+            reason += "; `scorewire serve` keeps it under another name and begins a new one"
         code = _fail(code_of(error, "bad-output"), reason, 1, as_json)
     except OSError as error:
         what = "bad-input" if isinstance(error, FileNotFoundError) else "bad-output"

@@ -24,6 +24,7 @@ from presets.reading import read_json, read_text
 log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+PATIENCE, MOMENT = 5.0, 0.1  # seconds for another process that writes; at least, in a hurry
 LIVE: tuple[State, ...] = ("queued", "running")
 
 # One script a version; `user_version` counts those applied. Never change one that has shipped.
@@ -175,7 +176,7 @@ class Store:
         self.path = Path(path)
         self.aside: Path | None = None  # where a damaged ledger lies that was here before
         self._lock: sqlite3.Connection | None = None
-        self._until: float | None = None  # of the clock, when in a hurry
+        self._patience = PATIENCE
         try:
             private_folder(self.path.parent)
             self._db = sqlite3.connect(self.path, isolation_level=None)
@@ -200,8 +201,11 @@ class Store:
         self.close()
 
     def hurry(self, seconds: float) -> None:
-        """Wait for other processes that write no longer than `seconds`, for all calls together."""
-        self._until = time.monotonic() + seconds
+        """Wait for other processes that write no longer than `seconds`, all calls together.
+
+        What is left when they are used up is a moment for each call: other writers need one.
+        """
+        self._patience = seconds
 
     def close(self) -> None:
         """Close the file and give up owning it."""
@@ -324,10 +328,13 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One write transaction: all of it or nothing."""
-        if self._until is not None:
-            left = max(0, round(1000 * (self._until - time.monotonic())))
-            self._db.execute(f"PRAGMA busy_timeout = {left}")
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(f"PRAGMA busy_timeout = {round(1000 * max(MOMENT, self._patience))}")
+        began = time.monotonic()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        finally:
+            if self._patience < PATIENCE:
+                self._patience -= time.monotonic() - began
         try:
             yield
         except BaseException:
