@@ -43,7 +43,7 @@ def with_server(tmp_path, story, **changes):
         with Store(config.ledger) as store:
             engine = LocalEngine(config.worker, grace=config.grace)
             async with Server(config, store, engine) as server:
-                return await story(server)
+                return await asyncio.wait_for(story(server), 120)
 
     return asyncio.run(main())
 

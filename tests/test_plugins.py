@@ -474,5 +474,46 @@ plugins.process(hung, np.ones((1, 100), np.float32), rate={RATE})
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
+<<<<<<< HEAD
     until(lambda: not Path(f"/proc/{children[0]}/exe").exists())
     until(lambda: list(tmp_path.iterdir()) == [])
+=======
+    eventually(lambda: not Path(f"/proc/{children[0]}/exe").exists())
+    eventually(lambda: list(tmp_path.iterdir()) == [])
+
+
+def eventually(what, seconds=30.0):
+    """What `what()` gives once it is true; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path):
+    """The pipe is heard before the libraries are there: here numpy never comes."""
+    (tmp_path / "numpy.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('importing').touch()\n"
+        "time.sleep(600)\n"
+    )
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-P", str(plugins.CHILD), str(folder)],
+        stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "importing").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert child.poll() is None
+        child.stdin.close()
+        assert child.wait(60) == 1
+        assert not folder.exists()
+    finally:
+        child.kill()
+        child.wait()
+>>>>>>> 3f10ae9 (Hear the parent before a plugin's child imports anything; bound the waits of the tests)
