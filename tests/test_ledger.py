@@ -12,10 +12,10 @@ import pytest
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
 from bridge.protocol.jobs import DesignPatch, RenderPreset
-from bridge.service.ledger import (MIGRATIONS, Store, mend, owned)
-from tests.children import first_line
+from bridge.service.ledger import MIGRATIONS, Store, mend, owned
 from presets import Preset
 from presets.library import Library
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 

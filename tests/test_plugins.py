@@ -474,22 +474,8 @@ plugins.process(hung, np.ones((1, 100), np.float32), rate={RATE})
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-<<<<<<< HEAD
     until(lambda: not Path(f"/proc/{children[0]}/exe").exists())
     until(lambda: list(tmp_path.iterdir()) == [])
-=======
-    eventually(lambda: not Path(f"/proc/{children[0]}/exe").exists())
-    eventually(lambda: list(tmp_path.iterdir()) == [])
-
-
-def eventually(what, seconds=30.0):
-    """What `what()` gives once it is true; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path):
@@ -506,9 +492,7 @@ def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path):
         stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(tmp_path)},
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "importing").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until((tmp_path / "importing").exists, child=child)
         assert child.poll() is None
         child.stdin.close()
         assert child.wait(60) == 1
@@ -516,4 +500,3 @@ def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path):
     finally:
         child.kill()
         child.wait()
->>>>>>> 3f10ae9 (Hear the parent before a plugin's child imports anything; bound the waits of the tests)

@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 import typer
 
 from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, absolute, run
-from bridge.protocol.jobs import (Evaluate, SuiteName)
+from bridge.protocol.jobs import Evaluate, SuiteName
 from presets.reading import read_json
 
 DATA = Path("../shared/data")

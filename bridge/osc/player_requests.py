@@ -13,14 +13,8 @@ from bridge.service import file_access
 from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets.library import Library
 
-<<<<<<< HEAD
-=======
-if TYPE_CHECKING:
-    from bridge.osc.endpoint import OscEndpoint
-
 PATIENCE = 2.0  # seconds for a library that another process changes: OSC waits meanwhile
 
->>>>>>> daeeb9b (Leave behind what blocks when a server stops: a ledger in use held one for a minute)
 
 def send_player_event(
     endpoint: OscEndpoint, target: Target, req: int, happening: protocol.Happening

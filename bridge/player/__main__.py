@@ -36,8 +36,8 @@ from bridge.player.instrument import warm
 from bridge.player.options import options
 from bridge.player.player import Player
 from bridge.player.thread_priority import raise_priority
-from renderers.denormals import flush_denormals
 from bridge.processes import parent_watch
+from renderers.denormals import flush_denormals
 
 
 def main() -> None:

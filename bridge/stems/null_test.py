@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.files import wav
-from bridge.files.names import sha256
 from bridge.processes import parent_watch
 from bridge.stems.levels import null_db
-from bridge.stems.manifest import (load, part_header, source_header)
+from bridge.stems.manifest import load, part_header, source_header
 from presets.reading import read_json
 
 REFUSED = 3  # exit code of the child that adds up: its last words are a sentence for people

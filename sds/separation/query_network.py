@@ -25,8 +25,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from sds.priors.checkpoints import (ModelUnavailable, digest, find, load_weights, misfits, read_tensors)
 from presets.reading import read_json
+from sds.priors.checkpoints import (
+    ModelUnavailable,
+    digest,
+    find,
+    load_weights,
+    misfits,
+    read_tensors,
+)
 from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import dim, pieces, sentence

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sds.priors.checkpoints import read_tensors
 from presets.reading import read_json
+from sds.priors.checkpoints import read_tensors
 
 CODEC = "pretransform."  # prefix of the codec's tensors in a model
 

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sds.datasets.clips import Half, half_of
 from presets.reading import read_json
+from sds.datasets.clips import Half, half_of
 from sds.priors.spectral_codec import GROUP, HOP, SpectralCodec
 from sds.priors.text_embedding import dim, pieces, sentence
 from sds.train.data import RATE, Corpus, balanced_weights

@@ -27,8 +27,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sds.priors.checkpoints import (WEIGHTS, read_tensors)
 from presets.reading import read_json
+from sds.priors.checkpoints import WEIGHTS, read_tensors
 from sds.priors.quiet_import import quiet
 from sds.priors.spectral_codec import SpectralCodec
 from sds.priors.stable_audio_modules import build_model
