@@ -24,6 +24,8 @@ from typing import Any
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from presets.python_child import python_child
+
 DATA = Path(__file__).parent / "data"
 SOURCES = (
     ("alto saxophone playing a melody", "saxophone.flac"),
@@ -121,7 +123,7 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "config.toml"
     settings.write_text(f"osc_port = 0\ndata = {json.dumps(str(folder))}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "bridge.cli", "serve", "--config", str(settings), "--json"]
+    command = python_child("bridge.cli", "serve", "--config", str(settings), "--json")
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:

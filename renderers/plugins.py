@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from presets import Effect, Note, Preset, vst3
 from presets.preset import MAX_STATE, VST3, Plugin
+from presets.python_child import python_child
 from presets.reading import read_json
 
 log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ def _run(folder: Path, limit: float) -> str:
     """
     with (folder / "log").open("wb") as heard:
         child = subprocess.Popen(
-            [sys.executable, "-P", str(CHILD), str(folder)],
+            python_child(CHILD, str(folder)),
             stdin=subprocess.PIPE,
             stdout=heard,
             stderr=heard,

@@ -86,7 +86,7 @@ class Reaper:
     def folder(self) -> Path:
         """The exchange folder that the command names."""
         (command,) = self.world.commands.values()
-        start, _, rest = command.partition(" -m bridge.app.folder_requests ")
+        start, _, rest = command.partition(" -P -m bridge.app.folder_requests ")
         assert start == f'"{sys.executable}"'
         assert rest[0] == rest[-1] == '"'
         return Path(rest[1:-1])
@@ -269,7 +269,7 @@ def test_silence_for_a_minute_says_how_to_find_out_why(tmp_path: Path) -> None:
     daw.turns(4000)
     (text,) = daw.boxes()
     assert text.startswith("Scorewire gave no sign of life for 60 seconds.")
-    assert text.endswith(f'"{sys.executable}" -m bridge.app.folder_requests {folder}')
+    assert text.endswith(f'"{sys.executable}" -P -m bridge.app.folder_requests {folder}')
     assert daw.world.now > 60
 
 

@@ -16,6 +16,7 @@ from bridge.hosts import installing
 from bridge.hosts.base import Placed
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
+from presets.python_child import python_child
 
 SUFFIX = ".stems"
 SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
@@ -83,4 +84,5 @@ def _folder(path: Path | None) -> Path:
 
 def _files() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.glob("*.lua"))}
-    return files | {COMMAND: f'"{sys.executable}" -m bridge.app.folder_requests\n'}
+    python, *arguments = python_child("bridge.app.folder_requests")
+    return files | {COMMAND: f'"{python}" {" ".join(arguments)}\n'}

@@ -25,7 +25,9 @@ _told: list[Callable[[], object]] = []  # what is called when the parent has die
 
 def command(module: str, *arguments: str) -> tuple[str, ...]:
     """The command that runs `module` of ours as a child of this process."""
-    return (sys.executable, "-m", "bridge.processes.parent_watch", module, *arguments)
+    from presets.python_child import python_child  # here alone: a child must not load pydantic
+
+    return python_child("bridge.processes.parent_watch", module, *arguments)
 
 
 def on_death(leave: Callable[[], object]) -> None:

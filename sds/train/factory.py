@@ -14,13 +14,13 @@ import argparse
 import json
 import logging
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from presets.python_child import python_child
 from presets.reading import read_json
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def search(out: Path) -> dict[str, dict[str, float]]:
     """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
     found: dict[str, dict[str, float]] = {}
     with subprocess.Popen(
-        [sys.executable, "-m", "bridge.worker"],
+        python_child("bridge.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
