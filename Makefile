@@ -55,7 +55,7 @@ bench: .venv/.installed
 
 score: .venv/.installed
 	@echo "== score: hours; stopped, it goes on where it was"
-	@$(BIN)/scorewire eval --suite all --data $(DATA) --out runs/scoreboard --report docs/scoreboard.md
+	@$(BIN)/scorewire eval --suite all --data $(DATA) --out runs/scoreboard --report docs/scoreboard.md --replace
 	@echo "== score: wrote docs/scoreboard.md"
 
 clean:

@@ -31,7 +31,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.files import wav
+from bridge.files import wav, write_terms
 from bridge.files.atomic_output import code_of
 from bridge.player.thread_priority import raise_priority
 from bridge.processes import parent_watch
@@ -260,7 +260,7 @@ class Take:
     """A file being recorded."""
 
     def __init__(self, job: Record, capture: Capture) -> None:
-        self.path, self._capture = Path(job.out), capture
+        self.path, self._capture, self._terms = Path(job.out), capture, job.terms
         self._start = job.start_samples
         self._writer: wav.Writer | None = None
         self._first = 0  # frame of the clock
@@ -301,9 +301,11 @@ class Take:
     def _open(self, start: int) -> wav.Writer:
         sources, rate = self._capture.sources, self._capture.rate
         about = f"recorded from {', '.join(sources)}"
+        self._terms.check_folder(self.path.parent)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return wav.Writer(
             self.path,
+            file=write_terms.create(self.path, self._terms),
             rate=rate,
             channels=len(sources),
             frames=None,
@@ -367,6 +369,8 @@ def events(line: str, orders: Orders) -> Iterator[Event]:
         yield Failed(id=job_id, code="bad-input", reason=sentence(error))
     except CannotRecord as error:
         yield Failed(id=job_id, code=error.code, reason=str(error))
+    except ValueError as error:
+        yield Failed(id=job_id, code="bad-output", reason=str(error))
     except OSError as error:
         reason = f"the recording stopped: {error.filename or 'the file'}: {error.strerror}"
         yield Failed(id=job_id, code=code_of(error, "bad-output"), reason=reason)

@@ -50,6 +50,7 @@ class Client:
 
     host: str
     port: int
+    key: str = ""  # what `scorewire token` says
     req: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Client:
     def send(self, address: str, *values: int | float | str) -> None:
         """One OSC message."""
         message = OscMessageBuilder(address)
-        for value in values:
+        for value in (*values, *([f"key={self.key}"] if self.key else [])):
             message.add_arg(value)
         self.socket.sendto(message.build().dgram, (self.host, self.port))
 
@@ -244,7 +245,8 @@ def main() -> int:
     ]
     try:
         with serving(out / "server") as (host, port):
-            client = Client(host, port)
+            key = (out / "server" / "token").read_text(encoding="utf-8").strip()
+            client = Client(host, port, key)
             pong = next(client.answers("/scorewire/ping"))
             print(f"Scorewire {pong.params[1]} answers OSC on {host}:{port}", flush=True)
             for prompt, renderer in PATCHES:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from presets.reading import read_json
 
 Move = tuple[str, str]
+Rename = Callable[[Path, Path], object]
 
 MAX_MOVES = 16 << 20  # bytes of a list
 
@@ -52,11 +53,11 @@ def promised(path: Path) -> list[Move]:
     return moves
 
 
-def make(folder: Path, moves: Iterable[Move]) -> None:
+def make(folder: Path, moves: Iterable[Move], rename: Rename = Path.replace) -> None:
     """Make moves in `folder`, in their order; those that have been made already are passed over."""
     for source, target in moves:
         try:
-            (folder / source).replace(folder / target)
+            rename(folder / source, folder / target)
         except FileNotFoundError:
             if not (folder / target).parent.is_dir():
                 raise

@@ -83,6 +83,7 @@ def run_example(monkeypatch, name, *arguments):
 @pytest.mark.parametrize(("page", "code"), fences("python"))
 def test_python_blocks_run(page, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     out = io.StringIO()
     if PORT not in code:
         exec(compile(code, page, "exec"), {})
@@ -125,9 +126,10 @@ def test_distillation_finds_the_known_answer(monkeypatch):
 
 
 def test_osc_client_prints_the_replies_of_a_server(tmp_path, monkeypatch):
-    asked = ("osc_client", "ok then", "--out", str(tmp_path / "o"), "--option", "steps=3", "--port")
+    asked = ("osc_client", "ok then", "--out", str(tmp_path / "o"), "--option", "steps=3")
     with serving(tmp_path) as port:
-        code, text = run_example(monkeypatch, *asked, port)
+        key = (tmp_path / "data" / "token").read_text().strip()
+        code, text = run_example(monkeypatch, *asked, "--key", key, "--port", port)
     replies = [line.split()[0].removeprefix("/scorewire/") for line in text.splitlines()]
     assert code == 0
     assert replies[0] == "accepted"

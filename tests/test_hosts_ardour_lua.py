@@ -136,6 +136,21 @@ def test_the_selection_is_sent_whole_with_places_beyond_32_bits(daw):
     assert daw.pending == [f"{req}\t77\tkeep"]
 
 
+def test_the_token_is_sent_as_the_key_from_the_usual_place_or_the_one_named(
+    daw, monkeypatch, tmp_path
+):
+    usual, named = tmp_path / "home" / "scorewire", tmp_path / "named"
+    usual.mkdir(parents=True)
+    (usual / "token").write_text("usual-token\n")
+    named.write_text("named-token\n")
+    monkeypatch.setenv("XDG_DATA_HOME", str(usual.parent))
+    daw.answer("accepted\tj1\n")
+    for line, word in (("mute no", "usual-token"), (f"token {named}", "named-token")):
+        daw.settings("dialog no", "prompt sea", line)
+        daw.act("separate")
+        assert f"key={word}" in [*daw.listed("sent")[-1].values()]
+
+
 def test_a_decimal_comma_of_the_system_is_sent_as_a_point(daw):
     daw.settings("dialog no", "prompt alto sax")
     daw.answer("accepted\tj1\n")

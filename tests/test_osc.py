@@ -34,6 +34,7 @@ from tests.peers import peer
 ROOT = Path(__file__).parents[1]
 FAKE = Path(__file__).with_name("fake_worker.py")
 COMMAND = (sys.executable, "-S", "-E", str(FAKE))
+KEY = "known-to-the-owner"
 
 
 class Running:
@@ -129,7 +130,9 @@ def message(address, *values):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    server = Running(Config(osc_port=0, data=data, worker=COMMAND, grace=0.5, queue=8))
+    everywhere = (tmp_path_factory.getbasetemp(),)
+    settings = {"worker": COMMAND, "grace": 0.5, "queue": 8, "osc_write": everywhere}
+    server = Running(Config(osc_port=0, data=data, osc_key=KEY, **settings))
     yield server
     server.stop()
 
@@ -215,7 +218,7 @@ def test_patch_from_request_to_done(client, out):
 
 def test_options_reach_the_job(running, client, mix, out):
     values = ["seconds=", 1.5, "steps=9", "seed=", "4", "preset=fast", "model=mine", "note=", 36]
-    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0]
+    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, f"key={KEY}"]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
     with Store(running.config.ledger) as store:
@@ -224,6 +227,7 @@ def test_options_reach_the_job(running, client, mix, out):
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
         "matrix": "dx7:5", "operators": 6, "slot": None,
+        "replace": False, "new": False, "within": (),
     }  # fmt: skip
 
 
@@ -266,10 +270,10 @@ def test_export(client, mix, out):
 def test_presets_to_presets(client, mix, out):
     assert client.ask("/scorewire/vary", 1, mix, out, "count=4", "amount=", 0.5)[0] == "accepted"
     assert client.until("done")[-1][1][2] == f"{out}/result.json"
-    assert client.ask("/scorewire/morph", 2, mix, mix, out, "steps=3")[0] == "accepted"
-    assert client.until("done")[-1][1][2] == f"{out}/result.json"
-    assert client.ask("/scorewire/edit", 4, mix, "darker", out, "old=bell")[0] == "accepted"
-    assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/morph", 2, mix, mix, f"{out}2", "steps=3")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}2/result.json"
+    assert client.ask("/scorewire/edit", 4, mix, "darker", f"{out}4", "old=bell")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}4/result.json"
     assert client.ask("/scorewire/render", 5, mix, f"{out}/x.wav", "plugin=/a/b.vst3")[1][2:4] == [
         "bad-arguments", "plugin must be an installed file's name, got '/a/b.vst3'",
     ]  # fmt: skip
@@ -312,7 +316,7 @@ def test_duplicate_datagrams_start_one_job(client, out):
     assert len([m for m in seen if m[0] == "best"]) == 1
     client.send("/scorewire/patch", 1, "ok twice", "fm", out)
     assert client.until("done") == [accepted[0], seen[-1]]
-    job = client.ask("/scorewire/patch", 1, "ok otherwise", "fm", out)[1][1]
+    job = client.ask("/scorewire/patch", 1, "ok otherwise", "fm", f"{out}2")[1][1]
     assert job != accepted[0][1][1]
     client.until("done")
 
@@ -320,7 +324,7 @@ def test_duplicate_datagrams_start_one_job(client, out):
 def test_jobs_are_listed_newest_first_with_an_end(client, out):
     ids = []
     for req in range(3):
-        ids.insert(0, client.ask("/scorewire/patch", req, f"ok {req}", "fm", out)[1][1])
+        ids.insert(0, client.ask("/scorewire/patch", req, f"ok {req}", "fm", f"{out}{req}")[1][1])
         client.until("done")
     client.send("/scorewire/jobs", 9, "limit=3")
     seen = client.until("jobs/end")
@@ -338,7 +342,7 @@ def test_subscribers_hear_the_jobs_of_others_until_their_lease_ends(running, cli
         assert {m[1][0] for m in seen} == {77}
         assert seen[-1][1][1] == job
         assert other.ask("/scorewire/subscribe", 78, 0) == ("ok", [78])
-        client.send("/scorewire/patch", 2, "ok", "fm", out)
+        client.send("/scorewire/patch", 2, "ok", "fm", f"{out}2")
         client.until("done")
         assert other.silent()
 
@@ -355,7 +359,7 @@ def test_a_lease_is_of_a_topic_is_renewed_and_lapses(running, client, out):
         assert other.ask("/scorewire/subscribe", 4, 60, "topics=", "play,jobs") == ("ok", [4])
         assert third.ask("/scorewire/subscribe", 5, 0.05) == ("ok", [5])
         assert third.receive() == ("lapsed", [5])
-        client.send("/scorewire/patch", 6, "ok", "fm", out)
+        client.send("/scorewire/patch", 6, "ok", "fm", f"{out}6")
         client.until("done")
         assert {m[1][0] for m in other.until("done")} == {4}
         assert third.silent()
@@ -698,6 +702,95 @@ def test_pure_data_peer(running, tmp_path):
     assert re.match(r"reply: list scorewire pong 42 \S+ (idle|busy)", reply)
 
 
+# What may be done without the key, and with it
+
+
+def refused(client, address, *values):
+    """The code and the sentence of a refusal."""
+    name, said = client.ask(address, *values)
+    assert name == "fail", said
+    return said[2], said[3]
+
+
+def test_without_the_key_a_file_of_others_and_one_of_ours_stay(client, mix, tmp_path):
+    theirs = tmp_path / "theirs.wav"
+    theirs.write_bytes(b"somebody's sound")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(theirs))
+    assert code == "bad-input"
+    assert text.endswith("is there already, and only new files may be written without the key")
+    assert theirs.read_bytes() == b"somebody's sound"
+    code, text = refused(client, "/scorewire/render", 2, mix, str(theirs), "replace=1")
+    assert (code, text[:22]) == ("needs-key", "replace needs the key:")
+    code, text = refused(client, "/scorewire/render", 3, mix, str(theirs), f"key={KEY}")
+    assert (code, "Scorewire did not make it" in text) == ("bad-input", True)
+    values = (mix, str(theirs), f"key={KEY}", "replace=1")
+    assert client.ask("/scorewire/render", 4, *values)[0] == "accepted"
+
+
+@pytest.mark.parametrize("where", ["/nowhere-of-ours", "~", "/tmp/../etc"])
+def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
+    out = str(Path(where).expanduser() / "x")
+    asked = (
+        ("/scorewire/patch", 1, "ok", "fm", out),
+        ("/scorewire/separate", 1, mix, out, "voice"),
+        ("/scorewire/separate", 1, mix, out, "voice", "excerpt=5"),
+        ("/scorewire/render", 1, mix, f"{out}/x.wav"),
+        ("/scorewire/export", 1, mix, "all", out),
+        ("/scorewire/export", 1, mix, "sfz", f"{out}.sfz"),
+        ("/scorewire/vary", 1, mix, out),
+        ("/scorewire/morph", 1, mix, mix, out),
+        ("/scorewire/edit", 1, mix, "darker", out),
+        ("/scorewire/record", 1, f"{out}/x.wav"),
+    )
+    for request in asked:
+        code, text = refused(client, *request)
+        assert (code, "allowed without the key: " in text) == ("bad-input", True), request
+    assert not Path(out).exists()
+
+
+def test_a_link_does_not_lead_out_of_the_folders(client, mix, tmp_path):
+    (tmp_path / "link").symlink_to("/var")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "link" / "x.wav"))
+    assert (code, "allowed without the key: " in text) == ("bad-input", True)
+    (tmp_path / "new.wav").symlink_to("/var/new.wav")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "new.wav"))
+    assert (code, "is there already" in text) == ("bad-input", True)
+
+
+@pytest.mark.parametrize("model", ["stabilityai/stable-audio-open-1.0", "/a/folder", "mine"])
+def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
+    for request in (
+        ("/scorewire/patch", 1, "ok", "fm", out, f"model={model}"),
+        ("/scorewire/separate", 1, mix, out, "voice", f"model={model}"),
+        ("/scorewire/edit", 1, mix, "darker", out, f"model={model}"),
+    ):
+        said = refused(client, *request)
+        assert said == ("needs-key", "without the key the model must be 'default'")
+    assert client.ask("/scorewire/patch", 2, "ok", "fm", out, "model=default")[0] == "accepted"
+
+
+def test_a_wrong_key_is_answered_whatever_was_asked(client, out):
+    for request in (("/scorewire/ping", 1), ("/scorewire/patch", 1, "ok", "fm", out)):
+        code, text = refused(client, *request, "key=a-guess")
+        assert (code, "a-guess" in text) == ("bad-key", False)
+    assert client.ask("/scorewire/ping", 2, f"key={KEY}")[0] == "pong"
+
+
+def test_the_token_of_http_is_a_key_too_and_stays_out_of_the_ledger(running, client, out):
+    running.config.token_file.write_text("the-token-of-http-as-it-is\n")
+    try:
+        job = client.ask(
+            "/scorewire/patch", 1, "ok", "fm", out, "key=", "the-token-of-http-as-it-is"
+        )
+        client.until("done")
+        assert client.ask("/scorewire/patch", 2, "ok", "fm", out, f"key={KEY}")[0] == "accepted"
+        client.until("done")  # in the same folder: what it made it may replace
+    finally:
+        running.config.token_file.unlink()
+    with Store(running.config.ledger) as store:
+        assert "the-token" not in store.get(job[1][1]).job.model_dump_json()
+
+
 # The whole process
 
 
@@ -721,7 +814,9 @@ def test_a_restarted_server_knows_what_was_interrupted(tmp_path, out, number):
     config = tmp_path / "config.toml"
     log = tmp_path / "pids"
     worker = json.dumps([*COMMAND, str(log)])
-    config.write_text(f'osc_port = 0\ndata = "{tmp_path}/data"\nworker = {worker}\n')
+    config.write_text(
+        f'osc_port = 0\ndata = "{tmp_path}/data"\nworker = {worker}\nosc_write = ["{tmp_path}"]\n'
+    )
     process, port = run_server(config)
     client = Client(port)
     with process, contextlib.closing(client.socket):

@@ -25,6 +25,9 @@ Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset'
 Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
 Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 
 

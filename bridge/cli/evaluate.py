@@ -8,7 +8,9 @@ from typing import Annotated, get_args
 
 import typer
 
-from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, absolute, run
+from bridge.cli.base import CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
+from bridge.files.write_terms import Terms
+from bridge.hosts.files import whole
 from bridge.protocol.jobs import Evaluate, SuiteName
 from presets.reading import read_json
 
@@ -34,11 +36,15 @@ def eval_(
         Path | None,
         typer.Option(help="Write the page to this file too; suites not run keep their sections."),
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on recordings, beside baselines; stopped, the same command goes on."""
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
+    terms = Terms(replace)
+    if report is not None:
+        terms.check(report.absolute())
     result = run(
         Evaluate,
         as_json,
@@ -49,11 +55,13 @@ def eval_(
         evaluation_scorer=evaluation_scorer,
         seed=seed,
         items=items,
+        replace=replace,
     )
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
         before = report.read_text(encoding="utf-8") if report.exists() else ""
-        report.write_text(merged(before, page), encoding="utf-8")
+        with whole(report.absolute(), terms) as partial:
+            partial.write_text(merged(before, page), encoding="utf-8")
     if as_json:
         figures = read_json(Path(result["figures"]))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))

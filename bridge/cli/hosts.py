@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from bridge.cli import tables
-from bridge.cli.base import CommandFailed, Json, absolute, show
+from bridge.cli.base import CommandFailed, Json, Replace, absolute, show
+from bridge.files.write_terms import Terms
 from bridge.hosts import HOSTS, INSTALLERS, Placed
 from bridge.stems import manifest as stems
 
@@ -25,12 +26,15 @@ def place(
     out: Annotated[
         Path | None, typer.Option(help="A folder, or a file of the host; beside the stems.")
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
     _check("--host", host, HOSTS)
     manifest = stems.manifest_path(manifest.expanduser())
-    placed = HOSTS[host].place_audio(manifest, Path(absolute(out or manifest.parent)))
+    placed = HOSTS[host].place_audio(
+        manifest, Path(absolute(out or manifest.parent)), Terms(replace)
+    )
     _show(host, placed, as_json)
 
 

@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import atomic_output, names
+from bridge.files.write_terms import Terms
 from bridge.service import file_access
 from presets import dx7_sysex, import_dx7, save
 
 
-def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, Any]]:
+def syx(
+    file: Path, out: Path, *, voice: int | None = None, replace: bool = False
+) -> list[dict[str, Any]]:
     """The voices of a DX7 file (all, or the one of this number) as presets in the folder `out`.
 
     A line has voice, name, and preset (the file) with lost, or refused for a voice that cannot be
-    a preset. Nothing is written when none can be. Raises `ValueError` with one sentence.
+    a preset. Nothing is written when none can be. With `replace` files of others are replaced.
+    Raises `ValueError` with one sentence.
     """
     file_access.check_input("file", str(file.expanduser().absolute()), ())
     data = file.read_bytes()
@@ -24,7 +28,7 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
         raise ValueError(f"voice must be 1 .. {len(voices)}, got {voice}")
     rows: list[dict[str, Any]] = []
     refused = ""
-    with atomic_output.folder(out) as made:
+    with atomic_output.folder(out, Terms(replace)) as made:
         for number, one in enumerate(voices, start=1):
             if voice not in (None, number):
                 continue

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from bridge.cli import import_presets, tables
-from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, Steps, absolute, run, show
+from bridge.cli.base import (
+    CommandFailed,
+    Json,
+    Model,
+    Out,
+    Replace,
+    Seed,
+    Steps,
+    absolute,
+    run,
+    show,
+)
 from bridge.protocol.jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
 from presets import load
 from presets.export import EXPORTERS
@@ -38,6 +49,7 @@ def patch(
         int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
     ] = None,
     model: Model = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
@@ -60,6 +72,7 @@ def patch(
         operators=operators,
         slot=slot,
         model=model,
+        replace=replace,
     )
     show(result, tables.patch(result), as_json)
 
@@ -74,6 +87,7 @@ def render(
     plugin: Annotated[
         str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
@@ -88,6 +102,7 @@ def render(
         velocity=velocity,
         duration=seconds,
         plugin=plugin,
+        replace=replace,
     )
     show(result, tables.render(result), as_json)
 
@@ -103,6 +118,7 @@ def edit(
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Change a preset by words: the same, but darker."""
@@ -116,6 +132,7 @@ def edit(
         steps=steps,
         seed=seed,
         model=model,
+        replace=replace,
     )
     show(result, tables.edit(result), as_json)
 
@@ -129,11 +146,12 @@ def vary(
         float, typer.Option(help="0.1 is another strike, 0.3 a sibling, 1 one of the family.")
     ] = 0.3,
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write presets near a preset, each with its sound."""
     files = {"preset": absolute(preset), "out": absolute(out)}
-    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed)
+    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
     show(result, tables.variations(result), as_json)
 
 
@@ -143,11 +161,12 @@ def morph(
     other: Annotated[Path, typer.Argument(help="The preset file to end with.")],
     out: Out,
     steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write presets on the way from one to another, each with its sound."""
     files = {"preset": absolute(preset), "other": absolute(other), "out": absolute(out)}
-    result = run(Morph, as_json, **files, steps=steps)
+    result = run(Morph, as_json, **files, steps=steps, replace=replace)
     show(result, tables.variations(result), as_json)
 
 
@@ -157,11 +176,12 @@ def export(
     to: Annotated[list[str], typer.Option(help=f"{', '.join(EXPORTERS)} or all; repeatable.")],
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write a preset as files of other synths, and say what each of them lost."""
     files = {"preset": absolute(preset), "out": absolute(out)}
-    result = run(Export, as_json, **files, formats=tuple(to), rate=rate)
+    result = run(Export, as_json, **files, formats=tuple(to), rate=rate, replace=replace)
     show(result, tables.export(result), as_json)
 
 
@@ -172,8 +192,11 @@ def import_(
         Path | None, typer.Option(help="Folder; named as the file when left out.")
     ] = None,
     voice: Annotated[int | None, typer.Option(help="Only the voice of this number.")] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Turn the voices of a DX7 into presets, and say what of each was lost."""
-    rows = import_presets.syx(file, Path(absolute(out or Path(file.stem))), voice=voice)
+    rows = import_presets.syx(
+        file, Path(absolute(out or Path(file.stem))), voice=voice, replace=replace
+    )
     show({"voices": rows}, tables.voices(rows), as_json)

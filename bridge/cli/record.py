@@ -42,6 +42,7 @@ def record(
         duration=seconds,
         start_samples=start_samples,
     )
+    job = Record.model_validate(file_access.bound(job, settings, trusted=True))
     file_access.check(job, read=settings.readable, write=settings.writable)
     with ExitStack() as stack:
         told = None if as_json else stack.enter_context(tables.progress_line())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import tables
-from bridge.cli.base import CommandFailed, Json, Model, Out, absolute, run, show
+from bridge.cli.base import CommandFailed, Json, Model, Out, Replace, absolute, run, show
 from bridge.hosts import HOSTS
 from bridge.protocol.jobs import Separate
 from bridge.stems import excerpt as audition
@@ -67,6 +67,7 @@ def separate(
         Path | None,
         typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Split a recording into one stem a prompt and a residual that add up to it.
@@ -106,6 +107,7 @@ def separate(
         start_samples=start_samples,
         tempo=tempo or (),
         host=host,
+        replace=replace,
     )
     show(result, tables.separate(result), as_json)
 

@@ -22,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.files import write_terms
+from bridge.files.write_terms import ORDINARY, Terms
 from presets import moves
-from presets.moves import Move
+from presets.moves import Move, Rename
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +51,12 @@ class Interrupted(GeneratorExit):
 class Output:
     """Where to write now (`partial`) and where it will be found (`folder`).
 
-    What lies in `scratch` is for the time of the job only.
+    What lies in `scratch` is for the time of the job only. Files are published under `terms`.
     """
 
     folder: Path
     partial: Path
+    terms: Terms = ORDINARY
 
     @property
     def scratch(self) -> Path:
@@ -64,19 +67,27 @@ class Output:
         """Where the file at `path`, below `partial`, will be found."""
         return str(self.folder / path.relative_to(self.partial))
 
+    def expect(self, *names: str) -> None:
+        """Raise `ValueError` now, not after the work, when a file of these names must stay."""
+        for name in names:
+            self.terms.check(self.folder / name)
+
 
 @contextmanager
-def folder(target: Path, *, stale: Iterable[str] = ()) -> Iterator[Output]:
+def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) -> Iterator[Output]:
     """A partial folder, published into `target` at the end and dropped on any exception.
 
     Files of an earlier job under other names stay, but for those named in `stale`, which go as the
-    new ones come. Raises `ValueError` when `target` cannot be made or written.
+    new ones come. Raises `ValueError` when `target` cannot be made or written,
+    or `terms` do not allow it.
     """
+    terms.check_folder(target)
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
         target.mkdir(parents=True, exist_ok=True)
         sweep(target)
-        out = Output(target, Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-")))
+        hidden = Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-"))
+        out = Output(target, hidden, terms)
         lock = _lock(out.partial, PATIENCE)
         out.scratch.mkdir()
     except OSError as error:
@@ -94,15 +105,18 @@ def folder(target: Path, *, stale: Iterable[str] = ()) -> Iterator[Output]:
 
 
 @contextmanager
-def resumable(target: Path, key: str, *, stale: Iterable[str] = ()) -> Iterator[Output]:
+def resumable(
+    target: Path, key: str, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()
+) -> Iterator[Output]:
     """`folder` for long work: `scratch` is as a crashed process with the same `key` left it.
 
     Of what others left unfinished in `target` nothing stays. `Interrupted` and a killed process
     leave the partial folder, any other exception drops it. Raises `ValueError` when `target` cannot
-    be made or written, or another process is at the same work.
+    be made or written, `terms` do not allow it, or another process is at the same work.
     """
+    terms.check_folder(target)
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
-    out = Output(target, target / f"{UNFINISHED}{key}")
+    out = Output(target, target / f"{UNFINISHED}{key}", terms)
     try:
         out.scratch.mkdir(parents=True, exist_ok=True)
         lock = _lock(out.partial, PATIENCE)
@@ -209,12 +223,15 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
         if place.exists() and place.is_dir() != file.is_dir():
             kind = "a folder" if place.is_dir() else "a file"
             raise ValueError(f"out {out.folder} cannot be written: {place} is {kind} already")
+    for file in below:
+        if not file.is_dir():
+            out.terms.check(Path(out.final(file)))
     names = [str(file.relative_to(out.partial)) for file in below if not file.is_dir()]
     told = [(f"{out.partial.name}/{name}", name) for name in names]
     told += [
         (name, f"{out.partial.name}/{REPLACED}/{name}")
         for name in stale
-        if name not in names and (out.folder / name).is_file()
+        if name not in names and out.terms.replaces(out.folder / name)
     ]
     for file in below:
         if file.is_dir():
@@ -223,10 +240,11 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
             moves.sync(file)
     (out.partial / REPLACED).mkdir()
     backed = all([_second_name(out, name) for name in names])
+    write_terms.note([(out.partial / name, out.folder / name) for name in names])
     moves.promise(out.partial / MOVES, told)
     try:
-        _make(out, told)
-    except OSError:
+        _make(out, told, lambda source, target: _move(out, source, target))
+    except (OSError, ValueError):
         if backed:
             _undo(out, told)
             (out.partial / MOVES).unlink()
@@ -246,8 +264,16 @@ def _second_name(out: Output, name: str) -> bool:
     return True
 
 
-def _make(out: Output, told: list[Move]) -> None:
-    moves.make(out.folder, told)
+def _move(out: Output, source: Path, target: Path) -> None:
+    """Move one file: to its place under the terms of the job, what is stale out of the way."""
+    if source.is_relative_to(out.partial):
+        write_terms.move(source, target, out.terms)
+    else:
+        source.replace(target)
+
+
+def _make(out: Output, told: list[Move], move: Rename = Path.replace) -> None:
+    moves.make(out.folder, told, move)
     for folder in {(out.folder / target).parent for _, target in told}:
         moves.sync(folder)
 

@@ -89,7 +89,9 @@ class Writer:
         frames: int | None,
         bext: Bext,
         ixml: str = "",
+        file: BinaryIO | None = None,
     ) -> None:
+        """Begin the file at `path`, or go on with it as `file`, open and empty."""
         if channels not in CHANNELS:
             raise ValueError(f"channels must be in range 1..{CHANNELS[-1]}, got {channels}")
         if not 0 <= bext.time_reference < 2**64:
@@ -100,7 +102,7 @@ class Writer:
         fmt = struct.pack("<HHIIHHH", FLOAT, channels, rate, rate * width, width, 32, 0)
         chunks = [(b"bext", _pack(bext)), (b"iXML", _pad_even(ixml.encode())), (b"fmt ", fmt)]
         self._chunks = b"".join(_chunk(name, body) for name, body in chunks if body)
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = path.open("wb") if file is None else file
         try:
             self._file.write(self._header(frames or 0))
         except BaseException:

@@ -26,6 +26,7 @@ from typing import Any
 
 from platformdirs import user_data_path
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts import installing
 from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import whole
@@ -56,7 +57,7 @@ class Ableton:
     patience: float = 2.0
     longest: float = 120.0
 
-    def place_audio(self, manifest: Path, out: Path) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
         """Stems and residual on new tracks behind the others, unwarped, in the open set.
 
         Raises `ValueError` when Live does not answer or cannot; the files are where they were.

@@ -168,7 +168,7 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     try:
         job = job_adapter.validate_python(_resolve_fields(web, request, fields, job_id))
         if known is not None:
-            if job != known.job:
+            if not words.same(job, known.job):
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(describe(web, known))
         job_id = web.server.submit(job, client=client, req=number)

@@ -31,12 +31,13 @@ REQUESTS = {
     "/scorewire/ping": Request("i:req"),
     "/scorewire/patch": Request(
         "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot",
+        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot "
+        "i:replace",
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...",
         "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
-        "i:auto i:force",
+        "i:auto i:force i:replace",
     ),
     "/scorewire/host/ardour/separate": Request(
         "i:req s:session s:region i:position i:start i:length i:rate f:tempo "
@@ -44,11 +45,15 @@ REQUESTS = {
         "i:port s:action s:method i:steps i:seed s:model",
     ),
     "/scorewire/suggest": Request("i:req s:file", "i:top"),
-    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
-    "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
-    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
-    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps"),
-    "/scorewire/edit": Request("i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model"),
+    "/scorewire/render": Request(
+        "i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin i:replace"
+    ),
+    "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate i:replace"),
+    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed i:replace"),
+    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps i:replace"),
+    "/scorewire/edit": Request(
+        "i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model i:replace"
+    ),
     "/scorewire/record": Request("i:req s:out s:inputs...", "f:seconds i:start_samples"),
     "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),
@@ -68,11 +73,12 @@ REQUESTS = {
     "/scorewire/play/sysex": Request("i:req s:data"),
     "/scorewire/play/status": Request("i:req"),
 }
-"""What the server understands. Every request also takes the option `i:reply`.
+"""What the server understands. Every request also takes the options of `EVERYWHERE`.
 
 A part of an address in capitals is an argument (`PLACES`): `/scorewire/slot/5/trigger`.
 """
 
+EVERYWHERE = "i:reply s:key"
 PLACES = {"N": "i:slot", "NAME": "s:name"}
 
 
@@ -120,7 +126,7 @@ class Refused(ValueError):
 class Call:
     """A request understood: who asked, under which id, with which values.
 
-    `address` is the table's, `said` is what was sent.
+    `address` is the table's, `said` is what was sent, `key` what the sender gave to be trusted.
     """
 
     address: str
@@ -129,6 +135,7 @@ class Call:
     req: int
     values: dict[str, Any]
     options: dict[str, Any]
+    key: str = ""
 
     @property
     def client(self) -> str:
@@ -176,7 +183,8 @@ def understand(message: Message, target: Target) -> Call:
     reply = options.pop("reply", 0)
     if not 0 <= reply < 65536:
         raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
-    return Call(address, message.address, target, req, values, options)
+    key = options.pop("key", "")
+    return Call(address, message.address, target, req, values, options, key)
 
 
 def _match_address(address: str) -> tuple[str, dict[str, Any]]:
@@ -194,7 +202,7 @@ def _match_address(address: str) -> tuple[str, dict[str, Any]]:
 
 def _split_options(address: str, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
     """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
-    allowed = {n[2:]: n for n in (REQUESTS[address].options + " i:reply").split()}
+    allowed = {n[2:]: n for n in f"{REQUESTS[address].options} {EVERYWHERE}".split()}
     rest: list[Value] = []
     options: dict[str, Any] = {}
     left = list(args)

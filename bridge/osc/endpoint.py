@@ -7,10 +7,12 @@ the second time. Nothing here waits, and nothing that arrives can end it.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import math
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -104,6 +106,22 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def trusts(self, call: Call) -> bool:
+        """Whether the request came with the key, or by a websocket, whose client gave the token.
+
+        Raises `Refused` for a wrong key: it is never taken for none.
+        """
+        if not call.key:
+            return str(call.target[0]).startswith(PEER)
+        config = self.server.config
+        keys = [config.osc_key]
+        with suppress(OSError, UnicodeDecodeError):
+            keys.append(config.token_file.read_text(encoding="utf-8").strip())
+        given = call.key.encode()
+        if not any([hmac.compare_digest(given, key.encode()) for key in keys if key]):
+            raise Refused("bad-key", "the key is not this server's; `scorewire token` says which")
+        return True
+
     def follower(self, target: Target, req: int) -> Callable[[Event], None]:
         """What tells `target` the events of jobs under `req`; for `Server.listen`."""
         return JobFollower(self, target, req)
@@ -152,6 +170,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         target = reply_target(message, sender)
         try:
             call = understand(message, target)
+            self.trusts(call)  # a wrong key is answered, whatever was asked
             self._answers[call.address](self, call)
         except Refused as error:
             code, text = error.code, str(error)

@@ -46,7 +46,7 @@ def _ardour_separate(endpoint: OscEndpoint, call: Call) -> None:
         folder.mkdir(parents=True)
     except ValueError as error:
         why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
-        _refuse(endpoint, session, folder, why)
+        _refuse(endpoint, call, session, folder, why)
         if _from_ardour(call):
             return
         raise
@@ -81,17 +81,19 @@ def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour
     fields |= {"start_samples": region.position, "tempo": ((0.0, said["tempo"]),)}
     options.setdefault("model", endpoint.server.config.model)
     file = folder / f"{slug(region.name, otherwise='region')}.wav"
-    job = Separate.model_validate({**fields, **options, "file": str(file)})
-    config = endpoint.server.config
+    config, trusted = endpoint.server.config, endpoint.trusts(call)
+    whole = Separate.model_validate({**fields, **options, "file": str(file)})
+    job = file_access.bound(whole, config, trusted=trusted)
     for _, path in region.sources:
         copy = job.model_copy(update={"file": str(path)})
         file_access.check(copy, read=config.readable, write=config.writable)
     return region, job
 
 
-def _refuse(endpoint: OscEndpoint, session: Path, folder: Path, why: str) -> None:
+def _refuse(endpoint: OscEndpoint, call: Call, session: Path, folder: Path, why: str) -> None:
     """Say why where the action looks, in a session that this server may write to."""
-    writable = endpoint.server.config.writable
+    config = endpoint.server.config
+    writable = config.writable if endpoint.trusts(call) else config.open_writable
     if not writable or any(session.resolve().is_relative_to(w.resolve()) for w in writable):
         folder.mkdir(parents=True)
         ardour.answer(folder, ardour.ANSWER, f"refused\t{one_line(why)}")
@@ -122,7 +124,8 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
 
     try:
         await beside(ardour.write_region, region, Path(job.file))
-        endpoint.server.submit(job, client=call.client, req=call.req)
+        trusted = endpoint.trusts(call)
+        endpoint.server.submit(job, client=call.client, req=call.req, trusted=trusted)
     except (ValueError, OSError) as error:
         tell(ardour.error_list(str(error)))
         if not _from_ardour(call):

@@ -28,6 +28,7 @@ from bridge.protocol.jobs import (
     Vary,
 )
 from bridge.protocol.osc_wire import Value
+from bridge.service import file_access
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
 
@@ -158,9 +159,13 @@ ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
 def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
     """Ack; then follow the job, or repeat how it ended when this is a repeated request."""
     try:
-        job_id = endpoint.server.submit(job, client=call.client, req=call.req)
+        job_id = endpoint.server.submit(
+            job, client=call.client, req=call.req, trusted=endpoint.trusts(call)
+        )
     except jobs.QueueFull as error:
         raise Refused("queue-full", str(error)) from error
+    except file_access.NeedsKey as error:
+        raise Refused("needs-key", str(error)) from error
     endpoint.send(call.target, "/scorewire/accepted", call.req, job_id)
     follower = JobFollower(endpoint, call.target, call.req)
     entry = endpoint.server.store.get(job_id)

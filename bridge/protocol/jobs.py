@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from bridge.files.atomic_output import RESULT
+from bridge.files.write_terms import Terms
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
 from bridge.stems import excerpt as audition
@@ -34,6 +35,24 @@ AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
 MAX_PROMPT = 300
 MAX_STEMS = 8
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
+
+
+class Writes(Frozen):
+    """A job that writes files; how, stands in its `terms`.
+
+    `replace`: files that Scorewire did not make, or that were changed since, may be replaced.
+    `new`: nothing that is there is. `within`: folders in which all files must lie; none: anywhere.
+    """
+
+    replace: bool = False
+    new: bool = False
+    within: tuple[str, ...] = Field(default=(), max_length=64)
+    out: str
+
+    @property
+    def terms(self) -> Terms:
+        """Under which terms its files are written."""
+        return Terms(self.replace, self.new, self.within)
 
 
 def _format(name: str) -> str:
@@ -75,7 +94,7 @@ Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 
 
-class DesignPatch(Frozen):
+class DesignPatch(Writes):
     """Prompt to patch.
 
     The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
@@ -101,7 +120,7 @@ class DesignPatch(Frozen):
     slot: int | None = Field(default=None, ge=1, le=128)
 
 
-class Separate(Frozen):
+class Separate(Writes):
     """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds.
 
     `start_samples` is where the file begins in the session, at the file's rate; left out, what the
@@ -166,7 +185,7 @@ class Suggest(Frozen):
     top: int = Field(default=8, ge=1, le=50)
 
 
-class RenderPreset(Frozen):
+class RenderPreset(Writes):
     """Preset file to WAV file. Result: wav, seconds.
 
     `plugin` is a VST3: an effect behind the preset's own, or an instrument that plays the note.
@@ -182,7 +201,7 @@ class RenderPreset(Frozen):
     plugin: str | None = None
 
 
-class Export(Frozen):
+class Export(Writes):
     """Preset to files of other synths. Result: file, formats (an entry a name), seconds.
 
     One format is written to `out`, a folder or a file with the format's suffix; several, or "all",
@@ -221,7 +240,7 @@ class Export(Frozen):
         return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
 
 
-class Vary(Frozen):
+class Vary(Writes):
     """Presets near a preset. Result: presets [{preset, wav}], seconds."""
 
     kind: Literal["vary"] = "vary"
@@ -233,7 +252,7 @@ class Vary(Frozen):
     seed: Seed = 0
 
 
-class Morph(Frozen):
+class Morph(Writes):
     """Presets on the way from one to another, both ends among them. Result as of `Vary`."""
 
     kind: Literal["morph"] = "morph"
@@ -244,7 +263,7 @@ class Morph(Frozen):
     steps: int = Field(default=5, ge=2, le=100)
 
 
-class EditPreset(Frozen):
+class EditPreset(Writes):
     """A preset changed by words, such as "darker".
 
     `old` is what it is now in words: its own prompt, or its name, when left out.
@@ -262,7 +281,7 @@ class EditPreset(Frozen):
     model: str = "default"
 
 
-class Evaluate(Frozen):
+class Evaluate(Writes):
     """The scoreboard. Result: page (Markdown), figures (JSON), rows, seconds.
 
     Rows in `out` that an earlier job left are not measured again where all that decides them is the
@@ -289,7 +308,7 @@ class Probe(Frozen):
     model: str = "default"
 
 
-class Record(Frozen):
+class Record(Writes):
     """What plays on a JACK server into the WAV file `out`, which is not there yet.
 
     `inputs` are ports that sound comes out of, by name or regular expression, a channel each; none
@@ -301,6 +320,7 @@ class Record(Frozen):
 
     kind: Literal["record"] = "record"
     id: str
+    replace: Literal[False] = False  # what was played cannot be played again
     out: WavFile
     inputs: tuple[Prompt, ...] = Field(default=(), max_length=64)
     duration: float | None = Field(default=None, gt=0, le=86_400)
@@ -357,6 +377,13 @@ def out_folder(job: Job) -> Path | None:
     if isinstance(job, DesignPatch | Vary | Morph | EditPreset | Evaluate):
         return Path(job.out)
     return None
+
+
+def same(job: Job, known: Job) -> bool:
+    """Whether two jobs ask for the same, but for id and what the server adds by itself."""
+    added = {"id", "new", "within"}
+    kind = type(job) is type(known)
+    return kind and job.model_dump(exclude=added) == known.model_dump(exclude=added)
 
 
 def new_id() -> str:

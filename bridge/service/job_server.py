@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
@@ -19,6 +18,7 @@ from bridge.execution.base import Engine
 from bridge.execution.recording import RecordingEngine
 from bridge.files import atomic_output
 from bridge.hosts import HOSTS
+from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
@@ -76,8 +76,10 @@ class Server:
 
     # 1. accept
 
-    def submit(self, job: Job, *, client: str, req: int) -> str:
+    def submit(self, job: Job, *, client: str, req: int, trusted: bool = True) -> str:
         """Take `job` and return its id; it runs when its turn comes.
+
+        Who is not `trusted` has new files written, and only where `paths.bound` allows it.
 
         A repeated request (same client, same req, same content) returns the id it got before, as
         long as that job lives and for `Config.repeat` seconds after: a client on UDP may ask
@@ -86,6 +88,7 @@ class Server:
         known = self.store.by_request(client, req)
         if known is not None and self._repeats(job, known):
             return known.job.id
+        job = file_access.bound(job, self.config, trusted=trusted)
         file_access.check(job, read=self.config.readable, write=self.config.writable)
         if len(self._lives) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
@@ -96,7 +99,7 @@ class Server:
         return job.id
 
     def _repeats(self, job: Job, known: Entry) -> bool:
-        if job.model_copy(update={"id": known.job.id}) != known.job:
+        if not jobs.same(job, known.job):
             return False
         return known.ended is None or time.time() - known.ended < self.config.repeat
 
@@ -264,7 +267,7 @@ async def _sweeping(server: Server, lost: Sequence[str]) -> AsyncIterator[None]:
 def _place(job: Separate, host: str, done: Done) -> Done | Failed:
     """Put finished stems on the tracks of the host that the job names."""
     try:
-        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out))
+        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out), job.terms)
     except (ValueError, OSError) as error:
         reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
         return Failed(id=done.id, code=atomic_output.code_of(error, "not-placed"), reason=reason)
@@ -281,11 +284,10 @@ def _publish(job: Job, done: Done) -> Done | Failed:
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError as error:
-        reason = f"the result could not be written to {path}: {error.strerror}"
+        with whole(path, job.terms) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        reason = f"the result could not be written to {path}: {why}"
         return Failed(id=job.id, code=atomic_output.code_of(error, "bad-output"), reason=reason)
     return done

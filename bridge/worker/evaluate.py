@@ -20,6 +20,8 @@ from sds.priors.base import Prior
 from sds.scoreboard import board, keys, report
 from sds.similarity import base
 
+PAGES = ("scoreboard.md", "scoreboard.json")
+
 
 def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     """Run the suites and write the page; a task that ended before under the same key is kept.
@@ -51,6 +53,8 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
         data=data.resolve().name,
         keys=row_keys(job, entries, prior, evaluation_scorer, search_scorer),
     )
+    for page_file in PAGES:
+        job.terms.check(Path(job.out) / page_file)
     folder = Path(job.out)
     folder.mkdir(parents=True, exist_ok=True)
     setting = board.Setting(
@@ -74,16 +78,14 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
         fraction = (now.index - old) / max(1, now.of - old)
         stage = f"{now.suite}: {now.item}, {now.method}"
         yield clock.progress(fraction, stage, dict(now.row.figures) if now.row else {})
-    with atomic_output.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out), job.terms) as out:
         table = report.markdown(page, rows, entries)
-        (out.partial / "scoreboard.md").write_text(table, encoding="utf-8")
-        atomic_output.write_json(
-            out.partial / "scoreboard.json", report.as_json(page, rows, entries)
-        )
+        (out.partial / PAGES[0]).write_text(table, encoding="utf-8")
+        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, rows, entries))
     yield clock.done(
         {
-            "page": out.final(out.partial / "scoreboard.md"),
-            "figures": out.final(out.partial / "scoreboard.json"),
+            "page": out.final(out.partial / PAGES[0]),
+            "figures": out.final(out.partial / PAGES[1]),
             "rows": str(folder / "rows.jsonl"),
         }
     )

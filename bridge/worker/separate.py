@@ -69,7 +69,8 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     _check_space(job, source, end - begin)
 
     key, stale = _key(origin, begin, end), [atomic_output.RESULT]
-    with atomic_output.resumable(Path(job.folder), key, stale=stale) as out:
+    with atomic_output.resumable(Path(job.folder), key, job.terms, stale=stale) as out:
+        out.expect(manifest.MANIFEST, "curves.json", *stem_writer.names(origin))
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
         with mixture.opened(path) as recording:
