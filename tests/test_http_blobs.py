@@ -336,6 +336,23 @@ def test_an_upload_that_pauses_too_long_is_told_so_and_kept(running, monkeypatch
         assert (said.status, json.loads(said.read())["error"]["code"]) == (408, "too-slow")
 
 
+def test_an_upload_that_drips_is_told_so_and_kept(running, monkeypatch):
+    monkeypatch.setattr(responses, "SILENCE", 0.2)
+    name = "/v1/blobs/sha256/" + "6" * 64
+    with socket.create_connection(("127.0.0.1", running.http), 60) as line:
+        head = f"PUT {name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+        line.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\n".encode())
+        line.settimeout(0.05)
+        said, sent = b"", 0
+        while not said and sent < 1000:  # a byte at a time, never silent
+            line.sendall(b"x")
+            sent += 1
+            with contextlib.suppress(TimeoutError):
+                said = line.recv(4096)
+        assert said.startswith(b"HTTP/1.1 408")
+        assert b"slower than 1024 bytes a second" in said + line.recv(4096)
+
+
 def test_uploads_under_way_have_their_room(tmp_path):
     store = Blobs(tmp_path, limit=1000, quota=1000)
     with (

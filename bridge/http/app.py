@@ -107,7 +107,9 @@ def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Re
 async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    log.info("%s %r: %s", request.method, request.url.path, error.reason)
+    web: Web = request.app.state.web
+    client = request.client.host if request.client else ""
+    web.refusals.say(client, f"{request.method} {request.url.path!r:.200}: {error.reason}")
     return error.response()
 
 

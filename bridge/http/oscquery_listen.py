@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.http import access, oscquery
-from bridge.http.broadcast import Listener
+from bridge.http.broadcast import MAX_LISTENERS, Listener
 from bridge.http.responses import Problem, answer
 from bridge.http.state import Web
 from bridge.osc.addresses import REQUESTS, Refused, understand
@@ -27,7 +27,6 @@ from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
 from presets.reading import read_json
 
-MAX_CLIENTS = 32
 # What another machine may ask over the websocket: nothing that names a file or starts work.
 HARMLESS = frozenset(f"/scorewire/{name}" for name in ("ping", "jobs", "job", "cancel"))
 HARMLESS |= {name for name in REQUESTS if name.startswith(("/scorewire/slot/", "/scorewire/play/"))}
@@ -55,11 +54,10 @@ async def converse(socket: WebSocket) -> None:
     """One websocket, from its opening to its end."""
     web: Web = socket.app.state.web
     await socket.accept()
-    if len(web.broadcast.listeners) >= MAX_CLIENTS:
-        await socket.close(1013, f"{MAX_CLIENTS} clients are here already")
-        return
     listener = Listener()
-    web.broadcast.listeners.add(listener)
+    if not web.broadcast.admit(listener, trusted=socket.scope[access.TRUSTED]):
+        await socket.close(1013, f"{MAX_LISTENERS} clients are here already")
+        return
     peer = PEER + secrets.token_hex(8)
     web.osc.peers[peer] = listener.put
     sending = asyncio.create_task(_send(socket, listener))
@@ -75,7 +73,7 @@ async def converse(socket: WebSocket) -> None:
     finally:
         sending.cancel()
         del web.osc.peers[peer]
-        web.broadcast.listeners.discard(listener)
+        web.broadcast.listeners.pop(listener, None)
 
 
 async def _send(socket: WebSocket, listener: Listener) -> None:
@@ -83,7 +81,7 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
         while True:
             frame = await listener.frames.get()
             if frame is None:
-                await socket.close(1013, "you do not keep up; come back and ask again")
+                await socket.close(1013, listener.reason)
                 return
             if isinstance(frame, str):
                 await socket.send_text(frame)
@@ -118,7 +116,7 @@ def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes
     elif socket.scope[access.FAR] and not _harmless(data):
         _wrong(listener, "another machine asks for work on files by POST /v1/jobs")
     else:
-        web.osc.datagram_received(data, (peer, 0))
+        web.osc.handle(data, (peer, 0))
 
 
 def _harmless(data: bytes) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import logging
 import math
+import socket
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from pydantic import ValidationError
 
 from bridge.files import atomic_output
+from bridge.osc import datagrams
 from bridge.osc.addresses import (
     REPLIES,
     Call,
@@ -32,6 +34,7 @@ from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
+from bridge.service.rate_limited_log import Rarely
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +74,16 @@ class OscEndpoint(asyncio.DatagramProtocol):
     subscriptions: Subscribers
 
     def __init__(
-        self, server: Server, *, answers: Mapping[str, Answer], option_names: Mapping[str, str]
+        self,
+        server: Server,
+        own: socket.socket,
+        *,
+        answers: Mapping[str, Answer],
+        option_names: Mapping[str, str],
     ) -> None:
         self.server = server
+        self._inbox = datagrams.Inbox(own, self.handle)
+        self._refusals = Rarely(log)
         self.port = 0
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
@@ -90,7 +100,11 @@ class OscEndpoint(asyncio.DatagramProtocol):
         log.debug("OSC socket: %s", exc)
 
     def datagram_received(self, data: bytes, addr: Target) -> None:
-        """Understand a datagram and answer it (asyncio)."""
+        """A datagram has come (asyncio)."""
+        self._inbox.put(data, addr)
+
+    def handle(self, data: bytes, addr: Target) -> None:
+        """Understand a datagram and answer it."""
         try:
             messages = osc_wire.decode(data)
         except osc_wire.Malformed as error:
@@ -158,13 +172,15 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
     ) -> None:
         """Say why not."""
-        log.info("refused %s from %s: %s", address or "a datagram", target[:2], text)
+        said = f"refused {address or 'a datagram'} from {target[:2]}: {text}"
+        self._refusals.say(str(target[0]), said)
         self.send(target, "/scorewire/fail", req, address, code, text, job)
 
     def _answer(self, message: Message, sender: Target) -> None:
         if message.address in REPLIES:
             # Another server, or an echo of ours: an answer would be answered for ever.
-            log.info("ignored a reply address, %s, from %s", message.address, sender[:2])
+            said = f"ignored a reply address, {message.address}, from {sender[:2]}"
+            self._refusals.say(str(sender[0]), said)
             return
         req = request_id(message.args[0] if message.args else None)
         target = reply_target(message, sender)

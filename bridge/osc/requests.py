@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.osc import host_requests, player_requests
+from bridge.osc import datagrams, host_requests, player_requests
 from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint
 from bridge.osc.subscriptions import Subscriptions
@@ -45,10 +45,7 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
     loop = asyncio.get_running_loop()
     for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
         try:
-            transport, endpoint = await loop.create_datagram_endpoint(
-                lambda: OscEndpoint(server, answers=ANSWERS, option_names=_SAID),
-                local_addr=(host, port),
-            )
+            own = datagrams.bound(host, port)
             break
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
@@ -57,9 +54,12 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
         raise OSError(
             errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
         )
+    _, endpoint = await loop.create_datagram_endpoint(
+        lambda: OscEndpoint(server, own, answers=ANSWERS, option_names=_SAID), sock=own
+    )
     endpoint.subscriptions = Subscriptions(endpoint)
     try:
-        endpoint.port = transport.get_extra_info("sockname")[1]
+        endpoint.port = own.getsockname()[1]
         yield endpoint
     finally:
         endpoint.close()

@@ -59,6 +59,7 @@ class Server:
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
+        self._untrusted: set[str] = set()  # jobs of OSC without the key
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
 
     async def __aenter__(self) -> Server:
@@ -90,11 +91,14 @@ class Server:
             return known.job.id
         job = file_access.bound(job, self.config, trusted=trusted)
         file_access.check(job, read=self.config.readable, write=self.config.writable)
-        if len(self._lives) >= self.config.queue:
+        own = {name for name in self._lives if (name in self._untrusted) != trusted}
+        if len(own) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
         engine = self._recordings if isinstance(job, Record) else self._engine
         life = self._live(job, engine.submit(job))
+        if not trusted:
+            self._untrusted.add(job.id)
         self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
 
@@ -142,6 +146,7 @@ class Server:
             self._tell(Failed(id=job.id, code=code, reason=reason))
         finally:
             self._lives.pop(job.id, None)
+            self._untrusted.discard(job.id)
             self._listeners.pop(job.id, None)
 
     def left(self, job: Job, *, everything: bool = False) -> None:

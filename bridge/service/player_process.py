@@ -180,7 +180,8 @@ class PlayerProcess:
         self._tell(protocol.Gone(name="player", reason=reason))
 
     def _tell(self, happening: protocol.Happening, *, but: Hashable = None) -> None:
-        log.info("player: %s", happening)
+        turned = isinstance(happening, protocol.Turned)  # a fader says hundreds a second
+        log.log(logging.DEBUG if turned else logging.INFO, "player: %s", happening)
         for key, deliver in list(self._listeners.items()):
             if but is None or key != but:
                 deliver(happening)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
