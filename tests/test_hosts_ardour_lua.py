@@ -185,7 +185,11 @@ def test_the_dialog_keeps_what_was_typed_for_the_next_time(daw):
     ("answer", "told"),
     [
         ("refused\tfile /a/x.wav does not exist\n", "Take 1: file /a/x.wav does not exist"),
-        (None, 'Take 1: nobody answers on port 9557: start "scorewire serve"'),
+        (
+            None,
+            'Take 1: nobody answers on port 9557: start "scorewire serve", '
+            "or name its token's file in scorewire.conf",
+        ),
     ],
 )
 def test_why_nothing_happens_is_told(daw, answer, told):

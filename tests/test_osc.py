@@ -727,7 +727,7 @@ def test_without_the_key_a_file_of_others_and_one_of_ours_stay(client, mix, tmp_
     assert client.ask("/scorewire/render", 4, *values)[0] == "accepted"
 
 
-@pytest.mark.parametrize("where", ["/nowhere-of-ours", "~", "/tmp/../etc"])
+@pytest.mark.parametrize("where", ["/nowhere-of-ours", "~", "/usr/../var"])
 def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
     out = str(Path(where).expanduser() / "x")
     asked = (

@@ -44,10 +44,11 @@ class Writes(Frozen):
     `new`: nothing that is there is. `within`: folders in which all files must lie; none: anywhere.
     """
 
+    id: str
+    out: str
     replace: bool = False
     new: bool = False
     within: tuple[str, ...] = Field(default=(), max_length=64)
-    out: str
 
     @property
     def terms(self) -> Terms:
