@@ -72,6 +72,7 @@ def _answer(folder: Path, request: Request) -> dict[str, Any]:
     stage("setting its parameters")
     for name, value in request["values"].items():
         _set(plugin, name, value)
+    _flush_denormals()  # as a DAW does: while it plays, not while it is loaded
     stage("processing silence")
     channels = _channels(plugin, request["channels"], rate)
 
@@ -183,5 +184,4 @@ def _flush_denormals() -> None:
 
 
 if __name__ == "__main__":
-    _flush_denormals()
     main(Path(sys.argv[1]))

@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import pytest
+import torch
 import typer.main
 
 from bridge.cli.main import app
@@ -74,6 +75,8 @@ def run_example(monkeypatch, name, *arguments):
             runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
         except SystemExit as end:
             code = end.code or 0
+        finally:
+            torch.set_flush_denormal(False)  # programs do that for their own process
     return code, out.getvalue()
 
 
