@@ -9,4 +9,6 @@
   keeps.
 - `wav`: WAV files without an array library: write float with bext and iXML, read back sample by
   sample.
+- `write_terms`: What may be written where: files that Scorewire did not make stay, and no link
+  leads elsewhere.
 """

@@ -13,5 +13,7 @@
 - `ledger`: The job ledger: what was asked, by whom, how far it came, how it ended.
 - `player_process`: The player process as the server sees it: commands answered, happenings told,
   slots put back.
+- `rate_limited_log`: Log lines that others can cause: one a second for each source, with the
+  number of the rest.
 - `signals`: SIGINT and SIGTERM as an event, so that a server ends with its children.
 """
