@@ -17,11 +17,13 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from bridge.player import protocol
 from bridge.protocol.events import Best, Done
 from bridge.protocol.jobs import DesignPatch
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets import Preset, load, save
 from presets.dx7_sysex import read_bank
 from presets.library import Library
@@ -147,6 +149,49 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
         slots = {client.until("play/loaded")[2] for _ in range(2)}
         assert slots == {1, 5}
     assert np.isfinite(np.fromfile(tmp_path / "heard.f32", "<f4")).all()
+
+
+DEADLY = """
+import os
+from bridge import player
+real = player.load
+player.load = lambda file: os._exit(9) if "deadly" in file else real(file)
+player.main()
+"""
+
+
+def test_the_preset_that_ended_the_player_is_left_out_and_the_others_play_on(tmp_path):
+    """Slots 1 and 3 come back; slot 2 is said to be left out, and is empty."""
+    library = Library(tmp_path / "library")
+    for slot, name in enumerate(("one", "deadly", "three"), start=1):
+        library.add(tone(name))
+        library.assign(slot, name)
+    offline = ("--output", "offline", "--rate", "8000", "--capture", str(tmp_path / "c.f32"))
+
+    async def story():
+        heard, starts = [], asyncio.Event()
+
+        def deliver(happening):
+            heard.append(happening)
+            if sum(one.kind == "loaded" and one.slot == 3 for one in heard) == 1:
+                starts.set()
+
+        async with PlayerProcess((sys.executable, "-c", DEADLY, *offline), library) as stage:
+            stage.listen("test", deliver)
+            await asyncio.wait_for(starts.wait(), 60)
+            answers = [await stage.do(protocol.Trigger(slot=slot)) for slot in (1, 3)]
+            with pytest.raises(NotPlayed, match="slot 2 is empty"):
+                await stage.do(protocol.Trigger(slot=2))
+            with pytest.raises(NotPlayed, match="started again without deadly"):
+                await stage.do(protocol.Load(slot=1, preset=str(library.get("deadly").path)))
+            return heard, answers, stage.loaded
+
+    heard, answers, loaded = asyncio.run(story())
+    assert [answer.kind for answer in answers] == ["ok", "ok"]
+    gone = [one.reason for one in heard if one.kind == "gone"]
+    assert "without deadly.json, which slot 2 was loading then; load it again" in gone[0]
+    assert [one.slot for one in heard if one.kind == "unloaded"] == [2]
+    assert loaded == {1, 3}  # what slot 1 held before comes back
 
 
 def test_a_server_that_does_not_play_says_so(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from presets import Note
+from presets import Note, ranges
 from renderers import fm, random_patches, to_values, voice
 
 RATE = 48000
@@ -214,7 +214,7 @@ def test_brightness_scales_modulation_and_never_leads_to_chaos():
     depth = voice.depth(loops, 2.0)
     patch = voice.patch(loops)
     turns = patch.matrix * depth * 2.0 * math.pi
-    assert max(abs(np.linalg.eigvals(turns))) < fm.FEEDBACK + 1e-9
+    assert max(abs(np.linalg.eigvals(turns))) < ranges.FEEDBACK + 1e-9
     assert voice.depth(loops, 0.0) == 0.0
 
 
