@@ -116,9 +116,9 @@ def test_a_pedal_holds_until_it_is_lifted():
     player.fm(sine(), key=3)
     voice.release(player.voices, 3, voice.ANY, 60, True, 0)
     assert np.abs(player.play(9600)[-128:]).max() > 0.1
-    voice.lift(player.voices, 2, 0)  # another's pedal
+    voice.lift(player.voices, 2, False, False, 0)  # another's pedal
     assert np.abs(player.play(9600)[-128:]).max() > 0.1
-    voice.lift(player.voices, 3, 0)
+    voice.lift(player.voices, 3, False, False, 0)
     assert np.abs(player.play(9600)[-128:]).max() == 0.0
 
 
