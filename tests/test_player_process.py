@@ -49,11 +49,14 @@ class Client:
         self.socket.settimeout(60)
         self.socket.connect(("127.0.0.1", port))
 
-    def ask(self, address, *values):
+    def send(self, address, *values):
         builder = OscMessageBuilder(address)
         for value in values:
             builder.add_arg(value)
         self.socket.send(builder.build().dgram)
+
+    def ask(self, address, *values):
+        self.send(address, *values)
         return self.next()
 
     def next(self):
@@ -119,6 +122,7 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
             assert client.ask("/scorewire/slot/1/param/brightness", 7, 0.75) == ["ok", 7]
             assert other.until("play/turned") == ["play/turned", 1, 1, "brightness", 0.75]
         assert client.ask("/scorewire/slot/1/off", 8, 60) == ["ok", 8]
+        faders_and_pads(client)
         assert client.ask("/scorewire/play/panic", 9) == ["ok", 9]
         loaded = client.ask("/scorewire/slot/5/load", 10, "given")  # by its name in the library
         assert loaded == ["play/loaded", 1, 5, "given", 60.0]
@@ -217,6 +221,33 @@ def test_a_command_line_for_another_device_is_refused():
     )  # fmt: skip
     assert done.returncode == 2
     assert "--output must be auto, jack or portaudio, got 'tape'" in done.stderr
+
+
+def voices(client, req):
+    """How many notes sound, when what is let go has faded out."""
+    time.sleep(0.4)
+    client.send("/scorewire/play/status", req)
+    return client.until("play/state")[2]
+
+
+def faders_and_pads(client):
+    """One number and no req, which is answered only when it is wrong; two notes sound on."""
+    before = voices(client, 30)
+    client.send("/scorewire/slot/1/param/level", 0.5)
+    client.send("/scorewire/slot/1/on", 64.0)
+    client.send("/scorewire/slot/1/on", 67)
+    assert voices(client, 31) == before + 2
+    client.send("/scorewire/slot/1/off", 64.0)
+    client.send("/scorewire/slot/1/off", 67.0)
+    assert voices(client, 32) == before
+    client.send("/scorewire/slot/5/trigger", 0.75)
+    assert voices(client, 33) == before + (before == 0)  # struck again: the same key
+    client.send("/scorewire/slot/5/trigger", 0.0)  # goes up
+    client.send("/scorewire/slot/5/trigger", False)
+    assert voices(client, 34) == before + (before == 0)
+    wrong = ("fail", -1, "/scorewire/slot/1/param/level", "bad-arguments")
+    assert tuple(client.ask("/scorewire/slot/1/param/level", 1.5)[:4]) == wrong
+    assert client.ask("/scorewire/slot/5/trigger", 1.0) == ["ok", 1]
 
 
 class Engine:

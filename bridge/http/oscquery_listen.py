@@ -121,10 +121,10 @@ def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes
 
 def _harmless(data: bytes) -> bool:
     try:
-        messages = osc_wire.decode(data)
+        parts = osc_wire.decode_each(data)
     except osc_wire.Malformed:
-        return True  # refused where it is read
-    return all(_is_single_query(message) for message in messages)
+        return True  # refused where it is read, as is what of a bundle is no OSC
+    return all(_is_single_query(part) for part in parts if isinstance(part, osc_wire.Message))
 
 
 def _is_single_query(message: osc_wire.Message) -> bool:

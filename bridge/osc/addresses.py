@@ -10,21 +10,27 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from bridge.protocol.osc_wire import Message, Value
 
 UNKNOWN = -1  # the req of a reply to a message that had none
+ALIKE = 0.75  # so much alike, a text before "=" is an option written wrong
 
 Target = tuple[Any, ...]  # a socket address: (host, port) or its IPv6 form
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The arguments of an address in order (`...` repeats the last), and its options."""
+    """The arguments of an address in order (`...` repeats the last), and its options.
+
+    `alone` is what a single number means, as a fader or a pad sends it, without `req`.
+    """
 
     args: str
     options: str = ""
+    alone: str = ""
 
 
 REQUESTS = {
@@ -62,10 +68,10 @@ REQUESTS = {
     "/scorewire/subscribe": Request("i:req f:seconds", "s:topics"),
     "/scorewire/slot/N/load": Request("i:req s:preset"),
     "/scorewire/slot/N/unload": Request("i:req"),
-    "/scorewire/slot/N/trigger": Request("i:req", "i:note i:velocity f:seconds"),
-    "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity"),
-    "/scorewire/slot/N/off": Request("i:req i:note"),
-    "/scorewire/slot/N/param/NAME": Request("i:req f:position"),
+    "/scorewire/slot/N/trigger": Request("i:req", "i:note i:velocity f:seconds", "f:strength"),
+    "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity", "i:note"),
+    "/scorewire/slot/N/off": Request("i:req i:note", "", "i:note"),
+    "/scorewire/slot/N/param/NAME": Request("i:req f:position", "", "f:position"),
     "/scorewire/slot/N/sysex": Request("i:req"),
     "/scorewire/play/learn": Request("i:req", "s:name"),
     "/scorewire/play/assign": Request("i:req i:channel i:slot"),
@@ -165,17 +171,21 @@ def understand(message: Message, target: Target) -> Call:
             raise Refused("unknown-address", "address patterns are not understood here")
         known = ", ".join(REQUESTS)
         raise Refused("unknown-address", f"there is no such address; there are {known}")
+    args = _without_nil(message.args)
+    values = _alone(request, args)
+    if values is not None:
+        return Call(address, message.address, target, UNKNOWN, values | placed, {})
     names = request.args.split()
     repeated = names.pop() if names[-1].endswith("...") else ""
-    if len(message.args) < len(names):
-        missing = names[len(message.args)]
+    if len(args) < len(names):
+        missing = names[len(args)]
         raise Refused("bad-arguments", f"{missing} is missing; {_usage(address)}")
-    values = {name[2:]: _convert(name, v) for name, v in zip(names, message.args, strict=False)}
+    values = {name[2:]: _convert(name, v) for name, v in zip(names, args, strict=False)}
     values |= placed
     req = values["req"]
     if not 0 <= req < 2**31:
         raise Refused("bad-arguments", f"req must be 0 .. {2**31 - 1}, got {req}")
-    rest, options = _split_options(address, message.args[len(names) :])
+    rest, options = _split_options(address, args[len(names) :])
     if repeated:
         values[repeated[2:-3]] = [_convert(repeated.rstrip("."), value) for value in rest]
     elif rest:
@@ -185,6 +195,27 @@ def understand(message: Message, target: Target) -> Call:
         raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
     key = options.pop("key", "")
     return Call(address, message.address, target, req, values, options, key)
+
+
+def _without_nil(args: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Arguments without the nils behind them, which some clients fill up with."""
+    count = len(args)
+    while count and args[count - 1] is None:
+        count -= 1
+    return args[:count]
+
+
+def _alone(request: Request, args: tuple[Value, ...]) -> dict[str, Any] | None:
+    """What a lone number means where no `req` can be meant; None for every other message.
+
+    At a trigger it is a `req` from 1 on: below, a pad says how hard it was hit, and a button that
+    goes up says 0.
+    """
+    if not request.alone or len(args) != 1 or isinstance(args[0], str):
+        return None
+    if request.args == "i:req" and not (isinstance(args[0], bool | float) and 0 <= args[0] < 1):
+        return None
+    return {request.alone[2:]: _convert(request.alone, args[0])}
 
 
 def _match_address(address: str) -> tuple[str, dict[str, Any]]:
@@ -201,7 +232,12 @@ def _match_address(address: str) -> tuple[str, dict[str, Any]]:
 
 
 def _split_options(address: str, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
-    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
+    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value.
+
+    Where texts are repeated, one with a "=" in it is one of them, unless its name is an option's or
+    nearly so.
+    """
+    repeats = REQUESTS[address].args.endswith("...")
     allowed = {n[2:]: n for n in f"{REQUESTS[address].options} {EVERYWHERE}".split()}
     rest: list[Value] = []
     options: dict[str, Any] = {}
@@ -213,6 +249,9 @@ def _split_options(address: str, args: Sequence[Value]) -> tuple[list[Value], di
             rest.append(value)
             continue
         name, text = match.groups()
+        if repeats and not get_close_matches(name, allowed, n=1, cutoff=ALIKE):
+            rest.append(value)
+            continue
         if name not in allowed:
             names = ", ".join(allowed)
             raise Refused("bad-arguments", f"there is no option {name!r}; there are {names}")

@@ -106,13 +106,15 @@ class OscEndpoint(asyncio.DatagramProtocol):
     def handle(self, data: bytes, addr: Target) -> None:
         """Understand a datagram and answer it."""
         try:
-            messages = osc_wire.decode(data)
+            parts = osc_wire.decode_each(data)
         except osc_wire.Malformed as error:
-            req = request_id(error.first)
-            self.fail(addr, req, error.address, "malformed", str(error))
-            return
-        for message in messages:
-            self._answer(message, addr)
+            parts = (error,)
+        for part in parts:
+            if isinstance(part, osc_wire.Malformed):
+                req = request_id(part.first)
+                self.fail(addr, req, part.address, "malformed", str(part))
+            else:
+                self._answer(part, addr)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Let an answer that has to wait go on by itself."""

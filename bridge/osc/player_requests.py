@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from bridge.osc.addresses import REPLIES, Call, Refused, Target
+from bridge.osc.addresses import (Call, REPLIES, Refused, Target, UNKNOWN)
 from bridge.osc.endpoint import OscEndpoint
 from bridge.player import protocol
 from bridge.service import file_access
@@ -31,6 +31,10 @@ def _player_command(kind: type[protocol.Command]) -> Callable[[OscEndpoint, Call
 
     def answer(endpoint: OscEndpoint, call: Call) -> None:
         fields = {name: value for name, value in call.values.items() if name != "req"}
+        if "strength" in fields:  # of a pad: how hard; 0 when it is let go
+            fields["velocity"] = round(127 * fields.pop("strength"))
+            if not fields["velocity"]:
+                return
         command = kind.model_validate(fields | call.options)
         if isinstance(command, protocol.Load):
             command = command.model_copy(update={"preset": _preset_file(endpoint, command.preset)})
@@ -70,7 +74,7 @@ async def _send_answer(
         spent, budget = happening.block_us[1], happening.budget_us
         state = (call.req, happening.voices, happening.xruns, spent, budget)
         endpoint.send(call.target, "/scorewire/play/state", *state)
-    else:
+    elif call.req != UNKNOWN:  # a fader that has no req waits for no answer
         endpoint.send(call.target, "/scorewire/ok", call.req)
 
 
