@@ -128,7 +128,7 @@ def save(preset: Preset, path: Path | str) -> None:
     """Write `preset` as JSON, atomically. The reverse of `load`."""
     path = Path(path)
     text = json.dumps(preset.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # mkstemp's are private
     try:
         with partial.open("x", encoding="utf-8") as file:
             file.write(text)

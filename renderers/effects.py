@@ -117,7 +117,7 @@ def _synthesise(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[
 def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
     """Write audio [C, T] as a 32-bit float WAV, atomically; values beyond +-1 are kept."""
     path = Path(path)
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.wav")
+    partial = path.with_name(f".{secrets.token_hex(8)}.wav")  # short, however long the name is
     partial.touch(exist_ok=False)  # not by mkstemp, whose files are private
     channels = audio.shape[0]
     try:

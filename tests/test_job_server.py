@@ -207,8 +207,11 @@ def test_a_result_that_cannot_be_written_fails_the_job(tmp_path):
         ({"out": "out"}, "out must be an absolute path, got 'out'"),
         ({"out": "{}/mix.wav"}, "mix.wav is not a folder"),
         ({"out": "{}/mix.wav/deeper"}, "mix.wav is not a folder"),
-        ({"out": "/" + "x" * 500}, "out must be at most 500 bytes long"),
+        ({"out": "/" + "音/" * 600}, "out must be at most 2000 bytes long, got 2400"),
         ({"out": "{}/" + "x" * 300}, "cannot be used: File name too long"),
+        ({"file": "{}/nowhere.wav"}, "nowhere.wav is a link to gone.wav, which does not exist"),
+        ({"out": "{}/nowhere.wav"}, "nowhere.wav is a link to gone.wav, which does not exist"),
+        ({"out": "{}/nowhere.wav/out"}, "home/nowhere.wav is a link to gone.wav, which does not"),
         ({"file": "{}/loop"}, "cannot be used: Too many levels of symbolic links"),
         ({"file": "{}/folder/../../outside.wav"}, "is outside the folders allowed"),
         ({"out": "{}/link/out"}, "is outside the folders allowed"),
@@ -222,6 +225,7 @@ def test_files_are_checked_before_the_worker_is_asked(tmp_path, changes, sentenc
     (tmp_path / "outside.wav").write_bytes(b"RIFF")
     (home / "link").symlink_to(tmp_path)
     (home / "loop").symlink_to(home / "loop")
+    (home / "nowhere.wav").symlink_to("gone.wav")
     fields = {"file": "{}/mix.wav", "out": "{}/out"} | changes
     fields = {name: text.format(home) for name, text in fields.items()}
     job = Separate(id="j1", prompts=("voice",), file=fields["file"], out=fields["out"])

@@ -47,7 +47,7 @@ HOSTILE = {
     "...": "preset",
     " .hidden ": "hidden",
     "-rf": "rf",
-    "🎹🔥": "preset",
+    "🎹🔥": "musical-keyboard-fire",
     "nul\x00byte\n": "nul-byte",
     "ﬁne Ⅷ": "fine-viii",
     "Küche 锅": "küche-锅",

@@ -613,6 +613,19 @@ def test_python_osc_reads_what_we_write_and_it_fits(args, facts):
     assert parameters[len(args) :] == kept[: len(parameters) - len(args)]
 
 
+def test_a_path_is_never_cut():
+    """Two paths of 2000 bytes and what a worker adds to them; texts beside them as much as ever."""
+    paths = ["/" + "音" * 666 + "/" + "x" * 230 + end for end in (".json", ".wav")]
+    data = osc_wire.encode("/scorewire/best", [1, "j1", 0.5, *paths, 7], [("fact", 1.0)])
+    assert OscMessage(data).params == [1, "j1", 0.5, *paths, 7, "fact", 1.0]
+    assert len(data) <= osc_wire.MAX_IN
+    data = osc_wire.encode("/scorewire/stem", [1, "j1", 1, "ü" * 2000, paths[0]])
+    *_, prompt, path = OscMessage(data).params
+    assert path == paths[0]
+    assert re.fullmatch("ü{150,}…", prompt)
+    assert len(osc_wire.encode("/scorewire/done", [1, "j1", "/" * 9000])) <= osc_wire.MAX_IN
+
+
 def test_long_text_is_cut_and_long_figures_are_clamped():
     data = osc_wire.encode("/a", [1, "ü" * 2000, "short"], [("fact", 1.0)])
     number, text, short = OscMessage(data).params

@@ -64,7 +64,7 @@ def whole(path: Path, terms: Terms | None = None) -> Iterator[Path]:
     """
     if terms is not None:
         terms.check(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         yield partial
         if terms is None:

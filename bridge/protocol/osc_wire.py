@@ -9,6 +9,7 @@ stack; its servers sleep on time tags. Here a message is understood whole or ref
 from __future__ import annotations
 
 import math
+import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ T = TypeVar("T", bound=Value)
 
 MAX_IN = 8192  # bytes of a datagram read
 MAX_OUT = 1400  # bytes of a datagram sent: one Ethernet frame, whatever lies between
+PATHS = 1000  # bytes of it that paths may fill; longer ones make it longer, up to MAX_IN
 MAX_DEPTH = 4  # bundles within bundles
 MAX_MESSAGES = 64  # in one datagram
 MAX_ARGS = 64
@@ -78,25 +80,32 @@ def decode_each(datagram: bytes) -> tuple[Message | Malformed, ...]:
 
 
 def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value]] = ()) -> bytes:
-    """Write one message of at most `MAX_OUT` bytes; the reverse of `decode`.
+    """Write one message of at most `MAX_OUT` bytes, or what its paths need; undone by `decode`.
 
     `facts` are (name, value) pairs that follow the arguments as long as there is room. When the
-    arguments alone are too long, the longest text is cut and ends in an ellipsis.
+    arguments alone are too long, the longest text is cut and ends in an ellipsis: a path last of
+    all, as half of one leads nowhere.
     """
     kept = [(name, _sendable(value)) for name, value in facts]
     plain = [_sendable(value) for value in args]
+    named = [value for value in plain if isinstance(value, str) and os.path.isabs(value)]
+    room = min(MAX_IN, MAX_OUT + max(0, sum(len(path.encode()) for path in named) - PATHS))
     while True:
         datagram = _build(address, [*plain, *(part for fact in kept for part in fact)])
-        excess = len(datagram) - MAX_OUT
+        excess = len(datagram) - room
         if excess <= 0:
             return datagram
         if kept:
             kept.pop()
             continue
-        texts = [(len(value), at) for at, value in enumerate(plain) if isinstance(value, str)]
-        if not texts or max(texts)[0] <= 1:
-            raise ValueError(f"{address} needs {len(datagram)} bytes, the limit is {MAX_OUT}")
-        at = max(texts)[1]
+        texts = [
+            (value not in named, len(value), at)
+            for at, value in enumerate(plain)
+            if isinstance(value, str) and len(value) > 1
+        ]
+        if not texts:
+            raise ValueError(f"{address} needs {len(datagram)} bytes, the limit is {room}")
+        at = max(texts)[2]
         text = str(plain[at]).encode()
         plain[at] = text[: max(0, len(text) - excess - 4)].decode("utf-8", "ignore") + "…"
 

@@ -31,7 +31,7 @@ from bridge.service.config import Config
 from presets import vst3
 from presets.export import EXPORTERS
 
-MAX_PATH = 500  # bytes of UTF-8: two of them still fit into one OSC datagram of 1400
+MAX_PATH = 2000  # bytes of UTF-8: two of them, and what is in them, fit into one OSC datagram
 _SUFFIXES = {exporter.suffix for exporter in EXPORTERS.values()}
 
 
@@ -130,6 +130,7 @@ def check_input(name: str, text: str, allowed: Sequence[Path]) -> None:
     """Raise `ValueError` with a sentence when a file cannot be read; `allowed` as in `check`."""
     path = _absolute(name, text)
     write_terms.inside(name, path, allowed)
+    _follow(name, path)
     if not path.exists():
         raise ValueError(f"{name} {path} does not exist")
     if not path.is_file():
@@ -151,6 +152,7 @@ def _folder(text: str, allowed: Sequence[Path]) -> None:
     """Check that the folder is there and writable, or can be made; make nothing yet."""
     path = _absolute("out", text)
     write_terms.inside("out", path, allowed)
+    _follow("out", path)
     if path.exists() and not path.is_dir():
         raise ValueError(f"out {path} is not a folder")
     present = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -168,8 +170,8 @@ def _absolute(name: str, text: str) -> Path:
     path = Path(text)
     if not path.is_absolute():
         raise ValueError(f"{name} must be an absolute path, got {text!r}")
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_PATH:
-        raise ValueError(f"{name} must be at most {MAX_PATH} bytes long, got {len(text)} letters")
+    if (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_PATH:
+        raise ValueError(f"{name} must be at most {MAX_PATH} bytes long, got {size}")
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -177,3 +179,13 @@ def _absolute(name: str, text: str) -> Path:
     except OSError as error:  # a name too long, a loop of links, a folder of somebody else
         raise ValueError(f"{name} {path} cannot be used: {error.strerror}") from error
     return path
+
+
+def _follow(name: str, path: Path) -> None:
+    """Raise `ValueError` when the path, or a folder on its way, is a link to what is not there."""
+    for place in (path, *path.parents):
+        if place.is_symlink() and not place.exists():
+            raise ValueError(
+                f"{name} {path} cannot be used: {place} is a link to {os.readlink(place)},"
+                " which does not exist"
+            )

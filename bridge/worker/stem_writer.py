@@ -52,7 +52,7 @@ class Levels:
 
 def names(origin: Origin) -> list[str]:
     """File names of the parts: one a prompt, then the residual."""
-    told = [*origin.prompts, RESIDUAL]
+    told = manifest.display_names([*origin.prompts, RESIDUAL])  # a prompt may be there twice
     return [
         manifest.stem_name(origin.source, i, name, origin.job) for i, name in enumerate(told, 1)
     ]

@@ -91,7 +91,8 @@ def presence_check(
                 suggest(networks, heard, read, rate, top=RIVALS), clock, end
             )
             likely = active_spans(networks, heard, read, rate, found)
-        prompts = tuple(dict.fromkeys([*job.prompts, *(one.prompt for one in likely)]))[:MAX_STEMS]
+        more = (one.prompt for one in likely if one.prompt not in job.prompts)
+        prompts = (*job.prompts, *dict.fromkeys(more))[:MAX_STEMS]
         if not prompts:
             raise ValueError(f"{Path(job.file).name} is silent: there is nothing to suggest")
         if not words:

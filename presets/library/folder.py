@@ -160,7 +160,7 @@ class Library:
             raise ValueError(f"{target} is there already; presets are copied into a new folder")
         with self._changing(), self._stepped() as db:
             entries = [self._called(db, one) for one in called]
-            partial = target.with_name(f".{target.name}.{Path(draft()).name}")
+            partial = target.with_name(f".{Path(draft()).name}")
             try:
                 partial.mkdir(parents=True)
                 for entry in entries:
