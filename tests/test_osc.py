@@ -522,6 +522,18 @@ def test_malformed_datagrams_are_refused_and_the_server_lives(client, data):
     assert client.ask("/scorewire/ping", 8)[0] == "pong"
 
 
+def test_a_bad_part_of_a_bundle_is_refused_and_the_others_are_answered(client):
+    one = message("/scorewire/ping", 1)
+    parts = (one, MALFORMED["type r"], message("/scorewire/ping", 2))
+    client.raw(b"#bundle\0" + bytes(8) + b"".join(struct.pack(">i", len(p)) + p for p in parts))
+    answers = [client.receive() for _ in range(3)]
+    assert [(name, values[0]) for name, values in answers] == [
+        ("pong", 1),
+        ("fail", 7),
+        ("pong", 2),
+    ]
+
+
 def test_a_refusal_names_request_and_address_as_far_as_they_can_be_read(client):
     client.raw(MALFORMED["type r"])
     assert client.receive()[1][:2] == [7, "/scorewire/ping"]
