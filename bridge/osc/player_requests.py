@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from bridge.osc.addresses import (Call, REPLIES, Refused, Target, UNKNOWN)
+from bridge.osc.addresses import REPLIES, UNKNOWN, Call, Refused, Target
 from bridge.osc.endpoint import OscEndpoint
 from bridge.player import protocol
 from bridge.service import file_access

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bridge.execution.child_process import Child
 from bridge.player import protocol
 from bridge.processes.background_threads import beside
-from presets import (load, ranges)
+from presets import load, ranges
 from presets.dx7_sysex import write_single
 from presets.export import dx7
 from presets.library import Library
