@@ -3,7 +3,9 @@
 from dataclasses import replace
 from math import exp
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 import soundfile as sf
 import torch
@@ -13,9 +15,12 @@ from bridge import worker
 from bridge.protocol.events import Done
 from bridge.protocol.jobs import Separate
 from bridge.stems import manifest, null_test
+from sds.datasets.clips import Clip as Made
+from sds.datasets.clips import Half, half_of, write_part
 from sds.detection.evidence import PresenceNetworks, evidence, presence, stretch, stretches
 from sds.detection.presence import (
     BEST,
+    FILE,
     Activity,
     Calibration,
     cosines,
@@ -31,9 +36,10 @@ from sds.priors.gaussian import GaussianPrior
 from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
-from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip
-from sds.train.presence import area, fit_logistic
+from sds.train.pairs import held_back
+from sds.train.presence import area, fit_logistic, table
 from sds.train.tagger import targets
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
@@ -166,6 +172,25 @@ def test_area_counts_pairs_in_order():
     x = torch.tensor([1.0, 2.0, 3.0, 3.0])
     assert area(x, torch.tensor([False, False, True, True])) == 1.0
     assert area(x, torch.tensor([True, False, False, True])) == (1 + 0.5) / 4
+
+
+def test_the_table_of_the_docs_is_the_one_that_is_printed():
+    page = (Path(__file__).parents[1] / "docs" / "stems.md").read_text(encoding="utf-8")
+    assert "\n".join(table(FILE)) in page
+
+
+def test_what_is_held_back_is_halved_by_class_and_caption(tmp_path):
+    clips = [
+        Made(np.full(RATE, 0.1, np.float32), (f"{label} {k}",), label, "held", f"{label}/{k}")
+        for label in ("dog", "rain", "bell")
+        for k in range(8)
+    ]
+    write_part(tmp_path, "recordings", clips)
+    halves = {half: held_back(tmp_path, half).clips for half in get_args(Half)}
+    for half, some in halves.items():
+        assert some
+        assert {half_of(clip.label, clip.captions[0]) for clip in some} == {half}
+    assert sum(map(len, halves.values())) == len(clips)  # all of them, and none in both
 
 
 def test_training_asks_for_what_is_there_and_not_for_what_may_be():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn.utils import parametrize
 
-from sds.datasets.clips import Clip, write_part
+from sds.datasets.clips import Clip, half_of, write_part
 from sds.datasets.evaluation_items import Mixture
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.spectral_codec import GROUP, HOP, to_db
@@ -229,6 +230,43 @@ def test_pairs_are_of_two_held_back_classes_at_0_db(tmp_path, monkeypatch):
         torch.testing.assert_close(a + b, mixture.audio)
         whole = pairs.apply_masks(mixture, torch.ones(1, *stft(a[None], N).shape[2:]))
         torch.testing.assert_close(whole[0], mixture.audio, atol=1e-5, rtol=0)
+
+
+def test_sharpness_is_chosen_on_one_half_and_reported_on_the_other(tmp_path, monkeypatch):
+    seen, shipped = {}, tmp_path / "shipped"
+    for part in ("procedural", "recordings"):
+        rng = np.random.default_rng(0)
+        write_part(tmp_path, part, [
+            Clip(rng.normal(size=2 * RATE).astype(np.float32), (f"{label} {k}",), label, "held",
+                 f"{part}/{label}/{k}")
+            for label in ("dog", "rain", "bell")
+            for k in range(8)
+        ])  # fmt: skip
+    shipped.mkdir()
+    save_file({"sharpness": torch.ones(())}, shipped / "model.safetensors")
+
+    def said(mixtures):
+        return {prompt for mixture in mixtures for prompt in mixture.prompts}
+
+    class Network:
+        net = SimpleNamespace(sharpness=torch.ones(()))
+
+    monkeypatch.setattr(pairs, "PAIRS", 6)
+    monkeypatch.setattr(pairs, "load_query", lambda folder: Network())
+    monkeypatch.setattr(pairs, "sharpest", lambda q, m: seen.update(choose=said(m)) or 2.0)
+    monkeypatch.setattr(pairs, "report", lambda q, m: seen.update(report=said(m)) or {})
+    monkeypatch.setattr("sys.argv", f"p --data {tmp_path} --query {shipped} --sharpen".split())
+    pairs.main()
+    for half, prompts in seen.items():
+        assert {half_of(prompt.split()[0], prompt) for prompt in prompts} == {half}
+    assert len(seen) == 2
+    assert float(load_file(shipped / "model.safetensors")["sharpness"]) == 2.0
+
+
+def test_pairs_of_one_class_are_refused(tmp_path):
+    held = Corpus(sounds(tmp_path), frozenset({"held"}), half="report")
+    with pytest.raises(ValueError, match="must be recordings of 2 classes"):
+        pairs.pairs(held)
 
 
 def test_of_two_gaussian_noises_the_sharpness_chosen_is_wieners():

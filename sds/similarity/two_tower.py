@@ -6,7 +6,8 @@ its own mel front end, its own networks; only the frozen word vectors of
 (Elizalde et al. 2022, arXiv 2206.04769).
 
 Two are shipped. Searches listen with the one in EAR, which therefore flatters what they find; the
-one in FOLDER chooses nothing and reports.
+one in FOLDER reports, and has chosen nothing of what the scoreboard has. It has chosen one thing:
+which of the factory's prompts became presets (`sds.train.factory`).
 """
 
 from __future__ import annotations

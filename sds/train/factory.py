@@ -3,6 +3,10 @@ likes best kept.
 
     python -m sds.train.factory --out presets/factory
 
+So the evaluation scorer chose among them, and their scores say how well the evaluation scorer's
+choice suits the evaluation scorer, not how good a search is: for that the scoreboard has prompts
+of which none is left out.
+
 The searches are those of `scorewire patch` with the recipe `default`, by one worker; what is there
 already is not searched again. Beside each preset lies a preview: 16-bit WAV, no louder than full
 scale, until the sound has fallen by 60 dB.

@@ -42,12 +42,20 @@ def held_back(data: Path, half: Half) -> Corpus:
 
 
 def pairs(corpus: Corpus) -> list[Mixture]:
-    """PAIRS mixtures of clips of a corpus, the same each time."""
+    """PAIRS mixtures of clips of a corpus, the same each time.
+
+    Raises `ValueError` where the corpus has no two clips of 2 s of different classes to draw.
+    """
     rng = np.random.default_rng(7)
     frames = int(SECONDS * RATE)
     long = [clip for clip in corpus.clips if clip.frames >= 2 * RATE]
     real = [clip for clip in long if clip.part == RECORDINGS]
     made = [clip for clip in long if clip.part != RECORDINGS]
+    if not made or len({clip.label for clip in real}) < 2:
+        raise ValueError(
+            f"clips of 2 s must be recordings of 2 classes and at least 1 made sound, got "
+            f"{len(real)} recordings and {len(made)} made sounds"
+        )
     chances = {id(pool): class_weights(pool) for pool in (real, made)}
     found: list[Mixture] = []
     while len(found) < PAIRS:

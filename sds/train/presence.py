@@ -3,6 +3,7 @@ suggestions.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
+    python -m sds.train.presence --table                         # the table of docs/stems.md
 
 Mixtures of 1 to 4 held-back clips of different classes, each within 6 dB of the mean: nothing was
 trained on them. For each sound that is in there, one prompt names it and one names a sound of a
@@ -261,8 +262,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=150, help="mixtures of each half")
     parser.add_argument("--score", type=Path, help="a folder with mixtures/manifest.json")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="only show what --out holds")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.table:
+        log.info("%s", "\n".join(table(args.out)))
+        return
     query = load_query()
     if query is None:
         parser.error("there is no query network: train it with sds.train.query")
@@ -286,6 +291,23 @@ def main() -> None:
         result["score"] = score_recorded(networks, args.score, calibration)
     for name, values in result.items():
         log.info("%-8s %s", name, values)
+
+
+def table(file: Path) -> list[str]:
+    """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
+    held = json.loads(file.read_text(encoding="utf-8"))
+    lines = [
+        "| measured on mixtures of | prompts | AUC | AUC, the tagger alone "
+        "| called absent, though there | called present, though not |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, key in (("the half chosen by", "fit"), ("the half to report on", "held")):
+        row = held[key]
+        lines.append(
+            f"| {name} | {row['prompts']} | {row['auc']:.3f} | {row['auc_tagger']:.3f} "
+            f"| {100 * row['false_absent']:.1f} % | {100 * row['false_present']:.1f} % |"
+        )
+    return lines
 
 
 def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
