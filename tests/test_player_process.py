@@ -25,7 +25,7 @@ from bridge.service.job_server import Server
 from bridge.service.ledger import Store
 from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets import Preset, load, save
-from presets.dx7_sysex import read_bank
+from presets.dx7_file import read as read_file
 from presets.library import Library
 from renderers import fm
 from tests.children import first_line
@@ -129,7 +129,7 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
         assert client.until("ok") == ["ok", 10]
 
         assert client.ask("/scorewire/slot/5/sysex", 11) == ["ok", 11]
-        (voice,) = read_bank((tmp_path / "heard.syx").read_bytes())
+        (voice,) = read_file((tmp_path / "heard.syx").read_bytes()).voices
         assert voice.name.strip().lower() == "given"
 
         refused = {

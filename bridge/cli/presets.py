@@ -187,7 +187,7 @@ def export(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx): a bank of 32, or one voice.")],
+    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx, .mid): banks, voices, or both.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder; named as the file when left out.")
     ] = None,
@@ -196,7 +196,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turn the voices of a DX7 into presets, and say what of each was lost."""
-    rows = import_presets.syx(
+    result = import_presets.syx(
         file, Path(absolute(out or Path(file.stem))), voice=voice, replace=replace
     )
-    show({"voices": rows}, tables.voices(rows), as_json)
+    show(result, tables.voices(result), as_json)

@@ -158,13 +158,17 @@ def variations(result: dict[str, Any]) -> Table:
     return _columns("preset, a WAV beside it", rows=((m["preset"],) for m in result["presets"]))
 
 
-def voices(rows: list[dict[str, Any]]) -> Table:
+def voices(result: dict[str, Any]) -> Table:
     """The result of `import`: what one voice lost in sentences, of several how many there are."""
+    rows = result["voices"]
     if len(rows) == 1 and "preset" in rows[0]:
         (row,) = rows
         lost = (("lost", said) for said in row["lost"])
-        return _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost)
-    lines = (
+        table = _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost)
+        for said in result["passed_over"]:
+            table.add_row(Text("passed over", style="bold"), Text(said))
+        return table
+    lines = [
         (
             str(row["voice"]),
             row["name"],
@@ -172,7 +176,8 @@ def voices(rows: list[dict[str, Any]]) -> Table:
             str(len(row.get("lost", ())) or ""),
         )
         for row in rows
-    )
+    ]
+    lines += [("", "", f"passed over: {said}", "") for said in result["passed_over"]]
     return _columns("voice", "name", "preset", "things lost", rows=lines)
 
 
