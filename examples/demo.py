@@ -230,8 +230,8 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for everything")
     parser.add_argument("--model", default="default", help="name, folder or hub id")
-    parser.add_argument("--preset", default="default", help="paper, default or fast")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of the patches")
+    parser.add_argument("--recipe", default="default", help="paper, default or fast")
+    parser.add_argument("--duration", type=float, default=2.0, help="seconds of the patches")
     parser.add_argument("--steps", type=int, help="optimisation steps, for a quick look")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -252,7 +252,7 @@ def main() -> int:
             for prompt, renderer in PATCHES:
                 print(f"\n{prompt!r} for the {renderer} renderer", flush=True)
                 folder = out / f"patch-{renderer}"
-                more = [*options, f"seconds={asked.seconds}", f"preset={asked.preset}"]
+                more = [*options, f"duration={asked.duration}", f"recipe={asked.recipe}"]
                 result = client.job("/scorewire/patch", prompt, renderer, str(folder), *more)
                 picture_patch(result, prompt, renderer, out / f"patch-{renderer}.png")
                 match = arrow(result["score_before"], result["score_after"], 3)

@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--key", help="what `scorewire token` says; without it OSC may write new "
                         "files below the library and the results only (docs/osc.md)")  # fmt: skip
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                        help="such as steps=60, seed=1, seconds=1.5, preset=fast")  # fmt: skip
+                        help="such as steps=60, seed=1, duration=1.5, recipe=fast")  # fmt: skip
     args = parser.parse_args()
     request = [REQ, args.prompt, args.renderer, str(args.out.absolute()), *args.option]
     request += [f"key={args.key}"] if args.key else []

@@ -54,8 +54,8 @@ def test_patch_render_and_the_ledger(
     tmp_path: Path, data: Path, capsys: Any, monkeypatch: Any
 ) -> None:
     code, out, err = scorewire(
-        capsys, monkeypatch, "patch", "a bell", "--renderer", "fm", "--preset", "fast",
-        "--seconds", 0.25, "--steps", 1, "--seed", 3, "--out", tmp_path / "bell", "--json",
+        capsys, monkeypatch, "patch", "a bell", "--renderer", "fm", "--recipe", "fast",
+        "--duration", 0.25, "--steps", 1, "--seed", 3, "--out", tmp_path / "bell", "--json",
     )  # fmt: skip
     assert (code, err) == (0, "")
     got = last(out)
@@ -66,7 +66,7 @@ def test_patch_render_and_the_ledger(
 
     code, out, _ = scorewire(
         capsys, monkeypatch, "render", got["preset"], "--note", 72, "--velocity", 64,
-        "--seconds", 0.5, "--out", tmp_path / "note.wav", "--json",
+        "--duration", 0.5, "--out", tmp_path / "note.wav", "--json",
     )  # fmt: skip
     assert code == 0
     assert last(out)["wav"] == str(tmp_path / "note.wav")
@@ -137,7 +137,7 @@ def test_doctor_says_what_is_missing(capsys: Any, monkeypatch: Any, tmp_path: Pa
 def test_ctrl_c_leaves_nothing(tmp_path: Path, data: Path) -> None:
     command = [
         sys.executable, "-m", "bridge.cli", "patch", "a bell", "--renderer", "fm",
-        "--steps", "5000", "--preset", "fast", "--out", str(tmp_path / "out"), "--json",
+        "--steps", "5000", "--recipe", "fast", "--out", str(tmp_path / "out"), "--json",
     ]  # fmt: skip
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)

@@ -220,7 +220,7 @@ def test_the_command_writes_a_real_file(
 ) -> None:
     monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     out = tmp_path / "out"
-    argv = ["scorewire", "export", str(preset), "--to", "dx7", "--out", str(out), "--json"]
+    argv = ["scorewire", "export", str(preset), "--format", "dx7", "--out", str(out), "--json"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as end:
         main.main()
@@ -233,8 +233,8 @@ def test_the_command_writes_a_real_file(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--to", "dx8"), "--to: must be all or one of "),
-        (("--to", "all", "--rate", "8000"), "--rate: input should be 44100 or 48000"),
+        (("--format", "dx8"), "--format: must be all or one of "),
+        (("--format", "all", "--rate", "8000"), "--rate: input should be 44100 or 48000"),
     ],
 )
 def test_a_wrong_command_is_refused_in_its_words(

@@ -205,7 +205,9 @@ def test_numbers_come_in_any_type(client, req):
 
 
 def test_patch_from_request_to_done(client, out):
-    client.send("/scorewire/patch", 3, "ok kick", "fm", out, "steps=9", "seconds=", 1.5, "seed=4.0")
+    client.send(
+        "/scorewire/patch", 3, "ok kick", "fm", out, "steps=9", "duration=", 1.5, "seed=4.0"
+    )
     seen = client.until("done", "fail")
     job = seen[0][1][1]
     assert seen[0] == ("accepted", [3, job])
@@ -221,7 +223,7 @@ def test_patch_from_request_to_done(client, out):
 
 
 def test_options_reach_the_job(running, client, mix, out):
-    values = ["seconds=", 1.5, "steps=9", "seed=", "4", "preset=fast", "model=mine", "note=", 36]
+    values = ["duration=", 1.5, "steps=9", "seed=", "4", "recipe=fast", "model=mine", "note=", 36]
     values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, f"key={KEY}"]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
@@ -268,7 +270,7 @@ def test_export(client, mix, out):
     assert seen[0] == "accepted"
     assert client.until("done")[-1][1][2] == out
     text = client.ask("/scorewire/export", 2, mix, "dx8", out)[1][3]
-    assert text.startswith("format.0: must be all or one of ")
+    assert text.startswith("formats.0: must be all or one of ")
 
 
 def test_presets_to_presets(client, mix, out):
@@ -447,7 +449,7 @@ def test_bundles_are_applied_at_once_whatever_their_time(client):
         (("/scorewire/patch", 1, " ", "fm", "/o"), "bad-arguments", "prompt must not be blank"),
         (("/scorewire/patch", 1, "k", "am", "/o"), "bad-arguments", "'fm' or 'impact', got 'am'"),
         (("/scorewire/patch", 1, "k", "fm", "o"), "bad-input", "out must be an absolute path"),
-        (("/scorewire/patch", 1, "k", "fm", "/o", "seconds=99"), "bad-arguments", "seconds: input"),
+        (("/scorewire/patch", 1, "k", "fm", "/o", "duration=99"), "bad-arguments", "duration: input"),
         (("/scorewire/patch", 1, "k", "fm", "/o", "colour=1"), "bad-arguments", "no option 'colou"),
         (("/scorewire/patch", 1, "k", "fm", "/dev/null/o"), "bad-input", "is not a folder"),
         (("/scorewire/separate", 1, "/none.wav", "/o"), "bad-arguments", "prompts: tuple should"),
@@ -555,7 +557,7 @@ def test_a_refusal_names_request_and_address_as_far_as_they_can_be_read(client):
                 st.one_of(
                     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
                     st.floats(width=32), st.integers(-(2**63), 2**63 - 1), st.booleans(),
-                    st.none(), st.sampled_from(["seconds=", "reply=", "limit=", "last"]),
+                    st.none(), st.sampled_from(["duration=", "reply=", "limit=", "last"]),
                 ),
                 max_size=7,
             ),
@@ -669,7 +671,7 @@ def test_liblo_peer(running, client, out):
     oscsend("/scorewire/ping", "fs", "12")
     assert client.receive()[1][0] == 12
     oscsend("/scorewire/ping", "ms", "00903C64")  # refused, to a port that is gone already
-    oscsend("/scorewire/patch", "hssssds", "13", "ok kick", "fm", out, "seconds=", "1.25")
+    oscsend("/scorewire/patch", "hssssds", "13", "ok kick", "fm", out, "duration=", "1.25")
     assert client.until("done", "fail")[-1][1][2] == f"{out}/result.json"
 
 

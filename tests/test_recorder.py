@@ -376,7 +376,7 @@ def test_a_link_to_nowhere_is_not_recorded_through(tmp_path):
 def test_the_command_records_until_its_time_is_over(source, tmp_path):
     out = tmp_path / "a.wav"
     run = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", "record", str(out), "--seconds", "0.5",
+        [sys.executable, "-m", "bridge.cli", "record", str(out), "--duration", "0.5",
          "--input", "source:out_1", "--start-samples", "480", "--json"],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip

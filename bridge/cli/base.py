@@ -21,7 +21,7 @@ from bridge.service import config, job_server, signals
 from bridge.service.ledger import Entry, Store, mend
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
-Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the recipe's when left out.")]
 Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
 Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]

@@ -21,8 +21,9 @@ app = typer.Typer()
 
 @app.command("eval")
 def eval_(
-    suite: Annotated[
-        list[str], typer.Option(help="codec, prior, patch, separate, ablation or all; repeatable.")
+    suites: Annotated[
+        list[str],
+        typer.Option("--suite", help="codec, prior, patch, separate, ablation or all; repeatable."),
     ] = ["all"],  # noqa: B006, typer copies it
     data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
     model: Model = None,
@@ -48,7 +49,7 @@ def eval_(
     result = run(
         Evaluate,
         as_json,
-        suites=tuple(suite),
+        suites=tuple(suites),
         data=absolute(data),
         out=absolute(out),
         model=model,

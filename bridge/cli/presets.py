@@ -34,13 +34,16 @@ def patch(
     prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
     out: Out,
     renderer: Annotated[
-        str | None, typer.Option(help="fm or impact; that of the preset with --from.")
+        str | None, typer.Option(help="fm or impact; that of the preset with --start.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of the sound, 0.25 to 10.")] = 2.0,
+    duration: Annotated[float, typer.Option(help="Seconds of sound, 0.25 to 10.")] = 2.0,
     steps: Steps = None,
     seed: Seed = 0,
-    preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
-    start: Annotated[Path | None, typer.Option("--from", help="A preset to search around.")] = None,
+    recipe: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
+    start: Annotated[Path | None, typer.Option(help="A preset to search around.")] = None,
+    note: Annotated[
+        float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
+    ] = None,
     matrix: Annotated[
         str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
     ] = None,
@@ -63,10 +66,11 @@ def patch(
         prompt=prompt,
         renderer=renderer,
         out=absolute(out),
-        duration=seconds,
+        duration=duration,
         steps=steps,
         seed=seed,
-        recipe=preset,
+        recipe=recipe,
+        note=note,
         start=None if start is None else absolute(start),
         matrix=matrix,
         operators=operators,
@@ -83,7 +87,9 @@ def render(
     out: Annotated[Path, typer.Option(help="The WAV file to write.")],
     note: Annotated[float | None, typer.Option(help="MIDI note; the preset's own.")] = None,
     velocity: Annotated[int, typer.Option(help="1 to 127")] = 100,
-    seconds: Annotated[float | None, typer.Option(help="Length; the preset's own.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of sound, up to 60; the preset's own.")
+    ] = None,
     plugin: Annotated[
         str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
     ] = None,
@@ -100,7 +106,7 @@ def render(
         out=absolute(out),
         note=note,
         velocity=velocity,
-        duration=seconds,
+        duration=duration,
         plugin=plugin,
         replace=replace,
     )
@@ -173,7 +179,10 @@ def morph(
 @app.command()
 def export(
     preset: PresetFile,
-    to: Annotated[list[str], typer.Option(help=f"{', '.join(EXPORTERS)} or all; repeatable.")],
+    formats: Annotated[
+        list[str],
+        typer.Option("--format", help=f"{', '.join(EXPORTERS)} or all; repeatable."),
+    ],
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
     replace: Replace = False,
@@ -181,7 +190,7 @@ def export(
 ) -> None:
     """Write a preset as files of other synths, and say what each of them lost."""
     files = {"preset": absolute(preset), "out": absolute(out)}
-    result = run(Export, as_json, **files, formats=tuple(to), rate=rate, replace=replace)
+    result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
     show(result, tables.export(result), as_json)
 
 

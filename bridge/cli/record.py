@@ -22,8 +22,8 @@ app = typer.Typer()
 @app.command()
 def record(
     out: Annotated[Path, typer.Argument(help="The WAV file, which is not there yet.")],
-    seconds: Annotated[float | None, typer.Option(help="How long; else until Ctrl-C.")] = None,
-    source: Annotated[
+    duration: Annotated[float | None, typer.Option(help="Seconds; else until Ctrl-C.")] = None,
+    inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="Ports by name or regular expression; else the sound card."),
     ] = None,
@@ -38,8 +38,8 @@ def record(
     job = Record(
         id=new_id(),
         out=absolute(out),
-        inputs=tuple(source or ()),
-        duration=seconds,
+        inputs=tuple(inputs or ()),
+        duration=duration,
         start_samples=start_samples,
     )
     job = Record.model_validate(file_access.bound(job, settings, trusted=True))

@@ -28,12 +28,15 @@ Refinement = Annotated[
 def separate(
     file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
     out: Out,
-    prompt: Annotated[
+    prompts: Annotated[
         list[str] | None,
-        typer.Option(help="What one stem holds; once for each stem. The excerpt's when left out."),
+        typer.Option(
+            "--prompt", help="What one stem holds; once for each stem. The excerpt's when left out."
+        ),
     ] = None,
-    negative: Annotated[
-        list[str] | None, typer.Option(help="What no stem is to hold: it goes to the residual.")
+    negatives: Annotated[
+        list[str] | None,
+        typer.Option("--negative", help="What no stem is to hold: it goes to the residual."),
     ] = None,
     excerpt: Annotated[
         float | None,
@@ -80,7 +83,7 @@ def separate(
         asked = remake.job_of_stem_set(like.expanduser())
         if method not in (None, asked["method"]):
             asked["steps"] = None  # those of another method say nothing
-    elif not (prompt or auto):
+    elif not (prompts or auto):
         asked = audition.settings_of_excerpt(out.expanduser(), file.expanduser())
         if not asked:
             reason = (
@@ -88,8 +91,8 @@ def separate(
             )
             raise CommandFailed("bad-input", reason, exit_code=2)
     given = {
-        "prompts": tuple(prompt) if prompt else None,
-        "negatives": tuple(negative) if negative else None,
+        "prompts": tuple(prompts) if prompts else None,
+        "negatives": tuple(negatives) if negatives else None,
         "force": force or None,
         "method": method,
         "steps": steps,

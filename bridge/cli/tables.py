@@ -23,16 +23,14 @@ Show = Callable[[Event], None]
 
 NAMED = 40  # columns for the name of a result, which may be a prompt
 
-# The names of the job's fields on the command line.
+# A job's fields on the command line where they are not --NAME: lists are given one by one.
 OPTIONS = {
     "prompt": "PROMPT",
     "prompts": "--prompt",
+    "negatives": "--negative",
     "inputs": "--input",
-    "duration": "--seconds",
-    "recipe": "--preset",
     "suites": "--suite",
-    "start": "--from",
-    "formats": "--to",
+    "formats": "--format",
 }
 
 

@@ -1,7 +1,9 @@
 """Every OSC address with its arguments, in two tables, and how a message is read by them.
 
 An argument is declared as `type:name`, with the OSC type tags i, f, s. docs/osc.md explains the
-tables and a test keeps it and them the same. Numbers are taken in any type a client can send.
+tables and a test keeps it and them the same. What asks for a job names its arguments and options as
+the fields of the job's model in `bridge.protocol.jobs` are named: HTTP and the terminal say the
+same. Numbers are taken in any type a client can send.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ REQUESTS = {
     "/scorewire/ping": Request("i:req"),
     "/scorewire/patch": Request(
         "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot "
+        "f:duration i:steps i:seed s:recipe s:model f:note s:start s:matrix i:operators i:slot "
         "i:replace",
     ),
     "/scorewire/separate": Request(
@@ -52,15 +54,15 @@ REQUESTS = {
     ),
     "/scorewire/suggest": Request("i:req s:file", "i:top"),
     "/scorewire/render": Request(
-        "i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin i:replace"
+        "i:req s:preset s:out", "f:note i:velocity f:duration s:plugin i:replace"
     ),
-    "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate i:replace"),
+    "/scorewire/export": Request("i:req s:preset s:formats s:out", "i:rate i:replace"),
     "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed i:replace"),
     "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps i:replace"),
     "/scorewire/edit": Request(
         "i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model i:replace"
     ),
-    "/scorewire/record": Request("i:req s:out s:inputs...", "f:seconds i:start_samples"),
+    "/scorewire/record": Request("i:req s:out s:inputs...", "f:duration i:start_samples"),
     "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
@@ -99,7 +101,7 @@ REPLIES = {
     "/scorewire/suggestion": "i:req s:job i:index s:prompt f:score",
     "/scorewire/done": "i:req s:job s:path",
     "/scorewire/cancelled": "i:req s:job",
-    "/scorewire/fail": "i:req s:address s:code s:text s:job",
+    "/scorewire/fail": "i:req s:address s:code s:reason s:job",
     "/scorewire/jobs/item": "i:req s:job s:kind s:state f:fraction s:stage s:path",
     "/scorewire/jobs/end": "i:req i:count",
     "/scorewire/job/state": "i:req s:job s:kind s:state f:fraction s:stage s:path",

@@ -30,6 +30,8 @@ from bridge.osc.addresses import (
     request_id,
     understand,
 )
+from bridge.osc.requests import ANSWERS
+from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.osc_wire import Message, Value
@@ -67,8 +69,8 @@ Answer: TypeAlias = Callable[["OscEndpoint", Call], None]
 class OscEndpoint(asyncio.DatagramProtocol):
     """The socket: datagrams in, answers and pushed events out.
 
-    `answers` has a function for each address of the table, `option_names` what a user calls a field
-    of a job where that is another word; `subscriptions` is set by `bridge.osc.requests.serve_osc`.
+    `answers` has a function for each address of the table; `subscriptions` is set by
+    `bridge.osc.requests.serve_osc`.
     """
 
     subscriptions: Subscribers
@@ -79,7 +81,6 @@ class OscEndpoint(asyncio.DatagramProtocol):
         own: socket.socket,
         *,
         answers: Mapping[str, Answer],
-        option_names: Mapping[str, str],
     ) -> None:
         self.server = server
         self._inbox = datagrams.Inbox(own, self.handle)
@@ -88,7 +89,6 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
         self._answers = answers
-        self._option_names = option_names
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -193,7 +193,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         except Refused as error:
             code, text = error.code, str(error)
         except ValidationError as error:
-            code, text = "bad-arguments", jobs.sentence(error, self._option_names)
+            code, text = "bad-arguments", jobs.sentence(error)
         except ValueError as error:
             code, text = atomic_output.code_of(error, "bad-input"), str(error)
         except (OSError, sqlite3.Error) as error:

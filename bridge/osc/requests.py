@@ -33,9 +33,6 @@ from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
 
 MAX_LISTED = 200
-# Options a musician says -> the field of the job it sets.
-_FIELDS = {"seconds": "duration", "preset": "recipe"}
-_SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
 
 
 @asynccontextmanager
@@ -55,7 +52,7 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
             errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
         )
     _, endpoint = await loop.create_datagram_endpoint(
-        lambda: OscEndpoint(server, own, answers=ANSWERS, option_names=_SAID), sock=own
+        lambda: OscEndpoint(server, own, answers=ANSWERS), sock=own
     )
     endpoint.subscriptions = Subscriptions(endpoint)
     try:
@@ -78,12 +75,6 @@ def _job_request(kind: type[Job]) -> Callable[[OscEndpoint, Call], None]:
         _accept(endpoint, call, kind.model_validate(_fields(endpoint, call)))
 
     return answer
-
-
-def _export(endpoint: OscEndpoint, call: Call) -> None:
-    fields = _fields(endpoint, call)
-    formats = fields.pop("format").split(",")
-    _accept(endpoint, call, Export.model_validate(fields | {"formats": formats}))
 
 
 def _cancel(endpoint: OscEndpoint, call: Call) -> None:
@@ -142,7 +133,7 @@ ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
     **host_requests.ANSWERS,
     "/scorewire/suggest": _job_request(Suggest),
     "/scorewire/render": _job_request(RenderPreset),
-    "/scorewire/export": _export,
+    "/scorewire/export": _job_request(Export),
     "/scorewire/vary": _job_request(Vary),
     "/scorewire/morph": _job_request(Morph),
     "/scorewire/edit": _job_request(EditPreset),
@@ -177,9 +168,9 @@ def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
 
 
 def _fields(endpoint: OscEndpoint, call: Call) -> dict[str, Any]:
-    """The fields of the job asked for: arguments by name, options by the field they set."""
+    """The fields of the job asked for: arguments and options by name."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
-    options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
+    options = dict(call.options)
     plugin = options.get("plugin", "")
     if plugin != Path(plugin).name:
         # A path would let whoever can send a datagram load code from anywhere.

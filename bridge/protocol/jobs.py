@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -214,7 +213,7 @@ class Export(Writes):
     kind: Literal["export"] = "export"
     id: str
     preset: str
-    formats: tuple[Format, ...] = Field(min_length=1)
+    formats: Annotated[tuple[Format, ...], Listed] = Field(min_length=1)
     out: str
     rate: Literal[44100, 48000] = 44100
 
@@ -392,14 +391,10 @@ def new_id() -> str:
     return "j" + secrets.token_hex(4)
 
 
-def sentence(error: ValidationError, names: Mapping[str, str] | None = None) -> str:
-    """What pydantic found first, in one sentence: name, limit, value.
-
-    `names` gives the field names that the user knows by another name.
-    """
+def sentence(error: ValidationError) -> str:
+    """What pydantic found first, in one sentence: name, limit, value."""
     first = error.errors()[0]
-    where = ".".join((names or {}).get(str(part), str(part)) for part in first["loc"])
-    where = where or "the message"
+    where = ".".join(map(str, first["loc"])) or "the message"
     if first["type"] == "string_pattern_mismatch":
         return f"{where} must not be blank, got {first['input']!r:.80}"
     if first["type"] == "extra_forbidden":

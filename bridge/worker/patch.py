@@ -47,7 +47,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     rate = prior.sample_rate
     if job.duration > prior.max_seconds:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
-        raise ValueError(f"seconds must be {limit}, got {job.duration:g}")
+        raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     recipe = replace(recipe, steps=job.steps or recipe.steps)
     generator = torch.Generator().manual_seed(job.seed)
