@@ -449,7 +449,7 @@ def test_bundles_are_applied_at_once_whatever_their_time(client):
         (("/scorewire/patch", 1, " ", "fm", "/o"), "bad-arguments", "prompt must not be blank"),
         (("/scorewire/patch", 1, "k", "am", "/o"), "bad-arguments", "'fm' or 'impact', got 'am'"),
         (("/scorewire/patch", 1, "k", "fm", "o"), "bad-input", "out must be an absolute path"),
-        (("/scorewire/patch", 1, "k", "fm", "/o", "duration=99"), "bad-arguments", "duration: input"),
+        (("/scorewire/patch", 1, "k", "fm", "/o", "duration=99"), "bad-arguments", "duration: "),
         (("/scorewire/patch", 1, "k", "fm", "/o", "colour=1"), "bad-arguments", "no option 'colou"),
         (("/scorewire/patch", 1, "k", "fm", "/dev/null/o"), "bad-input", "is not a folder"),
         (("/scorewire/separate", 1, "/none.wav", "/o"), "bad-arguments", "prompts: tuple should"),
