@@ -11,8 +11,8 @@ import pytest
 
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
-from bridge.protocol.jobs import DesignPatch, RenderPreset
-from bridge.service.ledger import MIGRATIONS, Store, mend, owned
+from bridge.protocol.jobs import (DesignPatch, Record, RenderPreset)
+from bridge.service.ledger import (MIGRATIONS, Store, described, mend, owned)
 from presets import Preset
 from presets.library import Library
 from tests.children import first_line
@@ -46,6 +46,22 @@ def test_a_life_is_written_down(store):
     assert entry.result == {"wav": "/out/ü.wav", "null_db": -120.5}
     assert entry.created <= entry.started <= entry.ended
     assert not entry.live
+
+
+def test_the_place_in_the_queue(store):
+    """Jobs of this process that wait or run and came before; a recording waits for nobody."""
+    for job in (patch("a"), Record(id="r", out="/out/r.wav"), patch("b"), patch("c")):
+        store.add(job, client="c", request=7)
+    store.progress("a", 0.5, "working")
+
+    def places():
+        return [store.ahead(store.get(name)) for name in "arbc"]
+
+    assert places() == [None, None, 1, 2]
+    store.finish("a", "cancelled")
+    assert places() == [None, None, 0, 1]
+    said = described(store.get("c"), 1)
+    assert (said["state"], said["ahead"], said["job"]["prompt"]) == ("queued", 1, "kick")
 
 
 def test_what_has_ended_stays_so(store):

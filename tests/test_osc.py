@@ -385,7 +385,7 @@ def test_each_controller_gets_its_own_and_the_shared_news(running, out):
             name, values = one.receive()
             done += [values[:2]] if name == "done" else []
             accepted += [values] if name == "accepted" else []
-        ((req, job),) = accepted
+        ((req, job, *_),) = accepted
         assert req == number
         assert [values for values in done if values[0] == number] == [[number, job]]
         assert len({job for req, job in done if req == 100 + number}) == 4
@@ -588,7 +588,9 @@ def test_the_queue_has_an_end(client, out):
     assert seen[-1][1][:3] == [99, "/scorewire/patch", "queue-full"]
     assert seen[-1][1][3] == "the queue is full: 8 jobs wait or run already"
     client.send("/scorewire/jobs", 100, "limit=8")
-    jobs = [m[1][1] for m in client.until("jobs/end") if m[0] == "jobs/item"]
+    items = [m[1] for m in client.until("jobs/end") if m[0] == "jobs/item"]
+    jobs = [item[1] for item in items]
+    assert [item[7:] for item in items][:7] == [["ahead", n] for n in range(7, 0, -1)]
     for job in jobs:
         client.send("/scorewire/cancel", 101, job)
     cancelled = set()

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
-from bridge.cli.base import CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
-from bridge.files.write_terms import Terms
-from bridge.hosts.files import whole
-from bridge.protocol.jobs import Evaluate, SuiteName
-from presets.reading import read_json
+from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
 
 DATA = Path("../shared/data")
 
@@ -23,7 +18,11 @@ app = typer.Typer()
 def eval_(
     suites: Annotated[
         list[str],
-        typer.Option("--suite", help="codec, prior, patch, separate, ablation or all; repeatable."),
+        typer.Option(
+            "--suite",
+            metavar=TEXT,
+            help="codec, prior, patch, separate, ablation or all; repeatable.",
+        ),
     ] = ["all"],  # noqa: B006, typer copies it
     data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
     model: Model = None,
@@ -41,6 +40,10 @@ def eval_(
     as_json: Json = False,
 ) -> None:
     """Score a model on recordings, beside baselines; stopped, the same command goes on."""
+    import json
+
+    from bridge.protocol.jobs import Evaluate
+
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
     terms = Terms(replace)

@@ -18,7 +18,8 @@ def syx(
 
     Returns voices, a line a voice, and passed_over, sentences on what else is in the file. A line
     has voice, name, and preset (the file) with lost, or refused for a voice that cannot be a
-    preset. Nothing is written when none can be. With `replace` files of others are replaced. Raises `ValueError` with one sentence.
+    preset. Nothing is written when none can be. With `replace` files of others are replaced.
+    Raises `ValueError` with one sentence.
     """
     file_access.check_input("file", str(file.expanduser().absolute()), ())
     with file.open("rb") as opened:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import import_presets, tables
 from bridge.cli.base import (
+    TEXT,
     CommandFailed,
     Json,
     Model,
@@ -20,9 +20,7 @@ from bridge.cli.base import (
     run,
     show,
 )
-from bridge.protocol.jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
-from presets import load
-from presets.export import EXPORTERS
+from bridge.cli.choices import FORMATS
 
 app = typer.Typer()
 
@@ -56,9 +54,14 @@ def patch(
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import DesignPatch
+
     if renderer is None:
         if start is None:
             raise CommandFailed("bad-input", "--renderer must be fm or impact", exit_code=2)
+        from presets import load
+
         renderer = load(start).renderer
     result = run(
         DesignPatch,
@@ -78,7 +81,7 @@ def patch(
         model=model,
         replace=replace,
     )
-    show(result, tables.patch(result), as_json)
+    show(result, lambda: tables.patch(result), as_json)
 
 
 @app.command()
@@ -97,6 +100,9 @@ def render(
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import RenderPreset
+
     if plugin and Path(plugin).exists():  # an installed one's name stays
         plugin = absolute(Path(plugin))
     result = run(
@@ -110,7 +116,7 @@ def render(
         plugin=plugin,
         replace=replace,
     )
-    show(result, tables.render(result), as_json)
+    show(result, lambda: tables.render(result), as_json)
 
 
 @app.command()
@@ -128,6 +134,9 @@ def edit(
     as_json: Json = False,
 ) -> None:
     """Change a preset by words: the same, but darker."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import EditPreset
+
     result = run(
         EditPreset,
         as_json,
@@ -140,7 +149,7 @@ def edit(
         model=model,
         replace=replace,
     )
-    show(result, tables.edit(result), as_json)
+    show(result, lambda: tables.edit(result), as_json)
 
 
 @app.command()
@@ -156,9 +165,12 @@ def vary(
     as_json: Json = False,
 ) -> None:
     """Write presets near a preset, each with its sound."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Vary
+
     files = {"preset": absolute(preset), "out": absolute(out)}
     result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
-    show(result, tables.variations(result), as_json)
+    show(result, lambda: tables.variations(result), as_json)
 
 
 @app.command()
@@ -171,9 +183,12 @@ def morph(
     as_json: Json = False,
 ) -> None:
     """Write presets on the way from one to another, each with its sound."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Morph
+
     files = {"preset": absolute(preset), "other": absolute(other), "out": absolute(out)}
     result = run(Morph, as_json, **files, steps=steps, replace=replace)
-    show(result, tables.variations(result), as_json)
+    show(result, lambda: tables.variations(result), as_json)
 
 
 @app.command()
@@ -181,7 +196,7 @@ def export(
     preset: PresetFile,
     formats: Annotated[
         list[str],
-        typer.Option("--format", help=f"{', '.join(EXPORTERS)} or all; repeatable."),
+        typer.Option("--format", metavar=TEXT, help=f"{', '.join(FORMATS)} or all; repeatable."),
     ],
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
@@ -189,9 +204,12 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a preset as files of other synths, and say what each of them lost."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Export
+
     files = {"preset": absolute(preset), "out": absolute(out)}
     result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
-    show(result, tables.export(result), as_json)
+    show(result, lambda: tables.export(result), as_json)
 
 
 @app.command("import")
@@ -205,7 +223,9 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Turn the voices of a DX7 into presets, and say what of each was lost."""
+    from bridge.cli import import_presets, tables
+
     result = import_presets.syx(
         file, Path(absolute(out or Path(file.stem))), voice=voice, replace=replace
     )
-    show(result, tables.voices(result), as_json)
+    show(result, lambda: tables.voices(result), as_json)

@@ -7,13 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli import tables
-from bridge.cli.base import CommandFailed, Json, Model, Out, Replace, absolute, run, show
-from bridge.hosts import HOSTS
-from bridge.protocol.jobs import Separate
-from bridge.stems import excerpt as audition
-from bridge.stems import manifest as stems
-from bridge.stems import null_test, remake
+from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, absolute, run, show
+from bridge.cli.choices import HOSTS
 
 NULL_LIMIT_DB = -100.0
 
@@ -31,12 +26,18 @@ def separate(
     prompts: Annotated[
         list[str] | None,
         typer.Option(
-            "--prompt", help="What one stem holds; once for each stem. The excerpt's when left out."
+            "--prompt",
+            metavar=TEXT,
+            help="What one stem holds; once for each stem. The excerpt's when left out.",
         ),
     ] = None,
     negatives: Annotated[
         list[str] | None,
-        typer.Option("--negative", help="What no stem is to hold: it goes to the residual."),
+        typer.Option(
+            "--negative",
+            metavar=TEXT,
+            help="What no stem is to hold: it goes to the residual.",
+        ),
     ] = None,
     excerpt: Annotated[
         float | None,
@@ -78,6 +79,11 @@ def separate(
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
     With --like these come from another stem set, with its steps and model. What is given wins.
     """
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Separate
+    from bridge.stems import excerpt as audition
+    from bridge.stems import remake
+
     asked: dict[str, Any] = {}
     if like is not None:
         asked = remake.job_of_stem_set(like.expanduser())
@@ -112,7 +118,7 @@ def separate(
         host=host,
         replace=replace,
     )
-    show(result, tables.separate(result), as_json)
+    show(result, lambda: tables.separate(result), as_json)
 
 
 @app.command()
@@ -121,6 +127,10 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Add the stem files up as a DAW would, and say how far they are from their source."""
+    from bridge.cli import tables
+    from bridge.stems import manifest as stems
+    from bridge.stems import null_test
+
     manifest = stems.manifest_path(folder.expanduser())
     found = null_test.add_up_fast(manifest)
     ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
@@ -130,6 +140,6 @@ def verify(
         "null_float32_db": round(found.float_db, 2),
         "ok": ok,
     }
-    show(result, tables.verify(result, NULL_LIMIT_DB), as_json)
+    show(result, lambda: tables.verify(result, NULL_LIMIT_DB), as_json)
     if not ok:
         raise typer.Exit(1)

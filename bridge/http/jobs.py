@@ -22,6 +22,7 @@ from bridge.http.responses import Problem, answer, body
 from bridge.http.state import INPUTS, Web
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import Job, job_adapter
+from bridge.service import ledger
 from bridge.service.ledger import Entry, State
 from presets.reading import read_json
 
@@ -51,21 +52,8 @@ def find(request: Request) -> Entry:
 
 def describe(web: Web, entry: Entry) -> dict[str, Any]:
     """All that is known of a job."""
-    return {
-        "id": entry.job.id,
-        "kind": entry.job.kind,
-        "state": entry.state,
-        "fraction": entry.fraction,
-        "stage": entry.stage,
-        "created": entry.created,
-        "started": entry.started,
-        "ended": entry.ended,
-        "code": entry.code,
-        "reason": entry.reason,
-        "job": entry.job.model_dump(mode="json"),
-        "result": entry.result,
-        "files": files.list_files(entry, web.journal),
-    }
+    ahead = web.server.store.ahead(entry)
+    return ledger.described(entry, ahead) | {"files": files.list_files(entry, web.journal)}
 
 
 async def create(request: Request) -> Response:

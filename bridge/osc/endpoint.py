@@ -30,12 +30,11 @@ from bridge.osc.addresses import (
     request_id,
     understand,
 )
-from bridge.osc.requests import ANSWERS
-from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
+from bridge.service.ledger import Entry
 from bridge.service.rate_limited_log import Rarely
 
 log = logging.getLogger(__name__)
@@ -261,6 +260,12 @@ class JobFollower:
 
 
 # Answers, one a request.
+
+
+def _ahead(endpoint: OscEndpoint, entry: Entry) -> list[tuple[str, Value]]:
+    """How many jobs end before a queued one begins, as a pair; nothing when none does."""
+    count = endpoint.server.store.ahead(entry)
+    return [("ahead", count)] if count else []
 
 
 def _stems(result: dict[str, Any]) -> list[dict[str, str]]:

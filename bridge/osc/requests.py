@@ -12,7 +12,7 @@ from typing import Any
 
 from bridge.osc import datagrams, host_requests, player_requests
 from bridge.osc.addresses import Call, Refused
-from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint
+from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint, _ahead
 from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs
 from bridge.protocol.jobs import (
@@ -111,13 +111,15 @@ def _jobs(endpoint: OscEndpoint, call: Call) -> None:
         raise Refused("bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {limit}")
     entries = endpoint.server.store.list(limit=limit)
     for entry in entries:
-        endpoint.send(call.target, "/scorewire/jobs/item", call.req, *_line(entry))
+        line, facts = _line(entry), _ahead(endpoint, entry)
+        endpoint.send(call.target, "/scorewire/jobs/item", call.req, *line, facts=facts)
     endpoint.send(call.target, "/scorewire/jobs/end", call.req, len(entries))
 
 
 def _job(endpoint: OscEndpoint, call: Call) -> None:
     entry = _find(endpoint, call)
-    facts = [("code", entry.code), ("reason", entry.reason)] if entry.code else []
+    facts = _ahead(endpoint, entry)
+    facts += [("code", entry.code), ("reason", entry.reason)] if entry.code else []
     values = _line(entry)
     endpoint.send(call.target, "/scorewire/job/state", call.req, *values, facts=facts)
 
@@ -157,9 +159,10 @@ def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
         raise Refused("queue-full", str(error)) from error
     except file_access.NeedsKey as error:
         raise Refused("needs-key", str(error)) from error
-    endpoint.send(call.target, "/scorewire/accepted", call.req, job_id)
-    follower = JobFollower(endpoint, call.target, call.req)
     entry = endpoint.server.store.get(job_id)
+    facts = [] if entry is None else _ahead(endpoint, entry)
+    endpoint.send(call.target, "/scorewire/accepted", call.req, job_id, facts=facts)
+    follower = JobFollower(endpoint, call.target, call.req)
     event = None if entry is None else entry.last_event()
     if event is None:
         endpoint.server.listen(job_id, (call.target, call.req), follower)

@@ -307,6 +307,20 @@ class Store:
         )
         return tuple(entry for row in rows if (entry := _readable(row)) is not None)
 
+    def ahead(self, entry: Entry) -> int | None:
+        """How many jobs of the same process end before this one begins; None when it waits no more.
+
+        Recordings wait for nobody, and nobody waits for them.
+        """
+        if entry.state != "queued" or entry.job.kind == "record":
+            return None
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM jobs JOIN jobs AS own ON own.id = ? AND jobs.owner = own.owner "
+            "WHERE jobs.state IN (?, ?) AND jobs.number < own.number AND jobs.kind != 'record'",
+            (entry.job.id, *LIVE),
+        ).fetchone()
+        return int(count)
+
     def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
@@ -350,6 +364,28 @@ def _readable(row: tuple[Any, ...]) -> Entry | None:
     except ValueError as error:
         log.warning("a line of the job ledger is passed over: %s", error)
         return None
+
+
+def described(entry: Entry, ahead: int | None) -> dict[str, Any]:
+    """All that the ledger knows of a job, as HTTP and `scorewire jobs --json` say it.
+
+    `ahead` is `Store.ahead`'s.
+    """
+    return {
+        "id": entry.job.id,
+        "kind": entry.job.kind,
+        "state": entry.state,
+        "ahead": ahead,
+        "fraction": entry.fraction,
+        "stage": entry.stage,
+        "created": entry.created,
+        "started": entry.started,
+        "ended": entry.ended,
+        "code": entry.code,
+        "reason": entry.reason,
+        "job": entry.job.model_dump(mode="json"),
+        "result": entry.result,
+    }
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
