@@ -208,6 +208,43 @@ def test_a_plugin_that_plays_the_note_is_not_passed_over(name: str) -> None:
         lost(Plugin(file="Organ.vst3", instrument=True))
 
 
+def test_a_sound_that_became_another_is_said(preset: Path, tmp_path: Path) -> None:
+    entry = {"title": "X", "file": str(tmp_path / "x" / "a.x"), "files": [str(tmp_path / "x/a.x")],
+             "lost": [], "unchecked": "", "engine": "Synth", "rms": 0.5}  # fmt: skip
+    pages = [
+        export_report.report(load(preset), {"x": entry | {"fidelity_db": far}}, tmp_path)
+        for far in (2.99, 9.99, 10.0)
+    ]
+    told = ["In Synth it has become another sound" in page for page in pages]
+    assert told == [False, False, True]
+    words = ("near: 2.99 dB", "akin: 9.99 dB", "another sound: 10.00 dB")
+    assert all(word in page for word, page in zip(words, pages, strict=True))
+
+
+def test_formats_of_the_same_samples_share_them(preset: Path, tmp_path: Path) -> None:
+    """One folder of WAVs for three: 1/3 of what a folder a format took."""
+    out = tmp_path / "out"
+    got = run(Export(id="j", preset=str(preset), formats=("wav", "sfz", "decent"), out=str(out)))
+    rows = [row["files"] for row in got["formats"].values()]
+    here = {p for p in out.rglob("*") if p.is_file()}
+    assert {Path(file) for files in rows for file in files} == here - {
+        out / "REPORT.md", out / "glass-a-b.json"
+    }  # fmt: skip
+    folder = out / "samples" / "glass-a-b_samples"
+    assert {p.parent for p in here if p.suffix == ".wav"} == {folder, folder.parent}
+    assert sorted(p.name for p in folder.parent.iterdir() if p.is_file()) == [
+        "glass-a-b.dspreset", "glass-a-b.sfz", "glass-a-b.wav"
+    ]  # fmt: skip
+    assert all(len(files) == 1 + len(list(folder.iterdir())) for files in rows)
+    for name in ("wav", "sfz", "decent"):
+        alone = tmp_path / name
+        run(Export(id="j", preset=str(preset), formats=(name,), out=str(alone)))
+        for path in alone.rglob("*"):
+            if path.is_file():
+                same = out / "samples" / path.relative_to(alone)
+                assert same.read_bytes() == path.read_bytes()
+
+
 def test_every_format_has_its_programs() -> None:
     assert set(EXPORTERS) <= set(export_report.LOADED_BY)
 

@@ -328,6 +328,16 @@ def test_without_the_key_nothing_is_written_into_a_session(asked):
     assert not folder.exists()
 
 
+def test_how_far_it_is_lies_beside_the_session_too(asked):
+    ask, _, folder = asked
+    job = ask(7, "slow")[1][1]
+    assert (folder / "7" / "progress").is_file()
+    other = ask(8, "slow")[1][1]
+    assert (folder / "8" / "progress").read_text() == "waits for 1 other job(s)\n"
+    for one in (other, job):
+        assert ask.client.ask("/scorewire/cancel", 9, one) == ("ok", [9])
+
+
 def test_a_session_that_was_moved_keeps_the_news_from_nobody(asked, tmp_path):
     ask, _, folder = asked
     assert ask.client.ask("/scorewire/subscribe", 1, 60, "topics=jobs") == ("ok", [1])

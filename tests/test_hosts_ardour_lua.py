@@ -250,6 +250,9 @@ def test_stems_become_named_coloured_tracks_and_the_region_is_muted(daw):
     daw.act("import")  # fired again: nothing comes twice
     assert len(daw.listed("tracks")) == 2
     assert daw.listed("told") == ["no stems are ready; 1 request(s) are waiting"]
+    (place.parent / "2" / "progress").write_text("41 %, listening, 75 s left\n")
+    daw.act("import")
+    assert daw.listed("told")[-1].splitlines()[1:] == ["41 %, listening, 75 s left"]
 
 
 def test_a_region_whose_stems_were_not_imported_is_not_muted(daw):

@@ -42,7 +42,10 @@ def eval_(
     """Score a model on recordings, beside baselines; stopped, the same command goes on."""
     import json
 
+    from bridge.files.write_terms import Terms
+    from bridge.hosts.files import whole
     from bridge.protocol.jobs import Evaluate
+    from presets.reading import read_json
 
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
@@ -78,6 +81,8 @@ def merged(before: str, page: str) -> str:
 
     The head is the new page's; sections stand in the order of the suites.
     """
+    from bridge.protocol.jobs import SuiteName
+
     (head, *new), (_, *old) = (("\n" + text).split("\n## ") for text in (page, before))
     sections = {text.split("\n", 1)[0]: text for text in (*old, *new)}
     known = [name for name in get_args(SuiteName) if name in sections]

@@ -32,6 +32,7 @@ def place(
     """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
     _check("--host", host, HOSTS)
     from bridge import hosts
+    from bridge.files.write_terms import Terms
     from bridge.stems import manifest as stems
 
     manifest = stems.manifest_path(manifest.expanduser())

@@ -193,7 +193,9 @@ def export(result: dict[str, Any]) -> Text:
             continue
         far = entry["fidelity_db"]
         heard = (
-            entry["unchecked"] if far is None else f"{far:.2f} dB from ours in {entry['engine']}"
+            entry["unchecked"]
+            if far is None
+            else f"{export_report.verdict(entry)}: {far:.2f} dB from ours in {entry['engine']}"
         )
         lines += [(name, entry["file"]), ("", heard), *(("", f"lost: {s}") for s in entry["lost"])]
     if result["file"].endswith(export_report.REPORT):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,13 @@ from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import OscEndpoint
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs, osc_wire
-from bridge.protocol.events import Cancelled, Done, Event, Failed
+from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import Separate
 from bridge.service import file_access
 
 log = logging.getLogger(__name__)
 
+PROGRESS_GAP = 1.0  # seconds between two writings of how far a job is
 NUDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two calls to import: UDP may lose one
 
 
@@ -104,6 +107,9 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
 
     def ended(event: Event) -> None:
         match event:
+            case Progress():
+                left = "" if event.eta is None else f", {event.eta:.0f} s left"
+                said(f"{100 * event.fraction:.0f} %, {event.stage}{left}")
             case Done():
                 try:
                     tell(ardour.import_list(layout(Path(event.result["manifest"]))))
@@ -113,6 +119,16 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
                 tell(ardour.error_list(event.reason))
             case Cancelled():
                 tell(ardour.error_list("the job was cancelled"))
+
+    last = -math.inf  # when progress was last written
+
+    def said(text: str) -> None:
+        nonlocal last
+        now = asyncio.get_running_loop().time()
+        if now - last >= PROGRESS_GAP:
+            last = now
+            with suppress(OSError):  # the session was moved: the end says so
+                ardour.answer(Path(job.out), ardour.PROGRESS, text)
 
     def tell(text: str) -> None:
         try:
@@ -132,6 +148,9 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
             endpoint.fail(call.target, call.req, call.address, "bad-input", str(error))
         return
     endpoint.server.listen(job.id, (call.target, call.req), ended)
+    entry = endpoint.server.store.get(job.id)
+    ahead = None if entry is None else endpoint.server.store.ahead(entry)
+    said(f"waits for {ahead} other job(s)" if ahead else "begins")
     if not _from_ardour(call):
         endpoint.send(call.target, "/scorewire/accepted", call.req, job.id)
 
