@@ -162,6 +162,25 @@ def test_scorewire_lines_parse(page, line):
     COMMANDS[name].make_context(name, arguments)  # raises on an unknown or missing option
 
 
+def test_the_commands_of_the_readme_find_their_files():
+    """What a line reads is here, or an earlier line makes it, or the line says: yours."""
+    block = next(body for page, body in fences("") if page == "README.md" and "\nscorewire" in body)
+    made = set()
+    for line in block.splitlines():
+        command, _, comment = line.partition("  #")
+        _, name, *arguments = shlex.split(command)
+        context = COMMANDS[name].make_context(name, arguments, resilient_parsing=True)
+        if name == "library":
+            continue
+        out = context.params.pop("out", None)
+        values = [v if isinstance(v, list) else [v] for v in context.params.values()]
+        for path in (value for some in values for value in some if isinstance(value, Path)):
+            known = (ROOT / path).exists() or any(path.is_relative_to(folder) for folder in made)
+            assert known or "yours" in comment, line
+        if out is not None:
+            made.add(Path(out))
+
+
 def test_scorewire_mentions_name_real_options():
     spans = [span for page in PAGES for span in re.findall(r"`(scorewire [^`]+)`", read(page))]
     assert spans

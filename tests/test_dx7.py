@@ -24,10 +24,10 @@ from presets.dx7 import (
     ratio,
     scaled_output,
 )
-from presets.dx7_sysex import (intact, read_bank, write_bank, write_single)
-from renderers.engines.dexed import (ENGINE, render_voice)
-from tests.peers import peer
 from presets.dx7_file import read as read_file
+from presets.dx7_sysex import write_bank, write_single
+from renderers.engines.dexed import render_voice
+from tests.peers import peer
 
 peer("dexed")
 dexed = importlib.import_module("dexed")

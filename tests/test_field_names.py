@@ -26,7 +26,12 @@ OWN = {
 
 
 def fields(kind: str) -> set[str]:
-    return set(MODELS[kind].model_fields) - {"kind", "id", "new", "within"}  # the server adds the last two
+    return set(MODELS[kind].model_fields) - {
+        "kind",
+        "id",
+        "new",
+        "within",
+    }  # the server adds the last two
 
 
 @pytest.mark.parametrize("kind", sorted(MODELS.keys() - NO_COMMAND))

@@ -11,8 +11,8 @@ import pytest
 
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
-from bridge.protocol.jobs import (DesignPatch, Record, RenderPreset)
-from bridge.service.ledger import (MIGRATIONS, Store, described, mend, owned)
+from bridge.protocol.jobs import DesignPatch, Record, RenderPreset
+from bridge.service.ledger import MIGRATIONS, Store, described, mend, owned
 from presets import Preset
 from presets.library import Library
 from tests.children import first_line

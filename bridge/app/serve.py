@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from bridge.execution.local import LocalEngine
 from bridge.osc import requests
+from bridge.player.protocol import Happening
 from bridge.service import discovery
 from bridge.service.config import Config
 from bridge.service.job_server import Server, _sweeping
@@ -25,10 +26,12 @@ async def run_server(
     play: bool = False,
     announce: bool = False,
     ready: Callable[[int, int], None] | None = None,
+    heard: Callable[[Happening], None] | None = None,
 ) -> None:
     """Run the whole light process until SIGINT or SIGTERM; `ready` is told OSC's and HTTP's port.
 
-    With `play` a player process sounds the library's slots; with `announce` the network is told.
+    With `play` a player process sounds the library's slots, and `heard` is told what it says of
+    itself; with `announce` the network is told.
 
     Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
     """
@@ -45,6 +48,8 @@ async def run_server(
             async with AsyncExitStack() as stack:
                 player = PlayerProcess(config.player, Library(config.library)) if play else None
                 if player is not None:
+                    if heard is not None:
+                        player.listen("terminal", heard)
                     await stack.enter_async_context(player)
                 server = await stack.enter_async_context(Server(config, store, engine, player))
                 await stack.enter_async_context(_sweeping(server, lost))

@@ -71,20 +71,36 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
     import sys
 
     from bridge.app.serve import run_server
+    from bridge.cli import tables
+    from bridge.player.protocol import Happening
+    from presets.library import Library
 
     logging.getLogger().setLevel(logging.INFO)
+    slots = Library(settings.library).slots() if play else {}
 
     def ready(port: int, http: int) -> None:
-        place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
+        place: dict[str, object] = {
+            "host": settings.osc_host,
+            "port": port,
+            "data": str(settings.data),
+        }
         place |= {"http_host": settings.http_host, "http_port": http}
         text = (
             f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP), "
             f"and for HTTP on {settings.http_host} port {http}."
         )
-        typer.echo(json.dumps(place) if as_json else text)
+        if play:
+            place["slots"] = {number: path.stem for number, path in slots.items()}
+        for line in [json.dumps(place)] if as_json else [text, *tables.slots(slots, play)]:
+            typer.echo(line)
         sys.stdout.flush()
 
-    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready))
+    def heard(happening: Happening) -> None:
+        if (line := tables.device(happening)) and not as_json:
+            typer.echo(line)
+            sys.stdout.flush()
+
+    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready, heard=heard))
 
 
 @app.command()

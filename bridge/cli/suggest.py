@@ -25,7 +25,11 @@ def suggest(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Name what is heard in a recording, and when: prompts to separate it by."""
+    """Name what is heard in a recording, and when: prompts to separate it by.
+
+    A name is likely (such a score was right in 16 of 25 cases on held-back recordings), possible
+    (1 in 4) or a guess (1 in 20).
+    """
     from bridge.cli import tables
     from bridge.protocol.jobs import Suggest
     from bridge.service import config

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from bridge.files import export_report
+from bridge.player import protocol
 from bridge.protocol.events import Best, Event, Progress
 from bridge.protocol.jobs import sentence
 
@@ -228,6 +229,25 @@ def checks(report: dict[str, Any]) -> Text:
     return text
 
 
+def slots(found: Mapping[int, Path], play: bool) -> list[str]:
+    """The lines of `play` on what each slot plays."""
+    if play and not found:
+        return ["No slot holds a preset: `scorewire library slot 1 NAME` puts one there."]
+    return [f"slot {number}: {path.stem}" for number, path in sorted(found.items())]
+
+
+def device(happening: protocol.Happening) -> str:
+    """The line of `play` on the device that sounds, or why none does; empty for other news."""
+    match happening:
+        case protocol.Ready():
+            block = f"{happening.rate} Hz, {happening.frames} frames a block"
+            return f"Playing on {happening.output} ({happening.name}), {block}."
+        case protocol.Gone():
+            return f"No sound from {happening.name}: {happening.reason}"
+        case _:
+            return ""
+
+
 def jobs(rows: Sequence[dict[str, Any]], *, width: int | None = None) -> Text:
     """The result of `jobs`, a line a job within `width` columns, the terminal's when left out."""
     lines = columns([("id", "kind", "state", "asked at", "what"), *map(_job, rows)])
@@ -254,20 +274,12 @@ def _job(row: dict[str, Any]) -> tuple[str, ...]:
     return row["id"], row["kind"], state, asked, " ".join(reason.split())
 
 
-LIKELIHOOD = ((0.0, "guess"),)
-
-
-def likelihood(score: float) -> str:
-    """What the score of a suggestion means, in a word."""
-    return next(word for least, word in LIKELIHOOD if score >= least)
-
-
 def suggestions(result: dict[str, Any]) -> Text:
     """The result of `suggest`: prompt, how likely and when, a row each; then the assistant's."""
-    rows = [("prompt", "score", "", "heard when")]
+    rows = [("prompt", "score", "which is", "heard when")]
     for row in result["suggestions"]:
-        score = row["score"]
-        rows.append((row["prompt"], f"{score:.2f}", likelihood(score), curve(row["activity"])))
+        worth = f"{row['score']:.2f}", row["likelihood"]
+        rows.append((row["prompt"], *worth, curve(row["activity"])))
     rows += [(prompt, "", "", "the assistant's") for prompt in result.get("prompts", ())]
     return columns(rows)
 

@@ -252,7 +252,8 @@ class JobFollower:
             self.endpoint.send(self.target, "/scorewire/stem", *named)
         for index, one in enumerate(event.result.get("suggestions", ()), start=1):
             said = (self.req, event.id, index, one["prompt"], one["score"])
-            self.endpoint.send(self.target, "/scorewire/suggestion", *said)
+            facts = [("likelihood", one["likelihood"])] if "likelihood" in one else []
+            self.endpoint.send(self.target, "/scorewire/suggestion", *said, facts=facts)
         entry = self.endpoint.server.store.get(event.id)
         path = "" if entry is None else jobs.result_path(entry.job, event.result)
         facts = _facts(event.result)

@@ -20,6 +20,10 @@ from sds.signal.audio_files import Recording
 from sds.similarity.two_tower import TwoTowerScorer
 
 PIECE_SECONDS = 10.0  # read at once
+# From which score on a name is called so. Of the first eight names for 140 mixtures of one or two
+# held-back recordings, so many were of the class of a sound in the mixture: 16 of 25, 13 of 49,
+# 49 of 1046.
+LIKELIHOOD = {"likely": 0.97, "possible": 0.95, "guess": 0.0}
 INSTEAD = 3  # sounds that are named when none asked for is there
 
 
@@ -58,12 +62,22 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
         {
             "prompt": one.prompt,
             "score": round(one.score, 4),
+            "likelihood": likelihood(one.score),
             "present": one.present,
             "activity": [round(value, 3) for value in one.activity],
         }
         for one in found
     ]
     yield clock.done({"suggestions": rows})
+
+
+def likelihood(score: float) -> str:
+    """What the score of a suggestion has been worth, in a word.
+
+    >>> likelihood(0.98), likelihood(0.96), likelihood(0.92)
+    ('likely', 'possible', 'guess')
+    """
+    return next(word for word, least in LIKELIHOOD.items() if score >= least)
 
 
 def presence_check(
