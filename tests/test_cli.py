@@ -20,8 +20,9 @@ from bridge.cli.base import show
 from bridge.execution import recording
 from bridge.execution.recording import RecordingEngine
 from bridge.hosts import HOSTS, INSTALLERS
+from bridge.player import protocol
 from bridge.protocol.events import Best, Event, Failed
-from bridge.protocol.jobs import Job
+from bridge.protocol.jobs import Job, check
 from bridge.service.ledger import State, Store
 from bridge.stems import manifest as stems
 from presets import Preset, load, save
@@ -282,6 +283,31 @@ def test_the_best_so_far_names_no_hidden_file(capsys: Any) -> None:
     said = capsys.readouterr().err
     assert "best so far: 0.250" in said
     assert ".partial" not in said
+
+
+def test_play_says_its_slots_and_its_device() -> None:
+    found = {2: Path("/l/gong.json"), 1: Path("/l/organ.json")}
+    assert tables.slots(found, True) == ["slot 1: organ", "slot 2: gong"]
+    assert tables.slots({}, False) == []
+    assert "scorewire library slot 1 NAME" in tables.slots({}, True)[0]
+    ready = protocol.Ready(output="jack", name="scorewire", rate=48000, frames=256)
+    assert tables.device(ready) == "Playing on jack (scorewire), 48000 Hz, 256 frames a block."
+    gone = protocol.Gone(name="jack", reason="the server ended")
+    assert tables.device(gone) == "No sound from jack: the server ended"
+    assert tables.device(protocol.Loaded(slot=1, name="organ", note=60.0)) == ""
+
+
+def test_what_doctor_misses_comes_with_a_command() -> None:
+    rows = [check("gpu", False, "none", "apt install a-driver", optional=True),
+            check("model", False, "no weights", "name another"),
+            check("osc", True, "pong", "x")]  # fmt: skip
+    assert str(tables.checks({"checks": rows})).splitlines() == [
+        "absent   gpu    none",
+        "                -> apt install a-driver",
+        "missing  model  no weights",
+        "                -> name another",
+        "ok       osc    pong",
+    ]
 
 
 def test_time_left_reads_as_a_clock() -> None:

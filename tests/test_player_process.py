@@ -85,7 +85,9 @@ def playing(folder):
         cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
     try:
-        client = Client(json.loads(first_line(server))["port"])
+        place = json.loads(first_line(server))
+        assert place["slots"] == {"1": "given"}
+        client = Client(place["port"])
         with contextlib.closing(client.socket):
             yield client, server
     finally:

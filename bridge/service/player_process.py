@@ -206,8 +206,8 @@ class PlayerProcess:
         return f"{said}; load it again to try it once more"
 
     def _tell(self, happening: protocol.Happening, *, but: Hashable = None) -> None:
-        turned = isinstance(happening, protocol.Turned)  # a fader says hundreds a second
-        log.log(logging.DEBUG if turned else logging.INFO, "player: %s", happening)
+        often = isinstance(happening, protocol.Turned | protocol.Rendered)  # hundreds a second
+        log.log(logging.DEBUG if often else logging.INFO, "player: %s", happening)
         for key, deliver in list(self._listeners.items()):
             if but is None or key != but:
                 deliver(happening)
