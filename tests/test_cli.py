@@ -294,7 +294,7 @@ def test_play_says_its_slots_and_its_device() -> None:
     assert tables.device(ready) == "Playing on jack (scorewire), 48000 Hz, 256 frames a block."
     gone = protocol.Gone(name="jack", reason="the server ended")
     assert tables.device(gone) == "No sound from jack: the server ended"
-    assert tables.device(protocol.Loaded(slot=1, name="organ", note=60.0)) == ""
+    assert tables.device(protocol.Rendered(slot=1, note=60)) == ""
 
 
 def test_what_doctor_misses_comes_with_a_command() -> None:
