@@ -135,6 +135,21 @@ def test_channels_are_repeated_or_averaged():
     assert audio_files.with_channels(stereo[:, :1], 2).tolist() == [[[1.0, 2.0], [1.0, 2.0]]]
 
 
+def test_one_channel_is_the_mean_or_the_side_where_the_mean_is_far_below():
+    """With R = g L the mean's share of the power is (1 + g)^2 / (2 + 2 g^2); a tenth at g =
+    -1/2.
+    """
+    left = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    for gain, sign in ((1, 1), (0.3, 1), (0, 1), (-0.49, 1), (-0.51, -1), (-0.9, -1), (-1, -1)):
+        found = audio_files.mono(torch.stack([left, gain * left]))
+        torch.testing.assert_close(found, (1 + sign * gain) / 2 * left)
+    both = torch.stack([torch.stack([left, -left]), torch.stack([left, left])])
+    assert torch.equal(audio_files.mono(both), torch.stack([left, left]))  # each for itself
+    assert torch.equal(audio_files.with_channels(both, 1), torch.stack([left, left])[:, None])
+    assert torch.equal(audio_files.mono(left[None]), left)
+    assert torch.equal(audio_files.mono(torch.zeros(2, 5)), torch.zeros(5))
+
+
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_pieces_are_the_file_and_any_stretch_is_itself(tmp_path, kind):
     sound = torch.rand(2, 5000, generator=torch.Generator().manual_seed(0)) - 0.5

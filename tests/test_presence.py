@@ -132,6 +132,27 @@ def test_levels_are_those_of_the_seconds(tagger):
     assert heard.loud.tolist() == [True, False]
 
 
+def test_opposite_signs_left_and_right_are_heard_as_the_same_signs_are(networks):
+    audio, rate = read(MIXTURE)
+    one = audio.mean(0)
+    same, opposite = torch.stack([one, one]), torch.stack([one, -one])
+    prompts = ["saxophone", "piano"]
+    assert presence(networks, opposite, rate, prompts) == presence(networks, same, rate, prompts)
+    assert torch.equal(
+        networks.search_scorer.hear(opposite[None], rate),
+        networks.search_scorer.hear(same[None], rate),
+    )
+
+
+def test_a_channel_that_is_silent_hides_nothing(networks):
+    audio, rate = read(MIXTURE)
+    one = audio.mean(0)
+    alone = measure_activity(networks.tagger, torch.stack([one, 0 * one]), rate)
+    both = measure_activity(networks.tagger, one[None], rate)
+    torch.testing.assert_close(alone.vectors, both.vectors, rtol=0, atol=1e-3)
+    torch.testing.assert_close(alone.level_db, both.level_db - 20 * torch.log10(torch.tensor(2.0)))
+
+
 def test_silence_holds_nothing(networks):
     found = presence(networks, torch.zeros(1, 3 * 44100), 44100, ["rain", "piano"])
     assert found.score == (0.0, 0.0)

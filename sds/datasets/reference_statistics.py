@@ -27,8 +27,8 @@ from sds.datasets.recordings import (
     read_recordings,
     recording_group,
 )
-from sds.metrics.spectral_statistics import Classes, least_deviations
-from sds.signal.audio_files import read, resample
+from sds.metrics.spectral_statistics import (Classes, least_deviations)
+from sds.signal.audio_files import (mono, read, resample)
 from sds.weights import weights_folder
 
 CLASSES = (
@@ -135,6 +135,6 @@ def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -
     out = torch.zeros(len(chosen), 1, samples)
     for row, recording in zip(out, chosen, strict=True):
         audio, own = read(data / "train" / recording.path)
-        mono = resample(audio.mean(0, keepdim=True), own, rate)[:, :samples]
-        row[:, : mono.shape[1]] = mono
+        heard = resample(mono(audio)[None], own, rate)[:, :samples]
+        row[:, : heard.shape[1]] = heard
     return out

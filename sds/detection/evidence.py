@@ -27,7 +27,7 @@ from sds.detection.presence import (
 )
 from sds.priors.spectral_codec import HOP, istft, mel_spread, stft
 from sds.separation.query_network import RATE, Query
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 from sds.similarity.two_tower import TwoTowerScorer
 
 STRETCH = 6  # seconds that are looked at for a prompt ...
@@ -101,10 +101,10 @@ def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
 
     The end is filled up with silence, to a second at least.
     """
-    mono = read(start * rate, min(seconds, start + STRETCH) * rate).mean(0)
-    mono = resample(mono[None], rate, RATE)[0] if rate != RATE else mono
-    frames = -(-max(RATE, len(mono)) // HOP)
-    return F.pad(mono, (0, frames * HOP - len(mono)))
+    audio = mono(read(start * rate, min(seconds, start + STRETCH) * rate))
+    audio = resample(audio[None], rate, RATE)[0] if rate != RATE else audio
+    frames = -(-max(RATE, len(audio)) // HOP)
+    return F.pad(audio, (0, frames * HOP - len(audio)))
 
 
 @torch.no_grad()

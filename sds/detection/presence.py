@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from presets.reading import read_json
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import (mono, resample)
 from sds.similarity.two_tower import RATE, TwoTowerScorer, load_scorer
 from sds.weights import weights_folder
 
@@ -106,9 +106,11 @@ def measure_in_blocks(
     Yields what it hears of some half minute after another: memory does not grow with the recording.
     """
     for block in _blocks(pieces, rate):
-        seconds = block.unfold(0, rate, rate)[:-1]  # the last one is only there to be heard into
+        # the last one is only there to be heard into
+        seconds = mono(block.unfold(1, rate, rate)[:, :-1].transpose(0, 1))
         level = 10 * (seconds.double().square().mean(1) + 1e-20).log10()
-        windows = resample(block.unfold(0, WINDOW * rate, rate), rate, RATE)
+        windows = mono(block.unfold(1, WINDOW * rate, rate).transpose(0, 1))
+        windows = resample(windows, rate, RATE)
         yield Activity(evaluation_scorer.hear(windows[:, None], RATE), level.float())
 
 
@@ -166,17 +168,17 @@ def recording_cosine(found: Tensor, loud: Tensor) -> Tensor:
 
 
 def _blocks(pieces: Iterable[Tensor], rate: int) -> Iterator[Tensor]:
-    """Mono stretches [T] of up to BATCH seconds and 1 more, each beginning where one second ends.
+    """Stretches [C, T] of up to BATCH seconds and 1 more, each beginning where one second ends.
 
     The end of the recording is filled up with silence.
     """
-    rest = torch.zeros(0)
+    rest: Tensor | None = None
     length = (BATCH + 1) * rate
     for piece in pieces:
-        rest = torch.cat([rest, piece.mean(0)])
-        while len(rest) > length:
-            yield rest[:length]
-            rest = rest[length - rate :]
-    if len(rest):
-        seconds = -(-len(rest) // rate)
-        yield F.pad(rest, (0, (seconds + 1) * rate - len(rest)))
+        rest = piece if rest is None else torch.cat([rest, piece], 1)
+        while rest.shape[1] > length:
+            yield rest[:, :length]
+            rest = rest[:, length - rate :]
+    if rest is not None and (frames := rest.shape[1]):
+        seconds = -(-frames // rate)
+        yield F.pad(rest, (0, (seconds + 1) * rate - frames))

@@ -85,7 +85,7 @@ def edit(
         with torch.no_grad():
             x = hear(u)
             if score is not None:
-                return float(score(x.mean(1, keepdim=True)))
+                return float(score(with_channels(x, 1)))
             wanted = pull.target(x, still, middle)
             return -float(distance(features(prior, x, recipe), wanted, recipe))
 

@@ -178,7 +178,7 @@ def run_stages(
 
     def evaluated(u: Tensor) -> Tensor:
         with torch.no_grad():
-            return evaluation_scorer(hear(u).mean(1, keepdim=True))
+            return evaluation_scorer(with_channels(hear(u), 1))
 
     scores = torch.zeros(0)
     for chunk in torch.split(u0, CHUNK):
@@ -196,9 +196,7 @@ def run_stages(
             yield StageStep("generate", u, rows, torch.zeros(0))
         with torch.no_grad():
             clips = prior.decode(z)[..., : first.shape[-1]]
-            liked = evaluation_scorer(clips.mean(1, keepdim=True)).argsort(
-                descending=True, stable=True
-            )
+            liked = evaluation_scorer(with_channels(clips, 1)).argsort(descending=True, stable=True)
             clips = clips[liked[: recipe.starts]]
         old = scores.argsort(descending=True, stable=True)[: recipe.crowd]
         crowd, u, rows = u0[old], u0[top], top
@@ -305,7 +303,7 @@ def _fitness(hear: RenderFn, evaluation_scorer: Score, clips: Tensor, recipe: Re
         with torch.no_grad():
             sounds = [hear(part) for part in torch.split(u, CHUNK)]
             gaps = [log_gaps(log_spectra(x, CLOSE), spectra).amin(1) for x in sounds]
-            likes = [evaluation_scorer(x.mean(1, keepdim=True)) for x in sounds]
+            likes = [evaluation_scorer(with_channels(x, 1)) for x in sounds]
         return torch.cat(likes) - recipe.closeness * torch.cat(gaps)
 
     return fitness

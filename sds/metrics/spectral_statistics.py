@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 
 RATE = 44100
 SECONDS = 2.0  # of a sound that are looked at: its first
@@ -120,8 +120,8 @@ def measure(audio: Tensor, rate: int) -> dict[str, Tensor]:
     Of what is measured frame by frame there are the mean and the standard deviation over the frames
     within `HEARD` dB of the loudest. Frequencies are in octaves (log2 Hz), times in log seconds.
     """
-    mono = resample(audio.detach().float().mean(1), rate, RATE)
-    x = F.pad(mono, (0, round(SECONDS * RATE) - mono.shape[-1]))
+    heard = resample(mono(audio.detach().float()), rate, RATE)
+    x = F.pad(heard, (0, round(SECONDS * RATE) - heard.shape[-1]))
     x = x / x.abs().amax(1, keepdim=True).clamp_min(TINY)
     frames = F.pad(x, (N_FFT // 2, N_FFT // 2)).unfold(1, N_FFT, HOP)  # [B, L, N]
     power = torch.fft.rfft(frames * torch.hann_window(N_FFT)).abs().square()  # [B, L, F]

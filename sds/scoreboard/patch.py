@@ -39,6 +39,7 @@ from presets.reading import read_json
 from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
+from sds.signal.audio_files import mono
 from sds.signal.spectrogram import log_gaps, log_spectra
 
 SHORTEST, LONGEST = 1.0, 2.0  # seconds of sound
@@ -106,8 +107,8 @@ def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
 
 def spectra(audio: Tensor, samples: int) -> list[Tensor]:
     """`log_spectra` of audio [C, T], mixed to mono, cut or padded to `samples`."""
-    mono = F.pad(audio.mean(0), (0, samples - audio.shape[-1]))  # negative: cuts
-    return log_spectra(mono[None, None], WINDOWS)
+    heard = F.pad(mono(audio), (0, samples - audio.shape[-1]))  # negative: cuts
+    return log_spectra(heard[None, None], WINDOWS)
 
 
 def rank(sound: Sequence[Tensor], recordings: Sequence[Sequence[Tensor]], right: int) -> int:

@@ -26,6 +26,7 @@ MAX_CHANNELS = 2
 MAX_SECONDS = 15 * 60  # in memory at once
 MAX_LONG = 24 * 3600  # in pieces
 SOFTEST = 2.0**-24  # a peak of half a step of 24 bits: what is softer is silence
+FAR = 0.1  # of the channels' power, -10 dB: their mean says nothing of a sound below
 MAX_PEAK = 2.0**31  # full scale is 1; even integers that were read as floats stay below
 
 
@@ -262,8 +263,23 @@ def peak_gain(audio: Tensor, peak: float) -> Tensor:
     return peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(SOFTEST)
 
 
+def mono(audio: Tensor) -> Tensor:
+    """One channel [..., T] of audio [..., C, T], for whoever listens: the mean, or else the side.
+
+    With m = (L + R) / 2 and s = (L - R) / 2 the channels' mean power is that of m plus that of s.
+    Where m has less than `FAR` of it, as of a sound with opposite signs left and right, it is s:
+    m would be silent. Each [C, T] is decided for itself.
+    """
+    mid = audio.mean(-2)
+    if audio.shape[-2] != 2:
+        return mid
+    side = (audio[..., 0, :] - audio[..., 1, :]) / 2
+    power, aside = (x.square().mean(-1, keepdim=True) for x in (mid, side))
+    return torch.where(power < FAR * (power + aside), side, mid)
+
+
 def with_channels(audio: Tensor, channels: int) -> Tensor:
-    """Audio [B, C, T] with `channels` channels: mono is repeated, more are averaged to mono."""
+    """Audio [B, C, T] with `channels` channels: mono is repeated, more become `mono`."""
     if audio.shape[1] == channels:
         return audio
-    return audio.mean(1, keepdim=True).expand(-1, channels, -1)
+    return mono(audio)[:, None].expand(-1, channels, -1)

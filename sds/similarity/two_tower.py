@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 from sds.weights import weights_folder
 
 RATE = 44100
@@ -116,13 +116,13 @@ class TwoTowerScorer:
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
         """Unit vectors [B, dim] of audio [B, C, T] at `rate`."""
-        mono = audio.mean(1)
+        heard = mono(audio)  # [B, T]
         if rate != RATE:
-            mono = resample(mono, rate, RATE)
-        mono = F.pad(mono, (0, max(0, int(MIN_SECONDS * RATE) - mono.shape[-1])))
+            heard = resample(heard, rate, RATE)
+        heard = F.pad(heard, (0, max(0, int(MIN_SECONDS * RATE) - heard.shape[-1])))
         step = int(WINDOW * RATE)
-        count = max(1, round(mono.shape[-1] / step))
-        parts = [self.towers.hear(part) for part in mono.tensor_split(count, dim=-1)]
+        count = max(1, round(heard.shape[-1] / step))
+        parts = [self.towers.hear(part) for part in heard.tensor_split(count, dim=-1)]
         return F.normalize(torch.stack(parts).mean(0), dim=1)
 
     @torch.no_grad()

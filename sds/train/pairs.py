@@ -27,6 +27,7 @@ from sds.metrics.separation import si_sdr_improvement
 from sds.priors.checkpoints import read_tensors
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
 from sds.separation.query_network import N, Query, load_query
+from sds.signal.audio_files import mono
 from sds.signal.spectrogram import istft, stft
 from sds.train.data import RATE, Corpus, class_weights
 from sds.train.latents import RECORDINGS
@@ -79,7 +80,7 @@ def pairs(corpus: Corpus) -> list[Mixture]:
 
 def query_stems(query: Query, mixture: Mixture) -> Tensor:
     """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
-    shares = query.shares(mixture.audio.mean(0)[None, None], mixture.rate, mixture.prompts)
+    shares = query.shares(mono(mixture.audio)[None, None], mixture.rate, mixture.prompts)
     return apply_masks(mixture, shares / shares.sum(0).clamp_min(1e-9))
 
 
@@ -91,7 +92,7 @@ def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
 
 def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
     """Which of SHARPNESS makes the best stems: the loss finds what is likely, this what is loud."""
-    answers = [query.logits(m.audio.mean(0)[None, None], m.rate, m.prompts) for m in mixtures]
+    answers = [query.logits(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
     means = {}
     for sharpness in SHARPNESS:
         stems = [

@@ -42,6 +42,7 @@ from sds.detection.presence import (
 from sds.detection.tagging import RIVALS, Suggestion, active_spans, suggest, vocabulary
 from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
+from sds.signal.audio_files import mono
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
@@ -233,7 +234,7 @@ def network_stems(networks: PresenceNetworks, mixture: Mixture, prompts: Sequenc
     """Stems [K, C, T] of the query network, at least two: a lone prompt's stem and the residual."""
     if len(prompts) > 1:
         return query_stems(networks.query, replace(mixture, prompts=tuple(prompts)))
-    mid = mixture.audio.mean(0)[None, None]
+    mid = mono(mixture.audio)[None, None]
     stems = apply_masks(mixture, networks.query.shares(mid, mixture.rate, prompts))
     return torch.cat([stems, mixture.audio[None] - stems])
 
