@@ -136,9 +136,7 @@ def test_channels_are_repeated_or_averaged():
 
 
 def test_one_channel_is_the_mean_or_the_side_where_the_mean_is_far_below():
-    """With R = g L the mean's share of the power is (1 + g)^2 / (2 + 2 g^2); a tenth at g =
-    -1/2.
-    """
+    """With R = g L the mean has (1 + g)^2 / (2 + 2 g^2) of the power: a tenth at g = -1/2."""
     left = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     for gain, sign in ((1, 1), (0.3, 1), (0, 1), (-0.49, 1), (-0.51, -1), (-0.9, -1), (-1, -1)):
         found = audio_files.mono(torch.stack([left, gain * left]))
