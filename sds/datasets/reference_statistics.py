@@ -27,8 +27,8 @@ from sds.datasets.recordings import (
     read_recordings,
     recording_group,
 )
-from sds.metrics.spectral_statistics import (Classes, least_deviations)
-from sds.signal.audio_files import (mono, read, resample)
+from sds.metrics.spectral_statistics import Classes, least_deviations
+from sds.signal.audio_files import mono, read, resample
 from sds.weights import weights_folder
 
 CLASSES = (

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from presets.reading import read_json
-from sds.signal.audio_files import (mono, resample)
+from sds.signal.audio_files import mono, resample
 from sds.similarity.two_tower import RATE, TwoTowerScorer, load_scorer
 from sds.weights import weights_folder
 

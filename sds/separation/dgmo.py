@@ -19,7 +19,7 @@ from sds.priors.base import Prior
 from sds.separation.base import N, WindowProgress
 from sds.separation.time_frequency_masks import apply
 from sds.separation.zerosep import prompted_latents
-from sds.signal.audio_files import (mono, peak_gain, resample, with_channels)
+from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitude, stft
 
 MELS = 80

@@ -32,7 +32,7 @@ from sds.separation.mask_settings import Masks, uses_components
 from sds.separation.multichannel_wiener import wiener_stems
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.prompted_estimates import prompted_powers
-from sds.signal.audio_files import (mono, peak_gain, resample, with_channels)
+from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitudes, relative_distance, stft
 
 
