@@ -172,7 +172,7 @@ AFTER = (
 def unique(captions: Iterable[str]) -> tuple[str, ...]:
     """Tidy, without repeats, in order.
 
-    >>> distinct(["a  kick ", "a kick", ""])
+    >>> unique(["a  kick ", "a kick", ""])
     ('a kick',)
     """
     tidy = (" ".join(caption.split()).replace(" ,", ",").strip(" ,") for caption in captions)
@@ -182,7 +182,7 @@ def unique(captions: Iterable[str]) -> tuple[str, ...]:
 def reword(caption: str) -> tuple[str, ...]:
     """The caption with its first known phrase in other words; empty when there is none.
 
-    >>> reworded("alto saxophone, low")
+    >>> reword("alto saxophone, low")
     ('alto sax, low',)
     """
     padded = f" {caption.replace(',', ' ,')} "

@@ -18,6 +18,7 @@ from sds.priors.checkpoints import ModelUnavailable, read_metadata, read_tensors
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("bank")
+SCORER = "ear"  # under this key the shipped files hold the hash of the search scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def synth(name: str, version: int, knobs: int) -> str:
 def save_bank(bank: Bank, path: Path) -> None:
     """Write a bank, whole or not at all."""
     partial = path.with_suffix(".partial")
-    told = {"instrument": bank.instrument, "search_scorer": bank.search_scorer}
+    told = {"instrument": bank.instrument, SCORER: bank.search_scorer}
     save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=told)
     partial.replace(path)
 
@@ -62,7 +63,7 @@ def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOL
     if not path.is_file():
         return None
     told = read_metadata(path)
-    if (told.get("instrument"), told.get("search_scorer")) != (instrument, search_scorer):
+    if (told.get("instrument"), told.get(SCORER)) != (instrument, search_scorer):
         return None
     tensors = read_tensors(path)
     u, heard = tensors.get("u"), tensors.get("heard")
