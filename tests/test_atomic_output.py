@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.files import atomic_output
+from bridge.files.write_terms import Terms
 
 NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
 # Two jobs in one folder; the second is killed before its rename number `argv[3]`.
