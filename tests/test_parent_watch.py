@@ -12,14 +12,13 @@ import pytest
 from bridge.execution import local, recording
 from bridge.processes import parent_watch
 from bridge.service.config import Config
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 # Starts a child with pipes, as all of ours are started, and waits for its own death.
 PARENT = """
 import subprocess, sys
-from bridge.processes import parent_watch
-command = parent_watch.command(*sys.argv[1:])
-child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 print(child.pid, flush=True)
 child.wait()
 """
@@ -49,11 +48,12 @@ def wait_for(condition, seconds: float = 60.0) -> bool:
 def start(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], int]:
     """A parent, and the process id of its child."""
     places = os.pathsep.join([str(folder), str(ROOT)])
+    command = [sys.executable, "-c", PARENT, *parent_watch.command(*arguments)]
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *arguments], stdout=subprocess.PIPE, text=True,
+        command, stdout=subprocess.PIPE, text=True,
         cwd=folder, env=os.environ | {"PYTHONPATH": places}, start_new_session=True,
     )  # fmt: skip
-    return parent, int(parent.stdout.readline())
+    return parent, int(first_line(parent))
 
 
 def bury(parent: subprocess.Popen[str], child: int) -> None:
