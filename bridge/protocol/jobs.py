@@ -175,7 +175,7 @@ class Suggest(Frozen):
     """What is in a track: its suggestions, the likeliest first.
 
     Result: suggestions [{prompt, score, likelihood, present, activity}], seconds. `score` is 0..1,
-    and what the listener gives the best of 251 names is high: `likelihood` says what such a score
+    and what the tagger gives the best of 251 names is high: `likelihood` says what such a score
     was worth on held-back mixtures, `likely` (right in 16 of 25), `possible` (1 in 4) or `guess`
     (1 in 20). `activity` is a probability a second, `present` whether the score is enough for a
     separation.
