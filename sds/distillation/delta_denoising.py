@@ -19,7 +19,7 @@ that `sds.distillation.descriptor_edit` knows are better asked for there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ EDIT = Recipe(
     steps=40,
     lr=0.02,
     guidance=10.0,
-    t_range=(0.6, 0.8),  # lower, and the two prompts agree on what they hear
+    t_range=(0.6, 0.8),  # below, the estimates for the two prompts hardly differ
     anneal=True,
     samples=4,
     refresh=5,
@@ -73,26 +73,43 @@ def edit(
     def hear(u: Tensor) -> Tensor:
         return with_channels(render(torch.where(stays, start, u)).float(), prior.channels)
 
-    u = start.clone().requires_grad_(True)
     with torch.no_grad():
-        first = hear(u)
-    pull = Pull(prior, old, new, first, recipe)
-    shape = pull.z.shape[1:]
-    middle = torch.tensor([sum(recipe.t_range) / 2])
-    still = torch.randn(1, *shape, generator=generator)
+        pull = Pull(prior, old, new, hear(start), recipe)
+    still = torch.randn(1, *pull.z.shape[1:], generator=generator)
+    yield from _follow(pull, hear, _evaluation(pull, hear, still, score), start, generator)
 
-    def evaluated(u: Tensor) -> float:
+
+def _evaluation(
+    pull: Pull, hear: RenderFn, noise: Tensor, score: Score | None
+) -> Callable[[Tensor], float]:
+    """What an edit keeps the best of, of u [1, P]: the score, or minus the distance to the target
+    at mid t under noise [1, D, L].
+    """
+    middle = torch.tensor([sum(pull.recipe.t_range) / 2])
+
+    def evaluate(u: Tensor) -> float:
         with torch.no_grad():
             x = hear(u)
             if score is not None:
                 return float(score(x.mean(1, keepdim=True)))
-            wanted = pull.target(x, still, middle)
-            return -float(distance(features(prior, x, recipe), wanted, recipe))
+            wanted = pull.target(x, noise, middle)
+            return -float(distance(features(pull.prior, x, pull.recipe), wanted, pull.recipe))
 
-    best_u, best = start[0], evaluated(u)
+    return evaluate
+
+
+def _follow(
+    pull: Pull,
+    hear: RenderFn,
+    evaluate: Callable[[Tensor], float],
+    start: Tensor,
+    generator: torch.Generator,
+) -> Iterator[Step]:
+    """Adam from start [1, P] towards a new target every `recipe.refresh` steps."""
+    recipe = pull.recipe
+    u = start.clone().requires_grad_(True)
+    best_u, best = start[0], evaluate(u)
     adam = torch.optim.Adam([u], lr=recipe.lr)
-    low, high = recipe.t_range
-    wanted: list[Tensor] = []
     kept = BestSoFar(u)
     for i in range(recipe.steps):
         fall = i / max(1, recipe.steps - 1) if recipe.anneal else 0.0
@@ -100,13 +117,11 @@ def edit(
             if recipe.refresh > 1:
                 u.data.copy_(kept.u)
             kept = BestSoFar(u)
-            t = torch.full((recipe.samples,), high + (low - high) * fall)
-            if not recipe.anneal:
-                t = low + (high - low) * torch.rand(recipe.samples, generator=generator)
-            noise = torch.randn(recipe.samples, *shape, generator=generator)
+            t = _times(recipe, fall, generator)
+            noise = torch.randn(recipe.samples, *pull.z.shape[1:], generator=generator)
             with torch.no_grad():
                 wanted = pull.target(hear(u), noise, t)
-        loss = distance(features(prior, hear(u), recipe), wanted, recipe)
+        loss = distance(features(pull.prior, hear(u), recipe), wanted, recipe)
         kept.see(u, loss)
         adam.zero_grad()
         torch.autograd.backward([loss.sum()], inputs=[u])
@@ -115,13 +130,21 @@ def edit(
         u.data.clamp_(0.0, 1.0)
         improved = False
         if (i + 1) % recipe.look == 0 or i + 1 == recipe.steps:
-            now = evaluated(u)
-            improved = now > best
+            value = evaluate(u)
+            improved = value > best
             if improved:
-                best_u, best = u.detach()[0].clone(), now
+                best_u, best = u.detach()[0].clone(), value
         yield Step(
             i + 1, recipe.steps, "distill", float(t[0]), loss.detach(), best_u, best, 0, improved
         )
+
+
+def _times(recipe: Recipe, fall: float, generator: torch.Generator) -> Tensor:
+    """Times [samples] of a target: `fall` of the way from the highest to the lowest, or uniform."""
+    low, high = recipe.t_range
+    if recipe.anneal:
+        return torch.full((recipe.samples,), high + (low - high) * fall)
+    return low + (high - low) * torch.rand(recipe.samples, generator=generator)
 
 
 class Pull:
@@ -143,23 +166,21 @@ class Pull:
 
     def latent(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """z* [N, D, L] of the sound now, z [1 or N, D, L], under noise [N, D, L] at times t [N]."""
-        now, then = (
-            self._denoised(self.new, z, noise, t),
-            self._denoised(self.old, self.z, noise, t),
-        )
-        return self.z + (now - then)
+        new = self._denoise(self.new, z, noise, t)
+        old = self._denoise(self.old, self.z, noise, t)
+        return self.z + (new - old)
 
     @torch.no_grad()
     def target(self, audio: Tensor, noise: Tensor, t: Tensor) -> list[Tensor]:
         """Features of what audio [1, C, T] should be: their mean over the draws of noise."""
-        heard = audio * self.gain
-        z = self.latent(self.prior.encode(heard), noise.to(self.z), t.to(self.z))
+        x = audio * self.gain
+        z = self.latent(self.prior.encode(x), noise.to(self.z), t.to(self.z))
         if self.recipe.domain == "encoder":
             wanted = [z]
         else:
-            decoded = self.prior.decode(z, like=heard.expand(len(z), -1, -1))
+            decoded = self.prior.decode(z, like=x.expand(len(z), -1, -1))
             wanted = features(self.prior, decoded / self.gain, self.recipe)
         return [w.mean(0, keepdim=True) for w in wanted]
 
-    def _denoised(self, denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    def _denoise(self, denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         return estimate_x0(denoise, z.expand_as(noise), noise, t, steps=self.recipe.denoise_steps)

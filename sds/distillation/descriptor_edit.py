@@ -22,7 +22,7 @@ from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import as_loud_as
 from sds.signal.spectrogram import magnitudes
 
-FIT = Recipe(steps=0, lr=0.02, guidance=0.0, fit_steps=60, log_weight=0.3)
+FIT = Recipe(steps=60, lr=0.02, guidance=0.0, log_weight=0.3)
 MOST_DB = 24.0  # that a tilt adds to or takes from a bin
 
 
@@ -94,14 +94,14 @@ def reshape(
     with torch.no_grad():
         target = tilt_and_stretch(magnitudes(render(u).float(), recipe.scales), wanted, rate)
     before, best_u, best = u[0], u[0], -math.inf
-    work = fit(lambda v: render(torch.where(stays, u, v)).float(), target, u, recipe=recipe)
-    for i, (now, loss) in enumerate(work, start=1):
+    fitting = fit(lambda v: render(torch.where(stays, u, v)).float(), target, u, recipe=recipe)
+    for i, (moved, loss) in enumerate(fitting, start=1):
         # the loss is that of the patch before the step
         improved = -float(loss) > best
         if improved:
             best_u, best = before, -float(loss)
-        before = now[0]
-        yield Step(i, recipe.fit_steps, "fit", 0.0, loss, best_u, best, 0, improved)
+        before = moved[0]
+        yield Step(i, recipe.steps, "fit", 0.0, loss, best_u, best, 0, improved)
 
 
 def tilt_and_stretch(spectra: list[Tensor], wanted: Trait, rate: int) -> list[Tensor]:

@@ -31,7 +31,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class ModelUnavailable(ValueError):
-    """A model that cannot be had; the message says what is wrong and what to do."""
+    """A model that cannot be loaded; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def _in_folder(folder: Path, name: str) -> Checkpoint:
             f"{CONFIG} beside model.safetensors)."
         )
     for pattern in PATTERNS:
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if len(found) > 1:
+        files = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if len(files) > 1:
             raise ModelUnavailable(
-                f"{folder} holds several weight files ({', '.join(p.name for p in found[:3])}); "
+                f"{folder} holds several weight files ({', '.join(p.name for p in files[:3])}); "
                 "name the right one model.safetensors."
             )
-        if found:
-            return Checkpoint(name, _read_config(folder / CONFIG), found[0])
+        if files:
+            return Checkpoint(name, _read_config(folder / CONFIG), files[0])
     raise ModelUnavailable(
         f"{folder} holds {CONFIG} but no weights; put model.safetensors (or model.ckpt) beside it."
     )

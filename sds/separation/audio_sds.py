@@ -24,7 +24,7 @@ class Latents:
     gamma: float
 
 
-LATENTS = Latents(recipe=RECIPES["paper"], gamma=0.02)
+LATENTS = Latents(recipe=RECIPES["paper"].distillation, gamma=0.02)
 """The paper's values as far as known (reference notes, section 1.1)."""
 
 
