@@ -1,9 +1,10 @@
-"""Change a sound by what a prompt says differently: "the same, but darker".
+"""Change a sound by the difference of two prompts: "the same, but darker".
 
 Delta denoising (Hertz et al. 2023, arXiv 2304.07090, eq. 5; on audio models SteerMusic, arXiv
-2504.10826): what the prior wants of the sound now under the new prompt, less what it wants of the
-sound as it was under the old one, with the same noise. What both want, because a sound never is
-what a prior finds most plausible, cancels, and the difference of the prompts is left.
+2504.10826): the prior's direction for the sound as it has become under the new prompt, less its
+direction for the sound as it was under the old one, with the same noise. What is common to both,
+because no sound is what a prior finds most plausible, cancels, and the difference of the prompts is
+left.
 
 With x = z + sigma n the two SDS directions are z - D_new(z + sigma n) and z0 - D_old(z0 + sigma n)
 (`sds.distillation.sds_targets`). Their difference is z less a target, and the target is
@@ -12,8 +13,8 @@ For Gaussian prompts of one deviation it ends at z0 + guidance (m_new - m_old); 
 z0, where it starts.
 
 An edit is as good as the prior. Of 24 edits of FM patches with the shipped one ("bright bell" to
-"dark bell", longer, shorter) 7 went the right way, 3 the wrong way and 14 nowhere much: the words
-that `sds.distillation.descriptor_edit` knows are better asked for there.
+"dark bell", longer, shorter) 7 went the right way, 3 the wrong way and 14 nowhere much: for the
+words of `sds.distillation.descriptor_edit` use that module.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ EDIT = Recipe(
     peak=0.5,
     look=5,
 )
+"""The settings of `edit` that ship."""
 
 
 def edit(
@@ -58,11 +60,14 @@ def edit(
     score: Score | None = None,
     held: Tensor | None = None,
 ) -> Iterator[Step]:
-    """Move the patch u0 [P] by what prompt `new` says differently from `old`; yields each step.
+    """Edit the patch u0 [P] in 0..1 by the difference of prompt `new` from prompt `old`; yields
+    each step.
 
     Knobs where `held` [P] is true stay: give those of pitch, or the sound leaves its note. `score`
-    chooses among what is passed on the way, u0 among it; without one, the distance to the target at
-    mid t under always the same noise does. Closing the generator stops it within a step.
+    (audio [B, 1, T] -> [B], higher is better) chooses among the patches on the way, u0 among them;
+    without one, the one nearest to the target at mid t under fixed noise is kept. Of the recipe it
+    reads all fields but `inversion` and `roll`. Closing the generator stops it within a step.
+    Raises `ValueError` for u0 of another shape or range.
     """
     if u0.ndim != 1 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [P] with values in 0..1, got {list(u0.shape)}")
@@ -148,10 +153,16 @@ def _times(recipe: Recipe, fall: float, generator: torch.Generator) -> Tensor:
 
 
 class Pull:
-    """Two prompts and the sound as it was: where a sound should go, `target`."""
+    """Targets of delta denoising for one sound and two prompts.
+
+    `z` [1, D, L] is the latent of the sound as it was, `gain` what brings its peak to
+    `recipe.peak`.
+    """
 
     def __init__(self, prior: Prior, old: str, new: str, first: Tensor, recipe: Recipe) -> None:
-        """`first` [1, C, T] is the sound as it was; its peak sets the level the prior hears at."""
+        """`first` [1, C, T] is the sound as it was; its peak sets the level at which the prior is
+        given sounds.
+        """
         self.prior, self.recipe = prior, recipe
         rows = prior.embed([old, new, ""], first.shape[-1] / prior.sample_rate)
         cond = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(3)]
@@ -165,14 +176,18 @@ class Pull:
             self.z = prior.encode(first * self.gain)
 
     def latent(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """z* [N, D, L] of the sound now, z [1 or N, D, L], under noise [N, D, L] at times t [N]."""
+        """Target latents z* [N, D, L] of the sound's present latent z [1 or N, D, L], under noise
+        [N, D, L] at times t [N].
+        """
         new = self._denoise(self.new, z, noise, t)
         old = self._denoise(self.old, self.z, noise, t)
         return self.z + (new - old)
 
     @torch.no_grad()
     def target(self, audio: Tensor, noise: Tensor, t: Tensor) -> list[Tensor]:
-        """Features of what audio [1, C, T] should be: their mean over the draws of noise."""
+        """Features that audio [1, C, T] should have, each [1, ...]: their mean over noise [N, D, L]
+        at times t [N].
+        """
         x = audio * self.gain
         z = self.latent(self.prior.encode(x), noise.to(self.z), t.to(self.z))
         if self.recipe.domain == "encoder":

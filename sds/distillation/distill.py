@@ -1,8 +1,8 @@
 """Score distillation: move a renderer's parameters until a prior finds the sound plausible.
 
 Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621), with what made it work better here: many
-candidates looked at first, evolution towards and a fit to clips that the prior generates outright,
-several starts at once, and a noise level that falls. `sds.distillation.recipes` has the numbers,
+candidates scored first, evolution towards and a fit to clips that the prior generates, several
+starts at once, and a noise level that falls. `sds.distillation.recipes` has the numbers,
 `sds.distillation.sds_targets` the formulas.
 """
 
@@ -39,18 +39,18 @@ STEPS_A_GENERATION = 2.5  # steps of the fit that take as long
 CLOSE = (512, 2048)  # windows in which evolution compares with the clips
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
-"""Audio [B, 1, T] -> [B], higher is better: a evaluation scorer that is not the prior."""
+"""Audio [B, 1, T] -> [B], higher is better: a scorer that is not the prior."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """Where the search stands after step `index` of `of`; safe to stop after any of them.
 
-    `loss` [S] belongs to the starts still running and is not comparable between stages or t.
-    `score` is the evaluation scorer's for `best_u` [P]; without a evaluation scorer it is minus
-    the distance to the prior's estimate at a fixed t and noise. It never falls; `improved` says
-    that it rose in this step.
-    `start` is the row of u0 that `best_u` came from.
+    - `stage`: what was done; `t`: the diffusion time of the target, 0 where there is none.
+    - `loss`: [S] of the starts still running, not comparable between stages or t.
+    - `best_u`: the best parameters so far, [P] in 0..1; `start`: the row of u0 they came from.
+    - `score`: that of `best_u`; without a scorer, minus the distance to the prior's estimate at a
+      fixed t and noise. It never falls; `improved` says that it rose in this step.
     """
 
     index: int
@@ -66,7 +66,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StageStep:
-    """One step of one stage: parameters u [S, P] from rows [S] of u0, judged if scores [S]."""
+    """One step of one stage: parameters u [S, P] from rows [S] of u0, their loss [S], and scores
+    [S] where they were evaluated.
+    """
 
     stage: Stage
     u: Tensor
@@ -209,7 +211,7 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """Patches after evolution [N, P] with their rows [N] of u0, and the fittest [S, P], rows [S]."""
+    """Patches after evolution [N, P], their rows [N] of u0, and the fittest [S, P], rows [S]."""
 
     u: Tensor
     rows: Tensor
@@ -339,7 +341,8 @@ def _follow_targets(search: _Search, u: Tensor, rows: Tensor) -> Iterator[StageS
 
 
 class BestSoFar:
-    """The parameters [B, P] that came nearest to the present target, each row for itself.
+    """The parameters u [B, P] that came nearest to the present target, each row for itself; loss
+    [B].
 
     Adam moves as far on the noise of a flat loss as on a slope; from target to target, what did not
     come nearer is taken back.
@@ -356,7 +359,7 @@ class BestSoFar:
         self.u[better] = u.detach()[better]
 
     def rows(self, keep: Tensor) -> BestSoFar:
-        """The rows `keep` [N] of it, as another of its kind."""
+        """Another `BestSoFar` with the rows `keep` [N] of this one."""
         chosen = BestSoFar(self.u[keep])
         chosen.loss = self.loss[keep]
         return chosen

@@ -1,9 +1,8 @@
-"""Banks: many random patches of a synth, each with what the search scorer heard of it.
+"""Banks of random patches of a synth, each with its embedding by the search scorer.
 
 The nearest of thousands to a prompt are a product of a matrix and a vector away, so a search begins
-where it otherwise would have to get to, and something fitting is playable at once. A bank knows no
-synth: rows of u in [0, 1], and unit vectors of `sds.similarity.two_tower`. `python -m
-sds.train.bank` makes it.
+at fitting patches, and one is playable at once. A bank knows no synth: rows of u in 0..1, and unit
+vectors of `sds.similarity.two_tower`. `python -m sds.train.bank` makes it.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ FOLDER = weights_folder("bank")
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Patches u [N, P] and what they sound like, unit vectors heard [N, D]; both in half precision.
+    """Patches u [N, P] in 0..1 and the embeddings of their sounds, unit vectors heard [N, D]; both
+    float16.
 
-    `instrument` is what `synth` says of it, `search_scorer` the hash of the evaluation scorer that
-    listened: with another of either, the bank says nothing.
+    `instrument` is what `synth` says of the synth, `search_scorer` the hash of the weights that
+    made the embeddings: with another of either, the bank is of no use.
     """
 
     u: Tensor
@@ -34,7 +34,9 @@ class Bank:
     search_scorer: str
 
     def nearest(self, wanted: Tensor, count: int) -> Tensor:
-        """The patches [count, P] whose vectors are nearest to `wanted` [D], best first."""
+        """The `count` patches [count, P] whose embeddings are nearest to `wanted` [D],
+        best first.
+        """
         score = self.heard.float() @ wanted.float()
         return self.u[score.topk(min(count, len(score))).indices].float()
 
@@ -47,20 +49,21 @@ def synth(name: str, version: int, knobs: int) -> str:
 def save_bank(bank: Bank, path: Path) -> None:
     """Write a bank, whole or not at all."""
     partial = path.with_suffix(".partial")
-    told = {"instrument": bank.instrument, "search_scorer": bank.search_scorer}
-    save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=told)
+    made_with = {"instrument": bank.instrument, "search_scorer": bank.search_scorer}
+    save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=made_with)
     partial.replace(path)
 
 
 def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOLDER) -> Bank | None:
-    """The bank in `folder`/`name`.safetensors; None when there is none for this synth and search
-    scorer.
+    """Load the bank in `folder`/`name`.safetensors; None when there is none for this synth and
+    search scorer.
     """
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         return None
     with safe_open(path, framework="pt") as file:
-        told = file.metadata() or {}
-        if (told.get("instrument"), told.get("search_scorer")) != (instrument, search_scorer):
+        metadata = file.metadata() or {}
+        made_with = metadata.get("instrument"), metadata.get("search_scorer")
+        if made_with != (instrument, search_scorer):
             return None
         return Bank(file.get_tensor("u"), file.get_tensor("heard"), instrument, search_scorer)

@@ -1,4 +1,4 @@
-"""Settings of score distillation: `Recipe`, which every method contains, and those of a patch search.
+"""Settings of score distillation, which every method contains, and those of a patch search.
 
 Nothing here runs: `sds.distillation.distill` and the methods of `sds.separation` do.
 """
@@ -16,8 +16,8 @@ class Recipe:
     """How to descend towards what a prior makes of a sound: the target, the distance, the steps.
 
     Contained in `PatchRecipe` and in the settings of every separation method, and by itself the
-    settings of an edit. Times t are those of v-diffusion, 0..1, with sigma = tan(pi t / 2); a method
-    may leave fields unread, and its own docstring says which it reads.
+    settings of an edit. Times t are those of v-diffusion, 0..1, with sigma = tan(pi t / 2). A
+    method may leave fields unread; its docstring says which it reads.
 
     - `steps`: Adam steps on the parameters, >= 0; 0 leaves out the descent. No default.
     - `lr`: Adam's step size at the first step, above 0, in units of the parameters (knobs are 0..1,
@@ -69,8 +69,8 @@ class PatchRecipe:
 
     Counts are >= 0 unless said otherwise.
 
-    - `distillation`: the last stage; its `lr`, `scales`, `log_weight` and `look` hold for the fit as
-      well. No default.
+    - `distillation`: the last stage; its `lr`, `scales`, `log_weight` and `look` hold for the fit
+      as well. No default.
     - `candidates`: patches that are rendered and scored first, >= 1; 1.
     - `starts`: the best of them, which are optimised as one batch, >= 1; 1.
     - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
@@ -97,8 +97,7 @@ class PatchRecipe:
 
 
 RECIPES = {
-    # Audio-SDS (arXiv 2505.04621) as far as its text gives numbers: 1000 steps of Adam, 10 noise
-    # draws, 2 denoising steps, guidance 60, uniform t.
+    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
     "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
     # Ours: score many patches, let the best evolve towards clips that the prior generates, fit the
     # nearest to them, then distill with t falling from large (where the target is not simply next

@@ -1,4 +1,4 @@
-"""What a sound is, in some hundred simple figures, and the class of recordings it is nearest to.
+"""Statistics of a sound, some hundred figures, and the class of recordings it is nearest to.
 
 The measure that shares nothing with prior or evaluation scorer: nothing here is learned but how
 real recordings of each class are spread. The figures are the same at any level, and when silence
@@ -29,7 +29,7 @@ TINY = 1e-12
 
 
 class Classes:
-    """Which class a sound is nearest to, learned from the statistics of real recordings.
+    """A classifier of sounds by their statistics, learned from real recordings.
 
     Regularised least squares (Rifkin et al. 2003, section 3) with a Gaussian kernel: a class scores
     by the recordings near the sound, each class weighing the same. `WIDTH` and `RIDGE` were chosen

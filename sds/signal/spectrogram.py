@@ -43,7 +43,7 @@ def magnitude(audio: Tensor, n: int) -> Tensor:
 
 
 def magnitudes(audio: Tensor, scales: Sequence[int] = SCALES) -> list[Tensor]:
-    """Magnitude spectrograms S_m of audio [B, C, T], one [B, C, m/2 + 1, N] for each window size m."""
+    """Magnitude spectrograms S_m of audio [B, C, T], one [B, C, m/2 + 1, N] a window size m."""
     return [magnitude(audio, n) for n in scales]
 
 

@@ -1,12 +1,12 @@
-"""How well does this sound match that text: two towers, one for log-mel spectra, one for sentences.
+"""How well a sound matches a text: two towers, one for log-mel spectra, one for sentences.
 
 Trained apart from the prior, on other clips (`sds.train.scorer`), with nothing learned in common:
-its own mel front end, its own networks; only the frozen word vectors of
-`sds.priors.text_embedding` serve both. The score is the cosine of the two embeddings, as CLAP's is
-(Elizalde et al. 2022, arXiv 2206.04769).
+its own mel front end, its own networks; only the frozen word vectors of `sds.priors.text_embedding`
+serve both. The score is the cosine of the two embeddings, as CLAP's is (Elizalde et al. 2022, arXiv
+2206.04769).
 
-Two are shipped. Searches listen with the one in EAR, which therefore flatters what they find; the
-one in FOLDER chooses nothing and reports.
+Two are shipped. Searches maximise the one in SEARCH_SCORER, which therefore flatters what they
+find; the one in FOLDER, the evaluation scorer, chooses nothing and reports.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ SEARCH_SCORER = weights_folder("search_scorer")
 
 
 def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
-    """Audio [B, T] -> dB relative to the loudest band, in -80..0, scaled to -1..1 [B, MELS, L]."""
+    """Log-mel levels [B, MELS, L] of audio [B, T] at RATE: dB relative to the loudest band, in
+    -80..0, scaled to -1..1.
+    """
     spectrum = torch.stft(
         F.pad(audio, (0, max(0, N_FFT - audio.shape[-1]))),
         N_FFT,
@@ -45,7 +47,7 @@ def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
 
 
 def levels(power: Tensor) -> Tensor:
-    """Powers [B, MELS, L] in the bands -> what the towers hear, as `log_mel` has it."""
+    """Log-mel levels [B, MELS, L] of band powers [B, MELS, L], scaled as `log_mel` has it."""
     db = 10.0 * torch.log10(power + 1e-10)
     db = db - db.amax((1, 2), keepdim=True)
     return db.clamp_min(-80.0) / 40.0 + 1.0
@@ -101,8 +103,8 @@ class Towers(nn.Module):
 
 
 class TwoTowerScorer:
-    """The shipped evaluation scorer. Longer audio is heard in windows and the embeddings
-    averaged.
+    """A pair of trained towers as a scorer; longer audio is embedded in windows of WINDOW seconds,
+    whose vectors are averaged.
     """
 
     def __init__(self, towers: Towers, name: str, *, model_hash: str = "") -> None:
@@ -111,7 +113,7 @@ class TwoTowerScorer:
 
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
-        """Unit vectors [B, dim] of audio [B, C, T] at `rate`."""
+        """Unit vectors [B, dim] of audio [B, C, T] at `rate` Hz."""
         mono = audio.mean(1)
         if rate != RATE:
             mono = resample(mono, rate, RATE)
@@ -135,7 +137,7 @@ class TwoTowerScorer:
 
 
 def load_scorer(folder: Path = FOLDER) -> TwoTowerScorer:
-    """The evaluation scorer in `folder`. Raises `FileNotFoundError` when there is none."""
+    """Load the scorer in `folder`. Raises `FileNotFoundError` when there is none."""
     towers = Towers()
     towers.load_state_dict(
         {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False
