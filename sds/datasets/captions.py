@@ -1,4 +1,4 @@
-"""What may be said of a sound: phrases a class, other words for the same thing, templates.
+"""Captions of sounds: phrases a class, other words for the same thing, templates.
 
 A caption comes out of here lower case, without a full stop, most exact first.
 """
@@ -172,7 +172,7 @@ AFTER = (
 def unique(captions: Iterable[str]) -> tuple[str, ...]:
     """Tidy, without repeats, in order.
 
-    >>> distinct(["a  kick ", "a kick", ""])
+    >>> unique(["a  kick ", "a kick", ""])
     ('a kick',)
     """
     tidy = (" ".join(caption.split()).replace(" ,", ",").strip(" ,") for caption in captions)
@@ -182,7 +182,7 @@ def unique(captions: Iterable[str]) -> tuple[str, ...]:
 def reword(caption: str) -> tuple[str, ...]:
     """The caption with its first known phrase in other words; empty when there is none.
 
-    >>> reworded("alto saxophone, low")
+    >>> reword("alto saxophone, low")
     ('alto sax, low',)
     """
     padded = f" {caption.replace(',', ' ,')} "
@@ -221,10 +221,10 @@ def compose_captions(
     captions = [nouns[0]]
     for _ in range(3 * count):
         noun = rng.choice(nouns)
-        said = rng.sample(list(adjectives), k=min(len(adjectives), rng.randint(0, 3)))
-        before = [word for word in said if not word.startswith(AFTER) and word not in noun][:2]
+        words = rng.sample(list(adjectives), k=min(len(adjectives), rng.randint(0, 3)))
+        before = [word for word in words if not word.startswith(AFTER) and word not in noun][:2]
         form = rng.randrange(4)
-        if not said:
+        if not words:
             short = len(noun.split()) < 4 and "," not in noun and not noun.endswith("sound")
             captions.append(
                 rng.choice([noun, f"sound of {noun}", f"{noun} sound" if short else noun])
@@ -232,10 +232,10 @@ def compose_captions(
         elif form == 0 and before:
             captions.append(f"{' '.join(before)} {noun}")
         elif form == 1 and before:
-            rest = [word for word in said if word != before[0]]
+            rest = [word for word in words if word != before[0]]
             captions.append(f"{before[0]} {noun}, {', '.join(rest)}")
         elif form == 2:
-            captions.append(f"{noun}, {said[0]}")
+            captions.append(f"{noun}, {words[0]}")
         else:
-            captions.append(f"{noun}, {', '.join(said)}")
+            captions.append(f"{noun}, {', '.join(words)}")
     return unique(captions)[:count]

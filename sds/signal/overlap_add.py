@@ -82,7 +82,7 @@ def overlap_add(windows: Sequence[Span], faded: Iterable[Tensor]) -> Iterator[Te
 def reflect_pad(part: Tensor, size: int) -> Tensor:
     """`part` [..., T] made `size` samples long by mirroring it at its ends, as often as it takes.
 
-    >>> reflected(torch.tensor([1, 2, 3]), 8).tolist()
+    >>> reflect_pad(torch.tensor([1, 2, 3]), 8).tolist()
     [1, 2, 3, 2, 1, 2, 3, 2]
     """
     length = part.shape[-1]
