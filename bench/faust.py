@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from renderers.denormals import exact_denormals
+
 ABSENT = (
     "not measured: dawdreamer could not be imported ({}); install it, and libGL"
     " (Debian: apt-get install libgl1)"
@@ -63,7 +65,9 @@ def compiled(source: str, rate: int, seconds: float) -> Callable[[], np.ndarray]
     engine = dawdreamer.RenderEngine(rate, 512)
     processor = engine.make_faust_processor("fm")
     processor.set_dsp_string(source)
-    if not processor.compile():
+    with exact_denormals():
+        done = processor.compile()
+    if not done:
         raise ValueError("Faust did not compile the FM program")
     engine.load_graph([(processor, [])])
 

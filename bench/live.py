@@ -19,6 +19,7 @@ from bridge.player.instrument import VOICES, Instrument, warm
 from bridge.player.midi import Midi
 from bridge.player.thread_priority import ordinary, raise_priority
 from presets import Preset, save
+from presets.python_child import python_child
 from renderers.denormals import flush_denormals
 
 SECONDS = 60
@@ -119,8 +120,9 @@ def minute(frames: int, seconds: float) -> dict[str, float]:
 def jack_rows(frames: int) -> list[dict[str, object]]:
     """A minute at this size of block."""
     run = subprocess.run(
-        [sys.executable, "-m", "bench.live", str(frames), str(SECONDS)],
-        capture_output=True, text=True, check=True, cwd=stage.ROOT,
+        python_child("bench.live", str(frames), str(SECONDS)),
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(stage.ROOT)},
     )  # fmt: skip
     f = json.loads(run.stdout.splitlines()[-1])
     return [

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from presets.python_child import python_child
 from sds.signal.audio_files import read, resample
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
@@ -77,7 +78,7 @@ class _Worker:
 
     def __enter__(self) -> _Worker:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "bridge.worker"],
+            python_child("bridge.worker"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         return self

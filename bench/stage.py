@@ -8,7 +8,6 @@ import queue
 import secrets
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bridge.player import protocol
+from presets.python_child import python_child
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds: other work may have the cores
@@ -36,7 +36,7 @@ class Process:
 
     def __init__(self, *arguments, **environment):
         self.child = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "bridge.player", *arguments],
+            python_child("bridge.player", *arguments, options=("-W", "error")),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             cwd=ROOT, env={**os.environ, **environment},
         )  # fmt: skip

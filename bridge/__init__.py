@@ -11,6 +11,8 @@
 - `osc`: The OSC endpoint: the table of addresses, and an answer to each.
 - `player`: The player process: slots that play presets from MIDI, from OSC and from lines of
   JSON.
+- `processes`: Processes of ours: how children are started, watched and told apart. Standard
+  library only.
 - `protocol`: What the processes say to each other: jobs, events, and how they travel.
 - `service`: What a server is made of: settings, the job ledger, a job's life, who may read and
   write where.

@@ -15,7 +15,6 @@ second. Frames that JACK could not hand over in time are silence, so what follow
 from __future__ import annotations
 
 import array
-import json
 import logging
 import math
 import os
@@ -32,12 +31,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bridge.files import wav
+from bridge.files import wav, write_terms
+from bridge.files.atomic_output import code_of
 from bridge.player.thread_priority import raise_priority
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Event, Failed
 from bridge.protocol.jobs import Record, job_adapter, sentence
 from bridge.protocol.worker_loop import Clock
 from bridge.stems.bwf_metadata import ixml
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +201,7 @@ class Orders:
         """Read stdin to its end, which means stop."""
         for line in sys.stdin:
             try:
-                kind = json.loads(line).get("kind")
+                kind = read_json(line).get("kind")
             except (ValueError, AttributeError):
                 log.warning("stdin: not a line of ours: %r", line[:200])
                 continue
@@ -258,7 +260,7 @@ class Take:
     """A file being recorded."""
 
     def __init__(self, job: Record, capture: Capture) -> None:
-        self.path, self._capture = Path(job.out), capture
+        self.path, self._capture, self._terms = Path(job.out), capture, job.terms
         self._start = job.start_samples
         self._writer: wav.Writer | None = None
         self._first = 0  # frame of the clock
@@ -299,9 +301,11 @@ class Take:
     def _open(self, start: int) -> wav.Writer:
         sources, rate = self._capture.sources, self._capture.rate
         about = f"recorded from {', '.join(sources)}"
+        self._terms.check_folder(self.path.parent)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return wav.Writer(
             self.path,
+            file=write_terms.create(self.path, self._terms),
             rate=rate,
             channels=len(sources),
             frames=None,
@@ -365,9 +369,11 @@ def events(line: str, orders: Orders) -> Iterator[Event]:
         yield Failed(id=job_id, code="bad-input", reason=sentence(error))
     except CannotRecord as error:
         yield Failed(id=job_id, code=error.code, reason=str(error))
+    except ValueError as error:
+        yield Failed(id=job_id, code="bad-output", reason=str(error))
     except OSError as error:
         reason = f"the recording stopped: {error.filename or 'the file'}: {error.strerror}"
-        yield Failed(id=job_id, code="bad-output", reason=reason)
+        yield Failed(id=job_id, code=code_of(error, "bad-output"), reason=reason)
 
 
 def main() -> None:
@@ -378,6 +384,7 @@ def main() -> None:
         sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
         raise_priority()
         orders = Orders()
+        parent_watch.on_death(orders.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, orders.stop)
         line = sys.stdin.readline()

@@ -24,6 +24,8 @@ from typing import Any
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from presets.python_child import python_child
+
 DATA = Path(__file__).parent / "data"
 SOURCES = (
     ("alto saxophone playing a melody", "saxophone.flac"),
@@ -48,6 +50,7 @@ class Client:
 
     host: str
     port: int
+    key: str = ""  # what `scorewire token` says
     req: int = 0
 
     def __post_init__(self) -> None:
@@ -58,7 +61,7 @@ class Client:
     def send(self, address: str, *values: int | float | str) -> None:
         """One OSC message."""
         message = OscMessageBuilder(address)
-        for value in values:
+        for value in (*values, *([f"key={self.key}"] if self.key else [])):
             message.add_arg(value)
         self.socket.sendto(message.build().dgram, (self.host, self.port))
 
@@ -121,7 +124,7 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "config.toml"
     settings.write_text(f"osc_port = 0\ndata = {json.dumps(str(folder))}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "bridge.cli", "serve", "--config", str(settings), "--json"]
+    command = python_child("bridge.cli", "serve", "--config", str(settings), "--json")
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
@@ -227,8 +230,8 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for everything")
     parser.add_argument("--model", default="default", help="name, folder or hub id")
-    parser.add_argument("--preset", default="default", help="paper, default or fast")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of the patches")
+    parser.add_argument("--recipe", default="default", help="paper, default or fast")
+    parser.add_argument("--duration", type=float, default=2.0, help="seconds of the patches")
     parser.add_argument("--steps", type=int, help="optimisation steps, for a quick look")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
@@ -242,13 +245,14 @@ def main() -> int:
     ]
     try:
         with serving(out / "server") as (host, port):
-            client = Client(host, port)
+            key = (out / "server" / "token").read_text(encoding="utf-8").strip()
+            client = Client(host, port, key)
             pong = next(client.answers("/scorewire/ping"))
             print(f"Scorewire {pong.params[1]} answers OSC on {host}:{port}", flush=True)
             for prompt, renderer in PATCHES:
                 print(f"\n{prompt!r} for the {renderer} renderer", flush=True)
                 folder = out / f"patch-{renderer}"
-                more = [*options, f"seconds={asked.seconds}", f"preset={asked.preset}"]
+                more = [*options, f"duration={asked.duration}", f"recipe={asked.recipe}"]
                 result = client.job("/scorewire/patch", prompt, renderer, str(folder), *more)
                 picture_patch(result, prompt, renderer, out / f"patch-{renderer}.png")
                 match = arrow(result["score_before"], result["score_after"], 3)

@@ -1,7 +1,8 @@
 """Ask a running server for a patch over OSC, and print every reply until the job has ended.
 
     scorewire serve                                       (in one terminal: it says its port)
-    python examples/osc_client.py "hitting pot with wooden spoon" --renderer impact --out pot
+    python examples/osc_client.py "hitting pot with wooden spoon" --renderer impact --out pot \\
+        --key "$(scorewire token)"
 
 docs/osc.md has every address. UDP may lose a packet: the same `req` with the same content may be
 sent again, and no second job starts.
@@ -28,10 +29,13 @@ def main() -> int:
     parser.add_argument("--renderer", default="fm", help="fm or impact")
     parser.add_argument("--out", type=Path, default=Path("patch"), help="folder for the results")
     parser.add_argument("--port", type=int, default=9557)
+    parser.add_argument("--key", help="what `scorewire token` says; without it OSC may write new "
+                        "files below the library and the results only (docs/osc.md)")  # fmt: skip
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
-                        help="such as steps=60, seed=1, seconds=1.5, preset=fast")  # fmt: skip
+                        help="such as steps=60, seed=1, duration=1.5, recipe=fast")  # fmt: skip
     args = parser.parse_args()
     request = [REQ, args.prompt, args.renderer, str(args.out.absolute()), *args.option]
+    request += [f"key={args.key}"] if args.key else []
     with SimpleUDPClient("127.0.0.1", args.port) as client:
         return ask(client, request)
 

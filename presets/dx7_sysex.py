@@ -1,4 +1,4 @@
-"""DX7 voices as MIDI system-exclusive messages, both ways: a bank of 32, or a single voice.
+"""DX7 voices as MIDI system-exclusive messages: a bank of 32, or a single voice.
 
 A message is F0 43 0c, format, byte count, data, checksum, F7. The data of a single voice is a byte
 a number (VCED, 155 bytes, operator 6 first); a bank packs each voice into 128 bytes (VMEM).
@@ -13,17 +13,17 @@ from dataclasses import astuple
 from presets.dx7 import Operator, Voice
 
 VOICES = 32  # of a bank
-_SINGLE = bytes((0x00, 0x01, 0x1B))  # format 0, 155 bytes
-_BANK = bytes((0x09, 0x20, 0x00))  # format 9, 4096 bytes
-_SIZE = 155
+SINGLE = bytes((0x00, 0x01, 0x1B))  # format 0, 155 bytes
+BANK = bytes((0x09, 0x20, 0x00))  # format 9, 4096 bytes
+VCED = 155
 _OPERATOR = 21
-_PACKED = 128
-_NAME = 10
+PACKED = 128
+NAME = 10
 
 # the largest value of each byte: of an operator, and of what follows the six operators
 _OPERATOR_TOP = (*(99,) * 8, 99, 99, 99, 3, 3, 7, 3, 7, 99, 1, 31, 99, 14)
 _COMMON_TOP = (*(99,) * 8, 31, 7, 1, 99, 99, 99, 99, 1, 5, 7, 48)
-_TOP = _OPERATOR_TOP * 6 + _COMMON_TOP + (127,) * _NAME
+_TOP = _OPERATOR_TOP * 6 + _COMMON_TOP + (127,) * NAME
 
 # How a bank packs bytes of a voice: for each packed byte the (byte, shift) pairs it holds.
 _PACKED_OPERATOR = (
@@ -40,7 +40,7 @@ _PACKED_COMMON = (
     ((9, 0), (10, 3)),  # feedback, key sync
     *(((i, 0),) for i in range(11, 15)),
     ((15, 0), (16, 1), (17, 4)),  # LFO sync and wave, pitch sensitivity
-    *(((i, 0),) for i in range(18, 19 + _NAME)),
+    *(((i, 0),) for i in range(18, 19 + NAME)),
 )
 _LAYOUT = tuple(
     tuple((start + byte, shift) for byte, shift in packed)
@@ -54,57 +54,42 @@ _LAYOUT = tuple(
 
 def write_single(voice: Voice, *, channel: int = 1) -> bytes:
     """The 163-byte message of one voice, as hardware receives it into its edit buffer."""
-    return _message(_SINGLE, _numbers(voice), channel)
+    return _message(SINGLE, _numbers(voice), channel)
 
 
 def write_bank(voices: Sequence[Voice], *, channel: int = 1) -> bytes:
-    """The 4104-byte message of 32 voices. The inverse of `read_bank`."""
+    """The 4104-byte message of 32 voices. The inverse of `dx7_file.read`."""
     if len(voices) != VOICES:
         raise ValueError(f"a DX7 bank has {VOICES} voices, got {len(voices)}")
-    return _message(_BANK, b"".join(_pack(_numbers(voice)) for voice in voices), channel)
+    return _message(BANK, b"".join(_pack(_numbers(voice)) for voice in voices), channel)
 
 
-def read_bank(data: bytes) -> tuple[Voice, ...]:
-    """The voices of a .syx file, which holds one message: 32 voices, or one.
+def voice_of(numbers: bytes) -> Voice:
+    """The voice of 155 bytes (VCED) or 128 (VMEM), all below 80."""
+    return _voice(_unpack(numbers) if len(numbers) == PACKED else numbers)
 
-    The checksum is not looked at (`intact` does): old banks have wrong ones, and hardware alone
-    minds. Raises `ValueError` with one sentence when it is neither.
+
+def is_likely(numbers: bytes) -> bool:
+    """Whether 155 or 128 bytes without a message round them look like a voice.
+
+    All are below 80, and of those that have a range of 0 .. 99 one in twenty is beyond it at most:
+    of letters it is every other one.
     """
-    if len(data) not in (_SIZE + 8, _PACKED * VOICES + 8):
-        raise ValueError(
-            f"a DX7 file has {_PACKED * VOICES + 8} bytes (32 voices) or {_SIZE + 8} (one voice),"
-            f" this one has {len(data)}"
-        )
-    form = _SINGLE if len(data) == _SIZE + 8 else _BANK
-    header, body = data[:6], data[6:-2]
-    if header[:2] != b"\xf0\x43" or header[2] > 0x0F or header[3:] != form or data[-1] != 0xF7:
-        raise ValueError(
-            f"not a DX7 file: it must begin with F0 43 0n {form.hex(' ').upper()} and end with F7,"
-            f" it begins with {header.hex(' ').upper()} and ends with {data[-1]:02X}"
-        )
-    for place, byte in enumerate(body):
-        if byte > 0x7F:
-            raise ValueError(
-                f"the DX7 file is damaged: data byte {place} must be below 80, it is {byte:02X}"
-            )
-    if form == _SINGLE:
-        return (_voice(body),)
-    starts = range(0, len(body), _PACKED)
-    return tuple(_voice(_unpack(body[start : start + _PACKED])) for start in starts)
-
-
-def intact(data: bytes) -> bool:
-    """Whether the checksum of what `read_bank` reads is that of its data."""
-    return data[-2] == _checksum(data[6:-2])
+    if any(byte > 0x7F for byte in numbers):
+        return False
+    unpacked = _unpack(numbers) if len(numbers) == PACKED else numbers
+    beyond = [n > top for n, top in zip(unpacked, _TOP, strict=True) if top == 99]
+    return 20 * sum(beyond) <= len(beyond)
 
 
 def _message(form: bytes, body: bytes, channel: int) -> bytes:
     if not 1 <= channel <= 16:
         raise ValueError(f"a MIDI channel must be in 1..16, got {channel}")
-    return bytes((0xF0, 0x43, channel - 1, *form, *body, _checksum(body), 0xF7))
+    return bytes((0xF0, 0x43, channel - 1, *form, *body, checksum(body), 0xF7))
 
 
-def _checksum(body: bytes) -> int:
+def checksum(body: bytes) -> int:
+    """What makes the sum of the data and it end in seven zero bits."""
     return -sum(body) & 0x7F
 
 
@@ -115,7 +100,7 @@ def _numbers(voice: Voice) -> bytes:
     numbers = [
         *(n for op in reversed(voice.operators) for field in astuple(op) for n in _flat(field)),
         *common,
-        *voice.name.encode("ascii", "replace")[:_NAME].ljust(_NAME),
+        *voice.name.encode("ascii", "replace")[:NAME].ljust(NAME),
     ]
     for place, (number, top) in enumerate(zip(numbers, _TOP, strict=True)):
         if not 0 <= number <= top:
@@ -134,10 +119,10 @@ def _voice(numbers: bytes) -> Voice:
         Operator(tuple(n[i : i + 4]), tuple(n[i + 4 : i + 8]), *n[i + 8 : i + _OPERATOR])
         for i in range(5 * _OPERATOR, -1, -_OPERATOR)
     )
-    common = n[6 * _OPERATOR : -_NAME]
+    common = n[6 * _OPERATOR : -NAME]
     algorithm, feedback, key_sync, speed, delay, pitch_depth, amp_depth, sync = common[8:16]
     wave, sensitivity, transpose = common[16:]
-    name = "".join(chr(c) if 32 <= c < 127 else " " for c in n[-_NAME:])
+    name = "".join(chr(c) if 32 <= c < 127 else " " for c in n[-NAME:])
     return Voice(
         operators,
         tuple(common[:4]),
@@ -164,7 +149,7 @@ def _pack(numbers: bytes) -> bytes:
 
 def _unpack(packed: bytes) -> bytes:
     """VMEM to VCED. The inverse of `_pack`: a field has as many bits as its largest value."""
-    numbers = bytearray(_SIZE)
+    numbers = bytearray(VCED)
     for value, fields in zip(packed, _LAYOUT, strict=True):
         for byte, shift in fields:
             numbers[byte] = value >> shift & (1 << _TOP[byte].bit_length()) - 1

@@ -1,7 +1,7 @@
 """A DX7 voice as one of our presets, and what is lost on the way.
 
 The six operators keep their numbers and their algorithm; output levels become a mix and radians,
-the segments of an envelope the nearest attack and decay. `dx7_sysex.read_bank` reads the files.
+the segments of an envelope the nearest attack and decay. `dx7_file.read` reads the files.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from presets.reading import read_json
+
 FORMAT = 1
 VST3 = "VST3"  # the kind of an effect that is a plugin
 MAX_STATE = 4 * 2**20  # bytes of a plugin's state
@@ -126,7 +128,7 @@ def save(preset: Preset, path: Path | str) -> None:
     """Write `preset` as JSON, atomically. The reverse of `load`."""
     path = Path(path)
     text = json.dumps(preset.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # mkstemp's are private
     try:
         with partial.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -144,9 +146,9 @@ def load(path: Path | str) -> Preset:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is not a preset: it is not JSON text ({error})") from error
+        data = read_json(path, name="it")
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a preset: {error}") from error
     if isinstance(data, dict) and data.get("format", FORMAT) != FORMAT:
         raise ValueError(f"{path.name} has format {data['format']!r}; this version reads {FORMAT}")
     try:

@@ -1,12 +1,13 @@
 """Preset to sound file: the renderer, then the preset's chain of pedalboard effects and plugins.
 
-`EFFECTS` is the whole list of effects of our own; VST3 plugins run in a child process each
-(`renderers.plugins`). Chains start from silence at each render, and our own effects have no random
-state, so the same preset gives the same samples.
+`presets.ranges.EFFECTS` is the whole list of effects of our own; VST3 plugins run in a child
+process each (`renderers.plugins`). Chains start from silence at each render, and our own effects
+have no random state, so the same preset gives the same samples.
 """
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import Iterable
 from itertools import groupby
@@ -19,58 +20,13 @@ from numpy.typing import NDArray
 from pedalboard import Pedalboard  # type: ignore[attr-defined]
 from pedalboard.io import AudioFile
 
-from presets import Effect, Note, Param, Preset, vst3
+from presets import Effect, Note, Preset, ranges, vst3
 from presets.preset import VST3
 from renderers import plugins
 
-MAX_EFFECTS = 16
 RATES = (8000, 192000)
 
-_MIX = Param("mix", 0.0, 1.0)
-_FEEDBACK = Param("feedback", -0.99, 0.99)
-_CUTOFF = Param("cutoff_frequency_hz", 20.0, 20000.0, "Hz", "log")
-_RELEASE = Param("release_ms", 1.0, 5000.0, "ms", "log")
-_ATTACK = Param("attack_ms", 0.1, 1000.0, "ms", "log")
-_RATIO = Param("ratio", 1.0, 100.0, "", "log")
-_SHELF = (_CUTOFF, Param("gain_db", -24.0, 24.0, "dB"), Param("q", 0.1, 10.0, "", "log"))
-
-EFFECTS: dict[str, tuple[Param, ...]] = {
-    "Bitcrush": (Param("bit_depth", 1.0, 32.0, "bit"),),
-    "Chorus": (
-        Param("rate_hz", 0.01, 50.0, "Hz", "log"),
-        Param("depth", 0.0, 1.0),
-        Param("centre_delay_ms", 1.0, 100.0, "ms", "log"),
-        _FEEDBACK,
-        _MIX,
-    ),
-    "Clipping": (Param("threshold_db", -60.0, 0.0, "dB"),),
-    "Compressor": (Param("threshold_db", -80.0, 0.0, "dB"), _RATIO, _ATTACK, _RELEASE),
-    "Delay": (Param("delay_seconds", 0.0, 10.0, "s"), Param("feedback", 0.0, 0.99), _MIX),
-    "Distortion": (Param("drive_db", 0.0, 60.0, "dB"),),
-    "Gain": (Param("gain_db", -60.0, 60.0, "dB"),),
-    "HighShelfFilter": _SHELF,
-    "HighpassFilter": (_CUTOFF,),
-    "Limiter": (Param("threshold_db", -60.0, 0.0, "dB"), _RELEASE),
-    "LowShelfFilter": _SHELF,
-    "LowpassFilter": (_CUTOFF,),
-    "NoiseGate": (Param("threshold_db", -100.0, 0.0, "dB"), _RATIO, _ATTACK, _RELEASE),
-    "PeakFilter": _SHELF,
-    "Phaser": (
-        Param("rate_hz", 0.01, 50.0, "Hz", "log"),
-        Param("depth", 0.0, 1.0),
-        Param("centre_frequency_hz", 20.0, 20000.0, "Hz", "log"),
-        _FEEDBACK,
-        _MIX,
-    ),
-    "PitchShift": (Param("semitones", -24.0, 24.0, "semitone"),),
-    "Reverb": (
-        Param("room_size", 0.0, 1.0),
-        Param("damping", 0.0, 1.0),
-        Param("wet_level", 0.0, 1.0),
-        Param("dry_level", 0.0, 1.0),
-        Param("width", 0.0, 1.0),
-    ),
-}
+LONGEST = 120.0  # seconds: a preset lasts 60 at most, exporters add some
 
 
 def chain(effects: Iterable[Effect]) -> Pedalboard:
@@ -79,28 +35,13 @@ def chain(effects: Iterable[Effect]) -> Pedalboard:
     Raises `ValueError` naming the effect, the setting, what is allowed and what was given.
     """
     effects = tuple(effects)
-    if len(effects) > MAX_EFFECTS:
-        raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
+    ranges.check_effects(effects)
     return Pedalboard([_own_effect(effect) for effect in effects])
 
 
 def _own_effect(effect: Effect) -> Any:
     if effect.plugin is not None:
         raise ValueError(f"plugin {effect.plugin.file} runs in a child process, not in this chain")
-    if effect.kind not in EFFECTS:
-        raise ValueError(f"unknown effect {effect.kind!r}; allowed are {', '.join(EFFECTS)}")
-    allowed = {param.name: param for param in EFFECTS[effect.kind]}
-    for name, value in effect.values.items():
-        if name not in allowed:
-            raise ValueError(
-                f"{effect.kind} has no setting {name!r}; allowed are {', '.join(allowed)}"
-            )
-        low, high, unit = allowed[name].low, allowed[name].high, allowed[name].unit
-        if not low <= value <= high:
-            raise ValueError(
-                f"{effect.kind} {name} must be in range {low:g}..{high:g} {unit}".rstrip()
-                + f", got {value:g}"
-            )
     return getattr(pedalboard, effect.kind)(**effect.values)
 
 
@@ -121,9 +62,12 @@ def render(
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"rate must be in range {RATES[0]}..{RATES[1]} Hz, got {rate}")
+    seconds = preset.seconds if seconds is None else seconds
+    if not 0.0 < seconds <= LONGEST:
+        raise ValueError(f"seconds must be above 0 and at most {LONGEST:g}, got {seconds:g}")
     instrument, steps = _steps(preset.effects, plugin)
     played = Note(preset.note if note is None else note, velocity)
-    samples = max(1, round((preset.seconds if seconds is None else seconds) * rate))
+    samples = max(1, round(seconds * rate))
     if instrument is not None:
         audio = plugins.play(instrument, played, samples=samples, rate=rate)
     else:
@@ -140,8 +84,7 @@ def _steps(
     effects: tuple[Effect, ...], plugin: Path | str | None
 ) -> tuple[plugins.Hosted | None, list[Pedalboard | plugins.Hosted]]:
     """The instrument, when a plugin is one, and the steps behind it: boards of ours, plugins."""
-    if len(effects) > MAX_EFFECTS:
-        raise ValueError(f"a preset carries at most {MAX_EFFECTS} effects, got {len(effects)}")
+    ranges.check_effects(effects)
     steps: list[Pedalboard | plugins.Hosted] = []
     for foreign, group in groupby(effects, key=lambda effect: effect.kind == VST3):
         alike = list(group)
@@ -174,16 +117,19 @@ def _synthesise(preset: Preset, note: Note, samples: int, rate: int) -> NDArray[
 def write(audio: NDArray[np.float32], path: Path | str, *, rate: int) -> None:
     """Write audio [C, T] as a 32-bit float WAV, atomically; values beyond +-1 are kept."""
     path = Path(path)
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.wav")
+    partial = path.with_name(f".{secrets.token_hex(8)}.wav")  # short, however long the name is
     partial.touch(exist_ok=False)  # not by mkstemp, whose files are private
     channels = audio.shape[0]
     try:
         with AudioFile(str(partial), "w", rate, num_channels=channels, bit_depth=32) as file:
             file.write(audio)
         partial.replace(path)
-    except BaseException:
+    except RuntimeError as error:  # pedalboard does not say why, as a plain write of the same does
+        with partial.open("ab") as plain:
+            plain.write(audio.tobytes())
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise
 
 
 def render_file(

@@ -21,15 +21,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from presets import Note, Param
-from presets.dx7 import ALGORITHMS, TOP_INDEX
+from presets import Note, Param, ranges
+from presets.ranges import FEEDBACK, VERSIONS
 from renderers import kernels
 from renderers.base import (
     Curves,
@@ -41,13 +41,8 @@ from renderers.base import (
     physical,
 )
 
-VERSION = 1
-OPERATORS = range(1, 9)
-INDEX = 4.0  # radians
-FEEDBACK = 0.9
+VERSION = VERSIONS["fm"]
 TURN = 2.0 * np.pi
-
-MATRICES = ("acyclic", "free", *(f"dx7:{n}" for n in ALGORITHMS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,40 +80,16 @@ class Graph:
 def renderer(*, operators: int | None = None, matrix: str = "acyclic") -> Renderer:
     """An FM synthesiser with 1..8 operators, 4 unless said; six in an algorithm of the DX7.
 
-    `matrix` is one of `MATRICES`. With one operator `acyclic` and `free` are the same. A loop over
-    several operators, in the algorithms 4 and 6, is left to the self-feedback of operator 6, as
-    synths that play DX7 patches differ on it: `dx7:4` is `dx7:3`, and `dx7:6` is `dx7:5`.
+    `matrix` is one of `presets.ranges.MATRICES`. With one operator `acyclic` and `free` are the
+    same. A loop over several operators, in the algorithms 4 and 6, is left to the self-feedback of
+    operator 6, as synths that play DX7 patches differ on it: `dx7:4` is `dx7:3`, and `dx7:6` is
+    `dx7:5`.
     """
-    if matrix not in MATRICES:
-        raise ValueError(f"matrix must be acyclic, free or dx7:1 .. dx7:32, got {matrix!r}")
-    dx7 = matrix.startswith("dx7:")
-    count = (6 if dx7 else 4) if operators is None else operators
-    if count not in OPERATORS or (dx7 and count != 6):
-        allowed = f"6 for {matrix}" if dx7 else "in 1..8"
-        raise ValueError(f"operators must be {allowed}, got {operators}")
-    everyone = range(1, count + 1)
-    if dx7:
-        edges, carriers = _algorithm(int(matrix[4:]))
-    else:
-        free = matrix == "free"
-        edges = frozenset((v, w) for v in everyone for w in everyone if free or w <= v)
-        carriers = frozenset(everyone)
-    params: list[Param] = []
-    for v in everyone:
-        params += [
-            Param(f"op{v}_ratio", 0.25, 16.0, "x note", "log"),
-            Param(f"op{v}_attack", 0.001, 2.0, "s", "log"),
-            Param(f"op{v}_decay", 0.02, 10.0, "s", "log"),
-        ]
-        if v in carriers:
-            params.append(Param(f"op{v}_mix", 0.0, 1.0))
-        for w in everyone:
-            if (v, w) in edges:
-                most = FEEDBACK if w == v and matrix != "free" else TOP_INDEX if dx7 else INDEX
-                params.append(Param(f"op{v}_from_op{w}", 0.0, most, "rad"))
-    params.append(Param("level", 0.01, 1.0, "x", "log"))
-    table = tuple(params)
-    return Renderer("fm", VERSION, table, partial(_render, layout(table)))
+    return _playing(ranges.fm(operators=operators, matrix=matrix))
+
+
+def _playing(params: tuple[Param, ...]) -> Renderer:
+    return Renderer("fm", VERSION, params, partial(_render, layout(params)))
 
 
 def layout(params: tuple[Param, ...]) -> Layout:
@@ -151,32 +122,13 @@ def layout(params: tuple[Param, ...]) -> Layout:
 
 def for_names(names: frozenset[str]) -> Renderer:
     """The FM renderer that a preset with these value names asks for."""
-    where = dict.fromkeys(names, 0)
-    operators = sum(1 for _ in _matches(r"op(\d)_ratio", where))
-    if operators not in OPERATORS:
-        raise ValueError(f"an fm preset has op1_ratio up to op8_ratio, got {operators} operators")
-    edges = frozenset((int(m[1]), int(m[2])) for m, _ in _matches(r"op(\d)_from_op(\d)", where))
-    carriers = frozenset(int(m[1]) for m, _ in _matches(r"op(\d)_mix", where))
-    if operators == 6:
-        for n in ALGORITHMS:
-            if (edges, carriers) == _algorithm(n):
-                return renderer(matrix=f"dx7:{n}")
-    return renderer(operators=operators, matrix="free" if (1, 2) in edges else "acyclic")
+    return _playing(ranges.fm_of(names))
 
 
 def average_shared(lay: Layout, values: Tensor) -> Tensor:
     """Physical values [B, P] with the knobs of a shared modulator at their mean, as they sound."""
     depth = values[:, lay.edges]
     return values if lay.shared is None else values.index_copy(1, lay.edges, depth @ lay.shared)
-
-
-@cache
-def _algorithm(number: int) -> tuple[frozenset[tuple[int, int]], frozenset[int]]:
-    """Edges (modulated, modulator) and carriers of a DX7 algorithm, its loop as self-feedback."""
-    plan = ALGORITHMS[number]
-    back_to = plan.feedback[1]
-    edges = frozenset((v, w) for w, v in plan.edges) | {(back_to, back_to)}
-    return edges, frozenset(plan.carriers)
 
 
 def _shared(edges: list[tuple[int, int]]) -> Tensor | None:

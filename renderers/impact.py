@@ -13,7 +13,6 @@ and a gain never less than -80 dB: finite slopes everywhere. Modes fade out belo
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from presets import Note, Param
+from presets import Note, Param, ranges
+from presets.ranges import VERSIONS
 from renderers import kernels
 from renderers.base import (
     Curves,
@@ -36,9 +36,7 @@ from renderers.base import (
     physical,
 )
 
-VERSION = 1
-MODES = range(1, 2049)
-BANDS = range(1, 65)
+VERSION = VERSIONS["impact"]
 PERIOD = 1 << 18  # samples of noise before it repeats, 5.9 s at 44.1 kHz
 SEED = 20250504
 T60 = math.log(1000.0)  # exp(-d t) has fallen by 60 dB at t = T60 / d
@@ -69,47 +67,22 @@ class Object:
 
 def renderer(*, modes: int = 256, bands: int = 32) -> Renderer:
     """An impact synthesiser with 1..2048 modes and 1..64 reverberation bands."""
-    if modes not in MODES:
-        raise ValueError(f"modes must be in 1..2048, got {modes}")
-    if bands not in BANDS:
-        raise ValueError(f"bands must be in 1..64, got {bands}")
-    params: list[Param] = []
-    for n in range(1, modes + 1):
-        params += [
-            Param(f"mode{n:03d}_hz", 30.0, 16000.0, "Hz", "log"),
-            Param(f"mode{n:03d}_gain", 1e-4, 1.0, "x", "log"),
-            Param(f"mode{n:03d}_decay", 0.01, 10.0, "s", "log"),
-        ]
-    for m in range(1, bands + 1):
-        params += [
-            Param(f"band{m:02d}_gain", 1e-4, 1.0, "x", "log"),
-            Param(f"band{m:02d}_decay", 0.02, 6.0, "s", "log"),
-        ]
-    params += [
-        Param("tune", 0.25, 4.0, "x", "log"),
-        Param("ring", 0.25, 4.0, "x", "log"),
-        Param("dry", 0.0, 1.0),
-        Param("level", 0.003, 3.0, "x", "log"),
-    ]
-    table = tuple(params)
-    return Renderer("impact", VERSION, table, partial(_render, layout(table)))
+    return _playing(ranges.impact(modes=modes, bands=bands))
+
+
+def _playing(params: tuple[Param, ...]) -> Renderer:
+    return Renderer("impact", VERSION, params, partial(_render, layout(params)))
 
 
 def layout(params: tuple[Param, ...]) -> Layout:
     """Count the modes and bands of a table that `renderer` wrote."""
-    modes, bands = _counts(frozenset(p.name for p in params))
+    modes, bands = ranges.impact_counts(p.name for p in params)
     return Layout(modes, bands, curves(params))
 
 
 def for_names(names: frozenset[str]) -> Renderer:
     """The impact renderer that a preset with these value names asks for."""
-    modes, bands = _counts(names)
-    if modes not in MODES or bands not in BANDS:
-        raise ValueError(
-            "an impact preset has mode001_hz up to mode2048_hz and band01_gain up to band64_gain,"
-            f" got {modes} modes and {bands} bands"
-        )
-    return renderer(modes=modes, bands=bands)
+    return _playing(ranges.impact_of(names))
 
 
 def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
@@ -152,11 +125,6 @@ def noise_bands(bands: int, rate: int) -> NDArray[np.float32]:
         mask[0] = 0.0
         result[m] = np.fft.irfft(spectrum * mask, PERIOD)
     return result
-
-
-def _counts(names: frozenset[str]) -> tuple[int, int]:
-    modes = sum(re.fullmatch(r"mode\d+_hz", name) is not None for name in names)
-    return modes, sum(re.fullmatch(r"band\d+_gain", name) is not None for name in names)
 
 
 def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:

@@ -64,7 +64,8 @@ def _operators_together(
     """Both in the places of `fm.Layout`, where neither has loops unless it is `free`.
 
     In a `free` matrix the limit on loops also weighs on what had none, so a patch of another matrix
-    with much feedback jumps a little as it leaves its end. Depths beyond `fm.INDEX` are cut.
+    with much feedback jumps a little as it leaves its end. Depths beyond `presets.ranges.INDEX`
+    are cut.
     """
     ours = [fm.layout(r.params) for r in (first, second)]
     free = any(lay.matrix == "free" for lay in ours)

@@ -19,10 +19,21 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pedalboard
-from numpy.typing import NDArray
-from pedalboard import _pedalboard as private
+
+def _leave_with_parent(folder: Path) -> None:
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":  # before the imports below, which take seconds on a busy machine
+    threading.Thread(target=_leave_with_parent, args=(Path(sys.argv[1]),), daemon=True).start()
+
+import numpy as np  # noqa: E402
+import pedalboard  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from pedalboard import _pedalboard as private  # noqa: E402
 
 Audio = NDArray[np.float32]
 Request = dict[str, Any]
@@ -34,7 +45,6 @@ SETTLE = 0.1  # seconds of silence, in which a plugin takes up its new settings
 
 def main(folder: Path) -> None:
     """Do what FOLDER/request.json asks, write FOLDER/answer.json, and leave at once."""
-    threading.Thread(target=_leave_with_parent, args=(folder,), daemon=True).start()
     request = json.loads((folder / "request.json").read_text())
     try:
         answer = _answer(folder, request)
@@ -43,13 +53,6 @@ def main(folder: Path) -> None:
     (folder / "part").write_text(json.dumps(answer))
     (folder / "part").replace(folder / "answer.json")  # whole, or not at all
     os._exit(0)  # some plugins crash while they are taken down; their work is done
-
-
-def _leave_with_parent(folder: Path) -> None:
-    while os.read(0, 1):
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(1)
 
 
 def _answer(folder: Path, request: Request) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def _answer(folder: Path, request: Request) -> dict[str, Any]:
     stage("setting its parameters")
     for name, value in request["values"].items():
         _set(plugin, name, value)
+    _flush_denormals()  # as a DAW does: while it plays, not while it is loaded
     stage("processing silence")
     channels = _channels(plugin, request["channels"], rate)
 
@@ -180,5 +184,4 @@ def _flush_denormals() -> None:
 
 
 if __name__ == "__main__":
-    _flush_denormals()
     main(Path(sys.argv[1]))

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from presets import Effect, Note, Preset, vst3
 from presets.preset import MAX_STATE, VST3, Plugin
+from presets.python_child import python_child
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +177,7 @@ def _child(
         if not (folder / "answer.json").exists():
             doing = (folder / "stage").read_text() if (folder / "stage").exists() else "starting"
             raise PluginFailed(f"plugin {_plugin_name(plugin)} {ending} while {doing}")
-        answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
+        answer: dict[str, Any] = read_json(folder / "answer.json")
         if "refused" in answer:
             reason = " ".join(answer["refused"].split())[:300]
             raise PluginFailed(f"plugin {_plugin_name(plugin)} cannot be used: {reason}")
@@ -189,7 +191,7 @@ def _run(folder: Path, limit: float) -> str:
     """
     with (folder / "log").open("wb") as heard:
         child = subprocess.Popen(
-            [sys.executable, "-P", str(CHILD), str(folder)],
+            python_child(CHILD, str(folder)),
             stdin=subprocess.PIPE,
             stdout=heard,
             stderr=heard,

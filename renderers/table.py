@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from presets import Preset
+from presets import Preset, ranges
 from renderers import fm, impact, starts
 from renderers.base import Renderer, curves, physical, positions
 
@@ -20,20 +20,8 @@ def for_preset(preset: Preset) -> Renderer:
 
     Raises `ValueError` when there is none of its name or version, or its values do not fit.
     """
-    if preset.renderer not in RENDERERS:
-        raise ValueError(
-            f"preset {preset.name!r}: unknown renderer {preset.renderer!r};"
-            f" allowed are {', '.join(RENDERERS)}"
-        )
-    version = RENDERERS[preset.renderer].version
-    if preset.renderer_version != version:
-        raise ValueError(
-            f"preset {preset.name!r} is for {preset.renderer} version {preset.renderer_version};"
-            f" this build plays version {version}"
-        )
-    renderer = _FOR_NAMES[preset.renderer](frozenset(preset.values))
-    from_values(renderer, preset.values)
-    return renderer
+    ranges.check_values(preset)
+    return _FOR_NAMES[preset.renderer](frozenset(preset.values))
 
 
 def to_values(renderer: Renderer, u: Tensor) -> dict[str, float]:
@@ -56,18 +44,7 @@ def from_values(renderer: Renderer, values: dict[str, float]) -> Tensor:
 
     Raises `ValueError` when a value is missing, unknown or outside its knob's range.
     """
-    known = {p.name for p in renderer.params}
-    for name in values:
-        if name not in known:
-            raise ValueError(f"{renderer.name} has no value {name!r}; it has {_some(known)}")
-    for p in renderer.params:
-        if p.name not in values:
-            raise ValueError(f"{renderer.name} needs a value {p.name!r} in {p.low:g}..{p.high:g}")
-        slack = 1e-6 * (p.high - p.low)
-        if not p.low - slack <= values[p.name] <= p.high + slack:
-            raise ValueError(
-                f"{p.name} must be in {p.low:g}..{p.high:g} {p.unit}, got {values[p.name]:g}"
-            )
+    ranges.within(renderer.name, renderer.params, values)
     row = torch.tensor([[values[p.name] for p in renderer.params]], dtype=torch.float64)
     return positions(curves(renderer.params), row)[0]
 
@@ -77,8 +54,3 @@ def random_patches(renderer: Renderer, count: int, *, generator: torch.Generator
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     return _RANDOM[renderer.name](renderer, count, generator)
-
-
-def _some(names: set[str]) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:8]) + (", ..." if len(listed) > 8 else "")

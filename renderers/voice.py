@@ -28,6 +28,7 @@ GLIDE = 0.006  # seconds, time constant of bend and depth
 LOUDEST = 4.0  # +12 dB; more is a fault, not music
 QUIETEST = 1e-25  # below this a float32 comes near its denormals
 FREE, TRIANGLE, LOOPS, SAMPLE = 0, 1, 2, 3  # what a row is
+DEEPEST = 2.0  # x modulation as designed: what a knob does at its end, a touch does not exceed
 ANY = -1  # every slot, key or note
 KEYS = 17  # who can hold a key: 16 MIDI channels, and the lines
 
@@ -55,7 +56,8 @@ class Voices(NamedTuple):
     slot: Ints  # [N]
     key: Ints  # [N] who pressed it
     note: Ints  # [N]
-    held: Ints  # [N] 1: released, but the pedal is down
+    held: Ints  # [N] 1: released, but a pedal holds it
+    caught: Ints  # [N] 1: sostenuto holds it, whatever sustain does
     wait: Ints  # [N] samples before it starts
     leave: Ints  # [N] samples before its fade begins, -1: not released
     age: Ints  # [N] samples since its start
@@ -85,6 +87,7 @@ class Hands(NamedTuple):
 
     bend: Array  # [KEYS] frequency factor
     depth: Array  # [slots] factor on modulation; self-feedback only follows it in loops
+    touch: Array  # [KEYS] factor on that depth: a finger's pressure and place
 
 
 def voices(count: int) -> Voices:
@@ -100,7 +103,7 @@ def voices(count: int) -> Voices:
 
 def hands(slots: int) -> Hands:
     """Nothing bent, every depth as designed."""
-    return Hands(np.ones(KEYS), np.ones(slots))
+    return Hands(np.ones(KEYS), np.ones(slots), np.ones(KEYS))
 
 
 def patch(
@@ -181,9 +184,16 @@ def _begin(
 ) -> None:
     """What FM and samples have in common at their start."""
     V.kind[i], V.bus[i], V.slot[i], V.key[i], V.note[i] = kind, bus, slot, key, note
-    V.wait[i], V.leave[i], V.age[i], V.held[i] = wait, -1, 0, 0
+    V.wait[i], V.leave[i], V.age[i], V.held[i], V.caught[i] = wait, -1, 0, 0, 0
     V.fade[i], V.fall[i] = 1.0, 1.0 / (RELEASE * rate)
     V.loud[i] = 1.0  # not yet heard: not the first to make room
+
+
+@compile_kernel
+def _depth(H: Hands, key: int, slot: int, loops: bool) -> float:
+    """Factor on modulation: what a knob allows, and in loops no more than as designed."""
+    depth = float(H.depth[slot])
+    return min(depth * float(H.touch[key]), depth if loops else max(depth, DEEPEST))
 
 
 @compile_kernel
@@ -205,7 +215,7 @@ def start(
     i = _claim(V, limit, 1.0 / (STEAL * rate))
     _begin(V, i, LOOPS if P.loops else TRIANGLE, bus, slot, key, note, wait, rate)
     V.operators[i] = P.operators
-    V.bend[i], V.depth[i] = H.bend[key], H.depth[slot]
+    V.bend[i], V.depth[i] = H.bend[key], _depth(H, key, slot, P.loops)
     for v in range(OPERATORS):
         heard = _heard(P.ratio[v] * hz, rate)
         V.cycles[i, v] = P.ratio[v] * hz / rate
@@ -243,28 +253,56 @@ def start_sample(
 
 
 @compile_kernel
+def _plays(V: Voices, i: int, key: int, slot: int, note: int) -> bool:
+    """Whether row i sounds, is not yet let go, and matches; each `ANY` or a number."""
+    return (
+        V.kind[i] != FREE
+        and V.leave[i] < 0
+        and (key == ANY or V.key[i] == key)
+        and (slot == ANY or V.slot[i] == slot)
+        and (note == ANY or V.note[i] == note)
+    )
+
+
+@compile_kernel
 def release(V: Voices, key: int, slot: int, note: int, pedal: bool, wait: int) -> None:
-    """Let go of what matches, each `ANY` or a number; with the pedal down it is only noted."""
+    """Let go of what matches; with the pedal down, or where sostenuto holds, it is only noted."""
     for i in range(V.kind.size):
-        if V.kind[i] == FREE or V.leave[i] >= 0:
-            continue
-        if (
-            (key == ANY or V.key[i] == key)
-            and (slot == ANY or V.slot[i] == slot)
-            and (note == ANY or V.note[i] == note)
-        ):
-            if pedal:
+        if _plays(V, i, key, slot, note):
+            if pedal or V.caught[i] == 1:
                 V.held[i] = 1
             else:
                 V.leave[i] = wait
 
 
 @compile_kernel
-def lift(V: Voices, key: int, wait: int) -> None:
-    """The pedal of `key` goes up: what it held is released."""
+def end_strike(V: Voices, key: int, slot: int, note: int, wait: int) -> bool:
+    """End what matches, as it is struck again; whether sostenuto held one of them."""
+    caught = False
     for i in range(V.kind.size):
-        if V.kind[i] != FREE and V.held[i] == 1 and V.key[i] == key and V.leave[i] < 0:
+        if _plays(V, i, key, slot, note):
+            caught = caught or V.caught[i] == 1
             V.leave[i] = wait
+    return caught
+
+
+@compile_kernel
+def catch(V: Voices, key: int, slot: int, note: int) -> None:
+    """Sostenuto goes down: it holds what matches and sounds now, until `lift`."""
+    for i in range(V.kind.size):
+        if _plays(V, i, key, slot, note):
+            V.caught[i] = 1
+
+
+@compile_kernel
+def lift(V: Voices, key: int, sustain: bool, sostenuto: bool, wait: int) -> None:
+    """Pedals of `key` are now as said: what neither holds any more is released."""
+    for i in range(V.kind.size):
+        if _plays(V, i, key, ANY, ANY):
+            if not sostenuto:
+                V.caught[i] = 0
+            if V.held[i] == 1 and not sustain and V.caught[i] == 0:
+                V.leave[i] = wait
 
 
 @compile_kernel
@@ -290,7 +328,8 @@ def _fm(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
     count = V.operators[i]
     f, phase, none = S[0], S[1], S[2, :, :0]
     matrix = S[2, :, :OPERATORS]
-    bend, depth, loops = H.bend[V.key[i]], H.depth[V.slot[i]], V.kind[i] == LOOPS
+    loops = V.kind[i] == LOOPS
+    bend, depth = H.bend[V.key[i]], _depth(H, V.key[i], V.slot[i], loops)
     n = 0
     while n < y.size:
         moving = V.bend[i] != bend or V.depth[i] != depth

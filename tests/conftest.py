@@ -1,4 +1,6 @@
-"""What holds for every test: peers may be required, and no child outlives the tests."""
+"""What holds for every test: peers may be required, no child outlives the tests, and nothing
+is written to the data folder of whoever runs them.
+"""
 
 import os
 import secrets
@@ -25,3 +27,10 @@ def _nothing_left_behind():
     for number in left:
         os.kill(number, signal.SIGKILL)
     assert not left, "left behind: " + "; ".join(f"{n} {words}" for n, words in left.items())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_data_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        yield

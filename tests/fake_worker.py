@@ -82,6 +82,26 @@ def killed(job):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _half_written(job):
+    """What a worker has on disk in the middle of a job (bridge.files.atomic_output)."""
+    out = Path(job["out"])
+    partial = out / f".partial-{os.getpid()}-x"
+    partial.mkdir(parents=True)
+    (partial / "a.wav").write_text("half")
+    (out / ".unfinished-k" / "scratch").mkdir(parents=True)
+    (out / ".unfinished-k" / "scratch" / "window").write_text("whole")
+
+
+def leaving(job):
+    _half_written(job)
+    killed(job)
+
+
+def staying(job):
+    _half_written(job)
+    stubborn(job)
+
+
 def midline(job):
     sys.stdout.write('{"kind": "done", "id": "' + job["id"] + '", "resu')
     sys.stdout.flush()
@@ -112,7 +132,10 @@ def last(job):
     os._exit(0)
 
 
-WAYS = {f.__name__: f for f in (ok, noise, crash, killed, midline, nonsense, slow, stubborn, last)}
+WAYS = {
+    f.__name__: f
+    for f in (ok, noise, crash, killed, leaving, staying, midline, nonsense, slow, stubborn, last)
+}
 
 
 def main():

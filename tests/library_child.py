@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from presets import Preset, load  # noqa: E402
 from presets.library import Library, disk  # noqa: E402
 
-TRACED = tuple(str(ROOT / "presets" / part) for part in ("library", "preset.py"))
+TRACED = tuple(str(ROOT / "presets" / part) for part in ("library", "moves.py", "preset.py"))
 WAV = b"RIFF" + bytes(range(200))
 
 

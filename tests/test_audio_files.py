@@ -135,6 +135,19 @@ def test_channels_are_repeated_or_averaged():
     assert audio_files.with_channels(stereo[:, :1], 2).tolist() == [[[1.0, 2.0], [1.0, 2.0]]]
 
 
+def test_one_channel_is_the_mean_or_the_side_where_the_mean_is_far_below():
+    """With R = g L the mean has (1 + g)^2 / (2 + 2 g^2) of the power: a tenth at g = -1/2."""
+    left = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    for gain, sign in ((1, 1), (0.3, 1), (0, 1), (-0.49, 1), (-0.51, -1), (-0.9, -1), (-1, -1)):
+        found = audio_files.mono(torch.stack([left, gain * left]))
+        torch.testing.assert_close(found, (1 + sign * gain) / 2 * left)
+    both = torch.stack([torch.stack([left, -left]), torch.stack([left, left])])
+    assert torch.equal(audio_files.mono(both), torch.stack([left, left]))  # each for itself
+    assert torch.equal(audio_files.with_channels(both, 1), torch.stack([left, left])[:, None])
+    assert torch.equal(audio_files.mono(left[None]), left)
+    assert torch.equal(audio_files.mono(torch.zeros(2, 5)), torch.zeros(5))
+
+
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_pieces_are_the_file_and_any_stretch_is_itself(tmp_path, kind):
     sound = torch.rand(2, 5000, generator=torch.Generator().manual_seed(0)) - 0.5
@@ -165,3 +178,11 @@ def test_a_recording_may_be_long_but_not_endless(tmp_path):
         assert file.frames == 16 * 60 * 8000
     with pytest.raises(ValueError, match="lasts 960 seconds; at most 60 are allowed"):
         audio_files.Recording(tmp_path / "a.flac", seconds=60)
+
+
+def test_a_gain_brings_sounds_to_a_peak_but_not_silence():
+    sounds = torch.tensor([[[0.5, -0.25]], [[1e-6, 0.0]], [[0.0, 0.0]]])
+    gain = audio_files.peak_gain(sounds, 0.5)
+    assert gain.shape == (3, 1, 1)
+    assert gain.flatten().tolist() == pytest.approx([1.0, 5e5, 0.5 * 2**24])
+    assert (gain * sounds).abs().amax((1, 2)).tolist() == pytest.approx([0.5, 0.5, 0.0])

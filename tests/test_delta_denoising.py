@@ -89,8 +89,10 @@ def test_spectrogram_targets_move_the_spectrum():
     recipe = replace(QUICK, domain="decoder", scales=(64,), peak=0.5, log_weight=0.1, guidance=2.0)
     first, last = start(), run(recipe, "low", "high", start())[-1].best_u
     before, after = (P.encode(render(u[None]))[0, :, 0].abs() for u in (first, last))
-    assert float(after[9] - before[9]) > 0.1
-    assert float((after - before)[22:].abs().max()) < 0.02  # far from where the prompts differ
+    there = float(after[9] - before[9])
+    assert there > 0.1
+    # Far from where the prompts differ Adam leaves noise: 2 to 3.4 % on four paths of processors.
+    assert float((after - before)[22:].abs().max()) < 0.1 * there
 
 
 def test_held_knobs_stay():

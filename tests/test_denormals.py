@@ -152,6 +152,46 @@ def test_threads_started_afterwards_flush_as_well(flush: str) -> None:
         assert run.returncode == expected
 
 
+EXACT = """
+import numpy as np
+from renderers.denormals import exact_denormals, flush_denormals
+def heard():
+    return float(np.array([1e-310])[0] * 1.0)
+with exact_denormals():
+    inside = heard()
+outside = heard()
+flush_denormals()
+with exact_denormals():
+    assert inside == outside == heard() == 1e-310
+assert heard() == 0.0
+"""
+
+
+FAUST = """
+import sys
+from pathlib import Path
+from presets import Note, load
+from presets.export.faust import EXPORTER
+from renderers.denormals import flush_denormals
+from renderers.engines import faust
+flush_denormals()
+file = Path(sys.argv[2])
+file.write_bytes(EXPORTER.export(load(sys.argv[1]), None, "patch").files["patch.dsp"])
+print(faust.DAWDREAMER.render(file, Note(60), 0.1, 44100).shape)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets a register on Linux")
+def test_a_block_may_compute_them_again(tmp_path: Path) -> None:
+    """DawDreamer's Faust compiler aborts the process where the smallest number is zero."""
+    subprocess.run([sys.executable, "-c", EXACT], cwd=ROOT, check=True)
+    peer("dawdreamer")
+    preset = ROOT / "presets" / "factory" / "beep.json"
+    command = [sys.executable, "-c", FAUST, str(preset), str(tmp_path / "patch.dsp")]
+    run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert run.stdout == "(1, 4410)\n"
+
+
 JACK = """
 import sys, threading
 import jack, numpy as np
@@ -181,10 +221,17 @@ def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Programs that compute no sound: they speak, ask or copy.
 OTHERS = {
-    "bench/separate.py", "bridge/cli/main.py", "bridge/app/folder_requests.py", "bridge/recorder.py",
-    "bridge/stems/null_test_numpy.py", "examples/demo.py", "examples/make_mixture.py", "examples/osc_client.py",
+    "bench/separate.py",
+    "bridge/cli/__main__.py",
+    "bridge/cli/main.py",
+    "bridge/app/folder_requests.py",
+    "bridge/recorder.py",
+    "bridge/stems/null_test_numpy.py",
+    "examples/demo.py",
+    "examples/make_mixture.py",
+    "examples/osc_client.py",
     "sds/train/factory.py",
-}  # fmt: skip
+}
 
 
 def test_every_program_that_computes_flushes() -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import pytest
+import torch
 import typer.main
 
 from bridge.cli.main import app
@@ -74,6 +75,8 @@ def run_example(monkeypatch, name, *arguments):
             runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
         except SystemExit as end:
             code = end.code or 0
+        finally:
+            torch.set_flush_denormal(False)  # programs do that for their own process
     return code, out.getvalue()
 
 
@@ -83,6 +86,7 @@ def run_example(monkeypatch, name, *arguments):
 @pytest.mark.parametrize(("page", "code"), fences("python"))
 def test_python_blocks_run(page, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     out = io.StringIO()
     if PORT not in code:
         exec(compile(code, page, "exec"), {})
@@ -125,9 +129,10 @@ def test_distillation_finds_the_known_answer(monkeypatch):
 
 
 def test_osc_client_prints_the_replies_of_a_server(tmp_path, monkeypatch):
-    asked = ("osc_client", "ok then", "--out", str(tmp_path / "o"), "--option", "steps=3", "--port")
+    asked = ("osc_client", "ok then", "--out", str(tmp_path / "o"), "--option", "steps=3")
     with serving(tmp_path) as port:
-        code, text = run_example(monkeypatch, *asked, port)
+        key = (tmp_path / "data" / "token").read_text().strip()
+        code, text = run_example(monkeypatch, *asked, "--key", key, "--port", port)
     replies = [line.split()[0].removeprefix("/scorewire/") for line in text.splitlines()]
     assert code == 0
     assert replies[0] == "accepted"
@@ -155,6 +160,25 @@ def test_every_example_is_tested():
 def test_scorewire_lines_parse(page, line):
     _, name, *arguments = shlex.split(line)
     COMMANDS[name].make_context(name, arguments)  # raises on an unknown or missing option
+
+
+def test_the_commands_of_the_readme_find_their_files():
+    """What a line reads is here, or an earlier line makes it, or the line says: yours."""
+    block = next(body for page, body in fences("") if page == "README.md" and "\nscorewire" in body)
+    made = set()
+    for line in block.splitlines():
+        command, _, comment = line.partition("  #")
+        _, name, *arguments = shlex.split(command)
+        context = COMMANDS[name].make_context(name, arguments, resilient_parsing=True)
+        if name == "library":
+            continue
+        out = context.params.pop("out", None)
+        values = [v if isinstance(v, list) else [v] for v in context.params.values()]
+        for path in (value for some in values for value in some if isinstance(value, Path)):
+            known = (ROOT / path).exists() or any(path.is_relative_to(folder) for folder in made)
+            assert known or "yours" in comment, line
+        if out is not None:
+            made.add(Path(out))
 
 
 def test_scorewire_mentions_name_real_options():

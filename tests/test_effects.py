@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from presets import Effect, Preset
+from presets import Effect, Preset, ranges
 from presets.preset import Plugin
 from renderers import RENDERERS, effects, random_patches, to_values
 
@@ -34,20 +34,20 @@ def gain(db: float) -> Effect:
     return Effect(kind="Gain", values={"gain_db": db})
 
 
-@pytest.mark.parametrize("kind", effects.EFFECTS)
+@pytest.mark.parametrize("kind", ranges.EFFECTS)
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_both_ends_of_every_range_are_playable(kind: str, end: float) -> None:
-    values = {param.name: param.value(end) for param in effects.EFFECTS[kind]}
+    values = {param.name: param.value(end) for param in ranges.EFFECTS[kind]}
     noise = 0.1 * np.random.default_rng(0).standard_normal((1, 4096)).astype(np.float32)
     heard = effects.chain([Effect(kind=kind, values=values)])(noise, RATE)
     assert heard.shape == noise.shape
     assert np.isfinite(heard).all()
 
 
-@pytest.mark.parametrize("kind", effects.EFFECTS)
+@pytest.mark.parametrize("kind", ranges.EFFECTS)
 def test_settings_are_pedalboards_own(kind: str) -> None:
     plugin = getattr(pedalboard, kind)()
-    for param in effects.EFFECTS[kind]:
+    for param in ranges.EFFECTS[kind]:
         assert param.low <= float(getattr(plugin, param.name)) <= param.high
 
 
@@ -128,9 +128,9 @@ def test_a_plugin_is_never_loaded_in_this_process() -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(effects.EFFECTS)), st.floats(-1e6, 1e6), st.integers(0, 4))
+@given(st.sampled_from(sorted(ranges.EFFECTS)), st.floats(-1e6, 1e6), st.integers(0, 4))
 def test_any_value_is_played_or_refused(kind: str, value: float, which: int) -> None:
-    params = effects.EFFECTS[kind]
+    params = ranges.EFFECTS[kind]
     param = params[which % len(params)]
     effect = Effect(kind=kind, values={param.name: value})
     if param.low <= value <= param.high:

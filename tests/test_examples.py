@@ -24,7 +24,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("demo")
     command = [
         sys.executable, str(ROOT / "examples" / "demo.py"), "--out", str(out),
-        "--model", "gaussian", "--preset", "fast", "--steps", "1", "--seconds", "0.25",
+        "--model", "gaussian", "--recipe", "fast", "--steps", "1", "--duration", "0.25",
     ]  # fmt: skip
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=280, cwd=out, env=dict(os.environ)
@@ -88,7 +88,7 @@ def test_it_leaves_no_server_behind(demo: tuple[Path, str]) -> None:
 def test_a_demo_that_fails_says_so(tmp_path: Path) -> None:
     command = [
         sys.executable, str(ROOT / "examples" / "demo.py"), "--out", str(tmp_path),
-        "--model", str(tmp_path / "no-model"), "--preset", "fast",
+        "--model", str(tmp_path / "no-model"), "--recipe", "fast",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 1

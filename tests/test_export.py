@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from rich.console import Console
 
 from bridge import worker
 from bridge.cli import main, tables
@@ -136,9 +135,7 @@ def test_a_bundle_says_what_no_format_could_carry(preset: Path, tmp_path: Path) 
     for sentence in ("velocity: one layer", "5 operators do not fit into 4", "Player"):
         assert sentence in page
     assert "Beside it: the folder `notes`." in page
-    text = Console(width=400, file=io.StringIO())
-    text.print(tables.export(got))
-    shown = text.file.getvalue()
+    shown = str(tables.export(got))
     for said in (got["file"], got["formats"]["raw"]["file"], "lost: velocity: one layer"):
         assert said in shown
 
@@ -211,6 +208,43 @@ def test_a_plugin_that_plays_the_note_is_not_passed_over(name: str) -> None:
         lost(Plugin(file="Organ.vst3", instrument=True))
 
 
+def test_a_sound_that_became_another_is_said(preset: Path, tmp_path: Path) -> None:
+    entry = {"title": "X", "file": str(tmp_path / "x" / "a.x"), "files": [str(tmp_path / "x/a.x")],
+             "lost": [], "unchecked": "", "engine": "Synth", "rms": 0.5}  # fmt: skip
+    pages = [
+        export_report.report(load(preset), {"x": entry | {"fidelity_db": far}}, tmp_path)
+        for far in (2.99, 9.99, 10.0)
+    ]
+    told = ["In Synth it has become another sound" in page for page in pages]
+    assert told == [False, False, True]
+    words = ("near: 2.99 dB", "akin: 9.99 dB", "another sound: 10.00 dB")
+    assert all(word in page for word, page in zip(words, pages, strict=True))
+
+
+def test_formats_of_the_same_samples_share_them(preset: Path, tmp_path: Path) -> None:
+    """One folder of WAVs for three: 1/3 of what a folder a format took."""
+    out = tmp_path / "out"
+    got = run(Export(id="j", preset=str(preset), formats=("wav", "sfz", "decent"), out=str(out)))
+    rows = [row["files"] for row in got["formats"].values()]
+    here = {p for p in out.rglob("*") if p.is_file()}
+    assert {Path(file) for files in rows for file in files} == here - {
+        out / "REPORT.md", out / "glass-a-b.json"
+    }  # fmt: skip
+    folder = out / "samples" / "glass-a-b_samples"
+    assert {p.parent for p in here if p.suffix == ".wav"} == {folder, folder.parent}
+    assert sorted(p.name for p in folder.parent.iterdir() if p.is_file()) == [
+        "glass-a-b.dspreset", "glass-a-b.sfz", "glass-a-b.wav"
+    ]  # fmt: skip
+    assert all(len(files) == 1 + len(list(folder.iterdir())) for files in rows)
+    for name in ("wav", "sfz", "decent"):
+        alone = tmp_path / name
+        run(Export(id="j", preset=str(preset), formats=(name,), out=str(alone)))
+        for path in alone.rglob("*"):
+            if path.is_file():
+                same = out / "samples" / path.relative_to(alone)
+                assert same.read_bytes() == path.read_bytes()
+
+
 def test_every_format_has_its_programs() -> None:
     assert set(EXPORTERS) <= set(export_report.LOADED_BY)
 
@@ -220,7 +254,7 @@ def test_the_command_writes_a_real_file(
 ) -> None:
     monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     out = tmp_path / "out"
-    argv = ["scorewire", "export", str(preset), "--to", "dx7", "--out", str(out), "--json"]
+    argv = ["scorewire", "export", str(preset), "--format", "dx7", "--out", str(out), "--json"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as end:
         main.main()
@@ -233,8 +267,8 @@ def test_the_command_writes_a_real_file(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--to", "dx8"), "--to: must be all or one of "),
-        (("--to", "all", "--rate", "8000"), "--rate: input should be 44100 or 48000"),
+        (("--format", "dx8"), "--format: must be all or one of "),
+        (("--format", "all", "--rate", "8000"), "--rate: input should be 44100 or 48000"),
     ],
 )
 def test_a_wrong_command_is_refused_in_its_words(

@@ -14,7 +14,8 @@ import torch
 
 from presets import Effect, Note, Preset
 from presets.dx7 import ALGORITHMS, TOP_INDEX, Operator, Voice, detune_cents, gain, ratio
-from presets.dx7_sysex import read_bank, write_bank
+from presets.dx7_file import read as read_file
+from presets.dx7_sysex import write_bank
 from presets.export import EXPORTERS, dx7, laws
 from renderers import fm, for_preset, from_values, random_patches, to_values
 from renderers.engines import ENGINES, Engine, dexed, hexter
@@ -108,8 +109,8 @@ def test_every_voice_of_the_bank_sounds_and_differs(engine: Any) -> None:
         "bell-voice.syx": 163,
     }
     assert all(byte < 0x80 for byte in exported.files["bell.syx"][1:-1])
-    bank = read_bank(exported.files["bell.syx"])
-    assert read_bank(exported.files["bell-voice.syx"]) == bank[:1]
+    bank = read_file(exported.files["bell.syx"]).voices
+    assert read_file(exported.files["bell-voice.syx"]).voices == bank[:1]
     assert bank[0].name == "-n-code be"
     assert len({voice.name for voice in bank}) == 32
     assert len({replace(voice, name="") for voice in bank}) == 32

@@ -8,7 +8,7 @@ import torch
 from scipy.special import jv
 
 from bench import faust
-from presets import Note
+from presets import Note, ranges
 from presets.dx7 import ALGORITHMS
 from renderers import fm, from_values, to_values
 from renderers.base import Renderer, curves, physical
@@ -132,7 +132,7 @@ def test_acyclic_matrix_is_triangular_with_bounded_feedback() -> None:
     matrix = fm.graph(lay, physical(lay.table, u), Note(24), RATE).matrix[0]
     assert torch.equal(torch.triu(matrix, 1), torch.zeros(5, 5, dtype=torch.float64))
     assert matrix.diagonal().tolist() == pytest.approx([0.9] * 5)
-    assert matrix[4, 0].item() == pytest.approx(fm.INDEX)
+    assert matrix[4, 0].item() == pytest.approx(ranges.INDEX)
 
 
 @pytest.mark.parametrize("matrix", ["acyclic", "free"])

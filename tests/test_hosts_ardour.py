@@ -26,7 +26,7 @@ from bridge.stems.tempo import Tempo
 from tests.children import first_line
 from tests.peers import peer
 from tests.test_hosts_dawproject import RATE, stem_set
-from tests.test_osc import COMMAND, Client, Running
+from tests.test_osc import COMMAND, KEY, Client, Running
 
 ROOT = Path(__file__).parents[1]
 SAVED = Path(__file__).parent / "data" / "ardour" / "ui_scripts"
@@ -275,7 +275,7 @@ class Serving:
 @pytest.fixture
 def asked(tmp_path):
     """A server with a worker that does as it is told, an Ardour that is a socket, a session."""
-    config = Config(osc_port=0, data=tmp_path / "data", worker=COMMAND)
+    config = Config(osc_port=0, data=tmp_path / "data", worker=COMMAND, osc_key=KEY)
     (tmp_path / "song").mkdir()
     (tmp_path / "song" / "song.ardour").touch()
     sf.write(tmp_path / "song" / "a.wav", np.zeros(48_000), 48_000, subtype="FLOAT")
@@ -287,7 +287,8 @@ def asked(tmp_path):
         said = {"session": tmp_path / "song", "region": "Take 1", "position": 5, "start": 10}
         said |= {"length": 9_000, "rate": 48_000, "tempo": 97.5}
         said |= {"sources": f"0\t{tmp_path / 'song' / 'a.wav'}"} | changes
-        options = [f"port={double.port}", "action=LuaAction/script-7"]
+        options = [f"port={double.port}", "action=LuaAction/script-7", f"key={ask.key}"]
+        options = [option for option in options if option != "key="]
         arguments = [*map(str, said.values()), prompt, *options]
         return client.ask("/scorewire/host/ardour/separate", req, *arguments)
 
@@ -295,7 +296,7 @@ def asked(tmp_path):
         message = OscMessage(double.socket.recv(65536))
         return message.address, *message.params
 
-    ask.client = client
+    ask.client, ask.key = client, KEY
     yield ask, fired, tmp_path / "song" / "scorewire"
     server.stop()
     client.socket.close()
@@ -314,6 +315,27 @@ def test_the_answer_lies_beside_the_session_and_the_action_is_fired_when_all_is_
     assert fired() == ("/access_action", "LuaAction/script-7")  # until it is taken
     (folder / "7" / "import").rename(folder / "7" / "imported")
     assert ask(7, "crash") == ("ok", [7])  # counts once
+
+
+def test_without_the_key_nothing_is_written_into_a_session(asked):
+    ask, _, folder = asked
+    ask.key = ""
+    name, (_, _, code, text, _) = ask(7, "ok")
+    assert (name, code) == ("fail", "bad-input")
+    assert "is outside the folders allowed without the key" in text
+    ask.key = "somebody-elses"
+    assert ask(7, "ok")[1][2] == "bad-key"
+    assert not folder.exists()
+
+
+def test_how_far_it_is_lies_beside_the_session_too(asked):
+    ask, _, folder = asked
+    job = ask(7, "slow")[1][1]
+    assert (folder / "7" / "progress").is_file()
+    other = ask(8, "slow")[1][1]
+    assert (folder / "8" / "progress").read_text() == "waits for 1 other job(s)\n"
+    for one in (other, job):
+        assert ask.client.ask("/scorewire/cancel", 9, one) == ("ok", [9])
 
 
 def test_a_session_that_was_moved_keeps_the_news_from_nobody(asked, tmp_path):
@@ -376,6 +398,7 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
         (config / "scorewire.conf").write_text(
             f"port {server.port}\ndialog no\nmute yes\n"
             "method masks\nprompt saxophone\nprompt sea waves\n"
+            f"token {tmp_path / 'data' / 'token'}\n"
         )
         daw.ready(regions=1)
         daw.act("LuaAction/script-1")

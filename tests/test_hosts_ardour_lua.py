@@ -136,6 +136,21 @@ def test_the_selection_is_sent_whole_with_places_beyond_32_bits(daw):
     assert daw.pending == [f"{req}\t77\tkeep"]
 
 
+def test_the_token_is_sent_as_the_key_from_the_usual_place_or_the_one_named(
+    daw, monkeypatch, tmp_path
+):
+    usual, named = tmp_path / "home" / "scorewire", tmp_path / "named"
+    usual.mkdir(parents=True)
+    (usual / "token").write_text("usual-token\n")
+    named.write_text("named-token\n")
+    monkeypatch.setenv("XDG_DATA_HOME", str(usual.parent))
+    daw.answer("accepted\tj1\n")
+    for line, word in (("mute no", "usual-token"), (f"token {named}", "named-token")):
+        daw.settings("dialog no", "prompt sea", line)
+        daw.act("separate")
+        assert f"key={word}" in [*daw.listed("sent")[-1].values()]
+
+
 def test_a_decimal_comma_of_the_system_is_sent_as_a_point(daw):
     daw.settings("dialog no", "prompt alto sax")
     daw.answer("accepted\tj1\n")
@@ -170,7 +185,11 @@ def test_the_dialog_keeps_what_was_typed_for_the_next_time(daw):
     ("answer", "told"),
     [
         ("refused\tfile /a/x.wav does not exist\n", "Take 1: file /a/x.wav does not exist"),
-        (None, 'Take 1: nobody answers on port 9557: start "scorewire serve"'),
+        (
+            None,
+            'Take 1: nobody answers on port 9557: start "scorewire serve", '
+            "or name its token's file in scorewire.conf",
+        ),
     ],
 )
 def test_why_nothing_happens_is_told(daw, answer, told):
@@ -231,6 +250,9 @@ def test_stems_become_named_coloured_tracks_and_the_region_is_muted(daw):
     daw.act("import")  # fired again: nothing comes twice
     assert len(daw.listed("tracks")) == 2
     assert daw.listed("told") == ["no stems are ready; 1 request(s) are waiting"]
+    (place.parent / "2" / "progress").write_text("41 %, listening, 75 s left\n")
+    daw.act("import")
+    assert daw.listed("told")[-1].splitlines()[1:] == ["41 %, listening, 75 s left"]
 
 
 def test_a_region_whose_stems_were_not_imported_is_not_muted(daw):

@@ -82,7 +82,7 @@ def test_actions_are_put_in_and_taken_out(scorewire, tmp_path: Path) -> None:
     assert got["files"][0] == str(folder / "scorewire.lua")
     assert (
         folder / "command.txt"
-    ).read_text() == f'"{sys.executable}" -m bridge.app.folder_requests\n'
+    ).read_text() == f'"{sys.executable}" -P -m bridge.app.folder_requests\n'
     code, _, _ = scorewire("install", "reaper", "--path", tmp_path, "--uninstall")
     assert code == 0
     assert not folder.exists()

@@ -24,17 +24,19 @@ MAPS = {"none": (), "constant": ((0, 97.3),), "map": ((0, 120), (3.5, 61.7), (4.
 KINDS = ("dawproject", "dawproject-external")
 
 
-def stem_set(folder: Path, *, start: int = 0, tempo: tuple = (), channels: int = 2) -> Path:
+def stem_set(
+    folder: Path, *, start: int = 0, tempo: tuple = (), channels: int = 2, frames: int = FRAMES
+) -> Path:
     """Noise parted at random: two stems and a residual that add up to it."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(1)
-    parts = [0.1 * random.standard_normal((FRAMES, channels)).astype("<f4") for _ in range(3)]
+    parts = [0.1 * random.standard_normal((frames, channels)).astype("<f4") for _ in range(3)]
     names = ("kick & <snare>", 'Håkan\'s "7ths" 🎷', "residual")
     sounds = {"mix": sum(parts), "a": parts[0], "b": parts[1], "r": parts[2]}
     for name, sound in sounds.items():
         wav.write(
             folder / f"{name}.wav", [np.ascontiguousarray(sound, "<f4").tobytes()],
-            rate=RATE, channels=channels, frames=FRAMES, bext=wav.Bext(start),
+            rate=RATE, channels=channels, frames=frames, bext=wav.Bext(start),
         )  # fmt: skip
     listed = [
         stems.Stem(prompt=name, wav=f"{letter}.wav", rms_db=-20, activity=(0.9,), gain_db=gain)
@@ -42,7 +44,7 @@ def stem_set(folder: Path, *, start: int = 0, tempo: tuple = (), channels: int =
     ]
     manifest = stems.Manifest(
         job="0" * 16, source="Take 7.wav", source_sha256="", source_wav="mix.wav", rate=RATE,
-        frames=FRAMES, channels=channels, start_samples=start, tempo=tempo, stems=tuple(listed),
+        frames=frames, channels=channels, start_samples=start, tempo=tempo, stems=tuple(listed),
         residual="r.wav", residual_rms_db=-20, null_db=-150, method="masks", steps=0, seed=0,
         model="gaussian", model_hash="", code="0",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bridge.execution.local import LocalEngine
 from bridge.files import wav
+from bridge.files.names import sha256
 from bridge.hosts import HOSTS, HostCannot
 from bridge.hosts.layout import layout
 from bridge.protocol.jobs import Separate
@@ -22,6 +23,7 @@ from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry, Store
 from bridge.stems import manifest as stems
+from bridge.stems import null_test
 from bridge.stems.tempo import Tempo
 
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -71,7 +73,7 @@ def test_a_source_that_has_gone_is_left_out_and_a_stem_is_missed(tmp_path: Path)
     (tmp_path / "mix.wav").unlink()
     assert layout(path).source is None
     (tmp_path / "drums.wav").unlink()
-    with pytest.raises(ValueError, match=r"^drums.wav, named in the manifest, is not in "):
+    with pytest.raises(ValueError, match=r"^drums.wav, named in stems.json, is not there$"):
         layout(path)
     with pytest.raises(ValueError, match="does not exist"):
         layout(tmp_path / "none.json")
@@ -117,12 +119,71 @@ def test_the_folder_host_leaves_the_files_and_says_where_they_belong(tmp_path: P
     assert text.count("<audio") == 3
 
 
+def told(path: Path, key: str, value: object) -> Path:
+    """The manifest with one field, or the name of its first stem's file, written by a stranger."""
+    text = json.loads(path.read_text())
+    if key == "wav":
+        text["stems"][0]["wav"] = value
+    else:
+        text[key] = value
+    path.write_text(json.dumps(text))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret", "../s.wav", "/s.wav", "a/b.wav", "a\\b", "..", ""]
+)
+@pytest.mark.parametrize("key", ["wav", "residual"])
+def test_a_stem_that_is_not_beside_its_manifest_is_refused(
+    tmp_path: Path, key: str, name: str
+) -> None:
+    path = told(stem_set(tmp_path), key, name)
+    wanted = rf"^stems\.json is not a stem manifest: .*{key}: must be the bare name of a file"
+    with pytest.raises(ValueError, match=wanted):
+        layout(path)
+    with pytest.raises(ValueError, match=wanted):
+        null_test.check(path)
+
+
+@pytest.mark.parametrize("host", [host for host in HOSTS if host != "ableton"])
+def test_a_file_that_is_no_sound_of_the_set_is_carried_nowhere(tmp_path: Path, host: str) -> None:
+    path = stem_set(tmp_path)
+    (tmp_path / "drums.wav").write_text("a secret")
+    with pytest.raises(ValueError, match=r"^drums\.wav is not a WAV file$"):
+        HOSTS[host].place_audio(path, tmp_path / "out")
+    short = {"rate": RATE, "channels": 2, "frames": 7, "bext": wav.Bext(0)}
+    wav.write(tmp_path / "drums.wav", [bytes(56)], **short)
+    wanted = (
+        r"^drums\.wav has \(rate, channels, frames\) \(48000, 2, 7\), the manifest says .*4800\)$"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        HOSTS[host].place_audio(path, tmp_path / "out")
+    assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file()]
+
+
+def test_a_source_elsewhere_is_placed_only_when_it_is_the_one_that_was_separated(
+    tmp_path: Path,
+) -> None:
+    """Whoever wrote the manifest had its bytes: of another sound of that shape, he had not."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    path = elsewhere(stem_set(folder), "../private.wav")
+    assert layout(path).source is not None
+    told(path, "source_sha256", "0" * 64)
+    assert layout(path).source is None
+    with pytest.raises(ValueError, match=r"^private\.wav is not the file that was separated"):
+        null_test.check(path)
+    (file,) = HOSTS["dawproject"].place_audio(path, tmp_path / "out").files
+    assert len([n for n in zipfile.ZipFile(file).namelist() if n.endswith(".wav")]) == 3
+
+
 def elsewhere(path: Path, name: str) -> Path:
     """The manifest of a set whose source has another name."""
     source = path.parent / name
     source.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / "mix.wav").rename(source)
-    stems.save(stems.load(path).model_copy(update={"source_wav": name}), path)
+    told = {"source_wav": name, "source_sha256": sha256(source)}
+    stems.save(stems.load(path).model_copy(update=told), path)
     return path
 
 

@@ -16,13 +16,12 @@ START = 4 * RATE
 
 def active(folder: Path, **known) -> Path:
     """A stem set in which the first prompt is heard in seconds 0 to 2 and from 3 on."""
-    path = stem_set(folder, start=START, **known)
+    path = stem_set(folder, start=START, frames=round(3.5 * RATE), **known)
     manifest = stems.load(path)
     first, *others = manifest.stems
     first = first.model_copy(update={"activity": (0.9, 0.5, 0.49, 1.0)})
     rest = tuple(stem.model_copy(update={"activity": ()}) for stem in others)
-    long = manifest.model_copy(update={"stems": (first, *rest), "frames": round(3.5 * RATE)})
-    stems.save(long, path)
+    stems.save(manifest.model_copy(update={"stems": (first, *rest)}), path)
     return path
 
 

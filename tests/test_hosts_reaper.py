@@ -86,7 +86,7 @@ class Reaper:
     def folder(self) -> Path:
         """The exchange folder that the command names."""
         (command,) = self.world.commands.values()
-        start, _, rest = command.partition(" -m bridge.app.folder_requests ")
+        start, _, rest = command.partition(" -P -m bridge.app.folder_requests ")
         assert start == f'"{sys.executable}"'
         assert rest[0] == rest[-1] == '"'
         return Path(rest[1:-1])
@@ -269,7 +269,7 @@ def test_silence_for_a_minute_says_how_to_find_out_why(tmp_path: Path) -> None:
     daw.turns(4000)
     (text,) = daw.boxes()
     assert text.startswith("Scorewire gave no sign of life for 60 seconds.")
-    assert text.endswith(f'"{sys.executable}" -m bridge.app.folder_requests {folder}')
+    assert text.endswith(f'"{sys.executable}" -P -m bridge.app.folder_requests {folder}')
     assert daw.world.now > 60
 
 
@@ -409,11 +409,14 @@ def test_every_signature_in_the_table_is_used_by_a_script() -> None:
 # The exchange by files
 
 
+NO_NAME = "Expecting property name enclosed in double quotes"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("[]", "request.json must be one JSON object with a file"),
-        ("{", "request.json must be one JSON object with a file"),
+        ("{", f"request.json is not JSON text ({NO_NAME}: line 1 column 2 (char 1))"),
         ('{"file": "mix.wav", "prompts": [" "]}', "prompts.0 must not be blank, got ' '"),
         ('{"file": "mix.wav", "prompts": ["a"]}', "file {folder}/mix.wav does not exist"),
         ('{"file": "mix.wav", "prompts": ["a"], "sh": 1}', "sh is not known here"),

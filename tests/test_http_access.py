@@ -2,12 +2,10 @@
 
 import base64
 import contextlib
-import http.client
 import os
 import re
 import socket
 import stat
-import time
 
 import pytest
 from starlette.types import Scope
@@ -145,18 +143,49 @@ def test_connections_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "MAX_CONNECTIONS", 2)
     with contextlib.closing(Running(tmp_path / "data")) as running:
         address = ("127.0.0.1", running.http)
-        with socket.create_connection(address, 60), socket.create_connection(address, 60):
-            with (
-                socket.create_connection(address, 60) as third,
-                contextlib.suppress(ConnectionResetError),
-            ):
-                assert third.recv(1) == b""
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                assert Http(running.http, running.token).ask("GET", "/v1/ping").status == 200
-                break
-            assert time.monotonic() < deadline
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(socket.create_connection(address, 60)) for _ in range(3)]
+            with contextlib.suppress(ConnectionResetError):
+                assert opened[0].recv(1) == b""  # the oldest goes, whoever comes
+            assert Http(running.http, running.token).ask("GET", "/v1/jobs").status == 200
+
+
+def listed(line):
+    """Whether the jobs, of which there are none, were the answer."""
+    said = b""
+    while not said.endswith(b"}") and (more := line.recv(4096)):
+        said += more
+    return said.startswith(b"HTTP/1.1 200") and said.endswith(b'{"jobs":[]}')
+
+
+def test_connections_without_the_token_do_not_shut_out_who_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 4)
+    with contextlib.closing(Running(tmp_path / "data")) as running:
+        address = ("127.0.0.1", running.http)
+        head = f"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {running.token}"
+        with contextlib.ExitStack() as stack:
+            owner = stack.enter_context(socket.create_connection(address, 60))
+            for _ in range(3):  # on one connection, before and behind a crowd
+                owner.sendall(f"{head}\r\n\r\n".encode())
+                assert listed(owner)
+                for _ in range(20):
+                    crowd = stack.enter_context(socket.create_connection(address, 60))
+                    crowd.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n")
+
+
+def test_those_with_the_token_are_counted_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 2)
+    with contextlib.closing(Running(tmp_path / "data")) as running:
+        address = ("127.0.0.1", running.http)
+        head = f"GET /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {running.token}"
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):
+                line = stack.enter_context(socket.create_connection(address, 60))
+                line.sendall(f"{head}\r\n\r\n".encode())
+                assert listed(line)
+            fifth = stack.enter_context(socket.create_connection(address, 60))
+            with contextlib.suppress(ConnectionResetError):
+                assert fifth.recv(1) == b""
 
 
 def scope(host, **headers) -> Scope:

@@ -224,10 +224,31 @@ def test_what_a_job_reads_makes_no_room(tmp_path):
         store.writing("0" * 64, at=0, total=600, used=[str(link)]),
     ):
         pass
-    with store.writing("0" * 64, at=0, total=600):
-        pass
+    with store.writing("0" * 64, at=0, total=600) as writer:
+        writer.write(b"b" * 600)
     assert store.find(digest) is None
     assert not link.exists()
+
+
+def test_what_is_announced_drops_nothing_before_it_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(blobs, "AHEAD", 100)
+    store = Blobs(tmp_path, limit=1000, quota=1000)
+    first, second = (_kept(store, letter * 300) for letter in (b"a", b"b"))
+    os.utime(store.find(first), (1, 1))
+    for _ in range(3):
+        with store.writing("0" * 64, at=0, total=900):
+            pass
+    assert store.find(first)
+    assert store.find(second)
+    with store.writing("0" * 64, at=0, total=900) as writer:
+        writer.write(bytes(400))
+        assert store.find(first)
+        assert store.find(second)
+        writer.write(bytes(1))
+        assert store.find(first) is None
+        assert store.find(second)
+        writer.write(bytes(499))
+        assert store.find(second) is None
 
 
 def test_stale_beginnings_are_dropped(tmp_path):
@@ -313,6 +334,23 @@ def test_an_upload_that_pauses_too_long_is_told_so_and_kept(running, monkeypatch
         line.endheaders(b"begin")
         said = line.getresponse()
         assert (said.status, json.loads(said.read())["error"]["code"]) == (408, "too-slow")
+
+
+def test_an_upload_that_drips_is_told_so_and_kept(running, monkeypatch):
+    monkeypatch.setattr(responses, "SILENCE", 0.2)
+    name = "/v1/blobs/sha256/" + "6" * 64
+    with socket.create_connection(("127.0.0.1", running.http), 60) as line:
+        head = f"PUT {name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+        line.sendall(f"{head}Authorization: Bearer {running.token}\r\n\r\n".encode())
+        line.settimeout(0.05)
+        said, sent = b"", 0
+        while not said and sent < 1000:  # a byte at a time, never silent
+            line.sendall(b"x")
+            sent += 1
+            with contextlib.suppress(TimeoutError):
+                said = line.recv(4096)
+        assert said.startswith(b"HTTP/1.1 408")
+        assert b"slower than 1024 bytes a second" in said + line.recv(4096)
 
 
 def test_uploads_under_way_have_their_room(tmp_path):

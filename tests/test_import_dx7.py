@@ -8,7 +8,8 @@ import torch
 
 from presets import Note, Preset
 from presets.dx7 import ALGORITHMS, TOP_INDEX, Operator, Voice, gain
-from presets.dx7_sysex import read_bank, write_bank
+from presets.dx7_file import read as read_file
+from presets.dx7_sysex import write_bank
 from presets.export.dx7 import to_voice
 from presets.export.dx7_envelope import curve, fit, read
 from presets.import_dx7 import to_preset
@@ -42,7 +43,7 @@ def factory() -> tuple[Voice, ...]:
     start = library.index(b"BRASS   1 ") - 118 - 23 * 128
     body = library[start : start + 4096]
     empty = write_bank([Voice()] * 32)
-    return read_bank(empty[:6] + body + bytes((-sum(body) & 0x7F,)) + empty[-1:])
+    return read_file(empty[:6] + body + bytes((-sum(body) & 0x7F,)) + empty[-1:]).voices
 
 
 def test_our_own_voices_come_back() -> None:

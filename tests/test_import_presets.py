@@ -61,6 +61,27 @@ def test_a_wrong_checksum_is_said_and_the_voice_read(
     assert "checksum is wrong" in json.loads(out)["voices"][0]["lost"][0]
 
 
+def test_a_file_of_many_messages(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    """Four banks, between them what is no voice: 128 presets that sort by number."""
+    korg = b"\xf0\x42\x30\x03\x40\xf7"
+    (tmp_path / "all.syx").write_bytes(korg + write_bank([PIANO] * 32) * 4 + b"\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = scorewire(capsys, monkeypatch, "import", "all.syx", "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert [Path(row["preset"]).name for row in result["voices"]] == [
+        f"{number:03d}-e-piano-1.json" for number in range(1, 129)
+    ]
+    passed_over = [
+        "another maker's message (Korg, 6 bytes)",
+        "1 byte outside of any message",
+    ]
+    assert result["passed_over"] == passed_over
+    code, out, _ = scorewire(capsys, monkeypatch, "import", "all.syx", "--voice", 128)
+    assert code == 0
+    assert all(said in out for said in passed_over)
+
+
 def test_one_voice_of_a_file(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     (tmp_path / "one.syx").write_bytes(write_single(PIANO))
     arguments = ("import", tmp_path / "one.syx", "--out", tmp_path / "made", "--voice")

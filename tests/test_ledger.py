@@ -1,5 +1,6 @@
 """The ledger: states, requests, recovery after a kill, two processes."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
-from bridge.protocol.jobs import DesignPatch, RenderPreset
-from bridge.service.ledger import MIGRATIONS, Store
+from bridge.protocol.jobs import DesignPatch, Record, RenderPreset
+from bridge.service.ledger import MIGRATIONS, Store, described, mend, owned
+from presets import Preset
+from presets.library import Library
 from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +46,22 @@ def test_a_life_is_written_down(store):
     assert entry.result == {"wav": "/out/ü.wav", "null_db": -120.5}
     assert entry.created <= entry.started <= entry.ended
     assert not entry.live
+
+
+def test_the_place_in_the_queue(store):
+    """Jobs of this process that wait or run and came before; a recording waits for nobody."""
+    for job in (patch("a"), Record(id="r", out="/out/r.wav"), patch("b"), patch("c")):
+        store.add(job, client="c", request=7)
+    store.progress("a", 0.5, "working")
+
+    def places():
+        return [store.ahead(store.get(name)) for name in "arbc"]
+
+    assert places() == [None, None, 1, 2]
+    store.finish("a", "cancelled")
+    assert places() == [None, None, 0, 1]
+    said = described(store.get("c"), 1)
+    assert (said["state"], said["ahead"], said["job"]["prompt"]) == ("queued", 1, "kick")
 
 
 def test_what_has_ended_stays_so(store):
@@ -202,3 +222,85 @@ def test_newer_ledger_and_foreign_file_are_refused_with_a_sentence(tmp_path):
     other.write_bytes(b"RIFF" * 500)
     with pytest.raises(ValueError, match="is not a job ledger"):
         Store(other)
+
+
+def damaged(path):
+    """A ledger of many pages, some of them overwritten."""
+    with Store(path) as store:
+        for number in range(300):
+            store.add(patch(f"j{number}"), client="c", request=number)
+    data = bytearray(path.read_bytes())
+    data[8 * 4096 : 20 * 4096] = b"\xa5" * (12 * 4096)
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def test_a_damaged_ledger_is_set_aside_and_kept(tmp_path, caplog):
+    path = tmp_path / "jobs.sqlite"
+    data = damaged(path)
+    with owned(path) as store:
+        assert store.list() == ()
+        assert store.aside.name.startswith("jobs-damaged-")
+        assert store.aside.read_bytes() == data
+        store.add(patch("new"), client="c", request=1)
+    assert f"the job ledger {path} is damaged: it is kept as {store.aside}" in caplog.text
+    with owned(path) as store:
+        assert store.aside is None
+        assert [entry.job.id for entry in store.list()] == ["new"]
+
+
+def test_a_command_beside_no_server_sets_a_damaged_ledger_aside(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    assert mend(path) is None
+    data = damaged(path)
+    with sqlite3.connect(f"{path}.lock", isolation_level=None) as server:
+        server.execute("BEGIN EXCLUSIVE")
+        assert mend(path) is None  # its server will, when it starts again
+        server.execute("ROLLBACK")
+    server.close()
+    assert mend(path).read_bytes() == data
+    assert not path.exists()
+
+
+def test_what_is_no_database_is_set_aside_too(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    path.write_text("a diary, by mistake " * 500)
+    with owned(path) as store:
+        assert store.list() == ()
+        assert store.aside.read_text() == "a diary, by mistake " * 500
+
+
+def test_two_damaged_ledgers_of_one_second_are_both_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form: "20260101-000000")
+    path = tmp_path / "jobs.sqlite"
+    for text in ("first" * 500, "second" * 500):
+        path.write_text(text)
+        with owned(path):
+            pass
+        path.unlink()
+    kept = sorted(p.read_text()[:5] for p in tmp_path.glob("jobs-damaged-*.sqlite"))
+    assert kept == ["first", "secon"]
+
+
+def test_the_ledger_of_a_server_that_runs_is_not_touched(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    with owned(path):
+        with pytest.raises(ValueError, match="another server already uses"), owned(path):
+            pass
+
+
+def test_folders_of_ours_are_for_their_user_alone(tmp_path):
+    sound = Preset(name="a", renderer="fm", renderer_version=1, values={})
+    before = os.umask(0)
+    try:
+        with owned(tmp_path / "a" / "b" / "jobs.sqlite"):
+            pass
+        Library(tmp_path / "c" / "library").add(sound)
+        disk = tmp_path / "c" / "library" / ".work"
+        with Blobs(tmp_path / "d" / "blobs", limit=9, quota=9).writing("0" * 64, at=0, total=1):
+            pass
+    finally:
+        os.umask(before)
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert disk in made
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}

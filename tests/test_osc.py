@@ -34,6 +34,7 @@ from tests.peers import peer
 ROOT = Path(__file__).parents[1]
 FAKE = Path(__file__).with_name("fake_worker.py")
 COMMAND = (sys.executable, "-S", "-E", str(FAKE))
+KEY = "known-to-the-owner"
 
 
 class Running:
@@ -129,7 +130,9 @@ def message(address, *values):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    server = Running(Config(osc_port=0, data=data, worker=COMMAND, grace=0.5, queue=8))
+    everywhere = (tmp_path_factory.getbasetemp(),)
+    settings = {"worker": COMMAND, "grace": 0.5, "queue": 8, "osc_write": everywhere}
+    server = Running(Config(osc_port=0, data=data, osc_key=KEY, **settings))
     yield server
     server.stop()
 
@@ -158,10 +161,14 @@ def mix(tmp_path):
 
 def test_every_address_is_documented_and_nothing_else():
     text = (ROOT / "docs" / "osc.md").read_text(encoding="utf-8")
-    sections = re.findall(r"^### `([^`]+)`\n(?:Options: (.*)\n)?", text, re.MULTILINE)
-    documented = {line: " ".join(re.findall(r"`([^`]+)`", options)) for line, options in sections}
-    tables = {f"{address} {request.args}": request.options for address, request in REQUESTS.items()}
-    tables |= {f"{address} {args}": "" for address, args in REPLIES.items()}
+    heading = r"^### `([^`]+)`\n(?:Options: (.*)\n)?(?:Alone: `(.*)`\n)?"
+    sections = re.findall(heading, text, re.MULTILINE)
+    documented = {
+        line: (" ".join(re.findall(r"`([^`]+)`", options)), alone)
+        for line, options, alone in sections
+    }
+    tables = {f"{path} {one.args}": (one.options, one.alone) for path, one in REQUESTS.items()}
+    tables |= {f"{address} {args}": ("", "") for address, args in REPLIES.items()}
     assert documented == tables
     assert list(requests.ANSWERS) == list(REQUESTS)
 
@@ -198,7 +205,9 @@ def test_numbers_come_in_any_type(client, req):
 
 
 def test_patch_from_request_to_done(client, out):
-    client.send("/scorewire/patch", 3, "ok kick", "fm", out, "steps=9", "seconds=", 1.5, "seed=4.0")
+    client.send(
+        "/scorewire/patch", 3, "ok kick", "fm", out, "steps=9", "duration=", 1.5, "seed=4.0"
+    )
     seen = client.until("done", "fail")
     job = seen[0][1][1]
     assert seen[0] == ("accepted", [3, job])
@@ -214,8 +223,8 @@ def test_patch_from_request_to_done(client, out):
 
 
 def test_options_reach_the_job(running, client, mix, out):
-    values = ["seconds=", 1.5, "steps=9", "seed=", "4", "preset=fast", "model=mine", "note=", 36]
-    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0]
+    values = ["duration=", 1.5, "steps=9", "seed=", "4", "recipe=fast", "model=mine", "note=", 36]
+    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, f"key={KEY}"]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
     with Store(running.config.ledger) as store:
@@ -224,6 +233,7 @@ def test_options_reach_the_job(running, client, mix, out):
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
         "matrix": "dx7:5", "operators": 6, "slot": None,
+        "replace": False, "new": False, "within": (),
     }  # fmt: skip
 
 
@@ -260,16 +270,16 @@ def test_export(client, mix, out):
     assert seen[0] == "accepted"
     assert client.until("done")[-1][1][2] == out
     text = client.ask("/scorewire/export", 2, mix, "dx8", out)[1][3]
-    assert text.startswith("format.0: must be all or one of ")
+    assert text.startswith("formats.0: must be all or one of ")
 
 
 def test_presets_to_presets(client, mix, out):
     assert client.ask("/scorewire/vary", 1, mix, out, "count=4", "amount=", 0.5)[0] == "accepted"
     assert client.until("done")[-1][1][2] == f"{out}/result.json"
-    assert client.ask("/scorewire/morph", 2, mix, mix, out, "steps=3")[0] == "accepted"
-    assert client.until("done")[-1][1][2] == f"{out}/result.json"
-    assert client.ask("/scorewire/edit", 4, mix, "darker", out, "old=bell")[0] == "accepted"
-    assert client.until("done")[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/morph", 2, mix, mix, f"{out}2", "steps=3")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}2/result.json"
+    assert client.ask("/scorewire/edit", 4, mix, "darker", f"{out}4", "old=bell")[0] == "accepted"
+    assert client.until("done")[-1][1][2] == f"{out}4/result.json"
     assert client.ask("/scorewire/render", 5, mix, f"{out}/x.wav", "plugin=/a/b.vst3")[1][2:4] == [
         "bad-arguments", "plugin must be an installed file's name, got '/a/b.vst3'",
     ]  # fmt: skip
@@ -312,7 +322,7 @@ def test_duplicate_datagrams_start_one_job(client, out):
     assert len([m for m in seen if m[0] == "best"]) == 1
     client.send("/scorewire/patch", 1, "ok twice", "fm", out)
     assert client.until("done") == [accepted[0], seen[-1]]
-    job = client.ask("/scorewire/patch", 1, "ok otherwise", "fm", out)[1][1]
+    job = client.ask("/scorewire/patch", 1, "ok otherwise", "fm", f"{out}2")[1][1]
     assert job != accepted[0][1][1]
     client.until("done")
 
@@ -320,7 +330,7 @@ def test_duplicate_datagrams_start_one_job(client, out):
 def test_jobs_are_listed_newest_first_with_an_end(client, out):
     ids = []
     for req in range(3):
-        ids.insert(0, client.ask("/scorewire/patch", req, f"ok {req}", "fm", out)[1][1])
+        ids.insert(0, client.ask("/scorewire/patch", req, f"ok {req}", "fm", f"{out}{req}")[1][1])
         client.until("done")
     client.send("/scorewire/jobs", 9, "limit=3")
     seen = client.until("jobs/end")
@@ -338,7 +348,7 @@ def test_subscribers_hear_the_jobs_of_others_until_their_lease_ends(running, cli
         assert {m[1][0] for m in seen} == {77}
         assert seen[-1][1][1] == job
         assert other.ask("/scorewire/subscribe", 78, 0) == ("ok", [78])
-        client.send("/scorewire/patch", 2, "ok", "fm", out)
+        client.send("/scorewire/patch", 2, "ok", "fm", f"{out}2")
         client.until("done")
         assert other.silent()
 
@@ -355,7 +365,7 @@ def test_a_lease_is_of_a_topic_is_renewed_and_lapses(running, client, out):
         assert other.ask("/scorewire/subscribe", 4, 60, "topics=", "play,jobs") == ("ok", [4])
         assert third.ask("/scorewire/subscribe", 5, 0.05) == ("ok", [5])
         assert third.receive() == ("lapsed", [5])
-        client.send("/scorewire/patch", 6, "ok", "fm", out)
+        client.send("/scorewire/patch", 6, "ok", "fm", f"{out}6")
         client.until("done")
         assert {m[1][0] for m in other.until("done")} == {4}
         assert third.silent()
@@ -375,7 +385,7 @@ def test_each_controller_gets_its_own_and_the_shared_news(running, out):
             name, values = one.receive()
             done += [values[:2]] if name == "done" else []
             accepted += [values] if name == "accepted" else []
-        ((req, job),) = accepted
+        ((req, job, *_),) = accepted
         assert req == number
         assert [values for values in done if values[0] == number] == [[number, job]]
         assert len({job for req, job in done if req == 100 + number}) == 4
@@ -428,7 +438,7 @@ def test_bundles_are_applied_at_once_whatever_their_time(client):
         (("/scorewire/ping", -2), "bad-arguments", "req must be 0 .. 2147483647, got -2"),
         (("/scorewire/ping", 1.5), "bad-arguments", "req must be a whole number, got 1.5"),
         (("/scorewire/ping", ("f", float("nan"))), "bad-arguments", "whole number, got nan"),
-        (("/scorewire/ping", None), "bad-arguments", "req must be a whole number, got None"),
+        (("/scorewire/ping", None), "bad-arguments", "i:req is missing"),
         (("/scorewire/ping", 1, 2), "bad-arguments", "2 is too much; /scorewire/ping takes i:req"),
         (("/scorewire/ping", 1, "reply=0x"), "bad-arguments", "reply must be a whole number"),
         (("/scorewire/ping", 1, "reply="), "bad-arguments", "option 'reply' has no value"),
@@ -439,7 +449,7 @@ def test_bundles_are_applied_at_once_whatever_their_time(client):
         (("/scorewire/patch", 1, " ", "fm", "/o"), "bad-arguments", "prompt must not be blank"),
         (("/scorewire/patch", 1, "k", "am", "/o"), "bad-arguments", "'fm' or 'impact', got 'am'"),
         (("/scorewire/patch", 1, "k", "fm", "o"), "bad-input", "out must be an absolute path"),
-        (("/scorewire/patch", 1, "k", "fm", "/o", "seconds=99"), "bad-arguments", "seconds: input"),
+        (("/scorewire/patch", 1, "k", "fm", "/o", "duration=99"), "bad-arguments", "duration: "),
         (("/scorewire/patch", 1, "k", "fm", "/o", "colour=1"), "bad-arguments", "no option 'colou"),
         (("/scorewire/patch", 1, "k", "fm", "/dev/null/o"), "bad-input", "is not a folder"),
         (("/scorewire/separate", 1, "/none.wav", "/o"), "bad-arguments", "prompts: tuple should"),
@@ -477,15 +487,15 @@ MALFORMED = {
     "string never ends": b"/scorewire/job\0\0,is\0\0\0\0\1abcd",
     "string not utf-8": b"/scorewire/job\0\0,is\0\0\0\0\1\xc3\x28\0\0",
     "type c": b"/scorewire/ping\0,ci\0\0\0\0A\0\0\0\7",
-    "type S": b"/scorewire/ping\0,iS\0\0\0\0\7abc\0",
+    "type r": b"/scorewire/ping\0,ir\0\0\0\0\7abc\0",
     "type I": b"/scorewire/ping\0,I\0\0",
     "blob of negative size": b"/scorewire/ping\0,ib\0\0\0\0\1\xff\xff\xff\xf0",
-    "array": b"/scorewire/ping\0,[i]\0\0\0\0\0\0\0\1",
+    "array not closed": b"/scorewire/ping\0,[i\0\0\0\0\1",
+    "array not opened": b"/scorewire/ping\0,i]\0\0\0\0\1",
     "too many arguments": b"/scorewire/ping\0," + b"T" * 65 + b"\0\0",
     "bundle without time": b"#bundle\0\0\0",
     "bundle element too long": b"#bundle\0" + b"\0" * 8 + struct.pack(">i", 400) + b"/a\0\0",
     "bundle element negative": b"#bundle\0" + b"\0" * 8 + struct.pack(">i", -4) + b"/a\0\0",
-    "bundle element zero": b"#bundle\0" + b"\0" * 8 + struct.pack(">i", 0) * 500,
     "oversize": b"/scorewire/ping\0,s\0\0" + b"x" * 20_000 + b"\0" * 4,
 }
 
@@ -514,8 +524,20 @@ def test_malformed_datagrams_are_refused_and_the_server_lives(client, data):
     assert client.ask("/scorewire/ping", 8)[0] == "pong"
 
 
+def test_a_bad_part_of_a_bundle_is_refused_and_the_others_are_answered(client):
+    one = message("/scorewire/ping", 1)
+    parts = (one, MALFORMED["type r"], message("/scorewire/ping", 2))
+    client.raw(b"#bundle\0" + bytes(8) + b"".join(struct.pack(">i", len(p)) + p for p in parts))
+    answers = [client.receive() for _ in range(3)]
+    assert [(name, values[0]) for name, values in answers] == [
+        ("pong", 1),
+        ("fail", 7),
+        ("pong", 2),
+    ]
+
+
 def test_a_refusal_names_request_and_address_as_far_as_they_can_be_read(client):
-    client.raw(MALFORMED["type S"])
+    client.raw(MALFORMED["type r"])
     assert client.receive()[1][:2] == [7, "/scorewire/ping"]
     client.raw(nested(4))
     assert client.receive() == ("pong", [1, *client.ask("/scorewire/ping", 1)[1][1:]])
@@ -535,7 +557,7 @@ def test_a_refusal_names_request_and_address_as_far_as_they_can_be_read(client):
                 st.one_of(
                     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30),
                     st.floats(width=32), st.integers(-(2**63), 2**63 - 1), st.booleans(),
-                    st.none(), st.sampled_from(["seconds=", "reply=", "limit=", "last"]),
+                    st.none(), st.sampled_from(["duration=", "reply=", "limit=", "last"]),
                 ),
                 max_size=7,
             ),
@@ -566,7 +588,9 @@ def test_the_queue_has_an_end(client, out):
     assert seen[-1][1][:3] == [99, "/scorewire/patch", "queue-full"]
     assert seen[-1][1][3] == "the queue is full: 8 jobs wait or run already"
     client.send("/scorewire/jobs", 100, "limit=8")
-    jobs = [m[1][1] for m in client.until("jobs/end") if m[0] == "jobs/item"]
+    items = [m[1] for m in client.until("jobs/end") if m[0] == "jobs/item"]
+    jobs = [item[1] for item in items]
+    assert [item[7:] for item in items][:7] == [["ahead", n] for n in range(7, 0, -1)]
     for job in jobs:
         client.send("/scorewire/cancel", 101, job)
     cancelled = set()
@@ -605,6 +629,19 @@ def test_python_osc_reads_what_we_write_and_it_fits(args, facts):
     assert parameters[len(args) :] == kept[: len(parameters) - len(args)]
 
 
+def test_a_path_is_never_cut():
+    """Two paths of 2000 bytes and what a worker adds to them; texts beside them as much as ever."""
+    paths = ["/" + "音" * 666 + "/" + "x" * 230 + end for end in (".json", ".wav")]
+    data = osc_wire.encode("/scorewire/best", [1, "j1", 0.5, *paths, 7], [("fact", 1.0)])
+    assert OscMessage(data).params == [1, "j1", 0.5, *paths, 7, "fact", 1.0]
+    assert len(data) <= osc_wire.MAX_IN
+    data = osc_wire.encode("/scorewire/stem", [1, "j1", 1, "ü" * 2000, paths[0]])
+    *_, prompt, path = OscMessage(data).params
+    assert path == paths[0]
+    assert re.fullmatch("ü{150,}…", prompt)
+    assert len(osc_wire.encode("/scorewire/done", [1, "j1", "/" * 9000])) <= osc_wire.MAX_IN
+
+
 def test_long_text_is_cut_and_long_figures_are_clamped():
     data = osc_wire.encode("/a", [1, "ü" * 2000, "short"], [("fact", 1.0)])
     number, text, short = OscMessage(data).params
@@ -636,7 +673,7 @@ def test_liblo_peer(running, client, out):
     oscsend("/scorewire/ping", "fs", "12")
     assert client.receive()[1][0] == 12
     oscsend("/scorewire/ping", "ms", "00903C64")  # refused, to a port that is gone already
-    oscsend("/scorewire/patch", "hssssds", "13", "ok kick", "fm", out, "seconds=", "1.25")
+    oscsend("/scorewire/patch", "hssssds", "13", "ok kick", "fm", out, "duration=", "1.25")
     assert client.until("done", "fail")[-1][1][2] == f"{out}/result.json"
 
 
@@ -698,6 +735,95 @@ def test_pure_data_peer(running, tmp_path):
     assert re.match(r"reply: list scorewire pong 42 \S+ (idle|busy)", reply)
 
 
+# What may be done without the key, and with it
+
+
+def refused(client, address, *values):
+    """The code and the sentence of a refusal."""
+    name, said = client.ask(address, *values)
+    assert name == "fail", said
+    return said[2], said[3]
+
+
+def test_without_the_key_a_file_of_others_and_one_of_ours_stay(client, mix, tmp_path):
+    theirs = tmp_path / "theirs.wav"
+    theirs.write_bytes(b"somebody's sound")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(theirs))
+    assert code == "bad-input"
+    assert text.endswith("is there already, and only new files may be written without the key")
+    assert theirs.read_bytes() == b"somebody's sound"
+    code, text = refused(client, "/scorewire/render", 2, mix, str(theirs), "replace=1")
+    assert (code, text[:22]) == ("needs-key", "replace needs the key:")
+    code, text = refused(client, "/scorewire/render", 3, mix, str(theirs), f"key={KEY}")
+    assert (code, "Scorewire did not make it" in text) == ("bad-input", True)
+    values = (mix, str(theirs), f"key={KEY}", "replace=1")
+    assert client.ask("/scorewire/render", 4, *values)[0] == "accepted"
+
+
+@pytest.mark.parametrize("where", ["/nowhere-of-ours", "~", "/usr/../var"])
+def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
+    out = str(Path(where).expanduser() / "x")
+    asked = (
+        ("/scorewire/patch", 1, "ok", "fm", out),
+        ("/scorewire/separate", 1, mix, out, "voice"),
+        ("/scorewire/separate", 1, mix, out, "voice", "excerpt=5"),
+        ("/scorewire/render", 1, mix, f"{out}/x.wav"),
+        ("/scorewire/export", 1, mix, "all", out),
+        ("/scorewire/export", 1, mix, "sfz", f"{out}.sfz"),
+        ("/scorewire/vary", 1, mix, out),
+        ("/scorewire/morph", 1, mix, mix, out),
+        ("/scorewire/edit", 1, mix, "darker", out),
+        ("/scorewire/record", 1, f"{out}/x.wav"),
+    )
+    for request in asked:
+        code, text = refused(client, *request)
+        assert (code, "allowed without the key: " in text) == ("bad-input", True), request
+    assert not Path(out).exists()
+
+
+def test_a_link_does_not_lead_out_of_the_folders(client, mix, tmp_path):
+    (tmp_path / "link").symlink_to("/var")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "link" / "x.wav"))
+    assert (code, "allowed without the key: " in text) == ("bad-input", True)
+    (tmp_path / "new.wav").symlink_to("/var/new.wav")
+    code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "new.wav"))
+    assert (code, "is there already" in text) == ("bad-input", True)
+
+
+@pytest.mark.parametrize("model", ["stabilityai/stable-audio-open-1.0", "/a/folder", "mine"])
+def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
+    for request in (
+        ("/scorewire/patch", 1, "ok", "fm", out, f"model={model}"),
+        ("/scorewire/separate", 1, mix, out, "voice", f"model={model}"),
+        ("/scorewire/edit", 1, mix, "darker", out, f"model={model}"),
+    ):
+        said = refused(client, *request)
+        assert said == ("needs-key", "without the key the model must be 'default'")
+    assert client.ask("/scorewire/patch", 2, "ok", "fm", out, "model=default")[0] == "accepted"
+
+
+def test_a_wrong_key_is_answered_whatever_was_asked(client, out):
+    for request in (("/scorewire/ping", 1), ("/scorewire/patch", 1, "ok", "fm", out)):
+        code, text = refused(client, *request, "key=a-guess")
+        assert (code, "a-guess" in text) == ("bad-key", False)
+    assert client.ask("/scorewire/ping", 2, f"key={KEY}")[0] == "pong"
+
+
+def test_the_token_of_http_is_a_key_too_and_stays_out_of_the_ledger(running, client, out):
+    running.config.token_file.write_text("the-token-of-http-as-it-is\n")
+    try:
+        job = client.ask(
+            "/scorewire/patch", 1, "ok", "fm", out, "key=", "the-token-of-http-as-it-is"
+        )
+        client.until("done")
+        assert client.ask("/scorewire/patch", 2, "ok", "fm", out, f"key={KEY}")[0] == "accepted"
+        client.until("done")  # in the same folder: what it made it may replace
+    finally:
+        running.config.token_file.unlink()
+    with Store(running.config.ledger) as store:
+        assert "the-token" not in store.get(job[1][1]).job.model_dump_json()
+
+
 # The whole process
 
 
@@ -721,7 +847,9 @@ def test_a_restarted_server_knows_what_was_interrupted(tmp_path, out, number):
     config = tmp_path / "config.toml"
     log = tmp_path / "pids"
     worker = json.dumps([*COMMAND, str(log)])
-    config.write_text(f'osc_port = 0\ndata = "{tmp_path}/data"\nworker = {worker}\n')
+    config.write_text(
+        f'osc_port = 0\ndata = "{tmp_path}/data"\nworker = {worker}\nosc_write = ["{tmp_path}"]\n'
+    )
     process, port = run_server(config)
     client = Client(port)
     with process, contextlib.closing(client.socket):

@@ -271,9 +271,10 @@ def test_a_wrong_command_is_answered_and_the_line_lives(running, text, words):
 
 def test_listening_ends_with_the_connection(running, client):
     with contextlib.ExitStack() as stack:
-        for _ in range(oscquery_listen.MAX_CLIENTS):
-            settled(stack.enter_context(websocket(running)))
-        with websocket(running) as late, pytest.raises(ConnectionClosed, match="32 clients are"):
+        for _ in range(broadcast.MAX_LISTENERS):
+            settled(stack.enter_context(websocket(running, running.token)))
+        late = stack.enter_context(websocket(running, running.token))
+        with pytest.raises(ConnectionClosed, match="32 clients are"):
             late.recv(timeout=60)
     deadline = time.monotonic() + 60
     while True:  # the server hears of an end a moment later
@@ -281,6 +282,23 @@ def test_listening_ends_with_the_connection(running, client):
             settled(line)
             break
         assert time.monotonic() < deadline
+
+
+def test_websockets_without_the_token_leave_room_and_the_oldest_of_them_goes(running):
+    with contextlib.ExitStack() as stack:
+        owner = stack.enter_context(websocket(running, running.token))
+        strangers = [
+            stack.enter_context(websocket(running)) for _ in range(broadcast.MAX_LISTENERS)
+        ]
+        for line in strangers:
+            settled(line)
+        late = stack.enter_context(websocket(running))
+        settled(late)
+        with pytest.raises(ConnectionClosed, match="32 others came without the token"):
+            strangers[0].recv(timeout=60)
+        for line in (strangers[1], owner, late):
+            settled(line)
+        settled(stack.enter_context(websocket(running, running.token)))
 
 
 def test_a_page_from_elsewhere_opens_no_websocket(running):

@@ -6,6 +6,7 @@ import torch
 from presets import Note
 from renderers import RENDERERS
 from sds.distillation.patch_bank import FOLDER, Bank, load_bank, save_bank, synth
+from sds.priors.checkpoints import ModelUnavailable
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.bank import SECONDS, fill
 
@@ -38,6 +39,20 @@ def test_a_file_holds_a_bank_for_its_synth_and_ear_only(tmp_path):
     assert load_bank("toy", "toy 2, 2 knobs", "abc", tmp_path) is None
     assert load_bank("toy", "toy 1, 2 knobs", "abd", tmp_path) is None
     assert load_bank("other", "toy 1, 2 knobs", "abc", tmp_path) is None
+
+
+def test_a_broken_bank_is_one_sentence(tmp_path):
+    u, heard = torch.rand(3, 2), torch.rand(3, 4)
+    path = tmp_path / "toy.safetensors"
+    save_bank(Bank(u, heard * torch.nan, "toy 1, 2 knobs", "abc"), path)
+    with pytest.raises(ModelUnavailable, match="12 of the 12 numbers of heard are not finite"):
+        load_bank("toy", "toy 1, 2 knobs", "abc", tmp_path)
+    save_bank(Bank(u, heard[:2], "toy 1, 2 knobs", "abc"), path)
+    with pytest.raises(ModelUnavailable, match=r"is no bank: it must hold u \[N, P\]"):
+        load_bank("toy", "toy 1, 2 knobs", "abc", tmp_path)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ModelUnavailable, match="is damaged or incomplete"):
+        load_bank("toy", "toy 1, 2 knobs", "abc", tmp_path)
 
 
 def test_filling_hears_what_the_patches_play(search_scorer):

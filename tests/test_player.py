@@ -97,9 +97,9 @@ def test_what_makes_no_sense_is_refused_and_the_player_lives(offline, presets):
     for name, words in (
         ("none.json", "No such file"),
         ("bad.json", "not a preset"),
-        ("v.json", "decays above 0"),
+        ("v.json", "fm needs a value 'op1_attack' in 0.001..2"),
         ("h.json", "unknown renderer 'harp'"),
-        ("p.json", "an impact preset needs a value 'ring'"),
+        ("p.json", "an impact preset has mode001_hz up to mode2048_hz"),
     ):
         refused = offline.ask(kind="load", slot=1, preset=str(presets / name))
         assert (refused.kind, refused.code) == ("refused", "bad-input")
@@ -110,6 +110,44 @@ def test_what_makes_no_sense_is_refused_and_the_player_lives(offline, presets):
         assert offline.wait("refused").code == "bad-line"
     assert offline.ask(kind="note_on", slot=9, note=60).code == "empty-slot"
     assert offline.ask(kind="status").kind == "report"
+
+
+def test_no_preset_takes_the_player_away_from_the_other_slots(offline, presets):
+    offline.wait("ready")
+    assert offline.ask(kind="load", slot=1, preset=str(presets / "s.json")).kind == "ok"
+    good = json.loads((presets / "s.json").read_text())
+    bad = {
+        "op1_mix must be in 0..1, got 1e+50": good | {"values": good["values"] | {"op1_mix": 1e50}},
+        "got -1e+308": good | {"values": good["values"] | {"op1_decay": -1e308}},
+        "values.level: Input should be a finite number": good
+        | {"values": good["values"] | {"level": float("nan")}},
+        "this build plays version 1": good | {"renderer_version": 2},
+        "Gain gain_db must be in range -60..60 dB, got 1e+09": good
+        | {"effects": [{"kind": "Gain", "values": {"gain_db": 1e9}}]},
+        "seconds": good | {"seconds": 1e30},
+    }
+    files = {words: json.dumps(data) for words, data in bad.items()}
+    files["nested too deep"] = "[" * 200_000 + "]" * 200_000
+    for words, text in files.items():
+        (presets / "bad.json").write_text(text)
+        refused = offline.ask(kind="load", slot=2, preset=str(presets / "bad.json"))
+        assert (refused.kind, refused.code, refused.slot) == ("refused", "bad-input", 2)
+        assert words in refused.reason
+        assert offline.ask(kind="trigger", slot=1).kind == "ok"
+    assert offline.ask(kind="status").voices >= 1
+    assert offline.errors == []
+
+
+def test_any_fault_of_one_line_is_refused_and_the_next_is_heard(presets, monkeypatch):
+    here = Here(monkeypatch)
+
+    here.tell(kind="load", slot=1, preset=str(presets / "s.json"), id="a")
+    monkeypatch.setattr(here.player, "_need", lambda _slot: 1 / 0)
+    here.tell(kind="trigger", slot=1, id="b")
+    here.tell(kind="panic", id="c")
+    assert here.said()[-2:] == [("refused", "b"), ("ok", "c")]
+    assert "ZeroDivisionError: division by zero" in here.out.getvalue()
+    here.player._sampler.close()
 
 
 def test_a_signal_ends_it_cleanly(tmp_path):
@@ -163,7 +201,8 @@ class Here:
 
     def said(self):
         lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
-        return [(line["kind"], line.get("id", "")) for line in lines]
+        heard = [line for line in lines if line["kind"] != "load_begun"]
+        return [(line["kind"], line.get("id", "")) for line in heard]
 
 
 def test_another_rate_keeps_slots_channels_and_loads_on_their_way(presets, monkeypatch):

@@ -17,13 +17,15 @@ import pytest
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from bridge.player import protocol
 from bridge.protocol.events import Best, Done
 from bridge.protocol.jobs import DesignPatch
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets import Preset, load, save
-from presets.dx7_sysex import read_bank
+from presets.dx7_file import read as read_file
 from presets.library import Library
 from renderers import fm
 from tests.children import first_line
@@ -47,11 +49,14 @@ class Client:
         self.socket.settimeout(60)
         self.socket.connect(("127.0.0.1", port))
 
-    def ask(self, address, *values):
+    def send(self, address, *values):
         builder = OscMessageBuilder(address)
         for value in values:
             builder.add_arg(value)
         self.socket.send(builder.build().dgram)
+
+    def ask(self, address, *values):
+        self.send(address, *values)
         return self.next()
 
     def next(self):
@@ -80,7 +85,9 @@ def playing(folder):
         cwd=ROOT, env=os.environ | own,
     )  # fmt: skip
     try:
-        client = Client(json.loads(first_line(server))["port"])
+        place = json.loads(first_line(server))
+        assert place["slots"] == {"1": "given"}
+        client = Client(place["port"])
         with contextlib.closing(client.socket):
             yield client, server
     finally:
@@ -117,13 +124,14 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
             assert client.ask("/scorewire/slot/1/param/brightness", 7, 0.75) == ["ok", 7]
             assert other.until("play/turned") == ["play/turned", 1, 1, "brightness", 0.75]
         assert client.ask("/scorewire/slot/1/off", 8, 60) == ["ok", 8]
+        faders_and_pads(client)
         assert client.ask("/scorewire/play/panic", 9) == ["ok", 9]
         loaded = client.ask("/scorewire/slot/5/load", 10, "given")  # by its name in the library
         assert loaded == ["play/loaded", 1, 5, "given", 60.0]
         assert client.until("ok") == ["ok", 10]
 
         assert client.ask("/scorewire/slot/5/sysex", 11) == ["ok", 11]
-        (voice,) = read_bank((tmp_path / "heard.syx").read_bytes())
+        (voice,) = read_file((tmp_path / "heard.syx").read_bytes()).voices
         assert voice.name.strip().lower() == "given"
 
         refused = {
@@ -149,6 +157,49 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
     assert np.isfinite(np.fromfile(tmp_path / "heard.f32", "<f4")).all()
 
 
+DEADLY = """
+import os
+from bridge import player
+real = player.load
+player.load = lambda file: os._exit(9) if "deadly" in file else real(file)
+player.main()
+"""
+
+
+def test_the_preset_that_ended_the_player_is_left_out_and_the_others_play_on(tmp_path):
+    """Slots 1 and 3 come back; slot 2 is said to be left out, and is empty."""
+    library = Library(tmp_path / "library")
+    for slot, name in enumerate(("one", "deadly", "three"), start=1):
+        library.add(tone(name))
+        library.assign(slot, name)
+    offline = ("--output", "offline", "--rate", "8000", "--capture", str(tmp_path / "c.f32"))
+
+    async def story():
+        heard, starts = [], asyncio.Event()
+
+        def deliver(happening):
+            heard.append(happening)
+            if sum(one.kind == "loaded" and one.slot == 3 for one in heard) == 1:
+                starts.set()
+
+        async with PlayerProcess((sys.executable, "-c", DEADLY, *offline), library) as stage:
+            stage.listen("test", deliver)
+            await asyncio.wait_for(starts.wait(), 60)
+            answers = [await stage.do(protocol.Trigger(slot=slot)) for slot in (1, 3)]
+            with pytest.raises(NotPlayed, match="slot 2 is empty"):
+                await stage.do(protocol.Trigger(slot=2))
+            with pytest.raises(NotPlayed, match="started again without deadly"):
+                await stage.do(protocol.Load(slot=1, preset=str(library.get("deadly").path)))
+            return heard, answers, stage.loaded
+
+    heard, answers, loaded = asyncio.run(story())
+    assert [answer.kind for answer in answers] == ["ok", "ok"]
+    gone = [one.reason for one in heard if one.kind == "gone"]
+    assert "without deadly.json, which slot 2 was loading then; load it again" in gone[0]
+    assert [one.slot for one in heard if one.kind == "unloaded"] == [2]
+    assert loaded == {1, 3}  # what slot 1 held before comes back
+
+
 def test_a_server_that_does_not_play_says_so(tmp_path):
     own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(tmp_path)}
     server = subprocess.Popen(
@@ -172,6 +223,33 @@ def test_a_command_line_for_another_device_is_refused():
     )  # fmt: skip
     assert done.returncode == 2
     assert "--output must be auto, jack or portaudio, got 'tape'" in done.stderr
+
+
+def voices(client, req):
+    """How many notes sound, when what is let go has faded out."""
+    time.sleep(0.4)
+    client.send("/scorewire/play/status", req)
+    return client.until("play/state")[2]
+
+
+def faders_and_pads(client):
+    """One number and no req, which is answered only when it is wrong; two notes sound on."""
+    before = voices(client, 30)
+    client.send("/scorewire/slot/1/param/level", 0.5)
+    client.send("/scorewire/slot/1/on", 64.0)
+    client.send("/scorewire/slot/1/on", 67)
+    assert voices(client, 31) == before + 2
+    client.send("/scorewire/slot/1/off", 64.0)
+    client.send("/scorewire/slot/1/off", 67.0)
+    assert voices(client, 32) == before
+    client.send("/scorewire/slot/5/trigger", 0.75)
+    assert voices(client, 33) == before + (before == 0)  # struck again: the same key
+    client.send("/scorewire/slot/5/trigger", 0.0)  # goes up
+    client.send("/scorewire/slot/5/trigger", False)
+    assert voices(client, 34) == before + (before == 0)
+    wrong = ("fail", -1, "/scorewire/slot/1/param/level", "bad-arguments")
+    assert tuple(client.ask("/scorewire/slot/1/param/level", 1.5)[:4]) == wrong
+    assert client.ask("/scorewire/slot/5/trigger", 1.0) == ["ok", 1]
 
 
 class Engine:

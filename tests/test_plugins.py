@@ -476,3 +476,27 @@ plugins.process(hung, np.ones((1, 100), np.float32), rate={RATE})
         parent.wait()
     until(lambda: not Path(f"/proc/{children[0]}/exe").exists())
     until(lambda: list(tmp_path.iterdir()) == [])
+
+
+def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path):
+    """The pipe is heard before the libraries are there: here numpy never comes."""
+    (tmp_path / "numpy.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('importing').touch()\n"
+        "time.sleep(600)\n"
+    )
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    child = subprocess.Popen(
+        [sys.executable, "-P", str(plugins.CHILD), str(folder)],
+        stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    try:
+        until((tmp_path / "importing").exists, child=child)
+        assert child.poll() is None
+        child.stdin.close()
+        assert child.wait(60) == 1
+        assert not folder.exists()
+    finally:
+        child.kill()
+        child.wait()

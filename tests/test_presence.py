@@ -3,7 +3,9 @@
 from dataclasses import replace
 from math import exp
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 import soundfile as sf
 import torch
@@ -13,9 +15,12 @@ from bridge import worker
 from bridge.protocol.events import Done
 from bridge.protocol.jobs import Separate
 from bridge.stems import manifest, null_test
+from sds.datasets.clips import Clip as Made
+from sds.datasets.clips import Half, half_of, write_part
 from sds.detection.evidence import PresenceNetworks, evidence, presence, stretch, stretches
 from sds.detection.presence import (
     BEST,
+    FILE,
     Activity,
     Calibration,
     cosines,
@@ -31,9 +36,10 @@ from sds.priors.gaussian import GaussianPrior
 from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
-from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip
-from sds.train.presence import area, fit_logistic
+from sds.train.pairs import held_back
+from sds.train.presence import area, fit_logistic, table
 from sds.train.tagger import targets
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
@@ -72,10 +78,10 @@ def test_a_prompt_is_looked_for_where_the_listener_hears_it():
     assert stretches(near[:, :4], loud[:4]) == [0, 0, 0]
 
 
-def test_a_stretch_is_mono_at_the_network_s_rate_and_at_least_a_second():
+def test_a_stretch_is_mono_whole_frames_at_the_network_s_rate_and_at_least_a_second():
     audio = torch.stack([torch.ones(3000), torch.zeros(3000)])
     found = stretch(lambda begin, end: audio[:, begin:end], 44100, 0, 1)
-    assert found.shape == (44100,)
+    assert found.shape == (87 * 512,)  # 44100 samples are 86.13 frames of 512
     assert float(found[:3000].mean()) == pytest.approx(0.5)
     assert float(found[3000:].abs().max()) == 0.0
 
@@ -126,6 +132,27 @@ def test_levels_are_those_of_the_seconds(tagger):
     assert heard.loud.tolist() == [True, False]
 
 
+def test_opposite_signs_left_and_right_are_heard_as_the_same_signs_are(networks):
+    audio, rate = read(MIXTURE)
+    one = audio.mean(0)
+    same, opposite = torch.stack([one, one]), torch.stack([one, -one])
+    prompts = ["saxophone", "piano"]
+    assert presence(networks, opposite, rate, prompts) == presence(networks, same, rate, prompts)
+    assert torch.equal(
+        networks.search_scorer.hear(opposite[None], rate),
+        networks.search_scorer.hear(same[None], rate),
+    )
+
+
+def test_a_channel_that_is_silent_hides_nothing(networks):
+    audio, rate = read(MIXTURE)
+    one = audio.mean(0)
+    alone = measure_activity(networks.tagger, torch.stack([one, 0 * one]), rate)
+    both = measure_activity(networks.tagger, one[None], rate)
+    torch.testing.assert_close(alone.vectors, both.vectors, rtol=0, atol=1e-3)
+    torch.testing.assert_close(alone.level_db, both.level_db - 20 * torch.log10(torch.tensor(2.0)))
+
+
 def test_silence_holds_nothing(networks):
     found = presence(networks, torch.zeros(1, 3 * 44100), 44100, ["rain", "piano"])
     assert found.score == (0.0, 0.0)
@@ -166,6 +193,25 @@ def test_area_counts_pairs_in_order():
     x = torch.tensor([1.0, 2.0, 3.0, 3.0])
     assert area(x, torch.tensor([False, False, True, True])) == 1.0
     assert area(x, torch.tensor([True, False, False, True])) == (1 + 0.5) / 4
+
+
+def test_the_table_of_the_docs_is_the_one_that_is_printed():
+    page = (Path(__file__).parents[1] / "docs" / "stems.md").read_text(encoding="utf-8")
+    assert "\n".join(table(FILE)) in page
+
+
+def test_what_is_held_back_is_halved_by_class_and_caption(tmp_path):
+    clips = [
+        Made(np.full(RATE, 0.1, np.float32), (f"{label} {k}",), label, "held", f"{label}/{k}")
+        for label in ("dog", "rain", "bell")
+        for k in range(8)
+    ]
+    write_part(tmp_path, "recordings", clips)
+    halves = {half: held_back(tmp_path, half).clips for half in get_args(Half)}
+    for half, some in halves.items():
+        assert some
+        assert {half_of(clip.label, clip.captions[0]) for clip in some} == {half}
+    assert sum(map(len, halves.values())) == len(clips)  # all of them, and none in both
 
 
 def test_training_asks_for_what_is_there_and_not_for_what_may_be():

@@ -5,6 +5,9 @@ import torch
 
 from sds.priors.base import classifier_free_guidance, repeat
 from sds.priors.gaussian import GaussianPrior
+from sds.samplers.exponential import dpmpp_2m, tab3
+from sds.samplers.ode import euler, heun
+from sds.samplers.schedules import karras
 
 HOP = 16
 
@@ -28,6 +31,26 @@ class Counting:
 def noisy(batch: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     g = torch.Generator().manual_seed(0)
     return torch.randn(batch, HOP, 5, generator=g), torch.tensor([0.3, 1.0, 4.0])[:batch]
+
+
+class Broken(GaussianPrior):
+    """One number of each answer is none."""
+
+    def denoise(self, x, sigma, cond):
+        d = super().denoise(x, sigma, cond).clone()
+        d[0, 0, 0] = torch.nan
+        return d
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("sampler", [euler, heun, dpmpp_2m, tab3])
+def test_a_step_whose_answer_is_not_finite_is_the_last(scale, sampler):
+    p = Broken({"": 0.0, "on": 1.0}, {"": 1.0, "on": 1.0})
+    denoise = classifier_free_guidance(p, p.embed(["on"], 1.0), p.embed([""], 1.0), scale)
+    x = torch.ones(2, p.hop, 3)
+    wanted = "^the model gaussian answered with 1 of 1536 numbers that are not finite at noise "
+    with pytest.raises(ValueError, match=wanted + "level 100: it is broken"):
+        sampler(denoise, x, karras(4, *p.sigmas))
 
 
 def test_denoiser_is_the_posterior_mean():

@@ -1,18 +1,22 @@
 """The separator by prompts: its grid, its sums, the prior inside it, and what it has learned."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.utils import parametrize
 
-from sds.datasets.clips import Clip, write_part
+from sds.datasets.clips import Clip, half_of, write_part
 from sds.datasets.evaluation_items import Mixture
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.spectral_codec import GROUP, HOP, to_db
 from sds.separation.query_network import (
+    FOLDER,
     FRAMES,
     LATENTS,
     RATE,
@@ -100,7 +104,8 @@ def test_the_order_of_prompts_does_not_matter(query):
 
 def test_the_level_does_not_matter(query):
     mid = 0.1 * noise(1, 1, 50000)
-    loud, faint = (query.shares(g * mid, RATE, ["rain", "piano"]) for g in (1.0, 0.01))
+    loud, soft, faint = (query.shares(g * mid, RATE, ["rain", "piano"]) for g in (1.0, 1e-2, 1e-5))
+    torch.testing.assert_close(loud, soft, atol=1e-4, rtol=0)
     torch.testing.assert_close(loud, faint, atol=1e-4, rtol=0)
 
 
@@ -159,7 +164,7 @@ def sounds(folder):
     t = np.arange(2 * RATE) / RATE
     rng = np.random.default_rng(0)
     clips = [
-        Clip(np.sin(2 * np.pi * 110 * (k + 1) * t).astype(np.float32), ("low tone",), "tone",
+        Clip(np.sin(2 * np.pi * 110 * (k + 1) * t).astype(np.float32), ("a low tone",), "tone",
              "held" if k == 3 else "prior", f"tone/{k}")
         for k in range(4)
     ] + [
@@ -167,7 +172,7 @@ def sounds(folder):
              "held" if k == 3 else "prior", f"noise/{k}")
         for k in range(4)
     ] + [
-        Clip(np.sign(np.sin(2 * np.pi * 50 * t)).astype(np.float32), ("buzz",), "buzz",
+        Clip(np.sign(np.sin(2 * np.pi * 50 * t)).astype(np.float32), ("low buzz",), "buzz",
              "held" if k == 3 else "prior", f"buzz/{k}")
         for k in range(4)
     ]  # fmt: skip
@@ -201,6 +206,20 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert found.shares(noise(1, 1, 9000), RATE, ["noise"]).shape == (1, 1025, 18)
 
 
+def test_a_broken_network_is_one_sentence(tmp_path):
+    for file in ("model.safetensors", "query.json"):
+        shutil.copy(FOLDER / file, tmp_path / file)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["head.bias"][:] = torch.inf
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnavailable, match=r"numbers of head\.bias are not finite"):
+        load_query(tmp_path)
+    tensors["head.bias"] = torch.zeros(3)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ModelUnavailable, match=r"does not fit the network: head\.bias is 3, not"):
+        load_query(tmp_path)
+
+
 def test_pairs_are_of_two_held_back_classes_at_0_db(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "PAIRS", 4)
     held = Corpus(sounds(tmp_path), frozenset({"held"}))
@@ -211,6 +230,43 @@ def test_pairs_are_of_two_held_back_classes_at_0_db(tmp_path, monkeypatch):
         torch.testing.assert_close(a + b, mixture.audio)
         whole = pairs.apply_masks(mixture, torch.ones(1, *stft(a[None], N).shape[2:]))
         torch.testing.assert_close(whole[0], mixture.audio, atol=1e-5, rtol=0)
+
+
+def test_sharpness_is_chosen_on_one_half_and_reported_on_the_other(tmp_path, monkeypatch):
+    seen, shipped = {}, tmp_path / "shipped"
+    for part in ("procedural", "recordings"):
+        rng = np.random.default_rng(0)
+        write_part(tmp_path, part, [
+            Clip(rng.normal(size=2 * RATE).astype(np.float32), (f"{label} {k}",), label, "held",
+                 f"{part}/{label}/{k}")
+            for label in ("dog", "rain", "bell")
+            for k in range(8)
+        ])  # fmt: skip
+    shipped.mkdir()
+    save_file({"sharpness": torch.ones(())}, shipped / "model.safetensors")
+
+    def said(mixtures):
+        return {prompt for mixture in mixtures for prompt in mixture.prompts}
+
+    class Network:
+        net = SimpleNamespace(sharpness=torch.ones(()))
+
+    monkeypatch.setattr(pairs, "PAIRS", 6)
+    monkeypatch.setattr(pairs, "load_query", lambda folder: Network())
+    monkeypatch.setattr(pairs, "sharpest", lambda q, m: seen.update(choose=said(m)) or 2.0)
+    monkeypatch.setattr(pairs, "report", lambda q, m: seen.update(report=said(m)) or {})
+    monkeypatch.setattr("sys.argv", f"p --data {tmp_path} --query {shipped} --sharpen".split())
+    pairs.main()
+    for half, prompts in seen.items():
+        assert {half_of(prompt.split()[0], prompt) for prompt in prompts} == {half}
+    assert len(seen) == 2
+    assert float(load_file(shipped / "model.safetensors")["sharpness"]) == 2.0
+
+
+def test_pairs_of_one_class_are_refused(tmp_path):
+    held = Corpus(sounds(tmp_path), frozenset({"held"}), half="report")
+    with pytest.raises(ValueError, match="must be recordings of 2 classes"):
+        pairs.pairs(held)
 
 
 def test_of_two_gaussian_noises_the_sharpness_chosen_is_wieners():

@@ -376,7 +376,7 @@ def test_a_link_to_nowhere_is_not_recorded_through(tmp_path):
 def test_the_command_records_until_its_time_is_over(source, tmp_path):
     out = tmp_path / "a.wav"
     run = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", "record", str(out), "--seconds", "0.5",
+        [sys.executable, "-m", "bridge.cli", "record", str(out), "--duration", "0.5",
          "--input", "source:out_1", "--start-samples", "480", "--json"],
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
@@ -389,7 +389,8 @@ def test_the_command_records_until_its_time_is_over(source, tmp_path):
 def test_osc_starts_a_recording_beside_other_jobs_and_stops_it(source, tmp_path):
     """A real client of python-osc, a real server, the real recorder."""
     own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_HTTP_PORT": "0",
-           "SCOREWIRE_DATA": str(tmp_path / "data")}  # fmt: skip
+           "SCOREWIRE_DATA": str(tmp_path / "data"),
+           "SCOREWIRE_OSC_WRITE": str(tmp_path)}  # fmt: skip
     serving = subprocess.Popen(
         [sys.executable, "-m", "bridge.cli", "serve", "--json"],
         stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | own,

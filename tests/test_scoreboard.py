@@ -15,12 +15,14 @@ from torch import Tensor
 
 from bridge import worker
 from bridge.cli import main
+from bridge.cli.evaluate import merged
 from bridge.protocol.events import Done, Progress
 from bridge.protocol.jobs import Evaluate
 from sds.datasets import evaluation_items
 from sds.priors.gaussian import GaussianPrior
 from sds.scoreboard import board, codec, report
 from sds.scoreboard.board import Column, Entry, Figures, Now, Row, Setting, Task
+from sds.scoreboard.keys import Key
 from sds.scoreboard.suites import SUITES
 from sds.signal import audio_files
 
@@ -169,9 +171,9 @@ def test_random_numbers_depend_on_seed_and_words(setting: Setting) -> None:
 # The report.
 
 ROWS = [
-    Row("s", "a", "one", {"x": 1.0, "y": 5.0}, ("low",), 1.5),
-    Row("s", "b", "one", {"x": 3.0}, (), 2.5),
-    Row("s", "a", "two | 2", {"x": -1.0}, ("low",)),
+    Row("s", "a", "one", {"x": 1.0, "y": 5.0}, ("low",), 1.5, "k", "2026-01-02"),
+    Row("s", "b", "one", {"x": 3.0}, (), 2.5, "k", "2026-01-03"),
+    Row("s", "a", "two | 2", {"x": -1.0}, ("low",), 0.0, "k", "2026-01-02"),
 ]
 ENTRY = Entry(
     lambda setting: [],
@@ -185,7 +187,7 @@ PAGE = report.Page(
     evaluation_scorer=report.Weights("evaluation_scorer"),
     search_scorer=report.Weights("search_scorer", "def"),
     data="data",
-    date="2026-01-02",
+    keys={"s": Key("s", "c0de", "m", "j", "e", "q", "l", "b", "t", "r", "v", "d", 0, None)},
 )
 
 
@@ -204,12 +206,17 @@ def test_mean_spread_and_count() -> None:
 
 def test_a_page_is_a_table_in_plain_text() -> None:
     page = report.markdown(PAGE, ROWS, {"s": ENTRY})
+    assert page.startswith(report.HEAD)
     assert (
-        "- Model: m (abc)\n"
-        "- Evaluation scorer: evaluation_scorer; search scorer: search_scorer (def)\n- Data: data\n"
+        "## s\n\n- Measured 2026-01-02 to 2026-01-03 by `scorewire eval`: 3 results in 4 s\n"
         in page
     )
-    assert "3 results in 4 s" in page
+    assert f"- Code c0de, methods v, data data (d), key {PAGE.keys['s'].digest}\n" in page
+    assert (
+        "- Model m (abc), evaluation scorer evaluation_scorer; "
+        "searches listen to search_scorer (def)\n" in page
+    )
+    assert "- Query network q, tagger l, bank b, text t, reference r\n" in page
     assert "- 3 rows\n" in page
     assert page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines() == [
         "| method   | x, dB ↑       | y     |",
@@ -361,10 +368,10 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
         if isinstance(event, Progress) and event.fraction > 0.5:
             break
     work.close()
-    (rows,) = tmp_path.glob("*/rows.jsonl")
+    rows = tmp_path / "rows.jsonl"
     kept = rows.read_bytes()
     assert len(kept.splitlines()) == 11  # of 20: two one-shots 4 ways, two tones 3 ways and 3 caps
-    assert sorted(path.name for path in tmp_path.iterdir()) == [rows.parent.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl"]
     events = list(worker.work(job(data, tmp_path), models))
     assert rows.read_bytes().startswith(kept)
     done = board.read_rows(rows)
@@ -373,7 +380,28 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     list(worker.work(job(data, tmp_path, seed=1), models))
-    assert len(list(tmp_path.glob("*/rows.jsonl"))) == 2
+    every = board.read_rows(rows)
+    assert len(every) == 40
+    assert len({row.key for row in every}) == 2
+
+
+def test_a_report_keeps_the_sections_of_suites_that_were_not_run() -> None:
+    old = "# Old\n\nhead\n\n## separate\n\n1\n\n### separate, all\n\n2\n\n## codec\n\n3\n"
+    new = "# New\n\n## prior\n\n4\n\n## codec\n\n5\n"
+    assert merged(old, new) == (
+        "# New\n\n## codec\n\n5\n\n## prior\n\n4\n\n## separate\n\n1\n\n### separate, all\n\n2\n"
+    )
+    assert merged("", new) == "# New\n\n## codec\n\n5\n\n## prior\n\n4\n"
+    assert merged(merged(old, new), new) == merged(old, new)
+
+
+def test_the_published_page_is_what_the_command_writes() -> None:
+    """Nothing by hand: its head is the report's, and every section says what measured it."""
+    page = (Path(__file__).parents[1] / "docs" / "scoreboard.md").read_text(encoding="utf-8")
+    assert merged(page, report.HEAD) == page
+    sections = page.split("\n## ")[1:]
+    assert [section.split("\n", 1)[0] for section in sections] == list(SUITES)
+    assert all("\n\n- Measured 20" in section for section in sections)
 
 
 @pytest.mark.parametrize(

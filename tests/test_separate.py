@@ -120,6 +120,17 @@ def test_stereo_places_stay():
     assert float(high[1] / high[0]) > 10
 
 
+@pytest.mark.parametrize("name", ["masks", "default"])
+def test_opposite_signs_left_and_right_are_parted_as_the_same_signs_are(name):
+    mix = A + B
+    method = replace(METHODS[name], spatial=False)
+    same = run(torch.cat([mix, mix]), method=method)[-1].stems
+    opposite = run(torch.cat([mix, -mix]), method=method)[-1].stems
+    sign = torch.tensor([1.0, -1.0])[:, None]
+    torch.testing.assert_close(opposite, sign * same, rtol=0, atol=1e-6)
+    assert float(same.square().mean()) > 1e-4
+
+
 def test_stereo_prior_takes_mono_and_stereo():
     p = prior(channels=2)
     for mix in (A + B, torch.cat([A, B])):

@@ -14,6 +14,7 @@ from sds.signal.spectrogram import (
     magnitudes,
     multi_scale_distance,
     relative_distance,
+    shares,
     squared_distance,
     stft,
 )
@@ -102,7 +103,16 @@ def test_distances_ignore_the_level_of_the_pair():
     for distance in (multi_scale_distance, partial(log_mel_distance, rate=44100)):
         once = float(distance(a, b))
         assert once > 0.5
-        assert float(distance(0.01 * a, 0.01 * b)) == pytest.approx(once, rel=1e-3)
+        for gain in (1e-2, 1e-4):
+            assert float(distance(gain * a, gain * b)) == pytest.approx(once, rel=1e-5)
+
+
+def test_shares_are_of_powers_whatever_their_level():
+    powers = torch.tensor([[[3.0, 0.0]], [[1.0, 0.0]]])  # [2, 1, 2]
+    for level in (1.0, 1e-12):
+        found = shares(level * powers)
+        assert found.flatten().tolist() == pytest.approx([0.75, 0.5, 0.25, 0.5])
+    assert shares(torch.zeros(3, 1, 1)).flatten().tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_rows_are_independent():

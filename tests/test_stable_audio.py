@@ -22,7 +22,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save, save_file
 
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
@@ -529,7 +529,39 @@ def _bare(settings):
     settings["model"] = {"io_channels": 8}
 
 
+def _slow(settings):
+    settings["sample_rate"] = 44
+
+
+def _endless(settings):
+    settings["sample_size"] = 10**15
+
+
+def _many(settings):
+    settings["audio_channels"] = 64
+
+
+def _levels(settings):
+    settings["sigmas"] = [100.0, float("nan")]
+
+
+def _not_finite(data):
+    """The weights with one NaN in the first tensor."""
+    tensors = load(data)
+    name = sorted(tensors)[0]
+    tensors[name].flatten()[0] = math.nan
+    return save(tensors)
+
+
 FAULTS = {
+    "absurd rate": ({"change": _slow}, r"sample_rate in .* must be 8000 to 192000 Hz, got 44"),
+    "absurd length": ({"change": _endless}, "sample_size in .* must be at most 3600 s"),
+    "many channels": ({"change": _many}, "audio_channels in .* must be 1 or 2, got 64"),
+    "absurd levels": ({"change": _levels}, "sigmas in .* must be two rising numbers above 0"),
+    "not finite": (
+        {"weights": _not_finite},
+        r"model\.safetensors is broken: 1 of the \d+ numbers of [\w.]+ are not finite",
+    ),
     "wrong kind": ({"change": _autoencoder}, "model_type is 'autoencoder'.*text-conditioned"),
     "not a transformer": ({"change": _unet}, "type 'adp_cfg_1d'; only 'dit'"),
     "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise"),

@@ -9,8 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from bridge import worker
-from bridge.cli import main
-from bridge.cli import suggest as command
+from bridge.cli import main, tables
 from bridge.protocol.events import Done, Progress
 from bridge.protocol.jobs import Suggest
 from sds.detection.evidence import PresenceNetworks
@@ -76,6 +75,15 @@ def test_silence_suggests_nothing(networks):
     assert last(networks, torch.zeros(1, 44100), 44100, top=8) == []
 
 
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+def test_less_than_a_second_is_heard_at_any_rate(networks, rate):
+    generator = torch.Generator().manual_seed(0)
+    for seconds in (0.1, 0.25, 0.5, 0.9):
+        audio = 0.1 * torch.randn(2, round(seconds * rate), generator=generator)
+        found = last(networks, audio, rate, top=2, names=("wind", "sea waves", "clock ticking"))
+        assert [len(one.activity) for one in found] == [1, 1]
+
+
 def test_parts_are_few_and_the_first_explains_the_most(networks, twelve):
     audio, rate = read(MIXTURE)
     heard = measure_activity(networks.tagger, audio, rate)
@@ -114,7 +122,8 @@ def test_the_job_tells_its_progress_and_ends_with_rows():
     assert {event.stage for event in events if isinstance(event, Progress)} >= {"listening"}
     rows = done.result["suggestions"]
     assert len(rows) == 5
-    assert set(rows[0]) == {"prompt", "score", "present", "activity"}
+    assert set(rows[0]) == {"prompt", "score", "likelihood", "present", "activity"}
+    assert rows[0]["likelihood"] in ("likely", "possible", "guess")
     assert json.loads(json.dumps(done.result)) == done.result
 
 
@@ -125,9 +134,9 @@ def test_without_a_listener_the_job_says_so():
 
 
 def test_the_curve_keeps_peaks_and_fits_its_columns():
-    assert command.curve([0.0] * 99 + [1.0], columns=10) == " " * 9 + "█"
-    assert command.curve([]) == ""
-    assert len(command.curve([0.5] * 1000)) == command.COLUMNS
+    assert tables.curve([0.0] * 99 + [1.0], columns=10) == " " * 9 + "█"
+    assert tables.curve([]) == ""
+    assert len(tables.curve([0.5] * 1000)) == tables.COLUMNS
 
 
 def run_command(monkeypatch, capsys, *args):

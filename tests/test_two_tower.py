@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from sds.similarity.two_tower import MELS, RATE, Towers, load_scorer, log_mel
+from sds.detection.presence import FOLDER as LISTENER
+from sds.priors.checkpoints import ModelUnavailable
+from sds.similarity.two_tower import FOLDER, MELS, RATE, SEARCH_SCORER, Towers, load_scorer, log_mel
 
 SOURCES = Path(__file__).parent.parent / "examples" / "data"
 
@@ -13,6 +16,25 @@ SOURCES = Path(__file__).parent.parent / "examples" / "data"
 @pytest.fixture(scope="module")
 def evaluation_scorer():
     return load_scorer()
+
+
+@pytest.mark.parametrize("folder", [FOLDER, SEARCH_SCORER, LISTENER])
+def test_broken_weights_are_one_sentence(tmp_path, folder):
+    tensors = load_file(folder / "model.safetensors")
+    path = tmp_path / "model.safetensors"
+    tensors["head.1.bias"][7] = torch.nan
+    save_file(tensors, path)
+    wanted = r"model\.safetensors is broken: 1 of the 256 numbers of head\.1\.bias are not finite"
+    with pytest.raises(ModelUnavailable, match=wanted):
+        load_scorer(tmp_path)
+    tensors["head.1.bias"] = torch.zeros(3)
+    save_file(tensors, path)
+    with pytest.raises(ModelUnavailable, match=r"do not fit the network: head\.1\.bias is 3, not"):
+        load_scorer(tmp_path)
+    del tensors["head.1.bias"]
+    save_file(tensors, path)
+    with pytest.raises(ModelUnavailable, match=r"head\.1\.bias is missing"):
+        load_scorer(tmp_path)
 
 
 def test_log_mel_spans_minus_one_to_one_whatever_the_level():
@@ -23,6 +45,16 @@ def test_log_mel_spans_minus_one_to_one_whatever_the_level():
     assert float(loud.max()) == pytest.approx(1.0)
     assert float(loud.min()) >= -1.0
     assert torch.allclose(loud, quiet, atol=1e-3)
+
+
+@pytest.mark.parametrize("decibels", [-40, -80, -120])
+def test_a_dull_sound_is_the_same_at_any_level(evaluation_scorer, decibels):
+    """Most bands are empty: while 1e-10 was added to powers, it was another sound at -60 dB."""
+    noise = torch.randn(1, 1, RATE, generator=torch.Generator().manual_seed(0))
+    heard = torch.fft.rfft(noise) * (torch.fft.rfftfreq(RATE, 1 / RATE) < 3000)
+    dull = 0.1 * torch.fft.irfft(heard, RATE)
+    soft = evaluation_scorer.hear(10 ** (decibels / 20) * dull, RATE)
+    assert float((soft * evaluation_scorer.hear(dull, RATE)).sum()) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_cosines_are_bounded_and_deterministic(evaluation_scorer):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from presets import Note
+from presets import Note, ranges
 from renderers import fm, random_patches, to_values, voice
 
 RATE = 48000
@@ -116,9 +116,9 @@ def test_a_pedal_holds_until_it_is_lifted():
     player.fm(sine(), key=3)
     voice.release(player.voices, 3, voice.ANY, 60, True, 0)
     assert np.abs(player.play(9600)[-128:]).max() > 0.1
-    voice.lift(player.voices, 2, 0)  # another's pedal
+    voice.lift(player.voices, 2, False, False, 0)  # another's pedal
     assert np.abs(player.play(9600)[-128:]).max() > 0.1
-    voice.lift(player.voices, 3, 0)
+    voice.lift(player.voices, 3, False, False, 0)
     assert np.abs(player.play(9600)[-128:]).max() == 0.0
 
 
@@ -214,7 +214,7 @@ def test_brightness_scales_modulation_and_never_leads_to_chaos():
     depth = voice.depth(loops, 2.0)
     patch = voice.patch(loops)
     turns = patch.matrix * depth * 2.0 * math.pi
-    assert max(abs(np.linalg.eigvals(turns))) < fm.FEEDBACK + 1e-9
+    assert max(abs(np.linalg.eigvals(turns))) < ranges.FEEDBACK + 1e-9
     assert voice.depth(loops, 0.0) == 0.0
 
 

@@ -24,8 +24,10 @@ from bridge.protocol.events import Cancelled, Done, Event, Progress, event_adapt
 from bridge.protocol.jobs import Separate
 from bridge.stems import excerpt, null_test
 from bridge.stems import manifest as stems
-from bridge.worker import mixture, models, separate
+from bridge.worker import mixture, models, separate, suggest
 from bridge.worker.window_store import Finished
+from sds.detection.evidence import PresenceNetworks
+from sds.detection.tagging import Suggestion
 from sds.separation.separate import METHODS
 from tests import small_worker
 
@@ -297,6 +299,43 @@ def test_six_stems_of_one_file(tmp_path: Path) -> None:
     got = result(job(file, tmp_path / "out", prompts=names))
     assert len(got["stems"]) == 6
     assert null_test.verify(Path(got["manifest"])) < -100
+
+
+def test_a_prompt_given_twice_makes_two_stems_with_names_of_their_own(tmp_path: Path) -> None:
+    file = noise(tmp_path / "a.wav", 1)
+    got = result(job(file, tmp_path / "out", prompts=("Säx 🎷", "Säx 🎷", "鐘の音")))
+    files = [Path(stem["wav"]).name.partition("__")[2].rpartition("__")[0] for stem in got["stems"]]
+    assert files == ["01_säx-saxophone", "02_säx-saxophone-2", "03_鐘の音"]
+    manifest = stems.load(Path(got["manifest"]))
+    assert [stem.name for stem in manifest.stems] == ["Säx 🎷", "Säx 🎷 2", "鐘の音"]
+    assert [stem.prompt for stem in manifest.stems] == ["Säx 🎷", "Säx 🎷", "鐘の音"]
+    assert null_test.verify(Path(got["manifest"])) < -100
+
+
+def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a tagger that hears all: twice the same prompt is two of `prompts`, not one."""
+
+    def named(*given: Any) -> Any:
+        yield [Suggestion(prompt, 0.9, True, (0.9,)) for prompt in given[-1]]
+
+    def listened(*_: object) -> Any:
+        return None
+        yield
+
+    monkeypatch.setattr(suggest, "presence_networks", lambda _: PresenceNetworks(*[None] * 3))  # type: ignore[arg-type]
+    monkeypatch.setattr(suggest, "measure_activity", listened)
+    monkeypatch.setattr(suggest, "named", named)
+    asked = job(noise(tmp_path / "a.wav", 1), tmp_path, prompts=("a", "a", "b"), model="default")
+    clock = worker_loop.Clock("j")
+    answers = []
+
+    def listening() -> Any:
+        answers.append((yield from suggest.presence_check(asked, worker.Models(), clock, 0.0, 1.0)))
+
+    assert len(list(listening())) == 1  # progress
+    assert answers[0].prompts == ("a", "a", "b")
 
 
 def test_work_that_would_fill_the_disk_is_refused(

@@ -24,10 +24,11 @@ from bridge.osc import requests
 from bridge.player import protocol
 from bridge.protocol import osc_wire
 from bridge.protocol.events import Done, Failed
-from bridge.protocol.jobs import Probe, new_id
+from bridge.protocol.jobs import Check, Probe, check, new_id
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
+from presets.moves import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,6 @@ INSTALL = "run `make install` in your clone of Scorewire"
 OSC_PATIENCE = 2.0  # seconds
 PLAYER_PATIENCE = 60.0  # its first start compiles
 
-Check = dict[str, Any]
-"""name, ok, text: what was seen, fix: what to do when it is not ok."""
-
 
 def missing_packages() -> str:
     """A sentence when the worker's packages are not all installed, else ""."""
@@ -63,15 +61,10 @@ async def examine(config: Config, *, model: str) -> dict[str, Any]:
     if checks[1]["ok"]:
         checks += [await _player(config), *await _probe(config, model)]
     return {
-        "ok": all(check["ok"] for check in checks),
+        "ok": all(check["ok"] or check["optional"] for check in checks),
         "version": metadata.version("scorewire"),
         "checks": checks,
     }
-
-
-def check(name: str, ok: bool, text: str, fix: str = "") -> Check:
-    """One line of the report."""
-    return {"name": name, "ok": ok, "text": text, "fix": "" if ok else fix}
 
 
 def _python() -> Check:
@@ -87,7 +80,7 @@ def _packages() -> Check:
 def _data(config: Config) -> Check:
     """Write and delete a file where the ledger lives."""
     try:
-        config.data.mkdir(parents=True, exist_ok=True)
+        private_folder(config.data)
         with tempfile.NamedTemporaryFile(dir=config.data):
             pass
     except OSError as error:
@@ -140,7 +133,7 @@ async def _ask(host: str, port: int, address: str, req: int) -> osc_wire.Message
 
 
 async def _player(config: Config) -> Check:
-    """What a player says first. Without a sound device all but playing works, so that is ok."""
+    """What a player says first. Without a sound device all but playing works."""
     try:
         player = await Child.start(config.player)
     except OSError as error:
@@ -162,7 +155,9 @@ async def _player(config: Config) -> Check:
         text = f"{first.output} ({first.name}), {first.rate} Hz, {first.frames} frames a block"
         return check("player", True, text)
     why = first.reason if isinstance(first, protocol.Gone) else first.kind
-    return check("player", True, f"no sound device, so patches are not played live: {why}")
+    text = f"no sound device, so patches are not played live: {why}"
+    fix = "start a JACK server (apt install jackd2), or plug in a sound card"
+    return check("player", False, text, fix, optional=True)
 
 
 async def _probe(config: Config, model: str) -> list[Check]:

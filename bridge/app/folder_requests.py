@@ -16,7 +16,6 @@ was written for it goes. A server that runs does the work, else a worker of this
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import sqlite3
@@ -35,7 +34,8 @@ from bridge.protocol.events import Event, Failed, Progress
 from bridge.protocol.jobs import Separate
 from bridge.service import config, discovery
 from bridge.service.job_server import Server
-from bridge.service.ledger import Entry, Store
+from bridge.service.ledger import Entry, Store, mend
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +75,8 @@ class Status:
 def read(folder: Path, settings: config.Config) -> Separate:
     """The job asked for in `folder`. `ValueError` with one sentence when it is none."""
     path = folder / REQUEST
-    if path.stat().st_size > MAX_REQUEST:
-        raise ValueError(f"{REQUEST} must have at most {MAX_REQUEST} bytes")
+    asked = read_json(path, MAX_REQUEST)
     try:
-        asked = json.loads(path.read_text(encoding="utf-8"))
         name = asked["file"]
         if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
             raise ValueError(f"file must be the name of one in the folder, got {name!r}")
@@ -87,7 +85,7 @@ def read(folder: Path, settings: config.Config) -> Separate:
         return Separate.model_validate({"model": settings.model} | asked | fixed)
     except ValidationError as error:
         raise ValueError(jobs.sentence(error)) from error
-    except (TypeError, KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{REQUEST} must be one JSON object with a file") from error
 
 
@@ -129,6 +127,7 @@ def _progress(entry: Entry) -> Progress:
 async def work(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry:
     """The job's life in the ledger, on a worker of our own, until it ends or is cancelled."""
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    mend(settings.ledger)
     with Store(settings.ledger) as store:
         async with engine, Server(settings, store, engine) as server:
             server.submit(job, client=HOST, req=secrets.randbits(31))

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack
 
 from bridge.execution.local import LocalEngine
 from bridge.osc import requests
+from bridge.player.protocol import Happening
 from bridge.service import discovery
 from bridge.service.config import Config
-from bridge.service.job_server import Server
-from bridge.service.ledger import Store
+from bridge.service.job_server import Server, _sweeping
+from bridge.service.ledger import owned
 from bridge.service.player_process import PlayerProcess
 from bridge.service.signals import stopping_on_signals
 from presets.library import Library
@@ -25,10 +26,12 @@ async def run_server(
     play: bool = False,
     announce: bool = False,
     ready: Callable[[int, int], None] | None = None,
+    heard: Callable[[Happening], None] | None = None,
 ) -> None:
     """Run the whole light process until SIGINT or SIGTERM; `ready` is told OSC's and HTTP's port.
 
-    With `play` a player process sounds the library's slots; with `announce` the network is told.
+    With `play` a player process sounds the library's slots, and `heard` is told what it says of
+    itself; with `announce` the network is told.
 
     Raises `ValueError` when another server owns the data folder, `OSError` when no port is free.
     """
@@ -37,16 +40,19 @@ async def run_server(
     from bridge.http.server import serve_http
 
     async with stopping_on_signals() as stop:
-        with Store(config.ledger) as store:
-            store.own()
-            for job_id in store.recover():
+        with owned(config.ledger) as store:
+            lost = store.recover()
+            for job_id in lost:
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)
             engine = LocalEngine(config.worker, grace=config.grace, stall=config.stall)
             async with AsyncExitStack() as stack:
                 player = PlayerProcess(config.player, Library(config.library)) if play else None
                 if player is not None:
+                    if heard is not None:
+                        player.listen("terminal", heard)
                     await stack.enter_async_context(player)
                 server = await stack.enter_async_context(Server(config, store, engine, player))
+                await stack.enter_async_context(_sweeping(server, lost))
                 osc = await stack.enter_async_context(requests.serve_osc(server))
                 http = await stack.enter_async_context(serve_http(osc))
                 log.info("OSC on %s port %d (UDP)", config.osc_host, osc.port)

@@ -1,30 +1,34 @@
-"""What all commands share: their usual options, the run of a job, the way to show a result."""
+"""What all commands share: their usual options, the run of a job, the way to show a result.
+
+Importing a module of commands loads typer and nothing else of weight, so that help comes at once:
+what a command works with is imported in the command.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import secrets
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from bridge.app import doctor
-from bridge.cli import tables
-from bridge.execution.local import LocalEngine
-from bridge.protocol.jobs import Evaluate, Job, new_id
-from bridge.service import config, job_server, signals
-from bridge.service.ledger import Entry, Store
+if TYPE_CHECKING:
+    from rich.text import Text
 
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Job
+    from bridge.service import config
+    from bridge.service.ledger import Entry
+
+TEXT = "<str>"  # what the help calls the value of an option that may be repeated
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
-Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the preset's when left out.")]
+Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the recipe's when left out.")]
 Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
 Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 
 
@@ -41,12 +45,16 @@ def absolute(path: Path) -> str:
     return str(path.expanduser().absolute())
 
 
-def show(result: dict[str, Any], table: Table, as_json: bool) -> None:
-    """Print a result: JSON for programs, a table for people."""
+def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> None:
+    """Print a result: JSON for programs, for people the lines of `text`, which are never cut."""
     if as_json:
+        import json
+
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
-        Console().print(table)
+        from rich.console import Console
+
+        Console().print(text(), soft_wrap=True)
 
 
 def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
@@ -55,6 +63,14 @@ def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
     A `model` of None is the configured one. Raises pydantic's `ValidationError` when `values` make
     no job, `CommandFailed` when it has no result.
     """
+    import asyncio
+    from contextlib import ExitStack
+
+    from bridge.app import doctor
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Evaluate, new_id
+    from bridge.service import config
+
     settings = config.load()
     if "model" in kind.model_fields:
         values["model"] = values.get("model") or settings.model
@@ -79,7 +95,16 @@ def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
 
 async def _live(job: Job, settings: config.Config, watch: tables.Show | None) -> Entry:
     """One job's life in the ledger, on a worker of our own; Ctrl-C cancels it at its next step."""
+    import asyncio
+    import secrets
+
+    from bridge.execution.local import LocalEngine
+    from bridge.service import job_server, signals
+    from bridge.service.ledger import Store, mend
+
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    if (aside := mend(settings.ledger)) is not None:
+        typer.echo(f"the job ledger was damaged; it is kept as {aside}, a new one begins", err=True)
     async with signals.stopping_on_signals() as stop:
         with Store(settings.ledger) as store:
             async with engine, job_server.Server(settings, store, engine) as jobs_server:

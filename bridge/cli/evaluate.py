@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, absolute, run
-from bridge.protocol.jobs import Evaluate
+from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
 
 DATA = Path("../shared/data")
 
@@ -18,8 +16,13 @@ app = typer.Typer()
 
 @app.command("eval")
 def eval_(
-    suite: Annotated[
-        list[str], typer.Option(help="codec, prior, patch, separate, ablation or all; repeatable.")
+    suites: Annotated[
+        list[str],
+        typer.Option(
+            "--suite",
+            metavar=TEXT,
+            help="codec, prior, patch, separate, ablation or all; repeatable.",
+        ),
     ] = ["all"],  # noqa: B006, typer copies it
     data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
     model: Model = None,
@@ -29,28 +32,58 @@ def eval_(
     items: Annotated[int | None, typer.Option(help="At most so many a suite.")] = None,
     seed: Seed = 0,
     out: Out = Path("scoreboard"),
-    report: Annotated[Path | None, typer.Option(help="Write the page to this file too.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write the page to this file too; suites not run keep their sections."),
+    ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on recordings, beside baselines; stopped, the same command goes on."""
+    import json
+
+    from bridge.files.write_terms import Terms
+    from bridge.hosts.files import whole
+    from bridge.protocol.jobs import Evaluate
+    from presets.reading import read_json
+
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
+    terms = Terms(replace)
+    if report is not None:
+        terms.check(report.absolute())
     result = run(
         Evaluate,
         as_json,
-        suites=tuple(suite),
+        suites=tuple(suites),
         data=absolute(data),
         out=absolute(out),
         model=model,
         evaluation_scorer=evaluation_scorer,
         seed=seed,
         items=items,
+        replace=replace,
     )
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
-        report.write_text(page, encoding="utf-8")
+        before = report.read_text(encoding="utf-8") if report.exists() else ""
+        with whole(report.absolute(), terms) as partial:
+            partial.write_text(merged(before, page), encoding="utf-8")
     if as_json:
-        figures = json.loads(Path(result["figures"]).read_text(encoding="utf-8"))
+        figures = read_json(Path(result["figures"]))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))
     else:
         typer.echo(page)
+
+
+def merged(before: str, page: str) -> str:
+    """A page whose sections (their "## suite" lines begin them) replace or join those of before.
+
+    The head is the new page's; sections stand in the order of the suites.
+    """
+    from bridge.protocol.jobs import SuiteName
+
+    (head, *new), (_, *old) = (("\n" + text).split("\n## ") for text in (page, before))
+    sections = {text.split("\n", 1)[0]: text for text in (*old, *new)}
+    known = [name for name in get_args(SuiteName) if name in sections]
+    return "\n## ".join([head, *(sections[name].rstrip("\n") + "\n" for name in known)])[1:]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli import tables
-from bridge.cli.base import CommandFailed, Json, absolute, show
-from bridge.hosts import HOSTS, INSTALLERS, Placed
-from bridge.stems import manifest as stems
+from bridge.cli.base import CommandFailed, Json, Replace, absolute, show
+from bridge.cli.choices import HOSTS, INSTALLERS
+
+if TYPE_CHECKING:
+    from bridge.hosts import Placed
 
 app = typer.Typer()
 
@@ -25,12 +26,19 @@ def place(
     out: Annotated[
         Path | None, typer.Option(help="A folder, or a file of the host; beside the stems.")
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
     _check("--host", host, HOSTS)
+    from bridge import hosts
+    from bridge.files.write_terms import Terms
+    from bridge.stems import manifest as stems
+
     manifest = stems.manifest_path(manifest.expanduser())
-    placed = HOSTS[host].place_audio(manifest, Path(absolute(out or manifest.parent)))
+    placed = hosts.HOSTS[host].place_audio(
+        manifest, Path(absolute(out or manifest.parent)), Terms(replace)
+    )
     _show(host, placed, as_json)
 
 
@@ -46,7 +54,9 @@ def install(
 ) -> None:
     """Put Scorewire's actions into a DAW, so that its menu separates what is selected."""
     _check("HOST", host, INSTALLERS)
-    installer = INSTALLERS[host]
+    from bridge import hosts
+
+    installer = hosts.INSTALLERS[host]
     act = installer.uninstall if uninstall else installer.install
     _show(host, act(path.expanduser() if path else None, force=force), as_json)
 
@@ -58,5 +68,7 @@ def _check(what: str, name: str, known: Iterable[str]) -> None:
 
 
 def _show(host: str, placed: Placed, as_json: bool) -> None:
+    from bridge.cli import tables
+
     result = {"host": host, "text": placed.text, "files": [str(file) for file in placed.files]}
-    show(result, tables.placement(result), as_json)
+    show(result, lambda: tables.placement(result), as_json)

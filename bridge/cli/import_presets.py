@@ -6,26 +6,36 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import atomic_output, names
+from bridge.files.write_terms import Terms
 from bridge.service import file_access
-from presets import dx7_sysex, import_dx7, save
+from presets import dx7_file, import_dx7, save
 
 
-def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, Any]]:
+def syx(
+    file: Path, out: Path, *, voice: int | None = None, replace: bool = False
+) -> dict[str, Any]:
     """The voices of a DX7 file (all, or the one of this number) as presets in the folder `out`.
 
-    A line has voice, name, and preset (the file) with lost, or refused for a voice that cannot be
-    a preset. Nothing is written when none can be. Raises `ValueError` with one sentence.
+    Returns voices, a line a voice, and passed_over, sentences on what else is in the file. A line
+    has voice, name, and preset (the file) with lost, or refused for a voice that cannot be a
+    preset. Nothing is written when none can be. With `replace` files of others are replaced.
+    Raises `ValueError` with one sentence.
     """
     file_access.check_input("file", str(file.expanduser().absolute()), ())
-    data = file.read_bytes()
-    voices = dx7_sysex.read_bank(data)
-    doubt = () if dx7_sysex.intact(data) else ("the file's checksum is wrong: it may be damaged",)
-    if voice is not None and not 1 <= voice <= len(voices):
-        raise ValueError(f"voice must be 1 .. {len(voices)}, got {voice}")
+    with file.open("rb") as opened:
+        data = opened.read(dx7_file.MAX_BYTES + 1)
+    try:
+        found = dx7_file.read(data)
+    except ValueError as error:
+        raise ValueError(f"file {file}: {error}") from error
+    count = len(found.voices)
+    if voice is not None and not 1 <= voice <= count:
+        raise ValueError(f"voice must be 1 .. {count}, got {voice}")
     rows: list[dict[str, Any]] = []
     refused = ""
-    with atomic_output.folder(out) as made:
-        for number, one in enumerate(voices, start=1):
+    digits = max(2, len(str(count)))
+    with atomic_output.folder(out, Terms(replace)) as made:
+        for number, (one, doubts) in enumerate(zip(found.voices, found.doubts, strict=True), 1):
             if voice not in (None, number):
                 continue
             row: dict[str, Any] = {"voice": number, "name": one.name.strip()}
@@ -35,9 +45,11 @@ def syx(file: Path, out: Path, *, voice: int | None = None) -> list[dict[str, An
                 refused = str(error)
                 rows.append(row | {"refused": refused})
                 continue
-            path = made.partial / f"{number:02d}-{names.slug(preset.name, otherwise='voice')}.json"
+            name = names.slug(preset.name, otherwise="voice")
+            path = made.partial / f"{number:0{digits}d}-{name}.json"
             save(preset, path)
-            rows.append(row | {"preset": made.final(path), "lost": [*doubt, *lost]})
+            doubtful = (f"message: {said}" for said in doubts)
+            rows.append(row | {"preset": made.final(path), "lost": [*doubtful, *lost]})
         if all("refused" in row for row in rows):
             raise ValueError(refused)
-    return rows
+    return {"voices": rows, "passed_over": list(found.passed_over)}

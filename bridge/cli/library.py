@@ -6,19 +6,17 @@ A thin face of `presets.library.Library`; the folder is `library` in Scorewire's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from bridge.service import config
-from presets import load
-from presets.library import FACTORY, Entry, Library
+from bridge.cli.base import TEXT, Json
+from bridge.cli.base import show as show_result
+
+if TYPE_CHECKING:
+    from presets.library import Entry, Library
 
 BESIDE = frozenset({"slots.json", "result.json", "curves.json"})  # not presets, but beside them
 
@@ -29,9 +27,10 @@ app = typer.Typer(
 Folder = Annotated[
     Path | None, typer.Option(help="The library; by default the one in Scorewire's data folder.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Called = Annotated[str, typer.Argument(help="A preset's file, or its name if only one has it.")]
-Tags = Annotated[list[str], typer.Option(help="Only presets with this tag; repeatable.")]
+Tags = Annotated[
+    list[str], typer.Option(metavar=TEXT, help="Only presets with this tag; repeatable.")
+]
 Only = Annotated[str, typer.Option(help="Only presets of this renderer.")]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
 
@@ -79,6 +78,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Keep copies of presets, with the WAV files beside them; none twice."""
+    from presets.library import FACTORY
+
     sources = [*(paths or ()), *([FACTORY] if factory else ())]
     if not sources:
         raise ValueError("name preset files or folders, or ask for --factory")
@@ -104,6 +105,8 @@ def add(
 @app.command()
 def show(called: Called, folder: Folder = None, as_json: Json = False) -> None:
     """Show everything a preset holds."""
+    from presets import load
+
     shelf = _library(folder)
     entry = shelf.get(called)
     data = load(entry.path).model_dump(mode="json")
@@ -161,8 +164,10 @@ def restore(
 @app.command()
 def tag(
     called: Called,
-    add: Annotated[list[str], typer.Option(help="A tag to give; repeatable.")] = [],  # noqa: B006
-    remove: Annotated[list[str], typer.Option(help="A tag to take; repeatable.")] = [],  # noqa: B006
+    add: Annotated[list[str], typer.Option(metavar=TEXT, help="A tag to give; repeatable.")] = [],  # noqa: B006
+    remove: Annotated[
+        list[str], typer.Option(metavar=TEXT, help="A tag to take; repeatable.")
+    ] = [],  # noqa: B006
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
@@ -213,6 +218,9 @@ def reindex(folder: Folder = None, as_json: Json = False) -> None:
 
 
 def _library(folder: Path | None) -> Library:
+    from bridge.service import config
+    from presets.library import Library
+
     chosen = config.load().data / "library" if folder is None else folder
     return Library(chosen.expanduser().absolute())
 
@@ -251,15 +259,9 @@ def _show_one(shelf: Library, entry: Entry, as_json: bool) -> None:
 
 
 def _show(result: dict[str, Any], rows: Sequence[tuple[str, ...]], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-        return
-    table = Table(show_header=False, box=None)
-    if not rows:
-        table.add_row("nothing")
-    for row in rows:
-        table.add_row(*map(Text, row))  # a name is text, never markup
-    Console().print(table)
+    from bridge.cli import tables
+
+    show_result(result, lambda: tables.columns(rows or [("nothing",)]), as_json)
 
 
 def _text(value: object) -> str:

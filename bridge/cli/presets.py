@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli import import_presets, tables
-from bridge.cli.base import CommandFailed, Json, Model, Out, Seed, Steps, absolute, run, show
-from bridge.protocol.jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
-from presets import load
-from presets.export import EXPORTERS
+from bridge.cli.base import (
+    TEXT,
+    CommandFailed,
+    Json,
+    Model,
+    Out,
+    Replace,
+    Seed,
+    Steps,
+    absolute,
+    run,
+    show,
+)
+from bridge.cli.choices import FORMATS
 
 app = typer.Typer()
 
@@ -23,13 +32,16 @@ def patch(
     prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
     out: Out,
     renderer: Annotated[
-        str | None, typer.Option(help="fm or impact; that of the preset with --from.")
+        str | None, typer.Option(help="fm or impact; that of the preset with --start.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of the sound, 0.25 to 10.")] = 2.0,
+    duration: Annotated[float, typer.Option(help="Seconds of sound, 0.25 to 10.")] = 2.0,
     steps: Steps = None,
     seed: Seed = 0,
-    preset: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
-    start: Annotated[Path | None, typer.Option("--from", help="A preset to search around.")] = None,
+    recipe: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
+    start: Annotated[Path | None, typer.Option(help="A preset to search around.")] = None,
+    note: Annotated[
+        float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
+    ] = None,
     matrix: Annotated[
         str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
     ] = None,
@@ -38,12 +50,18 @@ def patch(
         int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
     ] = None,
     model: Model = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import DesignPatch
+
     if renderer is None:
         if start is None:
             raise CommandFailed("bad-input", "--renderer must be fm or impact", exit_code=2)
+        from presets import load
+
         renderer = load(start).renderer
     result = run(
         DesignPatch,
@@ -51,17 +69,19 @@ def patch(
         prompt=prompt,
         renderer=renderer,
         out=absolute(out),
-        duration=seconds,
+        duration=duration,
         steps=steps,
         seed=seed,
-        recipe=preset,
+        recipe=recipe,
+        note=note,
         start=None if start is None else absolute(start),
         matrix=matrix,
         operators=operators,
         slot=slot,
         model=model,
+        replace=replace,
     )
-    show(result, tables.patch(result), as_json)
+    show(result, lambda: tables.patch(result), as_json)
 
 
 @app.command()
@@ -70,13 +90,19 @@ def render(
     out: Annotated[Path, typer.Option(help="The WAV file to write.")],
     note: Annotated[float | None, typer.Option(help="MIDI note; the preset's own.")] = None,
     velocity: Annotated[int, typer.Option(help="1 to 127")] = 100,
-    seconds: Annotated[float | None, typer.Option(help="Length; the preset's own.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of sound, up to 60; the preset's own.")
+    ] = None,
     plugin: Annotated[
         str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import RenderPreset
+
     if plugin and Path(plugin).exists():  # an installed one's name stays
         plugin = absolute(Path(plugin))
     result = run(
@@ -86,10 +112,11 @@ def render(
         out=absolute(out),
         note=note,
         velocity=velocity,
-        duration=seconds,
+        duration=duration,
         plugin=plugin,
+        replace=replace,
     )
-    show(result, tables.render(result), as_json)
+    show(result, lambda: tables.render(result), as_json)
 
 
 @app.command()
@@ -103,9 +130,13 @@ def edit(
     steps: Steps = None,
     seed: Seed = 0,
     model: Model = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Change a preset by words: the same, but darker."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import EditPreset
+
     result = run(
         EditPreset,
         as_json,
@@ -116,8 +147,9 @@ def edit(
         steps=steps,
         seed=seed,
         model=model,
+        replace=replace,
     )
-    show(result, tables.edit(result), as_json)
+    show(result, lambda: tables.edit(result), as_json)
 
 
 @app.command()
@@ -129,12 +161,16 @@ def vary(
         float, typer.Option(help="0.1 is another strike, 0.3 a sibling, 1 one of the family.")
     ] = 0.3,
     seed: Seed = 0,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write presets near a preset, each with its sound."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Vary
+
     files = {"preset": absolute(preset), "out": absolute(out)}
-    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed)
-    show(result, tables.variations(result), as_json)
+    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
+    show(result, lambda: tables.variations(result), as_json)
 
 
 @app.command()
@@ -143,37 +179,53 @@ def morph(
     other: Annotated[Path, typer.Argument(help="The preset file to end with.")],
     out: Out,
     steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write presets on the way from one to another, each with its sound."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Morph
+
     files = {"preset": absolute(preset), "other": absolute(other), "out": absolute(out)}
-    result = run(Morph, as_json, **files, steps=steps)
-    show(result, tables.variations(result), as_json)
+    result = run(Morph, as_json, **files, steps=steps, replace=replace)
+    show(result, lambda: tables.variations(result), as_json)
 
 
 @app.command()
 def export(
     preset: PresetFile,
-    to: Annotated[list[str], typer.Option(help=f"{', '.join(EXPORTERS)} or all; repeatable.")],
+    formats: Annotated[
+        list[str],
+        typer.Option("--format", metavar=TEXT, help=f"{', '.join(FORMATS)} or all; repeatable."),
+    ],
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Write a preset as files of other synths, and say what each of them lost."""
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Export
+
     files = {"preset": absolute(preset), "out": absolute(out)}
-    result = run(Export, as_json, **files, formats=tuple(to), rate=rate)
-    show(result, tables.export(result), as_json)
+    result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
+    show(result, lambda: tables.export(result), as_json)
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx): a bank of 32, or one voice.")],
+    file: Annotated[Path, typer.Argument(help="A DX7 file (.syx, .mid): banks, voices, or both.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder; named as the file when left out.")
     ] = None,
     voice: Annotated[int | None, typer.Option(help="Only the voice of this number.")] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Turn the voices of a DX7 into presets, and say what of each was lost."""
-    rows = import_presets.syx(file, Path(absolute(out or Path(file.stem))), voice=voice)
-    show({"voices": rows}, tables.voices(rows), as_json)
+    from bridge.cli import import_presets, tables
+
+    result = import_presets.syx(
+        file, Path(absolute(out or Path(file.stem))), voice=voice, replace=replace
+    )
+    show(result, lambda: tables.voices(result), as_json)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import ExitStack, aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli import tables
-from bridge.cli.base import CommandFailed, ConfigFile, Json, absolute, show
-from bridge.execution.recording import RecordingEngine
-from bridge.protocol.events import Done, Event, Failed
-from bridge.protocol.jobs import Record, new_id
-from bridge.service import config, file_access, signals
+from bridge.cli.base import TEXT, CommandFailed, ConfigFile, Json, absolute, show
+
+if TYPE_CHECKING:
+    from bridge.cli import tables
+    from bridge.protocol.events import Event
+    from bridge.protocol.jobs import Record
 
 app = typer.Typer()
 
@@ -22,10 +20,12 @@ app = typer.Typer()
 @app.command()
 def record(
     out: Annotated[Path, typer.Argument(help="The WAV file, which is not there yet.")],
-    seconds: Annotated[float | None, typer.Option(help="How long; else until Ctrl-C.")] = None,
-    source: Annotated[
+    duration: Annotated[float | None, typer.Option(help="Seconds; else until Ctrl-C.")] = None,
+    inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="Ports by name or regular expression; else the sound card."),
+        typer.Option(
+            "--input", metavar=TEXT, help="Ports by name or regular expression; else the card."
+        ),
     ] = None,
     start_samples: Annotated[
         int | None, typer.Option(help="Where it belongs; else where JACK's transport is.")
@@ -34,26 +34,42 @@ def record(
     as_json: Json = False,
 ) -> None:
     """Record from a JACK server into a float WAV; Ctrl-C ends the take and keeps it."""
+    import asyncio
+    from contextlib import ExitStack
+
+    from bridge.cli import tables
+    from bridge.protocol.events import Done, Failed
+    from bridge.protocol.jobs import Record, new_id
+    from bridge.service import config, file_access
+
     settings = config.load(config_file)
     job = Record(
         id=new_id(),
         out=absolute(out),
-        inputs=tuple(source or ()),
-        duration=seconds,
+        inputs=tuple(inputs or ()),
+        duration=duration,
         start_samples=start_samples,
     )
+    job = Record.model_validate(file_access.bound(job, settings, trusted=True))
     file_access.check(job, read=settings.readable, write=settings.writable)
     with ExitStack() as stack:
         told = None if as_json else stack.enter_context(tables.progress_line())
         last = asyncio.run(_take(job, told))
     if isinstance(last, Done):
-        show(last.result, tables.record(last.result), as_json)
+        result = last.result
+        show(result, lambda: tables.record(result), as_json)
     elif isinstance(last, Failed):
         raise CommandFailed(last.code, last.reason)
 
 
 async def _take(job: Record, told: tables.Show | None) -> Event | None:
     """The last event of a recording that Ctrl-C stops."""
+    import asyncio
+    from contextlib import aclosing
+
+    from bridge.execution.recording import RecordingEngine
+    from bridge.service import signals
+
     event: Event | None = None
     async with signals.stopping_on_signals() as stop, RecordingEngine() as engine:
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from bridge.app import doctor
-from bridge.app.serve import run_server
-from bridge.cli import tables
 from bridge.cli.base import CommandFailed, ConfigFile, Json, Model, show
-from bridge.service import config
-from bridge.service.ledger import Entry, State, Store
-from presets import load
-from presets.library import Library
+from bridge.cli.choices import STATES
+
+if TYPE_CHECKING:
+    from bridge.service.config import Config
 
 app = typer.Typer()
 
@@ -34,6 +26,8 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Listen for OSC and HTTP on this machine, and work for whoever asks, until Ctrl-C."""
+    from bridge.service import config
+
     _serve(config.load(config_file), play, as_json, announce=announce)
 
 
@@ -48,6 +42,12 @@ def play_(
     as_json: Json = False,
 ) -> None:
     """Play patches from MIDI and OSC: `serve --play`, with presets put into slots first."""
+    from dataclasses import replace
+
+    from bridge.service import config
+    from presets import load
+    from presets.library import Library
+
     settings = config.load(config_file)
     if output not in ("auto", "jack", "portaudio"):
         raise CommandFailed(
@@ -64,26 +64,52 @@ def play_(
     _serve(replace(settings, player=tuple(chosen)), True, as_json)
 
 
-def _serve(settings: config.Config, play: bool, as_json: bool, *, announce: bool = False) -> None:
+def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = False) -> None:
+    import asyncio
+    import json
+    import logging
+    import sys
+
+    from bridge.app.serve import run_server
+    from bridge.cli import tables
+    from bridge.player.protocol import Happening
+    from presets.library import Library
+
     logging.getLogger().setLevel(logging.INFO)
+    slots = Library(settings.library).slots() if play else {}
 
     def ready(port: int, http: int) -> None:
-        place = {"host": settings.osc_host, "port": port, "data": str(settings.data)}
+        place: dict[str, object] = {
+            "host": settings.osc_host,
+            "port": port,
+            "data": str(settings.data),
+        }
         place |= {"http_host": settings.http_host, "http_port": http}
         text = (
             f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP), "
             f"and for HTTP on {settings.http_host} port {http}."
         )
-        typer.echo(json.dumps(place) if as_json else text)
+        if play:
+            place["slots"] = {number: path.stem for number, path in slots.items()}
+        for line in [json.dumps(place)] if as_json else [text, *tables.slots(slots, play)]:
+            typer.echo(line)
         sys.stdout.flush()
 
-    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready))
+    def heard(happening: Happening) -> None:
+        if (line := tables.device(happening)) and not as_json:
+            typer.echo(line)
+            sys.stdout.flush()
+
+    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready, heard=heard))
 
 
 @app.command()
 def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Say the token that HTTP requests need; it is made when there is none."""
-    from bridge.http import access  # here alone: no other command needs a web server
+    import json
+
+    from bridge.http import access
+    from bridge.service import config
 
     settings = config.load(config_file)
     said = {"token": access.token(settings.token_file), "file": str(settings.token_file)}
@@ -93,9 +119,15 @@ def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
 @app.command("doctor")
 def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json = False) -> None:
     """Run a real kernel, load the model, send an OSC packet round: say what is missing."""
+    import asyncio
+
+    from bridge.app import doctor
+    from bridge.cli import tables
+    from bridge.service import config
+
     settings = config.load(config_file)
     report = asyncio.run(doctor.examine(settings, model=model or settings.model))
-    show(report, tables.checks(report), as_json)
+    show(report, lambda: tables.checks(report), as_json)
     if not report["ok"]:
         raise typer.Exit(1)
 
@@ -103,17 +135,24 @@ def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json =
 @app.command()
 def jobs(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
-    state: Annotated[
-        State | None, typer.Option(help="Only those queued, running, done, failed, ...")
-    ] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only those {', '.join(STATES)}.")] = None,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """List what was asked for, and how it ended."""
+    """List what was asked for, and how it ended, a line a job."""
+    if state not in (None, *STATES):
+        reason = f"--state must be one of {', '.join(STATES)}, got {state!r}"
+        raise CommandFailed("bad-input", reason, exit_code=2)
+    from bridge.cli import tables
+    from bridge.service import config
+    from bridge.service.ledger import Entry, State, Store, described
+
+    known: State | None = next((one for one in get_args(State) if one == state), None)
     ledger = config.load(config_file).ledger
     entries: tuple[Entry, ...] = ()
+    rows = []
     if ledger.is_file():
         with Store(ledger) as store:
-            entries = store.list(limit=limit, state=state)
-    rows = [tables.entry(entry) for entry in entries]
-    show({"jobs": rows}, tables.jobs(rows), as_json)
+            entries = store.list(limit=limit, state=known)
+            rows = [described(entry, store.ahead(entry)) for entry in entries]
+    show({"jobs": rows}, lambda: tables.jobs(rows), as_json)

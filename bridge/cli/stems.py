@@ -7,13 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli import tables
-from bridge.cli.base import CommandFailed, Json, Model, Out, absolute, run, show
-from bridge.hosts import HOSTS
-from bridge.protocol.jobs import Separate
-from bridge.stems import excerpt as audition
-from bridge.stems import manifest as stems
-from bridge.stems import null_test, remake
+from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, absolute, run, show
+from bridge.cli.choices import HOSTS
 
 NULL_LIMIT_DB = -100.0
 
@@ -28,12 +23,21 @@ Refinement = Annotated[
 def separate(
     file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
     out: Out,
-    prompt: Annotated[
+    prompts: Annotated[
         list[str] | None,
-        typer.Option(help="What one stem holds; once for each stem. The excerpt's when left out."),
+        typer.Option(
+            "--prompt",
+            metavar=TEXT,
+            help="What one stem holds; once for each stem. The excerpt's when left out.",
+        ),
     ] = None,
-    negative: Annotated[
-        list[str] | None, typer.Option(help="What no stem is to hold: it goes to the residual.")
+    negatives: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--negative",
+            metavar=TEXT,
+            help="What no stem is to hold: it goes to the residual.",
+        ),
     ] = None,
     excerpt: Annotated[
         float | None,
@@ -67,6 +71,7 @@ def separate(
         Path | None,
         typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
     ] = None,
+    replace: Replace = False,
     as_json: Json = False,
 ) -> None:
     """Split a recording into one stem a prompt and a residual that add up to it.
@@ -74,12 +79,17 @@ def separate(
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
     With --like these come from another stem set, with its steps and model. What is given wins.
     """
+    from bridge.cli import tables
+    from bridge.protocol.jobs import Separate
+    from bridge.stems import excerpt as audition
+    from bridge.stems import remake
+
     asked: dict[str, Any] = {}
     if like is not None:
         asked = remake.job_of_stem_set(like.expanduser())
         if method not in (None, asked["method"]):
             asked["steps"] = None  # those of another method say nothing
-    elif not (prompt or auto):
+    elif not (prompts or auto):
         asked = audition.settings_of_excerpt(out.expanduser(), file.expanduser())
         if not asked:
             reason = (
@@ -87,8 +97,8 @@ def separate(
             )
             raise CommandFailed("bad-input", reason, exit_code=2)
     given = {
-        "prompts": tuple(prompt) if prompt else None,
-        "negatives": tuple(negative) if negative else None,
+        "prompts": tuple(prompts) if prompts else None,
+        "negatives": tuple(negatives) if negatives else None,
         "force": force or None,
         "method": method,
         "steps": steps,
@@ -106,8 +116,9 @@ def separate(
         start_samples=start_samples,
         tempo=tempo or (),
         host=host,
+        replace=replace,
     )
-    show(result, tables.separate(result), as_json)
+    show(result, lambda: tables.separate(result), as_json)
 
 
 @app.command()
@@ -116,6 +127,10 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Add the stem files up as a DAW would, and say how far they are from their source."""
+    from bridge.cli import tables
+    from bridge.stems import manifest as stems
+    from bridge.stems import null_test
+
     manifest = stems.manifest_path(folder.expanduser())
     found = null_test.add_up_fast(manifest)
     ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
@@ -125,6 +140,6 @@ def verify(
         "null_float32_db": round(found.float_db, 2),
         "ok": ok,
     }
-    show(result, tables.verify(result, NULL_LIMIT_DB), as_json)
+    show(result, lambda: tables.verify(result, NULL_LIMIT_DB), as_json)
     if not ok:
         raise typer.Exit(1)

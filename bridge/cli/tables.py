@@ -1,38 +1,45 @@
-"""What people see in a terminal: progress with the time left, and a short table at the end."""
+"""What people see in a terminal: progress with the time left, and a few lines at the end.
+
+The lines are neither wrapped nor cut, whatever the width: a path can be copied whole. Only `jobs`
+has a line a job, in which what was asked for is cut to the width.
+"""
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 from rich.text import Text
 
 from bridge.files import export_report
+from bridge.player import protocol
 from bridge.protocol.events import Best, Event, Progress
 from bridge.protocol.jobs import sentence
-from bridge.service.ledger import Entry
 
 Show = Callable[[Event], None]
 
-NAMED = 40  # columns for the name of a result, which may be a prompt
+NAMED = 40  # columns for the name of a result, which may be a prompt; a longer one goes over
+BARS = " ▁▂▃▄▅▆▇█"
+COLUMNS = 40  # of a curve over the length of the file
 
-# The names of the job's fields on the command line.
+# A job's fields on the command line where they are not --NAME: lists are given one by one.
 OPTIONS = {
     "prompt": "PROMPT",
     "prompts": "--prompt",
+    "negatives": "--negative",
     "inputs": "--input",
-    "duration": "--seconds",
-    "recipe": "--preset",
     "suites": "--suite",
-    "start": "--from",
-    "formats": "--to",
+    "formats": "--format",
 }
 
 
@@ -82,9 +89,8 @@ def progress_line() -> Iterator[Show]:
                         figures=figures,
                     )
                 case Best():
-                    bar.console.print(
-                        Text(f"best so far ({event.score:.3f}): {event.wav}", style="dim")
-                    )
+                    # its file is a preview in a hidden folder, gone when the job ends
+                    bar.console.print(Text(f"best so far: {event.score:.3f}", style="dim"))
 
         yield show
 
@@ -93,7 +99,7 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "not measured" if value is None else f"{value:.{digits}f}"
 
 
-def patch(result: dict[str, Any]) -> Table:
+def patch(result: dict[str, Any]) -> Text:
     """The result of `patch`."""
     before, after = result["score_before"], result["score_after"]
     return _pairs(
@@ -106,7 +112,7 @@ def patch(result: dict[str, Any]) -> Table:
     )
 
 
-def separate(result: dict[str, Any]) -> Table:
+def separate(result: dict[str, Any]) -> Text:
     """The result of `separate`."""
     placed = result.get("placed")
     return _pairs(
@@ -120,12 +126,12 @@ def separate(result: dict[str, Any]) -> Table:
     )
 
 
-def placement(result: dict[str, Any]) -> Table:
+def placement(result: dict[str, Any]) -> Text:
     """The result of `place` and `install`."""
     return _pairs((result["host"], result["text"]), *(("file", file) for file in result["files"]))
 
 
-def record(result: dict[str, Any]) -> Table:
+def record(result: dict[str, Any]) -> Text:
     """The result of `record`."""
     lost = f"; {result['lost']} frames came too late and are silent" if result["lost"] else ""
     return _pairs(
@@ -139,44 +145,47 @@ def record(result: dict[str, Any]) -> Table:
     )
 
 
-def render(result: dict[str, Any]) -> Table:
+def render(result: dict[str, Any]) -> Text:
     """The result of `render`."""
     return _pairs(("sound", result["wav"]), ("seconds", f"{result['seconds']:.1f}"))
 
 
-def edit(result: dict[str, Any]) -> Table:
+def edit(result: dict[str, Any]) -> Text:
     """The result of `edit`."""
-    table = patch(result)
+    text = patch(result)
     if not result["changed"]:
-        changed = "no: the ear found nothing nearer to the words"
-        table.add_row(Text("changed", style="bold"), Text(changed))
-    return table
+        said = _pairs(("changed", "no: the ear found nothing nearer to the words"))
+        text = Text("\n").join([text, said])
+    return text
 
 
-def variations(result: dict[str, Any]) -> Table:
+def variations(result: dict[str, Any]) -> Text:
     """The result of `vary` and `morph`."""
-    return _columns("preset, a WAV beside it", rows=((m["preset"],) for m in result["presets"]))
+    return columns([("preset, a WAV beside it",), *((m["preset"],) for m in result["presets"])])
 
 
-def voices(rows: list[dict[str, Any]]) -> Table:
+def voices(result: dict[str, Any]) -> Text:
     """The result of `import`: what one voice lost in sentences, of several how many there are."""
+    rows = result["voices"]
+    passed = [("passed over", said) for said in result["passed_over"]]
     if len(rows) == 1 and "preset" in rows[0]:
         (row,) = rows
         lost = (("lost", said) for said in row["lost"])
-        return _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost)
-    lines = (
+        return _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost, *passed)
+    lines = [
         (
             str(row["voice"]),
             row["name"],
-            row.get("preset") or f"not written: {row['refused']}",
             str(len(row.get("lost", ())) or ""),
+            row.get("preset") or f"not written: {row['refused']}",
         )
         for row in rows
-    )
-    return _columns("voice", "name", "preset", "things lost", rows=lines)
+    ]
+    table = columns([("voice", "name", "lost", "preset"), *lines])
+    return Text("\n").join([table, _pairs(*passed)]) if passed else table
 
 
-def export(result: dict[str, Any]) -> Table:
+def export(result: dict[str, Any]) -> Text:
     """The result of `export`: for each format its file, how far it is from ours, what it lost."""
     lines: list[tuple[str, str]] = []
     for name, entry in result["formats"].items():
@@ -185,7 +194,9 @@ def export(result: dict[str, Any]) -> Table:
             continue
         far = entry["fidelity_db"]
         heard = (
-            entry["unchecked"] if far is None else f"{far:.2f} dB from ours in {entry['engine']}"
+            entry["unchecked"]
+            if far is None
+            else f"{export_report.verdict(entry)}: {far:.2f} dB from ours in {entry['engine']}"
         )
         lines += [(name, entry["file"]), ("", heard), *(("", f"lost: {s}") for s in entry["lost"])]
     if result["file"].endswith(export_report.REPORT):
@@ -193,7 +204,7 @@ def export(result: dict[str, Any]) -> Table:
     return _pairs(*lines)
 
 
-def verify(result: dict[str, Any], limit: float) -> Table:
+def verify(result: dict[str, Any], limit: float) -> Text:
     """The result of `verify`."""
     verdict = "adds up" if result["ok"] else f"does not add up: {limit:g} dB or less is needed"
     return _pairs(
@@ -204,67 +215,111 @@ def verify(result: dict[str, Any], limit: float) -> Table:
     )
 
 
-def checks(report: dict[str, Any]) -> Table:
-    """The result of `doctor`."""
-    table = Table(show_header=False, box=None)
+def checks(report: dict[str, Any]) -> Text:
+    """The result of `doctor`: what works, and below what does not the command that mends it."""
+    rows = []
     for check in report["checks"]:
-        mark = Text("ok", style="green") if check["ok"] else Text("missing", style="red")
-        table.add_row(mark, Text(check["name"]), Text(check["text"]))
+        mark = "ok" if check["ok"] else "absent" if check["optional"] else "missing"
+        rows.append((mark, check["name"], check["text"]))
         if check["fix"]:
-            table.add_row("", "", Text(check["fix"], style="bold"))
-    return table
+            rows.append(("", "", f"-> {check['fix']}"))
+    text = columns(rows)
+    text.highlight_regex(r"(?m)^ok\b", "green")
+    text.highlight_regex(r"(?m)^missing\b", "red")
+    return text
 
 
-def entry(line: Entry) -> dict[str, Any]:
-    """One line of the ledger, for `jobs`."""
-    job = line.job.model_dump(mode="json")
-    what = job.get("prompt") or job.get("file") or job.get("preset") or ""
-    what = what or ", ".join(job.get("suites", ()))
-    return {
-        "id": line.job.id,
-        "kind": line.job.kind,
-        "what": what,
-        "state": line.state,
-        "fraction": round(line.fraction, 3),
-        "stage": line.stage,
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(line.created)),
-        "seconds": None if line.ended is None else round(line.ended - line.created, 1),
-        "out": job.get("out", ""),
-        "reason": line.reason,
-    }
+def slots(found: Mapping[int, Path], play: bool) -> list[str]:
+    """The lines of `play` on what each slot plays."""
+    if play and not found:
+        return ["No slot holds a preset: `scorewire library slot 1 NAME` puts one there."]
+    return [f"slot {number}: {path.stem}" for number, path in sorted(found.items())]
 
 
-def jobs(rows: list[dict[str, Any]]) -> Table:
-    """The result of `jobs`."""
-    lines = (
-        (
-            row["id"][:8],
-            row["kind"],
-            row["what"],
-            row["state"],
-            row["reason"] or f"{100 * row['fraction']:.0f} %",
-            row["created"],
-            row["out"],
-        )
-        for row in rows
-    )
-    return _columns("id", "kind", "what", "state", "done", "asked at", "out", rows=lines)
+def device(happening: protocol.Happening) -> str:
+    """The line of `play` on the device that sounds, or why none does; empty for other news."""
+    match happening:
+        case protocol.Ready():
+            block = f"{happening.rate} Hz, {happening.frames} frames a block"
+            return f"Playing on {happening.output} ({happening.name}), {block}."
+        case protocol.Gone():
+            return f"No sound from {happening.name}: {happening.reason}"
+        case _:
+            return ""
 
 
-# Names and paths are text, never markup, and are folded rather than cut short.
-def _columns(*heads: str, rows: Iterable[tuple[str, ...]]) -> Table:
-    table = Table(box=None)
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def jobs(rows: Sequence[dict[str, Any]], *, width: int | None = None) -> Text:
+    """The result of `jobs`, a line a job within `width` columns, the terminal's when left out."""
+    lines = columns([("id", "kind", "state", "asked at", "what"), *map(_job, rows)])
+    width = width or shutil.get_terminal_size().columns
+    for line in (parts := lines.split("\n")):
+        line.truncate(width, overflow="ellipsis")
+    return Text("\n").join(parts)
 
 
-def _pairs(*rows: tuple[str, str]) -> Table:
-    table = Table(show_header=False, box=None)
-    table.add_column(overflow="fold", max_width=NAMED)
-    table.add_column(overflow="fold")
-    for name, text in rows:
-        table.add_row(Text(name, style="bold"), Text(text))
-    return table
+def _job(row: dict[str, Any]) -> tuple[str, ...]:
+    """A job in one line; what was asked for comes last, it may be long."""
+    job = row["job"]
+    state = row["state"]
+    if row["ahead"]:
+        state = f"{state}, {row['ahead']} ahead"
+    elif state == "running":
+        state = f"{100 * row['fraction']:.0f} %"
+    elif state == "done":
+        state = f"done, {row['ended'] - row['created']:.0f} s"
+    what = job.get("prompt") or Path(job.get("file") or job.get("preset") or "").name
+    what = what or ", ".join(job.get("suites", ())) or Path(job.get("out", "")).name
+    reason = f"{what}: {row['reason']}" if row["reason"] else what
+    asked = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
+    return row["id"], row["kind"], state, asked, " ".join(reason.split())
+
+
+def suggestions(result: dict[str, Any]) -> Text:
+    """The result of `suggest`: prompt, how likely and when, a row each; then the assistant's."""
+    rows = [("prompt", "score", "which is", "heard when")]
+    for row in result["suggestions"]:
+        worth = f"{row['score']:.2f}", row["likelihood"]
+        rows.append((row["prompt"], *worth, curve(row["activity"])))
+    rows += [(prompt, "", "", "the assistant's") for prompt in result.get("prompts", ())]
+    return columns(rows)
+
+
+def curve(activity: list[float], columns: int = COLUMNS) -> str:
+    """Probabilities in 0..1 as bars, the highest of those that share a column.
+
+    >>> curve([0.0, 0.5, 1.0]), curve([0.1, 1.0, 0.0, 0.2], columns=2)
+    (' ▄█', '█▂')
+    """
+    count = min(columns, len(activity))
+    edges = [i * len(activity) // count for i in range(count + 1)] if count else []
+    tops = [max(activity[a:b]) for a, b in pairwise(edges)]
+    return "".join(BARS[round(top * (len(BARS) - 1))] for top in tops)
+
+
+def columns(rows: Iterable[tuple[str, ...]], *, widest: int | None = None) -> Text:
+    """Rows as lines of aligned columns, the last as long as it is.
+
+    Names and paths are text, never markup, on one line. A cell wider than `widest` columns goes
+    over its column.
+    """
+    cells = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
+    widths: dict[int, int] = {}
+    for row in cells:
+        for place, cell in enumerate(row[:-1]):
+            wide = cell_len(cell) if widest is None else min(widest, cell_len(cell))
+            widths[place] = max(widths.get(place, 0), wide)
+    lines = [
+        "  ".join(_padded(cell, widths[place]) for place, cell in enumerate(row[:-1]))
+        + ("  " if len(row) > 1 else "")
+        + row[-1]
+        for row in cells
+    ]
+    return Text("\n".join(line.rstrip() for line in lines))
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell if cell_len(cell) >= width else set_cell_size(cell, width)
+
+
+def _pairs(*rows: tuple[str, str]) -> Text:
+    return columns(rows, widest=NAMED)

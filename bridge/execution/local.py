@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,14 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, event_adapter
 from bridge.protocol.jobs import Cancel, Job, sentence
+from presets.reading import read_text
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "bridge.worker")
+COMMAND = parent_watch.command("bridge.worker")
 CLOSING = 3.0  # seconds a worker gets to leave once its job is cancelled and its stdin closed
 
 
@@ -228,9 +229,10 @@ def _parse(line: bytes, job_id: str) -> Event | None:
     if not line.strip():
         return None
     try:
-        raw = json.loads(line, parse_constant=lambda _: None)  # JSON has no NaN, no Infinity
+        text = read_text(line)
+        raw = json.loads(text, parse_constant=lambda _: None)  # JSON has no NaN, no Infinity
         event = event_adapter.validate_python(raw)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         log.warning("worker stdout, not an event: %r", line[:200])
         if isinstance(error, ValidationError) and _ends(raw, job_id):
             reason = f"the worker's answer made no sense: {sentence(error)}"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
 from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, event_adapter
 from bridge.protocol.jobs import Job
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "bridge.recorder")
+COMMAND = parent_watch.command("bridge.recorder")
 CLOSING = 5.0  # seconds a recorder gets to bring its file to an end
 
 

@@ -1,27 +1,45 @@
 """Results that appear whole or not at all: written in a hidden folder, then moved to their place.
 
-Standard library only. The partial folder is on the same file system, so moving is renaming; a job
-that fails or is cancelled leaves neither it nor folders made for it. Only the partial folder of
+No array library. The partial folder is on the same file system, so moving is renaming; a job that
+fails or is cancelled leaves neither it nor folders made for it. The renames of one job are promised
+in a list on disk (`presets.moves`) before the first is made: where a process is killed between two
+of them, the next job in the folder, or `sweep`, makes the rest. Only the partial folder of
 `resumable` outlives its process: the same job takes it up again, another one removes it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bridge.files import write_terms
+from bridge.files.write_terms import ORDINARY, Terms
+from presets import moves
+from presets.moves import Move, Rename
+
+log = logging.getLogger(__name__)
+
 PARTIAL = ".partial-"
 UNFINISHED = ".unfinished-"
 SCRATCH = "scratch"
-LOCK = "lock"
+LOCK = ".lock"
+MOVES = ".moves.json"  # what is promised
+REPLACED = ".replaced"  # second names of the files that the moves replace, to bring them back
+RESULT = "result.json"  # what the server writes beside the files of a job when it is done
+OWN = (SCRATCH, MOVES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = 13  # SQLITE_FULL
+LEAST = 1 << 16  # bytes free, under which a disk is taken to be full
 PATIENCE = 8.0  # seconds to wait for a worker whose server has died: it leaves at its next step
 
 
@@ -33,11 +51,12 @@ class Interrupted(GeneratorExit):
 class Output:
     """Where to write now (`partial`) and where it will be found (`folder`).
 
-    What lies in `scratch` is for the time of the job only.
+    What lies in `scratch` is for the time of the job only. Files are published under `terms`.
     """
 
     folder: Path
     partial: Path
+    terms: Terms = ORDINARY
 
     @property
     def scratch(self) -> Path:
@@ -48,70 +67,136 @@ class Output:
         """Where the file at `path`, below `partial`, will be found."""
         return str(self.folder / path.relative_to(self.partial))
 
+    def expect(self, *names: str) -> None:
+        """Raise `ValueError` now, not after the work, when a file of these names must stay."""
+        for name in names:
+            self.terms.check(self.folder / name)
+
 
 @contextmanager
-def folder(target: Path) -> Iterator[Output]:
+def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) -> Iterator[Output]:
     """A partial folder, published into `target` at the end and dropped on any exception.
 
-    Files of an earlier job under other names stay. Raises `ValueError` when `target` cannot be
-    made or written.
+    Files of an earlier job under other names stay, but for those named in `stale`, which go as the
+    new ones come. Raises `ValueError` when `target` cannot be made or written,
+    or `terms` do not allow it.
     """
+    terms.check_folder(target)
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        out = Output(target, Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-")))
+        sweep(target)
+        hidden = Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-"))
+        out = Output(target, hidden, terms)
+        lock = _lock(out.partial, PATIENCE)
         out.scratch.mkdir()
     except OSError as error:
         _unmake(made)
-        raise ValueError(f"out {target} cannot be written: {error.strerror}") from error
-    try:
-        yield out
-        shutil.rmtree(out.scratch)
-        _publish(out)
-    except BaseException:
-        shutil.rmtree(out.partial, ignore_errors=True)
-        _unmake(made)
-        raise
-    shutil.rmtree(out.partial, ignore_errors=True)
+        raise cannot_write(f"out {target}", error) from error
+    with closing(lock) if lock else nullcontext():
+        try:
+            yield out
+            shutil.rmtree(out.scratch)
+            _publish(out, stale)
+        except BaseException:
+            _give_up(out, made)
+            raise
+        _drop(out.partial)
 
 
 @contextmanager
-def resumable(target: Path, key: str) -> Iterator[Output]:
+def resumable(
+    target: Path, key: str, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()
+) -> Iterator[Output]:
     """`folder` for long work: `scratch` is as a crashed process with the same `key` left it.
 
     Of what others left unfinished in `target` nothing stays. `Interrupted` and a killed process
     leave the partial folder, any other exception drops it. Raises `ValueError` when `target` cannot
-    be made or written, or another process is at the same work.
+    be made or written, `terms` do not allow it, or another process is at the same work.
     """
+    terms.check_folder(target)
     made = [folder for folder in (target, *target.parents) if not folder.exists()]
-    out = Output(target, target / f"{UNFINISHED}{key}")
+    out = Output(target, target / f"{UNFINISHED}{key}", terms)
     try:
         out.scratch.mkdir(parents=True, exist_ok=True)
         lock = _lock(out.partial, PATIENCE)
     except OSError as error:
         _unmake(made)
-        raise ValueError(f"out {target} cannot be written: {error.strerror}") from error
+        raise cannot_write(f"out {target}", error) from error
     if lock is None:
         raise ValueError(f"out {target} is being written by another process, with the same work")
     try:
-        _sweep(target)
-        _drop_unfinished(target, but=out.partial)
+        _settle(out)
+        sweep(target, unfinished=True, but=out.partial)
         for file in out.partial.iterdir():  # half written: only what is in scratch says it is whole
-            if file != out.scratch and file.name != LOCK:
+            if file != out.scratch and not file.name.startswith(LOCK):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
         yield out
-        _publish(out)
+        _publish(out, stale)
     except Interrupted:
         lock.close()
         raise
     except BaseException:
         lock.close()
-        shutil.rmtree(out.partial, ignore_errors=True)
-        _unmake(made)
+        _give_up(out, made)
         raise
     lock.close()
-    shutil.rmtree(out.partial, ignore_errors=True)
+    _drop(out.partial)
+
+
+def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) -> bool:
+    """Finish what dead processes promised in the folder `target`, and drop the rest of their work.
+
+    Unfinished work of `resumable` is dropped only when `unfinished` says so, and `but` is left
+    alone. Returns False when a living process still works there.
+    """
+    idle = True
+    for partial in [*target.glob(f"{PARTIAL}*"), *target.glob(f"{UNFINISHED}*")]:
+        if partial == but or partial.is_symlink() or not partial.is_dir():
+            continue
+        pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
+        kept = partial.name.startswith(UNFINISHED)
+        others = pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid))
+        if not kept and (others or not pid.isdigit()):
+            idle = False
+            continue
+        if (lock := _lock(partial, 0.0)) is None:
+            idle = False
+            continue
+        promised = (partial / MOVES).exists()
+        _settle(Output(target, partial))
+        lock.close()
+        if promised or unfinished or not kept:
+            _drop(partial)
+    return idle
+
+
+def no_room(error: BaseException | None, folder: Path | None = None) -> bool:
+    """Whether `error`, or what it came of, is that the disk or the user's share of it is full.
+
+    Libraries that do not say why they failed are believed to have found `folder` full when it is.
+    """
+    seen = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in NO_ROOM:
+            return True
+        if isinstance(seen, sqlite3.Error) and getattr(seen, "sqlite_errorcode", 0) == FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    if folder is None or isinstance(error, ValueError | OSError):
+        return False
+    present = next((place for place in (folder, *folder.parents) if place.exists()), None)
+    return present is not None and shutil.disk_usage(present).free < LEAST
+
+
+def code_of(error: BaseException, otherwise: str) -> str:
+    """The code of a failure: "no-room" where the disk is full."""
+    return "no-room" if no_room(error) else otherwise
+
+
+def cannot_write(what: str, error: OSError) -> ValueError:
+    """The sentence for a file or folder that cannot be written; to be raised."""
+    return ValueError(f"{what} cannot be written: {error.strerror or error}")
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -129,20 +214,121 @@ def write_whole(path: Path, data: bytes) -> None:
     partial.replace(path)
 
 
-def _publish(out: Output) -> None:
-    own = (out.scratch, out.partial / LOCK)
-    files = [f for f in sorted(out.partial.rglob("*")) if not any(map(f.is_relative_to, own))]
-    for file in files:  # all of them before any is moved
+def _publish(out: Output, stale: Iterable[str]) -> None:
+    """Move every file to its place, or, when one cannot be moved, none."""
+    tops = [file for file in sorted(out.partial.iterdir()) if file.name not in OWN]
+    below = [path for top in tops for path in (top, *sorted(top.rglob("*")))]
+    for file in below:  # all of them before any is moved
         place = Path(out.final(file))
         if place.exists() and place.is_dir() != file.is_dir():
             kind = "a folder" if place.is_dir() else "a file"
             raise ValueError(f"out {out.folder} cannot be written: {place} is {kind} already")
-    for file in files:
-        place = Path(out.final(file))
+    for file in below:
+        if not file.is_dir():
+            out.terms.check(Path(out.final(file)))
+    names = [str(file.relative_to(out.partial)) for file in below if not file.is_dir()]
+    told = [(f"{out.partial.name}/{name}", name) for name in names]
+    told += [
+        (name, f"{out.partial.name}/{REPLACED}/{name}")
+        for name in stale
+        if name not in names and out.terms.replaces(out.folder / name)
+    ]
+    for file in below:
         if file.is_dir():
-            place.mkdir(exist_ok=True)
+            Path(out.final(file)).mkdir(exist_ok=True)
         else:
-            file.replace(place)
+            moves.sync(file)
+    (out.partial / REPLACED).mkdir()
+    backed = all([_second_name(out, name) for name in names])
+    write_terms.note([(out.partial / name, out.folder / name) for name in names])
+    moves.promise(out.partial / MOVES, told)
+    try:
+        _make(out, told, lambda source, target: _move(out, source, target))
+    except (OSError, ValueError):
+        if backed:
+            _undo(out, told)
+            (out.partial / MOVES).unlink()
+        raise
+
+
+def _second_name(out: Output, name: str) -> bool:
+    """Keep the file that `name` will replace under a second name, where the disk has such."""
+    there, kept = out.folder / name, out.partial / REPLACED / name
+    if not there.exists():
+        return True
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(there, kept, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _move(out: Output, source: Path, target: Path) -> None:
+    """Move one file: to its place under the terms of the job, what is stale out of the way."""
+    if source.is_relative_to(out.partial):
+        write_terms.move(source, target, out.terms)
+    else:
+        source.replace(target)
+
+
+def _make(out: Output, told: list[Move], move: Rename = Path.replace) -> None:
+    moves.make(out.folder, told, move)
+    for folder in {(out.folder / target).parent for _, target in told}:
+        moves.sync(folder)
+
+
+def _undo(out: Output, told: list[Move]) -> None:
+    """Take moves back: new files out of their places, then the old ones into them."""
+    for source, target in reversed(told):
+        if not os.path.lexists(out.folder / source):
+            (out.folder / target).replace(out.folder / source)
+            if (kept := out.partial / REPLACED / target).exists():
+                kept.replace(out.folder / target)
+
+
+def _settle(out: Output) -> None:
+    """Make the moves that the process which worked in `out` had promised, or take them back."""
+    path = out.partial / MOVES
+    if not path.exists():
+        return
+    try:
+        told = moves.promised(path)
+        _check(out, told)
+    except ValueError as error:
+        log.warning("not taken up: %s", error)
+        return
+    try:
+        _make(out, told)
+    except OSError as error:
+        log.warning("what was begun in %s is taken back: %s", out.folder, error)
+        with suppress(OSError):
+            _undo(out, told)
+    path.unlink()
+
+
+def _check(out: Output, told: list[Move]) -> None:
+    """Raise `ValueError` unless every move is between `out.partial` and its folder."""
+    here = out.folder.resolve()
+    for source, target in told:
+        inside = [name.startswith(f"{out.partial.name}/") for name in (source, target)]
+        places = [(out.folder / name).parent.resolve() for name in (source, target)]
+        if inside.count(True) != 1 or not all(place.is_relative_to(here) for place in places):
+            raise ValueError(f"{out.partial / MOVES} moves {source!r} to {target!r}; remove it")
+
+
+def _give_up(out: Output, made: list[Path]) -> None:
+    """Drop a job's files; but moves that were promised and not taken back, `sweep` will make."""
+    if not (out.partial / MOVES).exists():
+        shutil.rmtree(out.partial, ignore_errors=True)
+    _unmake(made)
+
+
+def _drop(partial: Path) -> None:
+    """Remove a partial folder; first the list, whose moves must not be made once more."""
+    with suppress(OSError):
+        (partial / MOVES).unlink(missing_ok=True)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _unmake(made: list[Path]) -> None:
@@ -150,14 +336,6 @@ def _unmake(made: list[Path]) -> None:
     for folder in made:
         with suppress(OSError):
             folder.rmdir()
-
-
-def _sweep(target: Path) -> None:
-    """Remove what a killed worker left: partial folders of processes that are no more."""
-    for partial in target.glob(f"{PARTIAL}*"):
-        pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _lock(partial: Path, patience: float) -> sqlite3.Connection | None:
@@ -172,14 +350,6 @@ def _lock(partial: Path, patience: float) -> sqlite3.Connection | None:
         lock.close()
         return None
     return lock
-
-
-def _drop_unfinished(target: Path, *, but: Path) -> None:
-    """Remove what crashed processes left for work that is not ours."""
-    for partial in target.glob(f"{UNFINISHED}*"):
-        if partial != but and (lock := _lock(partial, 0.0)) is not None:
-            lock.close()
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:

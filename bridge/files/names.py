@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from pathlib import Path
 
-MAX_SLUG = 100
+from presets.library.names import stem
+
+MAX_SLUG = 100  # bytes: two of them, numbers and what a partial file adds fit into 255
 ZERO_WIDTH_JOINER = "\u200d"  # makes one emoji of several
-RESERVED = {"con", "prn", "aux", "nul"} | {f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10)}
 
 
 def slug(text: str, *, otherwise: str = "stem") -> str:
-    """ASCII file-name piece of at most 100 characters that no file system refuses.
+    """A piece of a file name, of at most 100 bytes, by the rule of the library (`names.stem`).
 
-    `otherwise` stands for a text without letters or digits, and behind the name of a device.
+    `otherwise` stands for a text of which nothing is kept, and behind the name of a device.
 
     >>> slug("Händel's Säx / night")
-    'handel-s-sax-night'
+    'händel-s-säx-night'
     >>> slug("CON"), slug("!!!")
     ('con-stem', 'stem')
     """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    kept = "".join(c if c.isalnum() else "-" for c in plain)
-    piece = "-".join(part for part in kept.split("-") if part)[:MAX_SLUG].strip("-")
-    if not piece:
-        return otherwise
-    return f"{piece}-{otherwise}" if piece in RESERVED else piece
+    return stem(text, otherwise=otherwise, longest=MAX_SLUG)
 
 
 def sha256(path: Path) -> str:

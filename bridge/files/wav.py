@@ -5,7 +5,7 @@ TimeReference is the place of frame 0 in the session, in samples: a DAW can put 
 source began. Date and time stay empty, so that the same job gives the same bytes.
 
 A RIFF of more than 4 GiB is an RF64 (EBU Tech 3306): its 32-bit sizes are -1, the true ones stand
-in the chunk ds64, the first of the file. BW64 (ITU-R BS.2088) is read the same way.
+in the chunk ds64, the first of the file. `bridge.files.riff` finds the chunks of what is read.
 """
 
 from __future__ import annotations
@@ -19,17 +19,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from bridge.files import riff
+from bridge.files.riff import DS64, SEE_DS64
+
 MAX_RIFF = 2**32 - 2  # bytes behind the size field; -1 means "see ds64"
 BLOCK_FRAMES = 65536
 CHANNELS = range(1, 2**16 // 4)  # a frame's bytes stand in 16 bits
 
 FLOAT = 3  # the kind of a file of floats
 _PCM, _EXTENSIBLE = 1, 0xFFFE
-_SEE_DS64 = 0xFFFFFFFF
 # Description, originator, reference, date, time, time low, time high, version, UMID, reserved.
 _BEXT = struct.Struct("<256s32s32s10s8sIIH64s190s")
-_MAX_TEXT = 2**24  # bytes of a chunk of text that is read
-_DS64 = struct.Struct("<QQQI")  # sizes of RIFF and data, frames, entries of a table: id, size
+# Code of `array`, what one step is, and where zero is, by kind and bits; 24 are read as 32.
+_CODES = {
+    (_PCM, 8): ("B", 2.0**-7, 128),
+    (_PCM, 16): ("h", 2.0**-15, 0),
+    (_PCM, 24): ("i", 2.0**-31, 0),
+    (_PCM, 32): ("i", 2.0**-31, 0),
+    (FLOAT, 32): ("f", 1.0, 0),
+    (FLOAT, 64): ("d", 1.0, 0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,10 @@ class Bext:
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """What a WAV's header says; `bext` is None and `ixml` empty without that chunk."""
+    """What a WAV's header says; `bext` is None and `ixml` empty without that chunk.
+
+    `bits` are those that a sample takes in the file, a multiple of 8.
+    """
 
     path: Path
     rate: int
@@ -77,7 +89,9 @@ class Writer:
         frames: int | None,
         bext: Bext,
         ixml: str = "",
+        file: BinaryIO | None = None,
     ) -> None:
+        """Begin the file at `path`, or go on with it as `file`, open and empty."""
         if channels not in CHANNELS:
             raise ValueError(f"channels must be in range 1..{CHANNELS[-1]}, got {channels}")
         if not 0 <= bext.time_reference < 2**64:
@@ -88,7 +102,7 @@ class Writer:
         fmt = struct.pack("<HHIIHHH", FLOAT, channels, rate, rate * width, width, 32, 0)
         chunks = [(b"bext", _pack(bext)), (b"iXML", _pad_even(ixml.encode())), (b"fmt ", fmt)]
         self._chunks = b"".join(_chunk(name, body) for name, body in chunks if body)
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO = path.open("wb") if file is None else file
         try:
             self._file.write(self._header(frames or 0))
         except BaseException:
@@ -132,15 +146,15 @@ class Writer:
     def _header(self, frames: int) -> bytes:
         """All before the samples; of one length for a file whose length is not known yet."""
         size = frames * self._frame_bytes
-        tail = self._chunks + _chunk(b"fact", struct.pack("<I", min(frames, _SEE_DS64)))
-        spare = b"" if self._frames is not None else _chunk(b"JUNK", bytes(_DS64.size))
+        tail = self._chunks + _chunk(b"fact", struct.pack("<I", min(frames, SEE_DS64)))
+        spare = b"" if self._frames is not None else _chunk(b"JUNK", bytes(DS64.size))
         riff = 4 + len(spare + tail) + 8 + size
         if riff <= MAX_RIFF:
             head = b"RIFF" + struct.pack("<I", riff) + b"WAVE" + spare
             return head + tail + b"data" + struct.pack("<I", size)
-        riff += 0 if spare else 8 + _DS64.size
-        ds64 = _chunk(b"ds64", _DS64.pack(riff, size, frames, 0))
-        minus_one = struct.pack("<I", _SEE_DS64)
+        riff += 0 if spare else 8 + DS64.size
+        ds64 = _chunk(b"ds64", DS64.pack(riff, size, frames, 0))
+        minus_one = struct.pack("<I", SEE_DS64)
         return b"RF64" + minus_one + b"WAVE" + ds64 + tail + b"data" + minus_one
 
 
@@ -177,71 +191,48 @@ def _pack(bext: Bext) -> bytes:
     return fixed + history + b"\0" * (len(history) % 2)
 
 
-def _unpack(body: bytes) -> Bext:
-    """The reverse of `_pack`."""
-    description, _, reference, _, _, low, high, *_ = _BEXT.unpack(body[: _BEXT.size])
-    texts = (description, reference, body[_BEXT.size :])
-    description, reference, history = (t.rstrip(b"\0").decode("ascii", "replace") for t in texts)
-    return Bext(low | high << 32, description, reference, history)
-
-
 def _ascii(text: str) -> bytes:
     return text.encode("ascii", "replace")
 
 
 def read_header(path: Path) -> Wav:
-    """Header of a WAV of 16, 24 or 32-bit integers or 32-bit floats. See `Writer`.
+    """Header of a WAV of 8, 16, 20, 24 or 32-bit integers or 32 or 64-bit floats. See `Writer`.
 
     Raises `ValueError` with one sentence for any other file.
     """
-    fmt, data, bext, ixml = b"", None, None, ""
-    sizes: dict[bytes, int] = {}  # of chunks that are too large for their own size field
     with path.open("rb") as file:
-        length = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(12)
-        if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
+        found = riff.read(file)
+        if found is None:
             raise ValueError(f"{path.name} is not a WAV file")
-        while len(chunk := file.read(8)) == 8:
-            name, size = chunk[:4], struct.unpack("<I", chunk[4:])[0]
-            if size == _SEE_DS64:
-                size = sizes.get(name, size)
-            start = file.tell()
-            if name == b"ds64":
-                sizes = _large(file.read(min(size, _MAX_TEXT)))
-            elif name == b"fmt ":
-                fmt = file.read(min(size, 64))
-            elif name == b"bext" and _BEXT.size <= size <= _MAX_TEXT:
-                bext = _unpack(file.read(size))
-            elif name == b"iXML" and size <= _MAX_TEXT:
-                ixml = file.read(size).decode(errors="replace").rstrip("\0 ")
-            elif name == b"data":
-                data = (start, min(size, length - start))
-            if start + size >= length:  # what recorders leave that crash, and any size in ds64
-                break
-            file.seek(start + size + (size & 1))
+        fmt, data = found.body(file, b"fmt ")[:64], found.find(b"data")
+        texts = {name: found.body(file, name) for name in (b"bext", b"iXML")}
     if len(fmt) < 16 or data is None:
         raise ValueError(f"{path.name} is a WAV without a format or without samples")
-    kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", fmt[:16])
+    if found.order != "<":
+        raise ValueError(f"{path.name} is a big-endian WAV: its samples are not read here")
+    kind, channels, rate, _, align, valid = struct.unpack("<HHIIHH", fmt[:16])
     if kind == _EXTENSIBLE and len(fmt) >= 26:
         kind = struct.unpack("<H", fmt[24:26])[0]
-    if (kind, bits) not in ((_PCM, 16), (_PCM, 24), (_PCM, 32), (FLOAT, 32)):
-        raise ValueError(f"{path.name} holds samples of format {kind}, {bits} bits: not read here")
     if channels == 0 or rate == 0:
         raise ValueError(f"{path.name} says it has {channels} channels at {rate} Hz")
-    offset, size = data
-    frames = size // (channels * bits // 8)
-    return Wav(path, rate, channels, frames, kind, bits, offset, bext, ixml)
+    bits = align // channels * 8  # of a place: 20 valid bits are the upper ones of 24
+    if (kind, bits) not in _CODES or not (0 < valid <= bits if kind == _PCM else valid == bits):
+        raise ValueError(f"{path.name} holds samples of format {kind}, {valid} bits: not read here")
+    frames = data.size // (channels * bits // 8)
+    ixml = texts[b"iXML"].decode(errors="replace").rstrip("\0 ")
+    bext = read_bext(texts[b"bext"])
+    return Wav(path, rate, channels, frames, kind, bits, data.start, bext, ixml)
 
 
-def _large(ds64: bytes) -> dict[bytes, int]:
-    """The sizes that a ds64 chunk tells, by chunk."""
-    if len(ds64) < _DS64.size:
-        return {}
-    _, data, _, entries = _DS64.unpack(ds64[: _DS64.size])
-    table = ds64[_DS64.size : _DS64.size + 12 * entries]
-    pairs = struct.iter_unpack("<4sQ", table[: len(table) // 12 * 12])
-    return {**{name: size for name, size in pairs}, b"data": data}
+def read_bext(body: bytes, order: str = "<") -> Bext | None:
+    """What the body of a bext chunk says, its numbers in a byte order of `struct`; None if cut."""
+    if len(body) < _BEXT.size:
+        return None
+    fields = struct.unpack(order + _BEXT.format[1:], body[: _BEXT.size])
+    description, _, reference, _, _, low, high, *_ = fields
+    texts = (description, reference, body[_BEXT.size :])
+    description, reference, history = (t.rstrip(b"\0").decode("ascii", "replace") for t in texts)
+    return Bext(low | high << 32, description, reference, history)
 
 
 def samples(wav: Wav) -> Iterator[list[float]]:
@@ -264,9 +255,10 @@ def _decode(data: bytes, wav: Wav) -> list[float]:
         for byte in range(3):
             wide[byte + 1 :: 4] = data[byte::3]
         data = bytes(wide)
-    kind = "f" if wav.kind == FLOAT else "h" if wav.bits == 16 else "i"
+    kind, scale, middle = _CODES[wav.kind, wav.bits]
     values = array.array(kind, data)
     if sys.byteorder == "big":
         values.byteswap()
-    scale = {"f": 1.0, "h": 2.0**-15, "i": 2.0**-31}[kind]
+    if middle:
+        return [(value - middle) * scale for value in values]
     return [value * scale for value in values]

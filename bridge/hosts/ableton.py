@@ -26,11 +26,14 @@ from typing import Any
 
 from platformdirs import user_data_path
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts import installing
 from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
 from bridge.protocol import osc_wire
+from presets.moves import private_folder
+from presets.reading import read_json
 
 SCRIPT = Path(__file__).parent / "scripts" / "ableton" / "__init__.py"
 POLL = 0.05
@@ -54,7 +57,7 @@ class Ableton:
     patience: float = 2.0
     longest: float = 120.0
 
-    def place_audio(self, manifest: Path, out: Path) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
         """Stems and residual on new tracks behind the others, unwarped, in the open set.
 
         Raises `ValueError` when Live does not answer or cannot; the files are where they were.
@@ -87,7 +90,7 @@ class Ableton:
 
     def _ask(self, request: dict[str, Any]) -> str | None:
         """What our script did; None when nobody took the request. Raises `ValueError`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         number = f"{time.time_ns():020d}-{secrets.token_hex(2)}"
         asked, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
         with whole(asked) as path:
@@ -101,7 +104,7 @@ class Ableton:
             return None
         if not answered.exists():
             raise ValueError(f"Live took the stems, and said nothing for {self.longest:g} s")
-        answer = json.loads(answered.read_text(encoding="utf-8"))
+        answer = read_json(answered)
         answered.unlink()
         if "failed" in answer:
             raise ValueError(f"Live could not: {answer['failed']}")

@@ -4,6 +4,7 @@ The Lua actions in `scripts/ardour` speak to `bridge.osc.host_requests`; Ardour'
 hears none, so answers are files below `scorewire/REQ` in the session's folder:
 
     answer   accepted <tab> JOB, or refused <tab> WHY
+    progress how far it is, in words, for who asks before the end
     import   start <tab> FIRST SAMPLE, then lines track <tab> RRGGBB <tab> GAIN <tab> NAME <tab>
              FILE; or failed <tab> WHY
 """
@@ -23,7 +24,7 @@ from bridge.hosts.files import one_line, whole
 from bridge.hosts.layout import Layout
 
 FOLDER = "scorewire"  # in the session's folder
-ANSWER, IMPORT = "answer", "import"
+ANSWER, PROGRESS, IMPORT = "answer", "progress", "import"
 ACTION = re.compile(r"LuaAction/script-\d{1,2}")
 
 

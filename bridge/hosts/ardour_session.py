@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts.base import Placed
 from bridge.hosts.files import file_name_text, one_line, whole
 from bridge.hosts.layout import Layout, Track
@@ -23,22 +24,23 @@ OURS = 'modified-with="Scorewire'  # the mark of a session that Ardour has not s
 TAKEN = ("Master", "Monitor", "Click", "Auditioner")  # names that Ardour needs for itself
 
 
-def write(layout: Layout, file: Path) -> Placed:
+def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     """Write the session `file`, and copies of the audio where Ardour keeps it: `interchange/`.
 
     Raises `ValueError` when another session is there: what somebody did in Ardour is not lost.
     """
-    if file.exists() and OURS not in file.read_text(encoding="utf-8", errors="replace")[:1000]:
+    saved = file.exists() and OURS not in file.read_text(encoding="utf-8", errors="replace")[:1000]
+    if saved and not terms.replace:
         raise ValueError(f"{file} is there already, and Ardour has saved it: choose another folder")
     for track in layout.everything:
         file_name_text(track.file.name)
     audio = file.parent / "interchange" / file.stem / "audiofiles"
     audio.mkdir(parents=True, exist_ok=True)
     for track in layout.everything:
-        with whole(audio / track.file.name) as path:
+        with whole(audio / track.file.name, terms) as path:
             shutil.copyfile(track.file, path)
     session = _Session(layout, file.stem)
-    with whole(file) as path:
+    with whole(file, terms) as path:
         session.tree.write(path, encoding="UTF-8", xml_declaration=True)
     files = (file, *(audio / track.file.name for track in layout.everything))
     return Placed(f"open {file.name} in Ardour 7 or newer", files)

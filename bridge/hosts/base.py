@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.files.names import slug
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts.layout import Layout, layout
 
 
@@ -38,11 +39,12 @@ class Host(Protocol):
     def name(self) -> str:
         """As in HOSTS."""
 
-    def place_audio(self, manifest: Path, out: Path) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
         """Put the stems of the manifest file on tracks, where the source lay.
 
         `out` is where files go: a folder, or a file with the host's suffix. A host that runs puts
-        the stems into its open session, and leaves there what it cannot do without.
+        the stems into its open session, and leaves there what it cannot do without. `terms` say
+        which files may be replaced.
         """
 
     def load_preset(self, preset: Path, track: str) -> Placed:
@@ -76,7 +78,7 @@ class Installer:
 
 @dataclass(frozen=True, slots=True)
 class FileHost:
-    """A host reached by a file of its format: `write(layout, file)` says what it made.
+    """A host reached by a file of its format: `write(layout, file, terms)` says what it made.
 
     `suffix` is that of the file, "" when the folder itself is what is made. Nobody listens behind
     a file, so the other three verbs are refused.
@@ -84,19 +86,19 @@ class FileHost:
 
     name: str
     suffix: str
-    write: Callable[[Layout, Path], Placed]
+    write: Callable[[Layout, Path, Terms], Placed]
 
-    def place_audio(self, manifest: Path, out: Path) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
         """Write the file `out`, or a new one named as the source into the folder `out`."""
         placing = layout(manifest)
         if not self.suffix:
-            return self.write(placing, out)
+            return self.write(placing, out, terms)
         if out.suffix.lower() != self.suffix:
             if out.suffix and not out.is_dir():
                 raise ValueError(f"out must be a folder or a {self.suffix} file, got {out.name!r}")
             out = _free(out / f"{slug(placing.name, otherwise='stems')}{self.suffix}")
         out.parent.mkdir(parents=True, exist_ok=True)
-        return self.write(placing, out)
+        return self.write(placing, out, terms)
 
     def load_preset(self, preset: Path, track: str) -> Placed:
         """Refused: a file has no instrument."""

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts.base import Placed
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
@@ -26,13 +27,13 @@ _AGES_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same stems give
 _GROUP, _MASTER, _TEMPO = "group", "master", "tempo"
 
 
-def write(layout: Layout, file: Path, *, embed: bool = True) -> Placed:
+def write(layout: Layout, file: Path, terms: Terms = ORDINARY, *, embed: bool = True) -> Placed:
     """Write `file`: a group of the stems and the residual, then the source, muted.
 
     With `embed` the audio is copied into it, else it points to the files where they are.
     """
     place = _inside if embed else partial(_beside, folder=file.parent)
-    with whole(file) as path, zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
+    with whole(file, terms) as path, zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
         for name, xml in (("project", _project(layout, place)), ("metadata", _metadata(layout))):
             indent(xml)
             text = tostring(xml, encoding="UTF-8", xml_declaration=True)

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bridge.files import write_terms
+from bridge.files.write_terms import Terms
+
 # Control, half of a pair, not assigned, line and paragraph separators: XML and RPP refuse some.
 _UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 _BREAKING = _UNSEEN - {"Cn"}  # not assigned yet is no reason to leave a file out
@@ -54,11 +57,19 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A hidden path beside `path` to write to; it takes its place at the end, or leaves nothing."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def whole(path: Path, terms: Terms | None = None) -> Iterator[Path]:
+    """A hidden path beside `path` to write to; it takes its place at the end, or leaves nothing.
+
+    With `terms` the file is one of the user's: raises `ValueError` where they do not allow it.
+    """
+    if terms is not None:
+        terms.check(path)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         yield partial
-        partial.replace(path)
+        if terms is None:
+            partial.replace(path)
+        else:
+            write_terms.publish([(partial, path)], terms)
     finally:
         partial.unlink(missing_ok=True)

@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts.base import Placed
-from bridge.hosts.files import link
+from bridge.hosts.files import link, whole
 from bridge.hosts.layout import Layout, Track
 
 INDEX = "stems.html"
@@ -27,7 +28,7 @@ i {{ display: inline-block; width: 1em; height: 1em }}</style>
 """
 
 
-def write(layout: Layout, out: Path) -> Placed:
+def write(layout: Layout, out: Path, terms: Terms = ORDINARY) -> Placed:
     """Write `stems.html` into the folder `out`: each file, its colour, a player, and the place."""
     out.mkdir(parents=True, exist_ok=True)
     minutes, seconds = divmod(layout.start, 60)
@@ -37,9 +38,9 @@ def write(layout: Layout, out: Path) -> Placed:
     )
     rows = "\n".join(_row(track, out) for track in layout.everything)
     page = out / INDEX
-    page.write_text(
-        _PAGE.format(title=escape(layout.name), place=place, rows=rows), encoding="utf-8"
-    )
+    text = _PAGE.format(title=escape(layout.name), place=place, rows=rows)
+    with whole(page, terms) as path:
+        path.write_text(text, encoding="utf-8")
     where = layout.tracks[0].file.parent
     return Placed(f"the files are in {where}; they belong at {place}", (page,))
 

@@ -39,8 +39,8 @@ class Layout:
     """Tracks of one length at one place. `name` is that of the source, without its suffix.
 
     `tracks` are the stems in order, then the residual: together they are the source. `source` is
-    None when its file is no longer where the manifest says. `beat` is the start in beats, None when
-    the manifest has no tempo: `tempo` is then the usual one.
+    None when its file is no longer what and where the manifest says. `beat` is the start in beats,
+    None when the manifest has no tempo: `tempo` is then the usual one.
     """
 
     name: str
@@ -72,18 +72,20 @@ class Layout:
 def layout(path: Path) -> Layout:
     """The tracks of the manifest at `path`, or in the folder there.
 
-    Raises `ValueError` with one sentence for a file that is no manifest, or a stem that is missing.
+    Every file's header is read first. Raises `ValueError` with one sentence for a file that is no
+    manifest, or a stem that is missing, no WAV or of another shape than the manifest says.
     """
     path = stems.manifest_path(path)
-    manifest, folder = stems.load(path), path.absolute().parent
+    manifest = stems.load(path)
+
+    def there(name: str) -> Path:
+        return stems.part_header(manifest, path, name).path
+
     tracks = [
-        Track(
-            _name(stem), _there(folder, stem.wav), stem.colour, stem.gain_db, False, stem.activity
-        )
+        Track(_name(stem), there(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
         for stem in manifest.stems
     ]
-    tracks.append(Track("residual", _there(folder, manifest.residual)))
-    source = (folder / manifest.source_wav).resolve()
+    tracks.append(Track("residual", there(manifest.residual)))
     return Layout(
         name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,
@@ -92,7 +94,7 @@ def layout(path: Path) -> Layout:
         start_samples=manifest.start_samples,
         tempo=Tempo(manifest.tempo) if manifest.tempo else Tempo(),
         tracks=tuple(tracks),
-        source=Track("source", source, muted=True) if source.is_file() else None,
+        source=_source(manifest, path),
         beat=manifest.start_beats,
     )
 
@@ -102,8 +104,10 @@ def _name(stem: stems.Stem) -> str:
     return f"{stem.name} (absent)" if stem.present is False else stem.name
 
 
-def _there(folder: Path, name: str) -> Path:
-    file = folder / name
-    if not file.is_file():
-        raise ValueError(f"{name}, named in the manifest, is not in {folder}")
-    return file
+def _source(manifest: stems.Manifest, path: Path) -> Track | None:
+    """The track of the source; None when it is gone, or no longer what was separated."""
+    try:
+        header = stems.source_header(manifest, path)
+    except ValueError:
+        return None
+    return Track("source", header.path.resolve(), muted=True)

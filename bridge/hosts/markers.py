@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mido
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts.base import HostCannot, Placed
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout
@@ -31,7 +32,7 @@ def active_spans(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[
             begin = None
 
 
-def write_midi(layout: Layout, file: Path) -> Placed:
+def write_midi(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     """Write a MIDI file without a note: the tempo map, a marker at the stems' start and end.
 
     Where a prompt begins and ceases to be heard, a marker says so too.
@@ -47,7 +48,7 @@ def write_midi(layout: Layout, file: Path) -> Placed:
         track.append(message.copy(time=tick - now))
         now = tick
     score = mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track], charset="utf-8")
-    with whole(file) as path:
+    with whole(file, terms) as path:
         score.save(path)
     return Placed(f"import {file.name} with its tempo map, then the stems at the marker", (file,))
 
@@ -71,7 +72,7 @@ def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
     yield tick(end), mido.MetaMessage("marker", text=f"{layout.name} stems end")
 
 
-def write_audacity(layout: Layout, file: Path) -> Placed:
+def write_audacity(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     """Write a list of files with their offset, and labels that say where each prompt is heard.
 
     The source is left out: a list cannot mute it.
@@ -84,10 +85,10 @@ def write_audacity(layout: Layout, file: Path) -> Placed:
     spans = [(0.0, layout.seconds, f"{layout.name} stems")]
     for track in layout.tracks:
         spans += [(*span, track.name) for span in active_spans(track.activity, layout.seconds)]
-    with whole(labels) as path:
+    with whole(labels, terms) as path:
         lines = (f"{layout.start + a:.6f}\t{layout.start + b:.6f}\t{text}" for a, b, text in spans)
         path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    with whole(file) as path:
+    with whole(file, terms) as path:
         lines = (f'file "{name}" offset {layout.start!r}' for name in names)
         path.write_text("\n".join(["window", *lines, ""]), encoding="utf-8")
     return Placed(f"open {file.name} in Audacity, then import {labels.name}", (file, labels))

@@ -12,10 +12,12 @@ import os
 import sys
 from pathlib import Path
 
+from bridge.files.write_terms import ORDINARY, Terms
 from bridge.hosts import installing
 from bridge.hosts.base import Placed
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
+from presets.python_child import python_child
 
 SUFFIX = ".stems"
 SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
@@ -23,11 +25,11 @@ ACTIONS = ("scorewire.lua", "scorewire_import.lua")
 COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
 
 
-def write(layout: Layout, file: Path) -> Placed:
+def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     """Write the list of stems and residual, for the action "Scorewire: import stems"."""
     head = ("scorewire-stems", 1, layout.rate, layout.start_samples, layout.frames, layout.channels)
     lines = [head, *(_line(track, file.parent) for track in layout.tracks)]
-    with whole(file) as path:
+    with whole(file, terms) as path:
         text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
         path.write_text(text, encoding="utf-8", newline="\n")
     return Placed(f"in REAPER the action scorewire_import.lua places {file.name}", (file,))
@@ -83,4 +85,5 @@ def _folder(path: Path | None) -> Path:
 
 def _files() -> dict[str, str]:
     files = {file.name: file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.glob("*.lua"))}
-    return files | {COMMAND: f'"{sys.executable}" -m bridge.app.folder_requests\n'}
+    python, *arguments = python_child("bridge.app.folder_requests")
+    return files | {COMMAND: f'"{python}" {" ".join(arguments)}\n'}

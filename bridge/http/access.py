@@ -20,6 +20,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.http.responses import Problem
+from presets.moves import private_folder
 
 TRUSTED = "scorewire.trusted"  # in the ASGI scope: the request came with the token
 FAR = "scorewire.far"  # in the ASGI scope: it came from another machine
@@ -119,7 +120,7 @@ def token(path: Path) -> str:
     Raises `ValueError` when others may read it or it is too short, `OSError` without a folder.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")

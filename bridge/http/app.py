@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
+from bridge.files import atomic_output
 from bridge.http import events, jobs, openapi, oscquery_listen, uploads
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import Web
@@ -106,7 +107,9 @@ def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Re
 async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    log.info("%s %r: %s", request.method, request.url.path, error.reason)
+    web: Web = request.app.state.web
+    client = request.client.host if request.client else ""
+    web.refusals.say(client, f"{request.method} {request.url.path!r:.200}: {error.reason}")
     return error.response()
 
 
@@ -124,4 +127,6 @@ async def _client_disconnected(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
+    if atomic_output.no_room(error):
+        return problem(507, "no-room", f"the server could not do it: {error}")
     return problem(500, "internal", "the server could not do it; its log says more")

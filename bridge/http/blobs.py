@@ -7,23 +7,26 @@ what is there is right. It is a cache: when it is full, what was used longest ag
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import hashlib
 import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bridge.files import names
+from bridge.files.atomic_output import NO_ROOM
+from bridge.processes.background_threads import beside
+from presets.moves import private_folder
 
 PREFIX = "sha256:"
+AHEAD = 2**20  # bytes for which room is made at once
 RESERVE = 64 * 2**20  # bytes left free on the disk: the ledger is there too
 STALE = 7 * 86_400.0  # seconds after which nobody comes back to an upload
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
@@ -84,7 +87,7 @@ class Blobs:
         piece = names.slug(Path(name).stem, otherwise="sound")
         link = self._names(digest) / (piece + (suffix if _SUFFIX.fullmatch(suffix) else ""))
         try:
-            link.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(link.parent)
             os.link(path, link)
         except FileExistsError:
             pass
@@ -108,13 +111,13 @@ class Blobs:
             raise TooBig(f"an upload may have {self.limit} bytes, this one has {total}")
         if at not in (0, here):
             raise OutOfStep(here, at)
-        others = [writer.left for name, writer in self._writers.items() if name != digest]
-        self._make_room(total - here + sum(others), keep=path, used=used)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_room(total - here, keep=path, used=used)
+        private_folder(path.parent)
         with path.open("ab" if at else "wb", buffering=0) as file:
             if digest in self._writers:
                 self._writers[digest].superseded = True
-            writer = self._writers[digest] = Writer(file.fileno(), at, total)
+            room = partial(self._make_room, used=used)
+            writer = self._writers[digest] = Writer(file.fileno(), at, total, room)
             try:
                 yield writer
             finally:
@@ -125,7 +128,7 @@ class Blobs:
         """Make a whole of a finished upload, once its hash is right. Raises `WrongHash`."""
         self._checking.add(digest)
         try:
-            return await asyncio.to_thread(self._keep, digest)
+            return await beside(self._keep, digest)
         finally:
             self._checking.discard(digest)
 
@@ -137,33 +140,57 @@ class Blobs:
                 partial.unlink()
                 raise WrongHash(f"the SHA-256 of what came is {found}, not {digest}; send it again")
             os.fsync(file.fileno())
-        whole.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(whole.parent)
         partial.replace(whole)
         return whole
 
-    def _make_room(self, needed: int, *, keep: Path, used: Collection[str]) -> None:
-        """Drop stale beginnings, then the oldest wholes until `needed` more bytes fit."""
-        for partial in self.folder.glob("partial/*"):
-            if partial != keep and time.time() - partial.stat().st_mtime > STALE:
-                partial.unlink()
-        files = [path for path in self.folder.glob("*/*") if path.is_file()]
-        total = sum(path.stat().st_size for path in files)
-        wholes = [path for path in files if path.parent.name == "sha256"]
-        for path in sorted(wholes, key=lambda path: path.stat().st_mtime):
-            if self._fits(total + needed, needed):
-                return
-            if not any(path.name in name for name in used):
-                total -= path.stat().st_size
-                shutil.rmtree(self._names(path.name), ignore_errors=True)
+    def _check_room(self, needed: int, *, keep: Path, used: Collection[str]) -> None:
+        """Raise `NoRoom` when `needed` more bytes could not fit even after all that may go has.
+
+        Nothing but stale beginnings goes yet: what was announced may never come.
+        """
+        for path in self.folder.glob("partial/*"):
+            if path != keep and time.time() - path.stat().st_mtime > STALE:
                 path.unlink()
+        shelf = self._shelf(used)
+        others = [w.left for name, w in self._writers.items() if name != keep.name]
+        self._refuse_unless_fits(shelf.total - shelf.loose, needed + sum(others), shelf.loose)
+
+    def _make_room(self, needed: int, *, used: Collection[str]) -> None:
+        """Drop the oldest wholes until `needed` more bytes fit."""
+        shelf = self._shelf(used)
+        total = shelf.total
+        for path in shelf.droppable:
+            if self._fits(total, needed):
+                return
+            total -= path.stat().st_size
+            shutil.rmtree(self._names(path.name), ignore_errors=True)
+            path.unlink(missing_ok=True)
+        self._refuse_unless_fits(total, needed)
+
+    def _shelf(self, used: Collection[str]) -> _Shelf:
+        """What is here, and which wholes may go, what was used longest ago first."""
+        sizes = {path: path.stat() for path in self.folder.glob("*/*") if path.is_file()}
+        droppable = [
+            path
+            for path in sizes
+            if path.parent.name == "sha256" and not any(path.name in name for name in used)
+        ]
+        droppable.sort(key=lambda path: sizes[path].st_mtime)
+        loose = sum(sizes[path].st_size for path in droppable)
+        return _Shelf(sum(stat.st_size for stat in sizes.values()), loose, droppable)
+
+    def _refuse_unless_fits(self, total: int, needed: int, loose: int = 0) -> None:
+        """`loose` bytes on the disk will be free by then."""
         if total + needed > self.quota:
             raise NoRoom(f"uploads may take {self.quota} bytes in all, and {total} are in use")
-        if not self._fits(total + needed, needed):
+        if not self._fits(total, needed - loose):
             raise NoRoom(f"the disk is full: {needed} bytes more do not fit")
 
     def _fits(self, total: int, needed: int) -> bool:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return total <= self.quota and shutil.disk_usage(self.folder).free - needed >= RESERVE
+        private_folder(self.folder)
+        free = shutil.disk_usage(self.folder).free
+        return total + needed <= self.quota and free - needed >= RESERVE
 
     def _whole(self, digest: str) -> Path:
         return self.folder / "sha256" / check_digest(digest)
@@ -175,13 +202,26 @@ class Blobs:
         return self.folder / "names" / check_digest(digest)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Bytes in all, those of files that may go, and these files in their order."""
+
+    total: int
+    loose: int
+    droppable: list[Path]
+
+
 class Writer:
     """Where the bytes of one request go; each `write` is in the file when it returns."""
 
-    def __init__(self, descriptor: int, at: int, total: int) -> None:
+    def __init__(
+        self, descriptor: int, at: int, total: int, room: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`room` is called with the number of bytes for which there must be room next."""
         self.size = at
         self.superseded = False
         self._descriptor, self._total = descriptor, total
+        self._room, self._roomy = room, at  # up to which byte there is room
 
     @property
     def left(self) -> int:
@@ -198,6 +238,10 @@ class Writer:
         self.check()
         if len(data) > self.left:
             raise TooBig(f"the upload said it has {self._total} bytes, and more came")
+        if self.size + len(data) > self._roomy:
+            ahead = min(self.left, max(len(data), AHEAD))
+            self._room(ahead)
+            self._roomy = self.size + ahead
         left = memoryview(data)
         while left:
             try:

@@ -14,6 +14,7 @@ from bridge.protocol.osc_wire import Value
 HERE = PEER + "news"
 SLOT_CHANGES = ("/scorewire/play/loaded", "/scorewire/play/unloaded")
 MAX_WAITING = 1024  # frames for one client
+MAX_LISTENERS = 32  # without the token, and as many with it
 
 Frame = bytes | str
 
@@ -21,20 +22,28 @@ Frame = bytes | str
 class Listener:
     """One websocket: the addresses it listens to, and the frames it has yet to be sent.
 
-    Who does not keep up gets None as the last frame: an end is better than a hole nobody sees.
+    Who does not keep up is told to go, as `end` does: an end is better than a hole nobody sees.
     """
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
         self.frames: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self.reason = ""
         self._over = False
 
     def put(self, frame: Frame) -> None:
         """Queue a frame."""
         if self._over:
             return
-        self._over = self.frames.qsize() >= MAX_WAITING
-        self.frames.put_nowait(None if self._over else frame)
+        if self.frames.qsize() >= MAX_WAITING:
+            self.end("you do not keep up; come back and ask again")
+        else:
+            self.frames.put_nowait(frame)
+
+    def end(self, reason: str) -> None:
+        """Send it away, with a sentence: None is its last frame."""
+        self._over, self.reason = True, reason
+        self.frames.put_nowait(None)
 
 
 class Broadcast:
@@ -45,7 +54,21 @@ class Broadcast:
 
     def __init__(self) -> None:
         self.values: dict[str, tuple[Value, ...]] = {}
-        self.listeners: set[Listener] = set()
+        self.listeners: dict[Listener, bool] = {}  # and whether they gave the token
+
+    def admit(self, listener: Listener, *, trusted: bool) -> bool:
+        """Take one more; False when there is no room.
+
+        Those with the token have room of their own. Of those without it the oldest goes.
+        """
+        alike = [one for one, known in self.listeners.items() if known == trusted]
+        if len(alike) >= MAX_LISTENERS:
+            if trusted:
+                return False
+            del self.listeners[alike[0]]
+            alike[0].end(f"{MAX_LISTENERS} others came without the token; with it there is room")
+        self.listeners[listener] = trusted
+        return True
 
     def follow(self, osc: OscEndpoint) -> Callable[[], None]:
         """Hear what `osc` tells everybody; call the answer to end that."""

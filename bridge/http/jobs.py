@@ -7,7 +7,6 @@ asks from another machine names uploads only, and finds the results under /files
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from pathlib import Path
@@ -17,12 +16,15 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from bridge.files import atomic_output
 from bridge.http import access, blobs, files
 from bridge.http.responses import Problem, answer, body
 from bridge.http.state import INPUTS, Web
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import Job, job_adapter
+from bridge.service import ledger
 from bridge.service.ledger import Entry, State
+from presets.reading import read_json
 
 KINDS: dict[str, type[BaseModel]] = {
     kind.model_fields["kind"].default: kind for kind in get_args(Job)
@@ -50,21 +52,8 @@ def find(request: Request) -> Entry:
 
 def describe(web: Web, entry: Entry) -> dict[str, Any]:
     """All that is known of a job."""
-    return {
-        "id": entry.job.id,
-        "kind": entry.job.kind,
-        "state": entry.state,
-        "fraction": entry.fraction,
-        "stage": entry.stage,
-        "created": entry.created,
-        "started": entry.started,
-        "ended": entry.ended,
-        "code": entry.code,
-        "reason": entry.reason,
-        "job": entry.job.model_dump(mode="json"),
-        "result": entry.result,
-        "files": files.list_files(entry, web.journal),
-    }
+    ahead = web.server.store.ahead(entry)
+    return ledger.described(entry, ahead) | {"files": files.list_files(entry, web.journal)}
 
 
 async def create(request: Request) -> Response:
@@ -148,9 +137,9 @@ async def _fields(request: Request) -> dict[str, Any]:
         if len(text) > MAX_BODY:
             raise Problem(413, "too-big", f"a job may be described in {MAX_BODY} bytes")
     try:
-        fields = json.loads(bytes(text))
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, "not-json", f"the body is not JSON: {error}") from error
+        fields = read_json(bytes(text), MAX_BODY, name="the body")
+    except ValueError as error:
+        raise Problem(400, "not-json", str(error)) from error
     if not isinstance(fields, dict):
         raise Problem(400, "not-json", "the body must be one JSON object")
     return fields
@@ -167,7 +156,7 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     try:
         job = job_adapter.validate_python(_resolve_fields(web, request, fields, job_id))
         if known is not None:
-            if job != known.job:
+            if not words.same(job, known.job):
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(describe(web, known))
         job_id = web.server.submit(job, client=client, req=number)
@@ -176,7 +165,8 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     except words.QueueFull as error:
         raise Problem(503, "queue-full", str(error), {"Retry-After": "10"}) from error
     except ValueError as error:
-        raise Problem(422, "bad-input", str(error)) from error
+        full = atomic_output.no_room(error)
+        raise Problem(*((507, "no-room") if full else (422, "bad-input")), str(error)) from error
     entry = web.server.store.get(job_id)
     said = {"id": job_id} if entry is None else describe(web, entry)
     return answer(said, 202, {"Location": f"/v1/jobs/{job_id}"})

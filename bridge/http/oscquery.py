@@ -28,8 +28,8 @@ ATTRIBUTES = frozenset(
 )
 EXTENSIONS = {
     **dict.fromkeys(("ACCESS", "VALUE", "RANGE", "DESCRIPTION", "TAGS", "CRITICAL"), True),
-    **dict.fromkeys(("LISTEN", "PATH_CHANGED", "OSC_STREAMING"), True),
-    **dict.fromkeys(("CLIPMODE", "UNIT", "OVERLOADS", "EXTENDED_TYPE", "HTML"), False),
+    **dict.fromkeys(("LISTEN", "PATH_CHANGED", "OSC_STREAMING", "OVERLOADS"), True),
+    **dict.fromkeys(("CLIPMODE", "UNIT", "EXTENDED_TYPE", "HTML"), False),
 }
 _KINDS: dict[str, type[BaseModel]] = {
     kind.model_fields["kind"].default: kind
@@ -116,6 +116,12 @@ def _request(address: str) -> Node:
         "DESCRIPTION": f"{about}. {said}" if about else said,
         "TAGS": ["request"],
     }
+    if request.alone:
+        name = request.alone[2:]
+        limits = {"MIN": 0, "MAX": 1} if name == "strength" else _range(model, name)
+        said = f"{name} alone, answered by fail only."
+        overload = {"TYPE": request.alone[0], "RANGE": [limits], "DESCRIPTION": said}
+        node["OVERLOADS"] = [overload]
     return node | ({"CRITICAL": True} if last in _JOBS else {})
 
 

@@ -19,14 +19,14 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.http import access, oscquery
-from bridge.http.broadcast import Listener
+from bridge.http.broadcast import MAX_LISTENERS, Listener
 from bridge.http.responses import Problem, answer
 from bridge.http.state import Web
 from bridge.osc.addresses import REQUESTS, Refused, understand
 from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
+from presets.reading import read_json
 
-MAX_CLIENTS = 32
 # What another machine may ask over the websocket: nothing that names a file or starts work.
 HARMLESS = frozenset(f"/scorewire/{name}" for name in ("ping", "jobs", "job", "cancel"))
 HARMLESS |= {name for name in REQUESTS if name.startswith(("/scorewire/slot/", "/scorewire/play/"))}
@@ -54,11 +54,10 @@ async def converse(socket: WebSocket) -> None:
     """One websocket, from its opening to its end."""
     web: Web = socket.app.state.web
     await socket.accept()
-    if len(web.broadcast.listeners) >= MAX_CLIENTS:
-        await socket.close(1013, f"{MAX_CLIENTS} clients are here already")
-        return
     listener = Listener()
-    web.broadcast.listeners.add(listener)
+    if not web.broadcast.admit(listener, trusted=socket.scope[access.TRUSTED]):
+        await socket.close(1013, f"{MAX_LISTENERS} clients are here already")
+        return
     peer = PEER + secrets.token_hex(8)
     web.osc.peers[peer] = listener.put
     sending = asyncio.create_task(_send(socket, listener))
@@ -74,7 +73,7 @@ async def converse(socket: WebSocket) -> None:
     finally:
         sending.cancel()
         del web.osc.peers[peer]
-        web.broadcast.listeners.discard(listener)
+        web.broadcast.listeners.pop(listener, None)
 
 
 async def _send(socket: WebSocket, listener: Listener) -> None:
@@ -82,7 +81,7 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
         while True:
             frame = await listener.frames.get()
             if frame is None:
-                await socket.close(1013, "you do not keep up; come back and ask again")
+                await socket.close(1013, listener.reason)
                 return
             if isinstance(frame, str):
                 await socket.send_text(frame)
@@ -93,9 +92,9 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
 def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
     """LISTEN or IGNORE one path."""
     try:
-        said = json.loads(text)
+        said = read_json(text)
         command, path = said["COMMAND"], said["DATA"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         _wrong(listener, 'a command is {"COMMAND": ..., "DATA": path}')
         return
     if command == "IGNORE":
@@ -117,15 +116,15 @@ def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes
     elif socket.scope[access.FAR] and not _harmless(data):
         _wrong(listener, "another machine asks for work on files by POST /v1/jobs")
     else:
-        web.osc.datagram_received(data, (peer, 0))
+        web.osc.handle(data, (peer, 0))
 
 
 def _harmless(data: bytes) -> bool:
     try:
-        messages = osc_wire.decode(data)
+        parts = osc_wire.decode_each(data)
     except osc_wire.Malformed:
-        return True  # refused where it is read
-    return all(_is_single_query(message) for message in messages)
+        return True  # refused where it is read, as is what of a bundle is no OSC
+    return all(_is_single_query(part) for part in parts if isinstance(part, osc_wire.Message))
 
 
 def _is_single_query(message: osc_wire.Message) -> bool:

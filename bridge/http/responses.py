@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 SILENCE = 60.0  # seconds that a body may pause
+LEAST_RATE = 1024.0  # bytes a second, on the average and after the first `SILENCE` seconds
 
 
 class Problem(Exception):
@@ -44,11 +46,14 @@ def problem(
 async def body(request: Request) -> AsyncIterator[bytes]:
     """What a request brings, as it comes.
 
-    Raises `Problem` when nothing comes for long: a client that has gone without a word must not
-    keep a connection, and the room for its upload, for ever.
+    Raises `Problem` when nothing comes for long, or little for longer: a client that has gone
+    without a word, or says one now and then, must not keep a connection, and the room for its
+    upload, for ever. Only the time that it is waited for counts.
     """
     stream = request.stream()
+    waited, size = 0.0, 0
     while True:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(SILENCE):
                 chunk = await anext(stream)
@@ -57,4 +62,9 @@ async def body(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError as error:
             reason = f"nothing of the body came for {SILENCE:g} seconds"
             raise Problem(408, "too-slow", reason) from error
+        waited += time.monotonic() - began
+        size += len(chunk)
+        if size < LEAST_RATE * (waited - SILENCE):
+            reason = f"the body came slower than {LEAST_RATE:g} bytes a second"
+            raise Problem(408, "too-slow", reason)
         yield chunk

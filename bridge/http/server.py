@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,25 +17,35 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bridge.http import access, app, state
 from bridge.http.blobs import Blobs
 from bridge.osc.endpoint import PORTS_TRIED, OscEndpoint
+from bridge.service.rate_limited_log import OncePerWindow
 
 PATIENCE = 3  # seconds for answers under way when the server stops
 PATIENCE_FOR_HEAD = 15.0  # seconds between a connection, or an answer, and the next request
-MAX_CONNECTIONS = 256  # open at once
+MAX_CONNECTIONS = 256  # open at once that gave no token, and as many that did
 MAX_FRAME = 64 * 2**10  # bytes from a websocket
+
+ARRIVED: WeakKeyDictionary[asyncio.Transport, int] = WeakKeyDictionary()  # in which order
+_count = itertools.count()
 
 
 class Connection(H11Protocol):
     """Closed when no whole head of a request comes for `PATIENCE_FOR_HEAD` seconds.
 
     Uvicorn waits for the rest of a head for ever and takes any number of connections: without this
-    anybody, token or not, could take all the file descriptors of the process.
+    anybody, token or not, could take all the file descriptors of the process. Where too many have
+    not given the token, the oldest of them goes: who has it can always come and say so.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """One connection more (asyncio)."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        ARRIVED[transport] = next(_count)
+        there = [one for one in self.connections if not one.transport.is_closing()]
+        strangers = [one.transport for one in there if not _trusted(one)]
+        if len(there) > 2 * MAX_CONNECTIONS:
             transport.abort()
+        elif len(strangers) > MAX_CONNECTIONS:
+            min(strangers, key=lambda one: ARRIVED.get(one, 0)).abort()
         self.loop.call_later(PATIENCE_FOR_HEAD, self._look, None)
 
     def _look(self, before: object) -> None:
@@ -44,6 +57,12 @@ class Connection(H11Protocol):
             self.transport.close()
         else:
             self.loop.call_later(PATIENCE_FOR_HEAD, self._look, self.cycle if answered else self)
+
+
+def _trusted(connection: object) -> bool:
+    """Whether the last request of a connection, or its websocket, came with the token."""
+    scope = getattr(connection, "scope", None) or {}
+    return bool(scope.get(access.TRUSTED))
 
 
 @asynccontextmanager
@@ -72,6 +91,8 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
     )
     # Not `serve`: it takes SIGINT and SIGTERM for itself, and they are the whole process's.
     settings.load()
+    quiet = OncePerWindow()
+    logging.getLogger("uvicorn.error").addFilter(quiet)
     server = uvicorn.Server(settings)
     server.lifespan = settings.lifespan_class(settings)
     await server.startup(sockets=[listener])
@@ -86,6 +107,7 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
         server.should_exit = True
         await running
         await server.shutdown(sockets=[listener])
+        logging.getLogger("uvicorn.error").removeFilter(quiet)
 
 
 def _bound(host: str, first: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from bridge.http.blobs import Blobs
@@ -9,6 +10,9 @@ from bridge.http.broadcast import Broadcast
 from bridge.http.journal import Journal
 from bridge.osc.endpoint import OscEndpoint
 from bridge.service.job_server import Server
+from bridge.service.rate_limited_log import Rarely
+
+log = logging.getLogger(__name__)
 
 INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
 HEARTBEAT = 10.0  # seconds of silence in an event stream
@@ -23,6 +27,7 @@ class Web:
     heartbeat: float = HEARTBEAT
     journal: Journal = field(default_factory=Journal)
     broadcast: Broadcast = field(default_factory=Broadcast)
+    refusals: Rarely = field(default_factory=lambda: Rarely(log))
 
     @property
     def server(self) -> Server:

@@ -2,6 +2,8 @@
 
 - `addresses`: Every OSC address with its arguments, in two tables, and how a message is read by
   them.
+- `datagrams`: Datagrams taken from the kernel as fast as they come, and handled one after
+  another.
 - `endpoint`: The OSC face: UDP on loopback, replies to whoever asked, the request id echoed
   first.
 - `host_requests`: The OSC answers for hosts that run: what a DAW's own script asks for, and how

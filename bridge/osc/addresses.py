@@ -1,7 +1,9 @@
 """Every OSC address with its arguments, in two tables, and how a message is read by them.
 
 An argument is declared as `type:name`, with the OSC type tags i, f, s. docs/osc.md explains the
-tables and a test keeps it and them the same. Numbers are taken in any type a client can send.
+tables and a test keeps it and them the same. What asks for a job names its arguments and options as
+the fields of the job's model in `bridge.protocol.jobs` are named: HTTP and the terminal say the
+same. Numbers are taken in any type a client can send.
 """
 
 from __future__ import annotations
@@ -10,33 +12,40 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from bridge.protocol.osc_wire import Message, Value
 
 UNKNOWN = -1  # the req of a reply to a message that had none
+ALIKE = 0.75  # so much alike, a text before "=" is an option written wrong
 
 Target = tuple[Any, ...]  # a socket address: (host, port) or its IPv6 form
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The arguments of an address in order (`...` repeats the last), and its options."""
+    """The arguments of an address in order (`...` repeats the last), and its options.
+
+    `alone` is what a single number means, as a fader or a pad sends it, without `req`.
+    """
 
     args: str
     options: str = ""
+    alone: str = ""
 
 
 REQUESTS = {
     "/scorewire/ping": Request("i:req"),
     "/scorewire/patch": Request(
         "i:req s:prompt s:renderer s:out",
-        "f:seconds i:steps i:seed s:preset s:model f:note s:start s:matrix i:operators i:slot",
+        "f:duration i:steps i:seed s:recipe s:model f:note s:start s:matrix i:operators i:slot "
+        "i:replace",
     ),
     "/scorewire/separate": Request(
         "i:req s:file s:out s:prompts...",
         "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
-        "i:auto i:force",
+        "i:auto i:force i:replace",
     ),
     "/scorewire/host/ardour/separate": Request(
         "i:req s:session s:region i:position i:start i:length i:rate f:tempo "
@@ -44,12 +53,16 @@ REQUESTS = {
         "i:port s:action s:method i:steps i:seed s:model",
     ),
     "/scorewire/suggest": Request("i:req s:file", "i:top"),
-    "/scorewire/render": Request("i:req s:preset s:out", "f:note i:velocity f:seconds s:plugin"),
-    "/scorewire/export": Request("i:req s:preset s:format s:out", "i:rate"),
-    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed"),
-    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps"),
-    "/scorewire/edit": Request("i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model"),
-    "/scorewire/record": Request("i:req s:out s:inputs...", "f:seconds i:start_samples"),
+    "/scorewire/render": Request(
+        "i:req s:preset s:out", "f:note i:velocity f:duration s:plugin i:replace"
+    ),
+    "/scorewire/export": Request("i:req s:preset s:formats s:out", "i:rate i:replace"),
+    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed i:replace"),
+    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps i:replace"),
+    "/scorewire/edit": Request(
+        "i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model i:replace"
+    ),
+    "/scorewire/record": Request("i:req s:out s:inputs...", "f:duration i:start_samples"),
     "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
@@ -57,10 +70,10 @@ REQUESTS = {
     "/scorewire/subscribe": Request("i:req f:seconds", "s:topics"),
     "/scorewire/slot/N/load": Request("i:req s:preset"),
     "/scorewire/slot/N/unload": Request("i:req"),
-    "/scorewire/slot/N/trigger": Request("i:req", "i:note i:velocity f:seconds"),
-    "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity"),
-    "/scorewire/slot/N/off": Request("i:req i:note"),
-    "/scorewire/slot/N/param/NAME": Request("i:req f:position"),
+    "/scorewire/slot/N/trigger": Request("i:req", "i:note i:velocity f:seconds", "f:strength"),
+    "/scorewire/slot/N/on": Request("i:req i:note", "i:velocity", "i:note"),
+    "/scorewire/slot/N/off": Request("i:req i:note", "", "i:note"),
+    "/scorewire/slot/N/param/NAME": Request("i:req f:position", "", "f:position"),
     "/scorewire/slot/N/sysex": Request("i:req"),
     "/scorewire/play/learn": Request("i:req", "s:name"),
     "/scorewire/play/assign": Request("i:req i:channel i:slot"),
@@ -68,11 +81,12 @@ REQUESTS = {
     "/scorewire/play/sysex": Request("i:req s:data"),
     "/scorewire/play/status": Request("i:req"),
 }
-"""What the server understands. Every request also takes the option `i:reply`.
+"""What the server understands. Every request also takes the options of `EVERYWHERE`.
 
 A part of an address in capitals is an argument (`PLACES`): `/scorewire/slot/5/trigger`.
 """
 
+EVERYWHERE = "i:reply s:key"
 PLACES = {"N": "i:slot", "NAME": "s:name"}
 
 
@@ -87,7 +101,7 @@ REPLIES = {
     "/scorewire/suggestion": "i:req s:job i:index s:prompt f:score",
     "/scorewire/done": "i:req s:job s:path",
     "/scorewire/cancelled": "i:req s:job",
-    "/scorewire/fail": "i:req s:address s:code s:text s:job",
+    "/scorewire/fail": "i:req s:address s:code s:reason s:job",
     "/scorewire/jobs/item": "i:req s:job s:kind s:state f:fraction s:stage s:path",
     "/scorewire/jobs/end": "i:req i:count",
     "/scorewire/job/state": "i:req s:job s:kind s:state f:fraction s:stage s:path",
@@ -120,7 +134,7 @@ class Refused(ValueError):
 class Call:
     """A request understood: who asked, under which id, with which values.
 
-    `address` is the table's, `said` is what was sent.
+    `address` is the table's, `said` is what was sent, `key` what the sender gave to be trusted.
     """
 
     address: str
@@ -129,6 +143,7 @@ class Call:
     req: int
     values: dict[str, Any]
     options: dict[str, Any]
+    key: str = ""
 
     @property
     def client(self) -> str:
@@ -158,17 +173,21 @@ def understand(message: Message, target: Target) -> Call:
             raise Refused("unknown-address", "address patterns are not understood here")
         known = ", ".join(REQUESTS)
         raise Refused("unknown-address", f"there is no such address; there are {known}")
+    args = _without_nil(message.args)
+    values = _alone(request, args)
+    if values is not None:
+        return Call(address, message.address, target, UNKNOWN, values | placed, {})
     names = request.args.split()
     repeated = names.pop() if names[-1].endswith("...") else ""
-    if len(message.args) < len(names):
-        missing = names[len(message.args)]
+    if len(args) < len(names):
+        missing = names[len(args)]
         raise Refused("bad-arguments", f"{missing} is missing; {_usage(address)}")
-    values = {name[2:]: _convert(name, v) for name, v in zip(names, message.args, strict=False)}
+    values = {name[2:]: _convert(name, v) for name, v in zip(names, args, strict=False)}
     values |= placed
     req = values["req"]
     if not 0 <= req < 2**31:
         raise Refused("bad-arguments", f"req must be 0 .. {2**31 - 1}, got {req}")
-    rest, options = _split_options(address, message.args[len(names) :])
+    rest, options = _split_options(address, args[len(names) :])
     if repeated:
         values[repeated[2:-3]] = [_convert(repeated.rstrip("."), value) for value in rest]
     elif rest:
@@ -176,7 +195,29 @@ def understand(message: Message, target: Target) -> Call:
     reply = options.pop("reply", 0)
     if not 0 <= reply < 65536:
         raise Refused("bad-arguments", f"reply must be a port, 0 .. 65535, got {reply}")
-    return Call(address, message.address, target, req, values, options)
+    key = options.pop("key", "")
+    return Call(address, message.address, target, req, values, options, key)
+
+
+def _without_nil(args: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Arguments without the nils behind them, which some clients fill up with."""
+    count = len(args)
+    while count and args[count - 1] is None:
+        count -= 1
+    return args[:count]
+
+
+def _alone(request: Request, args: tuple[Value, ...]) -> dict[str, Any] | None:
+    """What a lone number means where no `req` can be meant; None for every other message.
+
+    At a trigger it is a `req` from 1 on: below, a pad says how hard it was hit, and a button that
+    goes up says 0.
+    """
+    if not request.alone or len(args) != 1 or isinstance(args[0], str):
+        return None
+    if request.args == "i:req" and not (isinstance(args[0], bool | float) and 0 <= args[0] < 1):
+        return None
+    return {request.alone[2:]: _convert(request.alone, args[0])}
 
 
 def _match_address(address: str) -> tuple[str, dict[str, Any]]:
@@ -193,8 +234,13 @@ def _match_address(address: str) -> tuple[str, dict[str, Any]]:
 
 
 def _split_options(address: str, args: Sequence[Value]) -> tuple[list[Value], dict[str, Any]]:
-    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value."""
-    allowed = {n[2:]: n for n in (REQUESTS[address].options + " i:reply").split()}
+    """Part what follows the fixed arguments: options are `name=value`, or `name=` then a value.
+
+    Where texts are repeated, one with a "=" in it is one of them, unless its name is an option's or
+    nearly so.
+    """
+    repeats = REQUESTS[address].args.endswith("...")
+    allowed = {n[2:]: n for n in f"{REQUESTS[address].options} {EVERYWHERE}".split()}
     rest: list[Value] = []
     options: dict[str, Any] = {}
     left = list(args)
@@ -205,6 +251,9 @@ def _split_options(address: str, args: Sequence[Value]) -> tuple[list[Value], di
             rest.append(value)
             continue
         name, text = match.groups()
+        if repeats and not get_close_matches(name, allowed, n=1, cutoff=ALIKE):
+            rest.append(value)
+            continue
         if name not in allowed:
             names = ", ".join(allowed)
             raise Refused("bad-arguments", f"there is no option {name!r}; there are {names}")

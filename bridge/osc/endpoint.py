@@ -7,15 +7,20 @@ the second time. Nothing here waits, and nothing that arrives can end it.
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import math
+import socket
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, cast
 
 from pydantic import ValidationError
 
+from bridge.files import atomic_output
+from bridge.osc import datagrams
 from bridge.osc.addresses import (
     REPLIES,
     Call,
@@ -29,6 +34,8 @@ from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
+from bridge.service.ledger import Entry
+from bridge.service.rate_limited_log import Rarely
 
 log = logging.getLogger(__name__)
 
@@ -61,21 +68,26 @@ Answer: TypeAlias = Callable[["OscEndpoint", Call], None]
 class OscEndpoint(asyncio.DatagramProtocol):
     """The socket: datagrams in, answers and pushed events out.
 
-    `answers` has a function for each address of the table, `option_names` what a user calls a field
-    of a job where that is another word; `subscriptions` is set by `bridge.osc.requests.serve_osc`.
+    `answers` has a function for each address of the table; `subscriptions` is set by
+    `bridge.osc.requests.serve_osc`.
     """
 
     subscriptions: Subscribers
 
     def __init__(
-        self, server: Server, *, answers: Mapping[str, Answer], option_names: Mapping[str, str]
+        self,
+        server: Server,
+        own: socket.socket,
+        *,
+        answers: Mapping[str, Answer],
     ) -> None:
         self.server = server
+        self._inbox = datagrams.Inbox(own, self.handle)
+        self._refusals = Rarely(log)
         self.port = 0
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
         self._answers = answers
-        self._option_names = option_names
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,21 +99,43 @@ class OscEndpoint(asyncio.DatagramProtocol):
         log.debug("OSC socket: %s", exc)
 
     def datagram_received(self, data: bytes, addr: Target) -> None:
-        """Understand a datagram and answer it (asyncio)."""
+        """A datagram has come (asyncio)."""
+        self._inbox.put(data, addr)
+
+    def handle(self, data: bytes, addr: Target) -> None:
+        """Understand a datagram and answer it."""
         try:
-            messages = osc_wire.decode(data)
+            parts = osc_wire.decode_each(data)
         except osc_wire.Malformed as error:
-            req = request_id(error.first)
-            self.fail(addr, req, error.address, "malformed", str(error))
-            return
-        for message in messages:
-            self._answer(message, addr)
+            parts = (error,)
+        for part in parts:
+            if isinstance(part, osc_wire.Malformed):
+                req = request_id(part.first)
+                self.fail(addr, req, part.address, "malformed", str(part))
+            else:
+                self._answer(part, addr)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Let an answer that has to wait go on by itself."""
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def trusts(self, call: Call) -> bool:
+        """Whether the request came with the key, or by a websocket, whose client gave the token.
+
+        Raises `Refused` for a wrong key: it is never taken for none.
+        """
+        if not call.key:
+            return str(call.target[0]).startswith(PEER)
+        config = self.server.config
+        keys = [config.osc_key]
+        with suppress(OSError, UnicodeDecodeError):
+            keys.append(config.token_file.read_text(encoding="utf-8").strip())
+        given = call.key.encode()
+        if not any([hmac.compare_digest(given, key.encode()) for key in keys if key]):
+            raise Refused("bad-key", "the key is not this server's; `scorewire token` says which")
+        return True
 
     def follower(self, target: Target, req: int) -> Callable[[Event], None]:
         """What tells `target` the events of jobs under `req`; for `Server.listen`."""
@@ -139,28 +173,39 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
     ) -> None:
         """Say why not."""
-        log.info("refused %s from %s: %s", address or "a datagram", target[:2], text)
+        said = f"refused {address or 'a datagram'} from {target[:2]}: {text}"
+        self._refusals.say(str(target[0]), said)
         self.send(target, "/scorewire/fail", req, address, code, text, job)
 
     def _answer(self, message: Message, sender: Target) -> None:
         if message.address in REPLIES:
             # Another server, or an echo of ours: an answer would be answered for ever.
-            log.info("ignored a reply address, %s, from %s", message.address, sender[:2])
+            said = f"ignored a reply address, {message.address}, from {sender[:2]}"
+            self._refusals.say(str(sender[0]), said)
             return
         req = request_id(message.args[0] if message.args else None)
         target = reply_target(message, sender)
         try:
             call = understand(message, target)
+            self.trusts(call)  # a wrong key is answered, whatever was asked
             self._answers[call.address](self, call)
         except Refused as error:
             code, text = error.code, str(error)
         except ValidationError as error:
-            code, text = "bad-arguments", jobs.sentence(error, self._option_names)
+            code, text = "bad-arguments", jobs.sentence(error)
         except ValueError as error:
-            code, text = "bad-input", str(error)
+            code, text = atomic_output.code_of(error, "bad-input"), str(error)
         except (OSError, sqlite3.Error) as error:
-            log.exception("answering %s", message.address)
-            code, text = "internal", f"the server could not do it: {error}"
+            code, text = (
+                atomic_output.code_of(error, "internal"),
+                f"the server could not do it: {error}",
+            )
+            log.log(
+                logging.INFO if code == "no-room" else logging.ERROR,
+                "answering %s",
+                message.address,
+                exc_info=True,
+            )
         else:
             return
         self.fail(target, req, message.address, code, text)
@@ -207,7 +252,8 @@ class JobFollower:
             self.endpoint.send(self.target, "/scorewire/stem", *named)
         for index, one in enumerate(event.result.get("suggestions", ()), start=1):
             said = (self.req, event.id, index, one["prompt"], one["score"])
-            self.endpoint.send(self.target, "/scorewire/suggestion", *said)
+            facts = [("likelihood", one["likelihood"])] if "likelihood" in one else []
+            self.endpoint.send(self.target, "/scorewire/suggestion", *said, facts=facts)
         entry = self.endpoint.server.store.get(event.id)
         path = "" if entry is None else jobs.result_path(entry.job, event.result)
         facts = _facts(event.result)
@@ -215,6 +261,12 @@ class JobFollower:
 
 
 # Answers, one a request.
+
+
+def _ahead(endpoint: OscEndpoint, entry: Entry) -> list[tuple[str, Value]]:
+    """How many jobs end before a queued one begins, as a pair; nothing when none does."""
+    count = endpoint.server.store.ahead(entry)
+    return [("ahead", count)] if count else []
 
 
 def _stems(result: dict[str, Any]) -> list[dict[str, str]]:

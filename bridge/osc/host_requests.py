@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from bridge.hosts.files import one_line
 from bridge.hosts.layout import layout
 from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import OscEndpoint
+from bridge.processes.background_threads import beside
 from bridge.protocol import jobs, osc_wire
-from bridge.protocol.events import Cancelled, Done, Event, Failed
+from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import Separate
 from bridge.service import file_access
 
 log = logging.getLogger(__name__)
 
+PROGRESS_GAP = 1.0  # seconds between two writings of how far a job is
 NUDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two calls to import: UDP may lose one
 
 
@@ -45,7 +49,7 @@ def _ardour_separate(endpoint: OscEndpoint, call: Call) -> None:
         folder.mkdir(parents=True)
     except ValueError as error:
         why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
-        _refuse(endpoint, session, folder, why)
+        _refuse(endpoint, call, session, folder, why)
         if _from_ardour(call):
             return
         raise
@@ -80,17 +84,19 @@ def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour
     fields |= {"start_samples": region.position, "tempo": ((0.0, said["tempo"]),)}
     options.setdefault("model", endpoint.server.config.model)
     file = folder / f"{slug(region.name, otherwise='region')}.wav"
-    job = Separate.model_validate({**fields, **options, "file": str(file)})
-    config = endpoint.server.config
+    config, trusted = endpoint.server.config, endpoint.trusts(call)
+    whole = Separate.model_validate({**fields, **options, "file": str(file)})
+    job = file_access.bound(whole, config, trusted=trusted)
     for _, path in region.sources:
         copy = job.model_copy(update={"file": str(path)})
         file_access.check(copy, read=config.readable, write=config.writable)
     return region, job
 
 
-def _refuse(endpoint: OscEndpoint, session: Path, folder: Path, why: str) -> None:
+def _refuse(endpoint: OscEndpoint, call: Call, session: Path, folder: Path, why: str) -> None:
     """Say why where the action looks, in a session that this server may write to."""
-    writable = endpoint.server.config.writable
+    config = endpoint.server.config
+    writable = config.writable if endpoint.trusts(call) else config.open_writable
     if not writable or any(session.resolve().is_relative_to(w.resolve()) for w in writable):
         folder.mkdir(parents=True)
         ardour.answer(folder, ardour.ANSWER, f"refused\t{one_line(why)}")
@@ -101,6 +107,9 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
 
     def ended(event: Event) -> None:
         match event:
+            case Progress():
+                left = "" if event.eta is None else f", {event.eta:.0f} s left"
+                said(f"{100 * event.fraction:.0f} %, {event.stage}{left}")
             case Done():
                 try:
                     tell(ardour.import_list(layout(Path(event.result["manifest"]))))
@@ -111,6 +120,16 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
             case Cancelled():
                 tell(ardour.error_list("the job was cancelled"))
 
+    last = -math.inf  # when progress was last written
+
+    def said(text: str) -> None:
+        nonlocal last
+        now = asyncio.get_running_loop().time()
+        if now - last >= PROGRESS_GAP:
+            last = now
+            with suppress(OSError):  # the session was moved: the end says so
+                ardour.answer(Path(job.out), ardour.PROGRESS, text)
+
     def tell(text: str) -> None:
         try:
             ardour.answer(Path(job.out), ardour.IMPORT, text)
@@ -120,14 +139,18 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
         endpoint.later(_nudge(call, Path(job.out)))
 
     try:
-        await asyncio.to_thread(ardour.write_region, region, Path(job.file))
-        endpoint.server.submit(job, client=call.client, req=call.req)
+        await beside(ardour.write_region, region, Path(job.file))
+        trusted = endpoint.trusts(call)
+        endpoint.server.submit(job, client=call.client, req=call.req, trusted=trusted)
     except (ValueError, OSError) as error:
         tell(ardour.error_list(str(error)))
         if not _from_ardour(call):
             endpoint.fail(call.target, call.req, call.address, "bad-input", str(error))
         return
     endpoint.server.listen(job.id, (call.target, call.req), ended)
+    entry = endpoint.server.store.get(job.id)
+    ahead = None if entry is None else endpoint.server.store.ahead(entry)
+    said(f"waits for {ahead} other job(s)" if ahead else "begins")
     if not _from_ardour(call):
         endpoint.send(call.target, "/scorewire/accepted", call.req, job.id)
 

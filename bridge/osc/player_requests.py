@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from bridge.osc.addresses import REPLIES, Call, Refused, Target
+from bridge.osc.addresses import REPLIES, UNKNOWN, Call, Refused, Target
 from bridge.osc.endpoint import OscEndpoint
 from bridge.player import protocol
 from bridge.service import file_access
 from bridge.service.player_process import NotPlayed, PlayerProcess
 from presets.library import Library
+
+PATIENCE = 2.0  # seconds for a library that another process changes: OSC waits meanwhile
 
 
 def send_player_event(
@@ -29,6 +31,10 @@ def _player_command(kind: type[protocol.Command]) -> Callable[[OscEndpoint, Call
 
     def answer(endpoint: OscEndpoint, call: Call) -> None:
         fields = {name: value for name, value in call.values.items() if name != "req"}
+        if "strength" in fields:  # of a pad: how hard; 0 when it is let go
+            fields["velocity"] = round(127 * fields.pop("strength"))
+            if not fields["velocity"]:
+                return
         command = kind.model_validate(fields | call.options)
         if isinstance(command, protocol.Load):
             command = command.model_copy(update={"preset": _preset_file(endpoint, command.preset)})
@@ -68,7 +74,7 @@ async def _send_answer(
         spent, budget = happening.block_us[1], happening.budget_us
         state = (call.req, happening.voices, happening.xruns, spent, budget)
         endpoint.send(call.target, "/scorewire/play/state", *state)
-    else:
+    elif call.req != UNKNOWN:  # a fader that has no req waits for no answer
         endpoint.send(call.target, "/scorewire/ok", call.req)
 
 
@@ -77,7 +83,7 @@ def _preset_file(endpoint: OscEndpoint, called: str) -> str:
     if Path(called).is_absolute():
         file_access.check_input("preset", called, endpoint.server.config.readable)
         return called
-    return str(Library(endpoint.server.config.library).get(called).path)
+    return str(Library(endpoint.server.config.library, patience=PATIENCE).get(called).path)
 
 
 ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {

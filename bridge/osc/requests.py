@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bridge.osc import host_requests, player_requests
+from bridge.osc import datagrams, host_requests, player_requests
 from bridge.osc.addresses import Call, Refused
-from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint
+from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint, _ahead
 from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs
 from bridge.protocol.jobs import (
@@ -28,13 +28,11 @@ from bridge.protocol.jobs import (
     Vary,
 )
 from bridge.protocol.osc_wire import Value
+from bridge.service import file_access
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
 
 MAX_LISTED = 200
-# Options a musician says -> the field of the job it sets.
-_FIELDS = {"seconds": "duration", "preset": "recipe"}
-_SAID = {field: name for name, field in _FIELDS.items()} | {"formats": "format"}
 
 
 @asynccontextmanager
@@ -44,10 +42,7 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
     loop = asyncio.get_running_loop()
     for port in [0] if first == 0 else range(first, min(first + PORTS_TRIED, 65536)):
         try:
-            transport, endpoint = await loop.create_datagram_endpoint(
-                lambda: OscEndpoint(server, answers=ANSWERS, option_names=_SAID),
-                local_addr=(host, port),
-            )
+            own = datagrams.bound(host, port)
             break
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
@@ -56,9 +51,12 @@ async def serve_osc(server: Server) -> AsyncIterator[OscEndpoint]:
         raise OSError(
             errno.EADDRINUSE, f"ports {first} to {port} of {host} are all taken; set osc_port"
         )
+    _, endpoint = await loop.create_datagram_endpoint(
+        lambda: OscEndpoint(server, own, answers=ANSWERS), sock=own
+    )
     endpoint.subscriptions = Subscriptions(endpoint)
     try:
-        endpoint.port = transport.get_extra_info("sockname")[1]
+        endpoint.port = own.getsockname()[1]
         yield endpoint
     finally:
         endpoint.close()
@@ -77,12 +75,6 @@ def _job_request(kind: type[Job]) -> Callable[[OscEndpoint, Call], None]:
         _accept(endpoint, call, kind.model_validate(_fields(endpoint, call)))
 
     return answer
-
-
-def _export(endpoint: OscEndpoint, call: Call) -> None:
-    fields = _fields(endpoint, call)
-    formats = fields.pop("format").split(",")
-    _accept(endpoint, call, Export.model_validate(fields | {"formats": formats}))
 
 
 def _cancel(endpoint: OscEndpoint, call: Call) -> None:
@@ -119,13 +111,15 @@ def _jobs(endpoint: OscEndpoint, call: Call) -> None:
         raise Refused("bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {limit}")
     entries = endpoint.server.store.list(limit=limit)
     for entry in entries:
-        endpoint.send(call.target, "/scorewire/jobs/item", call.req, *_line(entry))
+        line, facts = _line(entry), _ahead(endpoint, entry)
+        endpoint.send(call.target, "/scorewire/jobs/item", call.req, *line, facts=facts)
     endpoint.send(call.target, "/scorewire/jobs/end", call.req, len(entries))
 
 
 def _job(endpoint: OscEndpoint, call: Call) -> None:
     entry = _find(endpoint, call)
-    facts = [("code", entry.code), ("reason", entry.reason)] if entry.code else []
+    facts = _ahead(endpoint, entry)
+    facts += [("code", entry.code), ("reason", entry.reason)] if entry.code else []
     values = _line(entry)
     endpoint.send(call.target, "/scorewire/job/state", call.req, *values, facts=facts)
 
@@ -141,7 +135,7 @@ ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
     **host_requests.ANSWERS,
     "/scorewire/suggest": _job_request(Suggest),
     "/scorewire/render": _job_request(RenderPreset),
-    "/scorewire/export": _export,
+    "/scorewire/export": _job_request(Export),
     "/scorewire/vary": _job_request(Vary),
     "/scorewire/morph": _job_request(Morph),
     "/scorewire/edit": _job_request(EditPreset),
@@ -158,12 +152,17 @@ ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
 def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
     """Ack; then follow the job, or repeat how it ended when this is a repeated request."""
     try:
-        job_id = endpoint.server.submit(job, client=call.client, req=call.req)
+        job_id = endpoint.server.submit(
+            job, client=call.client, req=call.req, trusted=endpoint.trusts(call)
+        )
     except jobs.QueueFull as error:
         raise Refused("queue-full", str(error)) from error
-    endpoint.send(call.target, "/scorewire/accepted", call.req, job_id)
-    follower = JobFollower(endpoint, call.target, call.req)
+    except file_access.NeedsKey as error:
+        raise Refused("needs-key", str(error)) from error
     entry = endpoint.server.store.get(job_id)
+    facts = [] if entry is None else _ahead(endpoint, entry)
+    endpoint.send(call.target, "/scorewire/accepted", call.req, job_id, facts=facts)
+    follower = JobFollower(endpoint, call.target, call.req)
     event = None if entry is None else entry.last_event()
     if event is None:
         endpoint.server.listen(job_id, (call.target, call.req), follower)
@@ -172,9 +171,9 @@ def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
 
 
 def _fields(endpoint: OscEndpoint, call: Call) -> dict[str, Any]:
-    """The fields of the job asked for: arguments by name, options by the field they set."""
+    """The fields of the job asked for: arguments and options by name."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
-    options = {_FIELDS.get(name, name): value for name, value in call.options.items()}
+    options = dict(call.options)
     plugin = options.get("plugin", "")
     if plugin != Path(plugin).name:
         # A path would let whoever can send a datagram load code from anywhere.

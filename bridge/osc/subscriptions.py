@@ -25,16 +25,21 @@ class Subscriptions:
     def __init__(self, endpoint: OscEndpoint) -> None:
         self._endpoint = endpoint
         self._ends: dict[Target, asyncio.TimerHandle] = {}
+        self._trusted: set[Target] = set()  # those of them that gave the key: counted apart
 
     def take(self, call: Call) -> None:
         """Begin, renew (with 0 seconds end) the lease of whoever calls."""
         seconds, topics = call.values["seconds"], _topics(call)
         if not 0 <= seconds <= MAX_LEASE:
             raise Refused("bad-arguments", f"seconds must be 0 .. {MAX_LEASE:g}, got {seconds:g}")
-        if call.target not in self._ends and len(self._ends) >= MAX_LEASES:
+        trusted = self._endpoint.trusts(call)
+        others = self._trusted if trusted else self._ends.keys() - self._trusted
+        if call.target not in self._ends and len(others) >= MAX_LEASES:
             raise Refused("queue-full", f"{MAX_LEASES} clients have subscribed already")
         self._end(call.target)
         if seconds > 0:
+            if trusted:
+                self._trusted.add(call.target)
             loop = asyncio.get_running_loop()
             lapse = partial(self._lapse, call.target, call.req)
             self._ends[call.target] = loop.call_later(seconds, lapse)
@@ -64,6 +69,7 @@ class Subscriptions:
 
     def _end(self, target: Target) -> None:
         handle = self._ends.pop(target, None)
+        self._trusted.discard(target)
         if handle is not None:
             handle.cancel()
             self.leave(target)

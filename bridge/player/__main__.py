@@ -13,9 +13,11 @@ note_on, note_off, param, learn, assign, panic, sysex, status, quit. A `load` in
 sounds is heard from the next note on, or from the next bar while MIDI clock runs.
 
 MIDI: bank select 0 and program change p let a channel play slot p + 1 (before, channel c plays
-slot c); notes with velocity, pitch bend (2 semitones, or RPN 0), sustain (64), all sound off
-(120), all notes off (123); controllers 73, 75, 74, 71, 91, 7 are attack, decay, brightness,
-damping, reverb and level of the slot, after they have passed its position.
+slot c); notes with velocity, pitch bend (2 semitones, or RPN 0 by 6, 38, 96 and 97), sustain (64),
+sostenuto (66), soft pedal (67), all sound off (120), reset (121), all notes off (123); MPE zones by
+RPN 6, whose fingers bend by 48 semitones and open the modulation of `fm` by 74 and pressure;
+controllers 73, 75, 74, 71, 91, 7 are attack, decay, brightness, damping, reverb and level of the
+slot, after they have passed its position.
 
 SIGTERM and Ctrl-C do what `quit` does. Three threads: audio (JACK's or PortAudio's), stdin, and
 the main thread, which builds sounds.
@@ -36,6 +38,7 @@ from bridge.player.instrument import warm
 from bridge.player.options import options
 from bridge.player.player import Player
 from bridge.player.thread_priority import raise_priority
+from bridge.processes import parent_watch
 from renderers.denormals import flush_denormals
 
 
@@ -51,6 +54,7 @@ def main() -> None:
         gc.freeze()  # no collection walks through what is here for good
         raise_priority()
         player = Player(chosen, out)
+        parent_watch.on_death(lambda: player.inbox.put(None))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: player.inbox.put(None))
         threading.Thread(target=read, args=(player.inbox,), daemon=True).start()

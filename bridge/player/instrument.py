@@ -85,7 +85,8 @@ class Instrument:
         self._hands = voice.hands(SLOTS + 1)
         self._store = np.zeros(4, np.float32)
         self._buses: list[Bus | None] = [None] * BUSES
-        self._pedals = [False] * (LINES + 1)
+        self._sustain = [False] * (LINES + 1)
+        self._sostenuto = [False] * (LINES + 1)
         self._offs: list[tuple[int, int, int]] = []  # frame, slot, note
         self._now = 0
         self._rows = np.zeros((BUSES, frames))
@@ -143,14 +144,17 @@ class Instrument:
                 self._adopt(slot)
 
     def press(self, slot: int, key: int, note: int, velocity: int, wait: int = 0) -> None:
-        """A note of a slot begins; the same note of the same key is released."""
+        """A note of a slot begins; the same note of the same key ends.
+
+        One that sostenuto held is held again: its damper is still up.
+        """
         here = self.slots[slot]
         if here.coming is not None and self._now >= self._bar_until:
             self._adopt(slot)
         sound = here.sound
         if sound is None:
             return
-        voice.release(self._voices, key, slot, note, False, wait)
+        caught = voice.end_strike(self._voices, key, slot, note, wait)
         if key == LINES:  # the end of an earlier strike is not the end of this note
             self._offs = [off for off in self._offs if off[1:] != (slot, note)]
         played, bus = Note(note, velocity), self._bus(slot, sound, key)
@@ -159,10 +163,18 @@ class Instrument:
             voice.start(
                 self._voices, self._hands, sound.patch, VOICES, played.hz, played.gain, *where
             )
-            return
+        else:
+            self._press_sampled(sound, note, played, where)
+        if caught:
+            voice.catch(self._voices, key, slot, note)
+
+    def _press_sampled(
+        self, sound: Sound, note: int, played: Note, where: tuple[float, int, int, int, int, int]
+    ) -> None:
+        """A sampled note begins, from the nearest that is rendered, and is asked for if missing."""
         nearest = sound.nearest(note)
         if nearest != note:
-            self._post(Wanted(slot, note))
+            self._post(Wanted(where[2], note))
         if nearest is not None:
             sample, step = sound.samples[nearest], played.hz / Note(nearest).hz
             voice.start_sample(
@@ -182,17 +194,27 @@ class Instrument:
 
     def let_go(self, key: int, note: int, slot: int = voice.ANY, wait: int = 0) -> None:
         """A key is released, which a pedal may put off."""
-        voice.release(self._voices, key, slot, note, self._pedals[key], wait)
+        voice.release(self._voices, key, slot, note, self._sustain[key], wait)
 
     def pedal(self, key: int, down: bool, wait: int = 0) -> None:
         """Sustain."""
-        self._pedals[key] = down
-        if not down:
-            voice.lift(self._voices, key, wait)
+        self._sustain[key] = down
+        voice.lift(self._voices, key, down, self._sostenuto[key], wait)
+
+    def sostenuto(self, key: int, down: bool, wait: int = 0) -> None:
+        """Hold what sounds when the pedal goes down, and none of what is struck later."""
+        if down and not self._sostenuto[key]:
+            voice.catch(self._voices, key, voice.ANY, voice.ANY)
+        self._sostenuto[key] = down
+        voice.lift(self._voices, key, self._sustain[key], down, wait)
 
     def bend(self, key: int, semitones: float) -> None:
         """Bend all notes of a key."""
         self._hands.bend[key] = 2.0 ** (semitones / 12.0)
+
+    def touch(self, key: int, factor: float) -> None:
+        """Scale the modulation of all notes of a key; 1 is as designed. Samples do not follow."""
+        self._hands.touch[key] = factor
 
     def turn(self, slot: int, name: str, place: float, *, tell: bool = False) -> None:
         """A knob moves. Level and reverb act here; who hears `Turned` builds the rest."""
@@ -213,7 +235,8 @@ class Instrument:
                 bus.hush = 0 if bus.board is None else fading
         if slot == key == voice.ANY:
             self._room_hush = fading
-            self._pedals = [False] * (LINES + 1)
+            self._sustain = [False] * (LINES + 1)
+            self._sostenuto = [False] * (LINES + 1)
 
     # the block
 
@@ -347,6 +370,8 @@ def warm() -> None:
     quiet.later(quiet.bend, 0, 1.0)
     quiet.later(quiet.turn, 1, "reverb", 0.5)
     quiet.block(64)
+    quiet.later(quiet.sostenuto, 0, True)
+    quiet.later(quiet.press, 1, 0, 60, 100)
     quiet.later(quiet.pedal, 0, False)
     quiet.later(quiet.let_go, 0, 60)
     quiet.later(quiet.silence)

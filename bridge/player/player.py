@@ -8,6 +8,7 @@ import queue
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TextIO
 
 import numpy as np
@@ -29,7 +30,7 @@ from bridge.player.instrument import LINES, Instrument, Retired, Wanted
 from bridge.player.midi import Midi
 from bridge.player.options import Options
 from bridge.protocol.jobs import sentence
-from presets import Preset, load
+from presets import Preset, load, ranges
 
 log = logging.getLogger(__name__)
 REOPEN = 0.5  # seconds between two tries
@@ -87,12 +88,12 @@ class Player:
                 self._keep_device()
                 if self._output is None:
                     self.instrument.catch_up()  # no audio thread does
-                self._rebuild()
+                self._attempt(self._rebuild)
                 self._free()
                 with contextlib.suppress(queue.Empty):
-                    self._take(self.inbox.get(timeout=0.05))
+                    self._attempt(partial(self._take, self.inbox.get(timeout=0.05)))
                     for _ in range(self.inbox.qsize()):  # a turned knob is built once for all
-                        self._take(self.inbox.get_nowait())
+                        self._attempt(partial(self._take, self.inbox.get_nowait()))
         finally:
             self.instrument.later(self.instrument.silence)
             if self._output is not None:
@@ -125,18 +126,31 @@ class Player:
         except ValidationError as error:
             self._say(protocol.Refused(id="", code="bad-line", reason=sentence(error)))
             return
+        slot = command.slot if isinstance(command, protocol.Load) else None
+        if self._attempt(partial(self._do, command), command.id, slot) and command.id:
+            self._say(protocol.Ok(id=command.id))
+
+    def _attempt(self, work: Callable[[], Any], command: str = "", slot: int | None = None) -> Any:
+        """What `work` returns; None where it fails, which is `refused`, and the player lives.
+
+        Nothing that one line or one preset asks for may silence the other slots.
+        """
         try:
-            done = self._do(command)
+            return work()
         except CommandRefused as error:
-            self._refuse(command.id, error.code, str(error))
+            self._refuse(command, error.code, str(error), slot)
         except ValueError as error:
-            self._refuse(command.id, "bad-input", str(error))
+            self._refuse(command, "bad-input", str(error), slot)
         except OSError as error:
             reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-            self._refuse(command.id, "bad-input", reason)
-        else:
-            if done and command.id:
-                self._say(protocol.Ok(id=command.id))
+            self._refuse(command, "bad-input", reason, slot)
+        except RecursionError:
+            self._refuse(command, "bad-input", "the file is nested too deep to be a preset", slot)
+        except Exception as error:  # one line's fault must not end the others' sound
+            log.exception("the player goes on")
+            reason = f"this cannot be done: {type(error).__name__}: {error}"
+            self._refuse(command, "failed", reason, slot)
+        return None
 
     def _do(self, command: protocol.Command) -> bool:
         """Whether it is done already; else it answers later."""
@@ -177,7 +191,10 @@ class Player:
     # sounds
 
     def _load(self, command: protocol.Load) -> bool:
-        slot, preset = command.slot, load(command.preset)
+        slot = command.slot
+        self._say(protocol.LoadBegun(slot=slot, preset=command.preset))
+        preset = load(command.preset)
+        ranges.check(preset)
         board = sounds.effect_board(preset, self.instrument.rate)
         sound = sounds.build(preset, self._places[slot], board)
         self._supersede(slot)
@@ -195,7 +212,7 @@ class Player:
 
         def failed(reason: str) -> None:
             del self._loading[slot]
-            self._refuse(command.id, "bad-input", reason)
+            self._refuse(command.id, "bad-input", reason, slot)
 
         self._sampler.want(sampler.Request(sound, round(preset.note), playable, failed))
         return False
@@ -205,7 +222,8 @@ class Player:
         old = self._loading.pop(slot, None)
         if old is not None:
             self._sampler.drop(old.sound)
-            self._refuse(old.command, "failed", f"slot {slot} was loaded anew or emptied meanwhile")
+            reason = f"slot {slot} was loaded anew or emptied meanwhile"
+            self._refuse(old.command, "failed", reason)
 
     def _hold(self, slot: int, held: HeldLoad) -> None:
         if slot in self._held:
@@ -390,8 +408,8 @@ class Player:
             slots={slot: held.preset.name for slot, held in self._held.items()},
         )
 
-    def _refuse(self, command: str, code: Any, reason: str) -> None:
-        self._say(protocol.Refused(id=command, code=code, reason=reason))
+    def _refuse(self, command: str, code: Any, reason: str, slot: int | None = None) -> None:
+        self._say(protocol.Refused(id=command, code=code, reason=reason, slot=slot))
 
     def _say(self, happening: BaseModel) -> None:
         try:

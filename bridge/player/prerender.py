@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from presets import Note, Preset
+from presets.reading import read_json
 from renderers import for_preset, from_values
 
 SECONDS = 6.0  # at least this much is rendered, whatever the preset's length
@@ -59,7 +60,7 @@ def main() -> None:
         torch.set_num_threads(1)
         torch.set_flush_denormal(True)
         for line in sys.stdin:
-            out.write(json.dumps(answer(json.loads(line))) + "\n")
+            out.write(json.dumps(answer(read_json(line))) + "\n")
             out.flush()
 
 

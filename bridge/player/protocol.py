@@ -141,6 +141,17 @@ class Ready(_Line):
     frames: int  # a block
 
 
+class LoadBegun(_Line):
+    """A load is taken up now: should the player end before `loaded` or `refused`, it was this one.
+
+    Heard by the server, which passes it on to nobody.
+    """
+
+    kind: Literal["load_begun"] = "load_begun"
+    slot: int
+    preset: str
+
+
 class Loaded(_Line):
     """A slot is playable. `sampled`: notes are rendered as they are needed, not synthesised.
 
@@ -233,12 +244,13 @@ class Ok(_Line):
 
 
 class Refused(_Line):
-    """A command is not done: a stable short `code` and a sentence."""
+    """A command is not done: a stable short `code` and a sentence; of a load, its `slot`, too."""
 
     kind: Literal["refused"] = "refused"
     id: str
     code: Literal["bad-line", "bad-input", "empty-slot", "no-device", "no-midi", "failed"]
     reason: str
+    slot: int | None = None
 
 
 Command: TypeAlias = (
@@ -257,6 +269,7 @@ Command: TypeAlias = (
 )
 Happening: TypeAlias = (
     Ready
+    | LoadBegun
     | Loaded
     | Unloaded
     | Rendered

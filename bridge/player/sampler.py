@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -25,6 +24,8 @@ import numpy as np
 
 from bridge.player.loading import Sample, Sound
 from bridge.player.thread_priority import ordinary
+from bridge.processes import parent_watch
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,7 @@ class Sampler:
         quiet = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
         with ordinary():
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "bridge.player.prerender"], text=True,
+                parent_watch.command("bridge.player.prerender"), text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **quiet},
                 start_new_session=True,  # Ctrl-C reaches us, and we end it
             )  # fmt: skip
@@ -183,7 +184,7 @@ class Sampler:
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
-            answer = json.loads(line)
+            answer = read_json(line)
             self._hear(lambda answer=answer: self._take(answer))  # type: ignore[misc]
         self._hear(self._gone)
 

@@ -3,14 +3,15 @@
 Measured on python-osc 1.10.2, and why we read messages ourselves: an unknown type tag is skipped
 but its bytes are not, so every later argument is read wrong; a float cut short is padded with
 zeros; text that is not UTF-8 raises out of the parser; bundles nested 1200 deep overflow the
-stack; its servers sleep on time tags. Here a datagram is understood whole or refused whole.
+stack; its servers sleep on time tags. Here a message is understood whole or refused whole.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ T = TypeVar("T", bound=Value)
 
 MAX_IN = 8192  # bytes of a datagram read
 MAX_OUT = 1400  # bytes of a datagram sent: one Ethernet frame, whatever lies between
+PATHS = 1000  # bytes of it that paths may fill; longer ones make it longer, up to MAX_IN
 MAX_DEPTH = 4  # bundles within bundles
 MAX_MESSAGES = 64  # in one datagram
 MAX_ARGS = 64
@@ -47,39 +49,63 @@ class Malformed(ValueError):
         self.first = first
 
 
-def decode(datagram: bytes) -> tuple[Message, ...]:
-    """Read one datagram, a message or a bundle; the reverse of `encode`.
+class TooMuch(Malformed):
+    """A datagram beyond a limit, of which nothing is done."""
 
-    Time tags are read over: what is in a bundle counts as meant for now. Nothing ever waits.
+
+def decode(datagram: bytes) -> tuple[Message, ...]:
+    """Read one datagram, a message or a bundle, whole; the reverse of `encode`.
+
     Raises `Malformed`.
     """
-    if len(datagram) > MAX_IN:
-        raise Malformed(f"a datagram may have {MAX_IN} bytes, this one has {len(datagram)}")
     messages: list[Message] = []
-    _element(datagram, 0, messages)
+    for part in decode_each(datagram):
+        if isinstance(part, Malformed):
+            raise part
+        messages.append(part)
     return tuple(messages)
 
 
+def decode_each(datagram: bytes) -> tuple[Message | Malformed, ...]:
+    """Read one datagram, a message or a bundle; what of it is no OSC stands there as `Malformed`.
+
+    Time tags are read over: what is in a bundle counts as meant for now. Nothing ever waits.
+    Raises `Malformed` when there is nothing else, and `TooMuch` beyond the limits.
+    """
+    if len(datagram) > MAX_IN:
+        raise TooMuch(f"a datagram may have {MAX_IN} bytes, this one has {len(datagram)}")
+    parts: list[Message | Malformed] = []
+    _element(datagram, 0, parts)
+    return tuple(parts)
+
+
 def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value]] = ()) -> bytes:
-    """Write one message of at most `MAX_OUT` bytes; the reverse of `decode`.
+    """Write one message of at most `MAX_OUT` bytes, or what its paths need; undone by `decode`.
 
     `facts` are (name, value) pairs that follow the arguments as long as there is room. When the
-    arguments alone are too long, the longest text is cut and ends in an ellipsis.
+    arguments alone are too long, the longest text is cut and ends in an ellipsis: a path last of
+    all, as half of one leads nowhere.
     """
     kept = [(name, _sendable(value)) for name, value in facts]
     plain = [_sendable(value) for value in args]
+    named = [value for value in plain if isinstance(value, str) and os.path.isabs(value)]
+    room = min(MAX_IN, MAX_OUT + max(0, sum(len(path.encode()) for path in named) - PATHS))
     while True:
         datagram = _build(address, [*plain, *(part for fact in kept for part in fact)])
-        excess = len(datagram) - MAX_OUT
+        excess = len(datagram) - room
         if excess <= 0:
             return datagram
         if kept:
             kept.pop()
             continue
-        texts = [(len(value), at) for at, value in enumerate(plain) if isinstance(value, str)]
-        if not texts or max(texts)[0] <= 1:
-            raise ValueError(f"{address} needs {len(datagram)} bytes, the limit is {MAX_OUT}")
-        at = max(texts)[1]
+        texts = [
+            (value not in named, len(value), at)
+            for at, value in enumerate(plain)
+            if isinstance(value, str) and len(value) > 1
+        ]
+        if not texts:
+            raise ValueError(f"{address} needs {len(datagram)} bytes, the limit is {room}")
+        at = max(texts)[2]
         text = str(plain[at]).encode()
         plain[at] = text[: max(0, len(text) - excess - 4)].decode("utf-8", "ignore") + "…"
 
@@ -104,15 +130,34 @@ def _sendable(value: Value) -> Value:
     return value
 
 
-def _element(data: bytes, depth: int, messages: list[Message]) -> None:
-    """Read a message, or a bundle and what is in it, into `messages`."""
+def _element(data: bytes, depth: int, parts: list[Message | Malformed]) -> None:
+    """Read a message, or a bundle and what is in it, into `parts`."""
+    if len(parts) >= MAX_MESSAGES:
+        raise TooMuch(f"a datagram may hold {MAX_MESSAGES} messages, this one holds more")
     if not data.startswith(_BUNDLE):
-        if len(messages) == MAX_MESSAGES:
-            raise Malformed(f"a datagram may hold {MAX_MESSAGES} messages, this one holds more")
-        messages.append(_message(data))
+        parts.append(_message(data))
         return
     if depth == MAX_DEPTH:
-        raise Malformed(f"bundles may be nested {MAX_DEPTH} deep, this one is deeper")
+        raise TooMuch(f"bundles may be nested {MAX_DEPTH} deep, this one is deeper")
+    before = len(parts)
+    try:
+        for element in _elements(data):
+            try:
+                _element(element, depth + 1, parts)
+            except TooMuch:
+                raise
+            except Malformed as error:
+                parts.append(error)
+    except TooMuch:
+        raise
+    except Malformed as error:  # where the next element begins is not known
+        if len(parts) == before:
+            raise
+        parts.append(error)
+
+
+def _elements(data: bytes) -> Iterator[bytes]:
+    """The elements of a bundle; those of size 0 are none."""
     at = len(_BUNDLE) + 8  # the time tag
     if len(data) < at:
         raise Malformed("the bundle ends before its time tag does")
@@ -121,9 +166,10 @@ def _element(data: bytes, depth: int, messages: list[Message]) -> None:
             raise Malformed("the bundle ends inside the size of an element")
         (size,) = struct.unpack_from(">i", data, at)
         at += 4
-        if size <= 0 or size % 4 or at + size > len(data):
+        if size < 0 or size % 4 or at + size > len(data):
             raise Malformed(f"a bundle element says it has {size} bytes; {len(data) - at} are left")
-        _element(data[at : at + size], depth + 1, messages)
+        if size:
+            yield data[at : at + size]
         at += size
 
 
@@ -145,18 +191,26 @@ def _message(data: bytes) -> Message:
         raise malformed("the type tags must start with a comma")
     if len(tags) > MAX_ARGS + 1:
         raise malformed(f"a message may have {MAX_ARGS} arguments, this one has {len(tags) - 1}")
+    depth = 0  # of arrays, whose values count one by one
     for number, tag in enumerate(tags[1:], start=1):
+        if tag in "[]":
+            depth += 1 if tag == "[" else -1
+            if depth < 0:
+                raise malformed("the type tags close an array that was not opened")
+            continue
         if tag in _CONSTANTS:
             args.append(_CONSTANTS[tag])
             continue
         if tag not in _READERS:
-            known = ", ".join([*_READERS, *_CONSTANTS])
+            known = ", ".join([*_READERS, *_CONSTANTS, "[", "]"])
             raise malformed(f"argument {number} has type {tag!r}; the types read are {known}")
         size, read = _READERS[tag]
         if at + size > len(data):
             raise malformed(f"the message ends inside argument {number} (type {tag!r})")
         value, at = _read(read, data, at, f"argument {number} (type {tag!r})", malformed)
         args.append(value)
+    if depth:
+        raise malformed("the type tags open an array that is not closed")
     return Message(address, tuple(args))
 
 
@@ -179,6 +233,7 @@ _READERS: dict[str, tuple[int, Callable[[bytes, int], tuple[Value, int]]]] = {
     "i": (4, osc_types.get_int),
     "f": (4, osc_types.get_float),
     "s": (4, osc_types.get_string),
+    "S": (4, osc_types.get_string),
     "h": (8, osc_types.get_int64),
     "d": (8, osc_types.get_double),
 }

@@ -6,7 +6,6 @@ No tensor here. The work itself is a function from a job to its events, given by
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import queue
@@ -19,9 +18,11 @@ from typing import Any, TextIO, TypeAlias
 
 from pydantic import ValidationError
 
-from bridge.files.atomic_output import Interrupted
+from bridge.files.atomic_output import Interrupted, code_of, no_room
+from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import Cancel, Job, line_adapter, sentence
+from bridge.protocol.jobs import Cancel, Job, line_adapter, out_folder, sentence
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,13 @@ def serve(work: Work, *, codes: Codes) -> None:
 
     `codes` names refusals by their exception.
     """
+    parent_watch.watch()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
     inbox = Inbox(sys.stdin)
+    # `echo job | python -m bridge.worker` ends stdin, too, and its job is done to the end.
+    parent_watch.on_death(inbox.close)
     signal.signal(signal.SIGTERM, lambda *_: inbox.close())
     while (job := inbox.todo.get()) is not None and not inbox.closing.is_set():
         events = iter([job]) if isinstance(job, Failed) else run(job, work, inbox, codes=codes)
@@ -101,12 +105,15 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
     except ValueError as error:
         log.info("refused", exc_info=True)
         code = next((code for kind, code in codes.items() if isinstance(error, kind)), "bad-input")
-        yield Failed(id=job.id, code=code, reason=str(error))
+        yield Failed(id=job.id, code=code_of(error, code), reason=str(error))
     except OSError as error:
         log.info("no file", exc_info=True)
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        yield Failed(id=job.id, code="bad-output", reason=reason)
+        yield Failed(id=job.id, code=code_of(error, "bad-output"), reason=reason)
     except Exception as error:  # the job loop, the one place: the next job must run
+        if no_room(error, folder := out_folder(job)):
+            yield Failed(id=job.id, code="no-room", reason=f"the disk of {folder} is full: {error}")
+            return
         log.exception("job %s", job.id)
         text = (str(error).strip().splitlines() or [""])[0][:300]
         reason = f"the worker failed: {type(error).__name__}: {text}"
@@ -128,7 +135,6 @@ class Inbox:
         self.todo: queue.SimpleQueue[Job | Failed | None] = queue.SimpleQueue()
         self.closing = threading.Event()
         self._cancelled: set[str] = set()
-        self._parent = os.getppid()
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
 
     def close(self) -> None:
@@ -155,17 +161,11 @@ class Inbox:
             else:
                 self.todo.put(item)
         self.todo.put(None)
-        # `echo job | python -m bridge.worker` ends stdin too, and its job is done to the end; only
-        # a worker whose parent has died stops by itself.
-        while os.getppid() == self._parent:
-            if self.closing.wait(1.0):
-                return
-        self.close()
 
 
 def _id_of(line: str) -> str:
     try:
-        value = json.loads(line)
+        value = read_json(line)
     except ValueError:
         return ""
     return str(value.get("id", "")) if isinstance(value, dict) else ""

@@ -13,7 +13,7 @@
 - `ledger`: The job ledger: what was asked, by whom, how far it came, how it ended.
 - `player_process`: The player process as the server sees it: commands answered, happenings told,
   slots put back.
-- `process_identity`: Which process is it: a name that no other process has had or will have,
-  while this one lives.
+- `rate_limited_log`: Log lines that others can cause: one a second for each source, with the
+  number of the rest.
 - `signals`: SIGINT and SIGTERM as an event, so that a server ends with its children.
 """

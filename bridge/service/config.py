@@ -10,18 +10,19 @@ import dataclasses
 import ipaddress
 import os
 import shlex
-import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_config_path, user_data_path
 
+from bridge.processes import parent_watch
 from bridge.service.language_model import Assistant
+from presets.reading import read_toml
 
 PREFIX = "SCOREWIRE_"
 FILE = "config.toml"
+MIN_KEY = 12  # letters
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +34,9 @@ class Config:
     localhost, that a request may be sent to; `token` is the file of the token, in `data` unless
     set. `upload_limit` bytes may be in one upload, `upload_quota` in all that are kept. `read` and
     `write` are the folders that jobs may read from and write to, with all below them; empty means
-    wherever the user may. Times are in seconds; `stall` 0 never gives up on a silent worker.
+    wherever the user may. `osc_write` are those that OSC without the key may write new files to,
+    beside the library and the results; those of `write` when empty. `osc_key` is a key that OSC
+    takes beside the token. Times are in seconds; `stall` 0 never gives up on a silent worker.
     """
 
     osc_host: str = "127.0.0.1"
@@ -47,10 +50,12 @@ class Config:
     data: Path = dataclasses.field(default_factory=lambda: user_data_path("scorewire"))
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+    osc_write: tuple[Path, ...] = ()
+    osc_key: str = ""
     model: str = "default"
     assistant: Assistant | None = None
-    worker: tuple[str, ...] = (sys.executable, "-m", "bridge.worker")
-    player: tuple[str, ...] = (sys.executable, "-m", "bridge.player")
+    worker: tuple[str, ...] = parent_watch.command("bridge.worker")
+    player: tuple[str, ...] = parent_watch.command("bridge.player")
     queue: int = 32
     grace: float = 10.0
     stall: float = 600.0
@@ -81,7 +86,9 @@ class Config:
         for name in ("worker", "player"):
             if not "".join(getattr(self, name)[:1]):
                 raise ValueError(f"{name} must be a command, got nothing")
-        for name in ("read", "write"):
+        if self.osc_key and (len(self.osc_key) < MIN_KEY or len(self.osc_key.split()) != 1):
+            raise ValueError(f"osc_key must be one word of at least {MIN_KEY} letters")
+        for name in ("read", "write", "osc_write"):
             for folder in getattr(self, name):
                 if not folder.is_absolute():
                     raise ValueError(f"{name} must list absolute folders, got {str(folder)!r}")
@@ -117,6 +124,11 @@ class Config:
         return (*self.write, self.results) if self.write else ()
 
     @property
+    def open_writable(self) -> tuple[Path, ...]:
+        """Folders that OSC without the key may write new files to; never empty."""
+        return (*(self.osc_write or self.write), self.library, self.results)
+
+    @property
     def library(self) -> Path:
         """The folder of kept presets."""
         return self.data / "library"
@@ -145,8 +157,8 @@ def _from_file(path: Path | str | None) -> dict[str, Any]:
             return {}
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = read_toml(path, name="it")
+    except ValueError as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
     return {
         key: _read(key, value, where=f"{key} in {path.name}", readers=_FROM_TOML)
@@ -206,7 +218,8 @@ _KINDS = {
     "osc_host": "text", "osc_port": "integer", "http_host": "text", "http_port": "integer",
     "http_names": "names", "token": "folder", "upload_limit": "integer",
     "upload_quota": "integer", "data": "folder", "read": "folders",
-    "write": "folders", "model": "text", "assistant": "assistant",
+    "write": "folders", "osc_write": "folders", "osc_key": "text", "model": "text",
+    "assistant": "assistant",
     "worker": "command", "player": "command",
     "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """The server that runs for a data folder: where it listens, for programs that would rather ask it.
 
-`server.json` in the folder names its process (`bridge.service.process_identity`), host and ports.
-It goes when the server ends; what a killed one leaves is known by its process, which lives no more.
+`server.json` in the folder names its process (`bridge.processes.process_identity`), host and
+ports. It goes when the server ends; what a killed one leaves is known by its process, which lives
+no more.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from bridge.hosts.files import whole
-from bridge.service import process_identity
+from bridge.processes import process_identity
+from presets.reading import read_json
 
 FILE = "server.json"
 PATIENCE = 10.0  # seconds for an answer
+MAX_ANSWER = 16 << 20  # bytes of one
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, where a server of all addresses is asked
 
 
@@ -45,9 +48,10 @@ class Running:
             try:
                 connection.request(method, path, json.dumps(fields), headers)
                 answer = connection.getresponse()
-                said: dict[str, Any] = json.loads(answer.read())
+                body = answer.read(MAX_ANSWER + 1)
             except HTTPException as error:
                 raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
+        said: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
         if answer.status >= 400:
             raise ValueError(said["error"]["reason"])
         return said
@@ -69,7 +73,7 @@ def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
 def find(data: Path) -> Running | None:
     """The server that runs for the data folder, None without one (or where nobody can tell)."""
     try:
-        found = Running(**json.loads((data / FILE).read_text(encoding="utf-8")))
+        found = Running(**read_json(data / FILE))
     except (OSError, ValueError, TypeError):
         return None
     return found if found.lives else None

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from bridge.execution.base import Engine
 from bridge.execution.recording import RecordingEngine
+from bridge.files import atomic_output
 from bridge.hosts import HOSTS
+from bridge.hosts.files import whole
+from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import DesignPatch, Job, Record, Separate
@@ -31,6 +33,9 @@ from presets.library import Library
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
+
+LEAVING = 3.0  # seconds for what a server that leaves waits for
+SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
 
 class Server:
@@ -53,6 +58,8 @@ class Server:
         self._recordings = RecordingEngine()
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
+        self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
+        self._untrusted: set[str] = set()  # jobs of OSC without the key
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
 
     async def __aenter__(self) -> Server:
@@ -70,8 +77,10 @@ class Server:
 
     # 1. accept
 
-    def submit(self, job: Job, *, client: str, req: int) -> str:
+    def submit(self, job: Job, *, client: str, req: int, trusted: bool = True) -> str:
         """Take `job` and return its id; it runs when its turn comes.
+
+        Who is not `trusted` has new files written, and only where `paths.bound` allows it.
 
         A repeated request (same client, same req, same content) returns the id it got before, as
         long as that job lives and for `Config.repeat` seconds after: a client on UDP may ask
@@ -80,17 +89,21 @@ class Server:
         known = self.store.by_request(client, req)
         if known is not None and self._repeats(job, known):
             return known.job.id
+        job = file_access.bound(job, self.config, trusted=trusted)
         file_access.check(job, read=self.config.readable, write=self.config.writable)
-        if len(self._lives) >= self.config.queue:
+        own = {name for name in self._lives if (name in self._untrusted) != trusted}
+        if len(own) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
         engine = self._recordings if isinstance(job, Record) else self._engine
         life = self._live(job, engine.submit(job))
+        if not trusted:
+            self._untrusted.add(job.id)
         self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
 
     def _repeats(self, job: Job, known: Entry) -> bool:
-        if job.model_copy(update={"id": known.job.id}) != known.job:
+        if not jobs.same(job, known.job):
             return False
         return known.ended is None or time.time() - known.ended < self.config.repeat
 
@@ -98,29 +111,63 @@ class Server:
 
     async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
         """One job from queue to end. The ledger knows first, then the listeners."""
+        began = False
         try:
             async with aclosing(events):
                 async for event in events:
+                    began = began or isinstance(event, Progress | Best)
                     slot = job.slot if isinstance(job, DesignPatch) else None
                     if slot and self.player and isinstance(event, Best | Done):
                         preset = event.preset if isinstance(event, Best) else event.result["preset"]
                         self.player.put(slot, preset)
                     if isinstance(event, Done):
                         if slot:
-                            event = await asyncio.to_thread(self._shelve, slot, event)
+                            event = await beside(self._shelve, slot, event)
                         if isinstance(event, Done) and isinstance(job, Separate) and job.host:
-                            event = await asyncio.to_thread(_place, job, job.host, event)
+                            event = await beside(_place, job, job.host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
+                    if isinstance(event, Cancelled | Failed):
+                        cancelled = isinstance(event, Cancelled) and isinstance(job, Separate)
+                        self.left(job, everything=cancelled and began)
+                        await self.sweep()
                     self._write_down(event)
                     self._tell(event)
+        except asyncio.CancelledError:  # the server leaves, and does not wait any more
+            reason = "the server stopped before the job ended"
+            lost = Failed(id=job.id, code="interrupted", reason=reason)
+            with suppress(sqlite3.Error):  # `recover` finds it all the same
+                self._write_down(lost)
+            self._tell(lost)
         except sqlite3.Error as error:
             log.exception("the ledger failed under job %s", job.id)
             reason = f"the job ledger could not be written: {error}"
-            self._tell(Failed(id=job.id, code="internal", reason=reason))
+            code = atomic_output.code_of(error, "internal")
+            self._tell(Failed(id=job.id, code=code, reason=reason))
         finally:
             self._lives.pop(job.id, None)
+            self._untrusted.discard(job.id)
             self._listeners.pop(job.id, None)
+
+    def left(self, job: Job, *, everything: bool = False) -> None:
+        """Have `sweep` look after the folder of a job that did not end by itself."""
+        folder = jobs.out_folder(job)
+        if folder is not None:
+            self._unswept[job.id] = folder, everything
+
+    async def sweep(self) -> None:
+        """Finish or drop what dead workers left in the folders of jobs that have ended.
+
+        What a crashed separation has finished stays for the next one; a cancelled one leaves none.
+        """
+        for job_id, (folder, everything) in list(self._unswept.items()):
+            try:
+                idle = await beside(atomic_output.sweep, folder, unfinished=everything)
+            except OSError as error:
+                log.warning("%s cannot be swept: %s", folder, error)
+                idle = True
+            if idle:
+                self._unswept.pop(job_id, None)
 
     def _shelve(self, slot: int, done: Done) -> Done | Failed:
         """Keep a finished patch in the library and put it in its slot there."""
@@ -130,7 +177,8 @@ class Server:
             library.assign(slot, kept.path.name)
         except (ValueError, OSError) as error:
             reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
-            return Failed(id=done.id, code="bad-output", reason=reason)
+            code = atomic_output.code_of(error, "bad-output")
+            return Failed(id=done.id, code=code, reason=reason)
         return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
 
     def _write_down(self, event: Event) -> None:
@@ -184,19 +232,50 @@ class Server:
         return entry
 
     async def close(self) -> None:
-        """Leave the engine, which ends what still runs there; ledger and listeners are told."""
+        """Leave the engine, which ends what still runs there; ledger and listeners are told.
+
+        What then still blocks, a DAW or a library that another process holds, is left behind.
+        """
+        self.store.hurry(LEAVING)
         await self._stack.aclose()
         if self._lives:
+            await asyncio.wait(self._lives.values(), timeout=LEAVING)
+        for life in list(self._lives.values()):
+            life.cancel()
+        if self._lives:
             await asyncio.wait(self._lives.values())
+        await self.sweep()  # once more: only now no worker lives
+
+
+@asynccontextmanager
+async def _sweeping(server: Server, lost: Sequence[str]) -> AsyncIterator[None]:
+    """Sweep the folders of interrupted jobs, until no worker of an earlier server lives there."""
+    for job_id in lost:
+        entry = server.store.get(job_id)
+        if entry is not None:
+            server.left(entry.job)
+
+    async def keep_on() -> None:
+        for _ in range(SWEEPS):
+            await server.sweep()
+            await asyncio.sleep(SWEEP_GAP)
+
+    sweeping = asyncio.create_task(keep_on(), name="sweep") if lost else None
+    try:
+        yield
+    finally:
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
 
 
 def _place(job: Separate, host: str, done: Done) -> Done | Failed:
     """Put finished stems on the tracks of the host that the job names."""
     try:
-        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out))
+        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out), job.terms)
     except (ValueError, OSError) as error:
         reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
-        return Failed(id=done.id, code="not-placed", reason=reason)
+        return Failed(id=done.id, code=atomic_output.code_of(error, "not-placed"), reason=reason)
     files = [str(file) for file in placed.files]
     result = {"placed": {"host": host, "text": placed.text, "files": files}}
     return done.model_copy(update={"result": done.result | result})
@@ -210,11 +289,10 @@ def _publish(job: Job, done: Done) -> Done | Failed:
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # mkstemp's are private
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError as error:
-        reason = f"the result could not be written to {path}: {error.strerror}"
-        return Failed(id=job.id, code="bad-output", reason=reason)
+        with whole(path, job.terms) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        reason = f"the result could not be written to {path}: {why}"
+        return Failed(id=job.id, code=atomic_output.code_of(error, "bad-output"), reason=reason)
     return done

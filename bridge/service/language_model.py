@@ -19,6 +19,8 @@ from threading import Thread
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from presets.reading import read_json
+
 MAX_PROMPTS = 6
 MAX_WORDS = 60  # characters of a prompt
 MAX_ANSWER = 2**20  # bytes
@@ -113,8 +115,8 @@ class Assistant:
                 raise AssistantFailed(self._late()) from error
             raise AssistantFailed(f"the assistant at {self.url} cannot be asked: {why}") from error
         try:
-            text = json.loads(data)["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            text = read_json(data)["choices"][0]["message"]["content"]
+        except (ValueError, LookupError, TypeError) as error:
             raise AssistantFailed(
                 f"{self.url} does not answer as an OpenAI-compatible chat endpoint does"
             ) from error
@@ -178,8 +180,8 @@ def parse_prompts(text: str) -> tuple[str, ...] | None:
     True
     """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = read_json(text)
+    except ValueError:
         return None
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         return None

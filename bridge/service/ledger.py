@@ -6,19 +6,25 @@ One server owns the ledger and writes (`own`); anybody may read beside it, as `s
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bridge.processes import process_identity
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Job, job_adapter
-from bridge.service import process_identity
+from presets.moves import private_folder
+from presets.reading import read_json, read_text
+
+log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+PATIENCE, MOMENT = 5.0, 0.1  # seconds for another process that writes; at least, in a hurry
 LIVE: tuple[State, ...] = ("queued", "running")
 
 # One script a version; `user_version` counts those applied. Never change one that has shipped.
@@ -86,20 +92,96 @@ class Entry:
                 return None
 
 
+@contextmanager
+def owned(path: Path) -> Iterator[Store]:
+    """The ledger of the one server that writes here; a damaged one is set aside first (`aside`).
+
+    Raises `ValueError` as `Store` and `Store.own` do.
+    """
+    with closing(_lock(path)):
+        aside = set_aside(path)
+        with Store(path) as store:
+            store.aside = aside
+            yield store
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a damaged ledger another name, beside it; that name, None for one that is sound.
+
+    What a disk has lost cannot be brought back, but the file is kept for those who want to try.
+    """
+    if not path.is_file() or _sound(path):
+        return None
+    kept = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    while kept.exists():
+        kept = kept.with_name(f"{kept.stem}x{kept.suffix}")
+    for end in ("-wal", "-shm", ""):  # the file itself last: without it nothing is lost yet
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
+    log.warning("the job ledger %s is damaged: it is kept as %s, and a new one begins", path, kept)
+    return kept
+
+
+def mend(path: Path) -> Path | None:
+    """`set_aside` for a process that is no server, unless a server owns the ledger."""
+    if not path.is_file() or _sound(path):
+        return None
+    try:
+        with closing(_lock(path)):
+            return set_aside(path)
+    except ValueError:
+        return None
+
+
+def _sound(path: Path) -> bool:
+    """Whether SQLite can read every page, and finds nothing wrong on any."""
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("PRAGMA busy_timeout = 5000")
+            return db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.OperationalError:  # busy, or may not be read: who opens it says so
+        return True
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _lock(path: Path) -> sqlite3.Connection:
+    """What makes its holder the owner of a ledger, until it is closed."""
+    try:
+        private_folder(path.parent)
+        lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise _no_ledger(path, error) from error
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise ValueError(
+            f"another server already uses {path.parent}; stop it, or give this one "
+            "its own `data` folder"
+        ) from error
+    return lock
+
+
+def _no_ledger(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"the job ledger {path} cannot be opened ({error}); set `data` to a folder you may write"
+    )
+
+
 class Store:
     """The open ledger. Use it in a `with`, or `close` it."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.aside: Path | None = None  # where a damaged ledger lies that was here before
         self._lock: sqlite3.Connection | None = None
+        self._patience = PATIENCE
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
             self._db = sqlite3.connect(self.path, isolation_level=None)
         except (OSError, sqlite3.OperationalError) as error:
-            raise ValueError(
-                f"the job ledger {self.path} cannot be opened ({error}); "
-                "set `data` to a folder you may write"
-            ) from error
+            raise _no_ledger(self.path, error) from error
         try:
             self._db.execute("PRAGMA busy_timeout = 5000")
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -118,6 +200,13 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def hurry(self, seconds: float) -> None:
+        """Wait for other processes that write no longer than `seconds`, all calls together.
+
+        What is left when they are used up is a moment for each call: other writers need one.
+        """
+        self._patience = seconds
+
     def close(self) -> None:
         """Close the file and give up owning it."""
         self._db.close()
@@ -131,18 +220,7 @@ class Store:
         The lock is an exclusive transaction on a file beside the ledger: the system gives it back
         when the process ends, however it ends.
         """
-        lock = sqlite3.connect(
-            self.path.with_name(self.path.name + ".lock"), timeout=0, isolation_level=None
-        )
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            lock.close()
-            raise ValueError(
-                f"another server already uses {self.path.parent}; stop it, or give this one "
-                "its own `data` folder"
-            ) from error
-        self._lock = lock
+        self._lock = _lock(self.path)
 
     def recover(self) -> tuple[str, ...]:
         """Mark as interrupted what dead processes left queued or running; return those job ids.
@@ -227,12 +305,26 @@ class Store:
             f"SELECT {_COLUMNS} FROM jobs {where} ORDER BY number DESC LIMIT ?",  # noqa: S608
             (*values, limit),
         )
-        return tuple(_entry(row) for row in rows)
+        return tuple(entry for row in rows if (entry := _readable(row)) is not None)
+
+    def ahead(self, entry: Entry) -> int | None:
+        """How many jobs of the same process end before this one begins; None when it waits no more.
+
+        Recordings wait for nobody, and nobody waits for them.
+        """
+        if entry.state != "queued" or entry.job.kind == "record":
+            return None
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM jobs JOIN jobs AS own ON own.id = ? AND jobs.owner = own.owner "
+            "WHERE jobs.state IN (?, ?) AND jobs.number < own.number AND jobs.kind != 'record'",
+            (entry.job.id, *LIVE),
+        ).fetchone()
+        return int(count)
 
     def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
-        return None if row is None else _entry(row)
+        return None if row is None else _readable(row)
 
     def _migrate(self) -> None:
         with self._writing():
@@ -250,7 +342,13 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """One write transaction: all of it or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(f"PRAGMA busy_timeout = {round(1000 * max(MOMENT, self._patience))}")
+        began = time.monotonic()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        finally:
+            if self._patience < PATIENCE:
+                self._patience -= time.monotonic() - began
         try:
             yield
         except BaseException:
@@ -259,10 +357,41 @@ class Store:
         self._db.execute("COMMIT")
 
 
+def _readable(row: tuple[Any, ...]) -> Entry | None:
+    """The line of a row, None when its job or result cannot be read: the others still can."""
+    try:
+        return _entry(row)
+    except ValueError as error:
+        log.warning("a line of the job ledger is passed over: %s", error)
+        return None
+
+
+def described(entry: Entry, ahead: int | None) -> dict[str, Any]:
+    """All that the ledger knows of a job, as HTTP and `scorewire jobs --json` say it.
+
+    `ahead` is `Store.ahead`'s.
+    """
+    return {
+        "id": entry.job.id,
+        "kind": entry.job.kind,
+        "state": entry.state,
+        "ahead": ahead,
+        "fraction": entry.fraction,
+        "stage": entry.stage,
+        "created": entry.created,
+        "started": entry.started,
+        "ended": entry.ended,
+        "code": entry.code,
+        "reason": entry.reason,
+        "job": entry.job.model_dump(mode="json"),
+        "result": entry.result,
+    }
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
     job, client, request, state, created, started, ended, fraction, stage, result, code, why = row
     return Entry(
-        job=job_adapter.validate_json(job),
+        job=job_adapter.validate_json(read_text(job, name="a job")),
         client=client,
         request=request,
         state=state,
@@ -271,7 +400,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         ended=ended,
         fraction=fraction,
         stage=stage,
-        result=None if result is None else json.loads(result),
+        result=None if result is None else read_json(result, name="its result"),
         code=code,
         reason=why,
     )

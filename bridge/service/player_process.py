@@ -1,7 +1,8 @@
 """The player process as the server sees it: commands answered, happenings told, slots put back.
 
 The player (`bridge.player`) is a child of its own, so that no lock is shared with the server. When
-it dies it is started again, with the patches that were in its slots.
+it dies it is started again, with the patches that were in its slots; one that was being loaded when
+it died is left out, as it would end the next player too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
 from bridge.player import protocol
-from presets import load
+from bridge.processes.background_threads import beside
+from presets import load, ranges
 from presets.dx7_sysex import write_single
 from presets.export import dx7
 from presets.library import Library
@@ -40,6 +42,7 @@ class NotPlayed(ValueError):
 
 def _dx7_voice(file: str) -> bytes:
     preset = load(file)
+    ranges.check(preset)
     if preset.renderer not in dx7.EXPORTER.renderers:
         raise ValueError(f"a DX7 plays fm presets, and {preset.name!r} is {preset.renderer}")
     return write_single(dx7.to_voice(preset)[0])
@@ -61,6 +64,7 @@ class PlayerProcess:
         self._asked: dict[str, asyncio.Future[protocol.Happening]] = {}
         self._count = 0
         self._loaded: dict[int, str] = {}  # preset files, by slot
+        self._begun: dict[int, str] = {}  # those the player is loading, the newest last
         self._listeners: dict[Hashable, Deliver] = {}
 
     async def __aenter__(self) -> PlayerProcess:
@@ -99,6 +103,7 @@ class PlayerProcess:
             self._loaded[command.slot] = command.preset
         elif isinstance(command, protocol.Unload):
             self._loaded.pop(command.slot, None)
+            self._begun.pop(command.slot, None)
             self._tell(protocol.Unloaded(slot=command.slot), but=by)
         elif isinstance(command, protocol.Knob):
             turned = protocol.Turned(
@@ -119,7 +124,7 @@ class PlayerProcess:
         """
         if slot not in self._loaded:
             raise NotPlayed("empty-slot", f"slot {slot} is empty")
-        data = await asyncio.to_thread(_dx7_voice, self._loaded[slot])
+        data = await beside(_dx7_voice, self._loaded[slot])
         await self.do(protocol.SysEx(data=data.hex()))
 
     def put(self, slot: int, preset: Path | str) -> None:
@@ -162,24 +167,47 @@ class PlayerProcess:
             except ValidationError:
                 log.warning("player stdout, not a line of ours: %r", line[:200])
                 continue
+            if isinstance(happening, protocol.LoadBegun):
+                self._begun.pop(happening.slot, None)
+                self._begun[happening.slot] = happening.preset
+                continue
+            if (
+                isinstance(happening, (protocol.Loaded, protocol.Refused))
+                and happening.slot is not None
+            ):
+                self._begun.pop(happening.slot, None)
             answer = self._asked.get(getattr(happening, "id", ""))
             if answer is not None and not answer.done():
                 answer.set_result(happening)
             elif isinstance(happening, protocol.Refused):
-                log.warning("the player refused: %s", happening.reason)
+                where = "" if happening.slot is None else f" slot {happening.slot}"
+                log.warning("the player refused%s: %s", where, happening.reason)
             else:
                 self._tell(happening)
 
     def _bury(self, player: Child) -> None:
         words = f"; its last words: {player.tail[-1][:200]}" if player.tail else ""
-        reason = f"the player ended ({player.ending}) and is started again{words}"
+        reason = f"the player ended ({player.ending}) and is started again{self._left_out()}{words}"
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(NotPlayed("crashed", reason))
         self._tell(protocol.Gone(name="player", reason=reason))
 
+    def _left_out(self) -> str:
+        """Empty the slot that was being loaded when the player died; what is said of it."""
+        if not self._begun:
+            return ""
+        slot, preset = self._begun.popitem()
+        self._begun.clear()
+        if self._loaded.get(slot) == preset:
+            del self._loaded[slot]
+            self._tell(protocol.Unloaded(slot=slot))
+        said = f" without {Path(preset).name}, which slot {slot} was loading then"
+        return f"{said}; load it again to try it once more"
+
     def _tell(self, happening: protocol.Happening, *, but: Hashable = None) -> None:
-        log.info("player: %s", happening)
+        often = isinstance(happening, protocol.Turned | protocol.Rendered)  # hundreds a second
+        log.log(logging.DEBUG if often else logging.INFO, "player: %s", happening)
         for key, deliver in list(self._listeners.items()):
             if but is None or key != but:
                 deliver(happening)

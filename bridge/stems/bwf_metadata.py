@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.files.wav import Bext
+from bridge.files import riff
+from bridge.files.wav import Bext, read_bext
 
+STAMP = "SPEED/TIMESTAMP_SAMPLE"  # what iXML's tags of the place begin with
 LAYOUTS = {1: ("mono", ("",)), 2: ("stereo", (" L", " R"))}  # others are numbered
 MODEL_HASH = 12  # letters of it in the description, where 256 must do
 
@@ -121,3 +123,52 @@ def _legal(text: str) -> str:
         else "\ufffd"
         for c in text
     )  # fmt: skip
+
+
+def start_samples(path: Path, rate: int) -> int:
+    """Where a sound file at `rate` Hz says that it begins in its session, in samples; else 0.
+
+    Said by the bext chunk, or else the iXML, of a WAV of any sample format, or of the WAV that a
+    FLAC was made of (`flac --keep-foreign-metadata`).
+    """
+    with path.open("rb") as file:
+        found = riff.read(file)
+        order = found.order if found else "<"
+        if found is None:
+            texts = riff.flac_foreign(file)
+        else:
+            texts = {name: found.body(file, name) for name in (b"bext", b"iXML")}
+    bext = read_bext(texts.get(b"bext", b""), order)
+    if bext is not None:
+        return bext.time_reference
+    return ixml_start(texts.get(b"iXML", b"").decode(errors="replace").rstrip("\0 "), rate)
+
+
+def ixml_start(text: str, rate: int) -> int:
+    """The place in the session that iXML tells, in samples at `rate` Hz; 0 where it tells none."""
+    try:
+        root = parsed(text)
+        high, low, at = (
+            int(root.findtext(f"{STAMP}{end}") or default)
+            for end, default in (
+                ("S_SINCE_MIDNIGHT_HI", "0"),
+                ("S_SINCE_MIDNIGHT_LO", "0"),
+                ("_RATE", f"{rate}"),
+            )
+        )
+    except (ET.ParseError, ValueError):
+        return 0
+    start = high << 32 | low
+    if start < 0 or at <= 0:
+        return 0
+    return start if at == rate else round(start * rate / at)
+
+
+def parsed(ixml: str) -> ET.Element:
+    """The tree of iXML that anybody may have written; `ValueError` or `ParseError` for none.
+
+    Declarations are refused: iXML has no document type, and entities can be bombs.
+    """
+    if "<!" in ixml:
+        raise ValueError("iXML with declarations is not read")
+    return ET.fromstring(ixml)  # noqa: S314

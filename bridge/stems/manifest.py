@@ -12,13 +12,23 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
-from bridge.files.names import ZERO_WIDTH_JOINER, slug
+from bridge.files import wav
+from bridge.files.names import ZERO_WIDTH_JOINER, sha256, slug
 from bridge.stems.tempo import Points, Tempo
+from presets.reading import read_json
 
 FORMAT = 1
 MANIFEST = "stems.json"
+MAX_MANIFEST = 16 << 20  # bytes of one
 MAX_NAME = 100
 # Told apart by people with any colour vision: the palette of Okabe and Ito (2008) without black,
 # and Tol's wine. The residual is grey.
@@ -28,6 +38,17 @@ PALETTE = (
 GREY = "#808080"
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+def _bare(name: str) -> str:
+    """The name of a file in a folder, which leads to no other folder and no other drive."""
+    if name in ("", ".", "..") or Path(name).name != name or set(name) & set("/\\\0"):
+        raise ValueError(f"must be the bare name of a file beside the manifest, got {name[:80]!r}")
+    return name
+
+
+BareName = Annotated[str, AfterValidator(_bare)]
+"""The name of a file beside the manifest: a manifest of a stranger must not carry others out."""
 
 
 class Stem(BaseModel):
@@ -41,7 +62,7 @@ class Stem(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str
-    wav: str
+    wav: BareName
     rms_db: float
     name: str = ""
     colour: str = Field(default="", pattern=r"^(#[0-9a-f]{6})?$")
@@ -67,9 +88,9 @@ class Absent(BaseModel):
 class Manifest(BaseModel):
     """What was separated, from what, by what, and where it belongs.
 
-    Files are paths from the manifest's folder. `source_wav` is the source itself when it is a WAV
-    `bridge.files.wav` reads, else a float copy of it under `source/`, out of the way of a folder
-    import.
+    Stems and residual lie beside the manifest. `source_wav` is the path from there to the source
+    itself when it is a WAV `bridge.files.wav` reads, else to a float copy of it under `source/`,
+    out of the way of a folder import; `source_header` says when it may be read.
     `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
     (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
     `job` is a digest of what was asked: the same job gives the same file names and bytes;
@@ -91,7 +112,7 @@ class Manifest(BaseModel):
     tempo: Points = ()
     start_beats: float | None = Field(default_factory=lambda known: _beats(known))
     stems: tuple[Stem, ...] = Field(min_length=1)
-    residual: str
+    residual: BareName
     residual_rms_db: float
     null_db: float
     negatives: tuple[str, ...] = ()
@@ -168,10 +189,44 @@ def manifest_path(path: Path) -> Path:
 def load(path: Path) -> Manifest:
     """Read a manifest. The reverse of `save`; `ValueError` with one sentence when it is none."""
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not a stem manifest: it is not JSON text") from error
+        return Manifest.model_validate(read_json(path, MAX_MANIFEST, name="it"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{path.name} is not a stem manifest: {where}: {first['msg']}") from error
+        why = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path.name} is not a stem manifest: {where}: {why}") from error
+    except ValueError as error:
+        raise ValueError(f"{path.name} is not a stem manifest: {error}") from error
+
+
+def part_header(manifest: Manifest, path: Path, name: str) -> wav.Wav:
+    """The header of the file `name` of the set whose manifest is at `path`.
+
+    Raises `ValueError` with one sentence when it is missing, no WAV, or of another rate, number of
+    channels or length than the manifest says.
+    """
+    file = path.absolute().parent / name
+    if not file.is_file():
+        raise ValueError(f"{name}, named in {path.name}, is not there")
+    header = wav.read_header(file)
+    shape = (header.rate, header.channels, header.frames)
+    wanted = (manifest.rate, manifest.channels, manifest.frames)
+    if shape != wanted:
+        raise ValueError(f"{name} has (rate, channels, frames) {shape}, the manifest says {wanted}")
+    return header
+
+
+def source_header(manifest: Manifest, path: Path) -> wav.Wav:
+    """The header of the source of the set whose manifest is at `path`; raises as `part_header`.
+
+    A source in another place, or of the name that was separated, must have the manifest's SHA-256:
+    no manifest leads to a sound whose bytes its writer did not have.
+    """
+    header = part_header(manifest, path, manifest.source_wav)
+    folder = path.absolute().parent.resolve()
+    outside = not header.path.resolve().is_relative_to(folder)
+    if outside or header.path.name == manifest.source:
+        if sha256(header.path) != manifest.source_sha256:
+            name = header.path.name
+            raise ValueError(f"{name} is not the file that was separated: it has changed")
+    return header

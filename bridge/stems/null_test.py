@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import array
 import importlib.util
-import json
 import operator
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.files import wav
-from bridge.files.names import sha256
+from bridge.processes import parent_watch
 from bridge.stems.levels import null_db
-from bridge.stems.manifest import load
+from bridge.stems.manifest import load, part_header, source_header
+from presets.reading import read_json
 
 REFUSED = 3  # exit code of the child that adds up: its last words are a sentence for people
 
@@ -58,14 +57,14 @@ def add_up_fast(path: Path) -> Sum:
     """`add_up` in a child process with numpy, or here where there is none."""
     if importlib.util.find_spec("numpy") is None:
         return add_up(path)
-    command = [sys.executable, "-m", "bridge.stems.null_test_numpy", str(path)]
+    command = parent_watch.command("bridge.stems.null_test_numpy", str(path))
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     words = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
     if child.returncode == REFUSED:
         raise ValueError(words[-1])
     if child.returncode:
         raise ValueError(f"{path.name} could not be added up: {words[-1]}")
-    return Sum(*json.loads(child.stdout))
+    return Sum(*read_json(child.stdout))
 
 
 def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
@@ -75,27 +74,14 @@ def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
     says, or that says by its bext that it begins elsewhere.
     """
     manifest = load(path)
-    names = [manifest.source_wav, *(stem.wav for stem in manifest.stems), manifest.residual]
-    headers = []
-    for number, name in enumerate(names):
-        file = path.parent / name
-        if not file.is_file():
-            raise ValueError(f"{name}, named in {path.name}, is not there")
-        header = wav.read_header(file)
-        shape = (header.rate, header.channels, header.frames)
-        wanted = (manifest.rate, manifest.channels, manifest.frames)
-        if shape != wanted:
-            raise ValueError(
-                f"{name} has (rate, channels, frames) {shape}, the manifest says {wanted}"
-            )
+    headers = [source_header(manifest, path)]
+    for name in (*(stem.wav for stem in manifest.stems), manifest.residual):
+        header = part_header(manifest, path, name)
         begins = header.bext.time_reference if header.bext else None
-        if number > 0 and begins not in (None, manifest.start_samples):
+        if begins not in (None, manifest.start_samples):
             raise ValueError(
                 f"{name} begins at sample {begins} by its bext, "
                 f"the manifest says {manifest.start_samples}"
             )
         headers.append(header)
-    source = path.parent / manifest.source_wav
-    if source.name == manifest.source and sha256(source) != manifest.source_sha256:
-        raise ValueError(f"{manifest.source} is not the file that was separated: it has changed")
     return headers, [*(10 ** (stem.gain_db / 20) for stem in manifest.stems), 1.0]

@@ -57,7 +57,9 @@ def blocks(header: wav.Wav) -> Iterator[NDArray[np.float64]]:
 def decode(data: bytes, header: wav.Wav) -> NDArray[np.float64]:
     """Bytes of a file as samples."""
     if header.kind == wav.FLOAT:
-        return np.frombuffer(data, "<f4").astype(np.float64)
+        return np.frombuffer(data, f"<f{header.bits // 8}").astype(np.float64)
+    if header.bits == 8:  # these have no sign
+        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) * 2.0**-7
     if header.bits == 24:  # three bytes become the upper three of four, so the sign is right
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)

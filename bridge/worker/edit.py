@@ -49,11 +49,12 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         prior = models.prior(job.model, [old, new])
         rate, steps = prior.sample_rate, _edit_by_prompts(job, start, prior, models, old, new)
     match = similarity_function(evaluation_scorer, new, rate) if evaluation_scorer else None
-    with atomic_output.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
         name = names.slug(f"{start.name} {job.prompt}", otherwise="preset")
         target = Path(job.out) / f"{name}.json"
         if target.exists() and target.samefile(job.preset):
             name += "-edited"  # words without a letter of a file name: the start must stay
+        out.expect(f"{name}.json", f"{name}.wav", f"{name}__initial.wav")
         path = out.scratch / "initial"
         before = keep(start, path, rate=rate, match=match, before=None, steps=0)
         initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 import shlex
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
+import presets
+import renderers
+import sds
 from bridge.files import atomic_output
 from bridge.protocol import worker_loop
 from bridge.protocol.jobs import Evaluate
-from bridge.worker.models import Models, model_hash
-from presets import Note
-from renderers import RENDERERS, Renderer, random_patches
+from bridge.worker.models import Models, instrument, model_hash
+from renderers import RENDERERS
 from sds.datasets import evaluation_items
 from sds.priors.base import Prior
-from sds.scoreboard import board, report
+from sds.scoreboard import board, keys, report
 from sds.similarity import base
+
+PAGES = ("scoreboard.md", "scoreboard.json")
 
 
 def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
-    """Run the suites and write the page; a task that ended before with the same setting is kept.
+    """Run the suites and write the page; a task that ended before under the same key is kept.
 
-    `out` gets scoreboard.md, scoreboard.json and, in a folder for this setting, rows.jsonl.
+    `out` gets scoreboard.md, scoreboard.json, rows.jsonl with the rows of all keys, and what tasks
+    share in scratch.
     """
     from sds.scoreboard.suites import SUITES  # what they import, no other job needs
 
@@ -49,24 +51,18 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
         evaluation_scorer=_weights(evaluation_scorer),
         search_scorer=_weights(search_scorer),
         data=data.resolve().name,
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        keys=row_keys(job, entries, prior, evaluation_scorer, search_scorer),
     )
-    facts = [
-        page.model,
-        page.evaluation_scorer,
-        page.search_scorer,
-        job.seed,
-        job.items,
-        evaluation_items.fingerprint(data),
-    ]
-    folder = Path(job.out) / hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-    (folder / "scratch").mkdir(parents=True, exist_ok=True)
+    for page_file in PAGES:
+        job.terms.check(Path(job.out) / page_file)
+    folder = Path(job.out)
+    folder.mkdir(parents=True, exist_ok=True)
     setting = board.Setting(
         data=data,
         prior=prior,
         evaluation_scorer=evaluation_scorer,
         search_scorer=search_scorer,
-        instruments=tuple(_instrument(renderer, prior, models) for renderer in RENDERERS.values()),
+        instruments=tuple(instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=folder / "scratch",
         seed=job.seed,
         networks=models.networks(),
@@ -74,26 +70,59 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     )
     rows, old = [], 0
     suites = {name: entry.suite for name, entry in entries.items()}
-    for now in board.evaluate(suites, setting, folder / "rows.jsonl"):
+    digests = {name: key.digest for name, key in page.keys.items()}
+    for now in board.evaluate(suites, setting, folder / "rows.jsonl", keys=digests):
         if now.row is not None:
             rows.append(now.row)
         old += now.old  # takes no time, so it does not count as progress
         fraction = (now.index - old) / max(1, now.of - old)
         stage = f"{now.suite}: {now.item}, {now.method}"
         yield clock.progress(fraction, stage, dict(now.row.figures) if now.row else {})
-    with atomic_output.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out), job.terms) as out:
         table = report.markdown(page, rows, entries)
-        (out.partial / "scoreboard.md").write_text(table, encoding="utf-8")
-        atomic_output.write_json(
-            out.partial / "scoreboard.json", report.as_json(page, rows, entries)
-        )
+        (out.partial / PAGES[0]).write_text(table, encoding="utf-8")
+        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, rows, entries))
     yield clock.done(
         {
-            "page": out.final(out.partial / "scoreboard.md"),
-            "figures": out.final(out.partial / "scoreboard.json"),
+            "page": out.final(out.partial / PAGES[0]),
+            "figures": out.final(out.partial / PAGES[1]),
             "rows": str(folder / "rows.jsonl"),
         }
     )
+
+
+def row_keys(
+    job: Evaluate,
+    entries: Mapping[str, board.Entry],
+    prior: Prior,
+    evaluation_scorer: base.TextAudioSimilarity,
+    search_scorer: base.TextAudioSimilarity,
+) -> dict[str, keys.Key]:
+    """What the rows of each suite are measured with."""
+    packages = {
+        package.__name__: Path(package.__path__[0]) for package in (presets, renderers, sds)
+    }
+    renders = Path(inspect.getfile(Models))
+    return {
+        name: keys.Key(
+            suite=name,
+            code=keys.code_digest([_module(entry), renders], packages),
+            model=str(_weights(prior)),
+            evaluation_scorer=str(_weights(evaluation_scorer)),
+            search_scorer=str(_weights(search_scorer)),
+            **keys.asked(),
+            methods=keys.values(entry.methods),
+            data=evaluation_items.fingerprint(Path(job.data)),
+            seed=job.seed,
+            items=job.items,
+        )
+        for name, entry in entries.items()
+    }
+
+
+def _module(entry: board.Entry) -> Path:
+    """The file of a suite."""
+    return Path(inspect.getfile(inspect.unwrap(entry.suite)))
 
 
 def _weights(model: Prior | base.TextAudioSimilarity) -> report.Weights:
@@ -108,16 +137,3 @@ def _command(job: Evaluate) -> str:
     for option, name in (("--model", job.model), ("--evaluation-scorer", job.evaluation_scorer)):
         words += [option, Path(name).name if Path(name).is_absolute() else name]
     return shlex.join(["scorewire", "eval", *words])
-
-
-def _instrument(renderer: Renderer, prior: Prior, models: Models) -> board.Instrument:
-    def draw(count: int, generator: torch.Generator) -> Tensor:
-        return random_patches(renderer, count, generator=generator)
-
-    def render(u: Tensor, samples: int) -> Tensor:
-        return renderer.render(u, Note(60), prior.sample_rate, samples).float()
-
-    def near(prompt: str, count: int, generator: torch.Generator) -> Tensor:
-        return models.near(renderer, prompt, count, generator)
-
-    return board.Instrument(renderer.name, draw, render, near)

@@ -32,10 +32,12 @@ def export_preset(job: Export) -> worker_loop.Events:
     source = RenderedSource(preset, job.rate)
     stem = Path(job.out).stem if job.named else slug(preset.name, otherwise="preset")
     entries: dict[str, dict[str, Any]] = {}
-    with atomic_output.folder(job.folder) as out:
+    with atomic_output.folder(job.folder, job.terms) as out:
         for index, name in enumerate(job.names):
             yield clock.progress(index / len(job.names), f"write {name}")
-            place = out.partial / name if job.bundle else out.partial
+            place = out.partial
+            if job.bundle:
+                place /= EXPORTERS[name].folder or name
             try:
                 exported = _export_format(name, preset, source, stem)
             except ValueError as error:

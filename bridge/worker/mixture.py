@@ -13,11 +13,21 @@ from torch import Tensor
 from bridge.files import names, wav
 from bridge.protocol.events import Event
 from bridge.protocol.worker_loop import Clock
-from sds.signal.audio_files import Recording
+from bridge.stems.bwf_metadata import start_samples
+from sds.signal.audio_files import Raw, Recording
 
 MIN_SECONDS = 0.1  # of a file to separate
 PIECE_SECONDS = 10.0  # read at once
 GRAIN = 10  # levels a second
+# What soundfile calls the formats of `bridge.files.wav`, by kind and bits.
+SUBTYPES = {
+    (1, 8): "PCM_U8",
+    (1, 16): "PCM_16",
+    (1, 24): "PCM_24",
+    (1, 32): "PCM_32",
+    (wav.FLOAT, 32): "FLOAT",
+    (wav.FLOAT, 64): "DOUBLE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,8 @@ class Mixture:
     """A file as it was found. `powers` is its mean power in each tenth of a second.
 
     `header` is that of a WAV that `bridge.files.wav` reads as well, None for any other file: its
-    stems need a copy beside them that a light process can add up.
+    stems need a copy beside them that a light process can add up. `start` is where the file says
+    that it begins in its session, in samples.
     """
 
     file: Path
@@ -35,11 +46,7 @@ class Mixture:
     sha256: str
     powers: Tensor  # [N]
     header: wav.Wav | None
-
-    @property
-    def start(self) -> int:
-        """Where the file says that it begins in its session, in samples."""
-        return self.header.bext.time_reference if self.header and self.header.bext else 0
+    start: int = 0
 
     def busiest(self, seconds: float) -> tuple[int, int]:
         """(begin, end) in samples of the stretch of `seconds` in which most is going on.
@@ -62,7 +69,7 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
     """
     powers: list[Tensor] = []
     yield clock.progress(0.0, "reading the file")
-    with Recording(file) as recording:
+    with opened(file) as recording:
         rate, frames = recording.rate, 0
         rest = torch.zeros(0)
         for piece in recording.pieces(int(PIECE_SECONDS * rate)):
@@ -83,13 +90,32 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
         sha256=names.sha256(file),
         powers=torch.cat(powers),
         header=_readable(file, frames),
+        start=start_samples(file, rate),
     )
+
+
+def opened(file: Path) -> Recording:
+    """A file as a recording; a WAV whose header libsndfile does not understand as
+    `bridge.files.wav` does."""
+    header = _header(file)
+    try:
+        found = Recording(file)
+    except ValueError:
+        if header is None or header.frames == 0:
+            raise
+    else:
+        if header is None or found.frames == header.frames:
+            return found
+        found.close()
+    subtype = SUBTYPES[header.kind, header.bits]
+    raw = Raw(header.offset, header.frames, header.rate, header.channels, subtype)
+    return Recording(file, raw=raw)
 
 
 def copy(mixture: Mixture, begin: int, end: int, path: Path, bext: wav.Bext, ixml: str) -> None:
     """Samples begin..end of the file as a float WAV, which any process can read from anywhere."""
     with (
-        Recording(mixture.file) as recording,
+        opened(mixture.file) as recording,
         wav.Writer(
             path,
             rate=mixture.rate,
@@ -117,9 +143,16 @@ def _powers(power: Tensor, rate: int) -> tuple[Tensor, Tensor]:
 
 
 def _readable(source: Path, frames: int) -> wav.Wav | None:
-    """The source's header when `stems.verify` can read it as it is, else None."""
+    """The source's header when `stems.verify` can add it up as it is, else None.
+
+    A file of 64-bit floats is copied: stems of 32 bits add up to what is left of it in these.
+    """
+    header = _header(source)
+    return header if header and header.frames == frames and header.bits <= 32 else None
+
+
+def _header(file: Path) -> wav.Wav | None:
     try:
-        header = wav.read_header(source)
-    except ValueError:
+        return wav.read_header(file)
+    except (ValueError, OSError):  # whoever reads it says so better
         return None
-    return header if header.frames == frames else None

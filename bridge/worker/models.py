@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from presets import Note
 from renderers import RENDERERS, Renderer, fm, random_patches
 from renderers.algorithms import convert_operators
 from sds.detection.presence import FOLDER as TAGGER
@@ -19,6 +20,7 @@ from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.stable_audio import load_prior
+from sds.scoreboard import board
 from sds.separation.networks import Networks
 from sds.separation.query_network import Query, load_query
 from sds.similarity import base
@@ -115,6 +117,21 @@ class Models:
         if which not in self._scorers and (folder / "model.safetensors").is_file():
             self._scorers[which] = load_scorer(folder)
         return self._scorers.get(which)
+
+
+def instrument(renderer: Renderer, prior: Prior, models: Models) -> board.Instrument:
+    """A renderer as the scoreboard sees it, at middle C and the prior's rate."""
+
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        return random_patches(renderer, count, generator=generator)
+
+    def render(u: Tensor, samples: int) -> Tensor:
+        return renderer.render(u, Note(60), prior.sample_rate, samples).float()
+
+    def near(prompt: str, count: int, generator: torch.Generator) -> Tensor:
+        return models.near(renderer, prompt, count, generator)
+
+    return board.Instrument(renderer.name, draw, render, near)
 
 
 def holds(renderer: Renderer, listed: Renderer) -> bool:

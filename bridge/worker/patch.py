@@ -47,7 +47,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     rate = prior.sample_rate
     if job.duration > prior.max_seconds:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
-        raise ValueError(f"seconds must be {limit}, got {job.duration:g}")
+        raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     steps = job.steps or recipe.distillation.steps
     recipe = replace(recipe, distillation=replace(recipe.distillation, steps=steps))
@@ -58,7 +58,9 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     start = load(job.start) if job.start else None
     more = max(recipe.candidates, recipe.starts) - 1
 
-    with atomic_output.folder(Path(job.out)) as out:
+    with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
+        name = names.slug(job.prompt, otherwise="preset")
+        out.expect(f"{name}.json", f"{name}.wav", f"{name}__initial.wav", "curves.json")
         yield clock.progress(0.0, "search")
         hunted = 0.0
         if job.matrix == AUTO:
@@ -70,7 +72,6 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
             attempts = best_attempts(found, more, generator)
         else:
             attempts = [attempt(job, models, start, more, generator)]
-        name = names.slug(job.prompt, otherwise="preset")
         path = out.scratch / "initial"
         first = attempts[0]
         patch = _preset(job, first.renderer, prior, first.u0[0], start)

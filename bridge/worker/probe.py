@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import Probe
+from bridge.protocol.jobs import Check, Probe, check
 from bridge.worker.models import Models
 from presets import Note
 from renderers import RENDERERS, random_patches
+from renderers.engines import ENGINES
+from sds.priors.base import classifier_free_guidance
 
 
 def probe(job: Probe, models: Models) -> worker_loop.Events:
@@ -23,21 +24,44 @@ def probe(job: Probe, models: Models) -> worker_loop.Events:
         _attempt("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")
     ]
     yield clock.progress(0.3, "model")
-    checks.append(
-        _attempt("model", lambda: _try_model(job.model, models), "see the sentence above")
-    )
+    fix = "name another with --model; `--model default` is the one that comes with Scorewire"
+    checks.append(_attempt("model", lambda: _try_model(job.model, models), fix))
     yield clock.progress(0.9, "evaluation_scorer")
     checks.append(
         _attempt("evaluation_scorer", lambda: _try_scorer(models), "without it nothing is scored")
     )
-    yield clock.done({"checks": checks})
+    yield clock.done({"checks": [*checks, _gpu(), *_engines()]})
 
 
-def _attempt(name: str, attempt: Callable[[], str], fix: str) -> dict[str, Any]:
+def _attempt(name: str, attempt: Callable[[], str], fix: str) -> Check:
     try:
-        return {"name": name, "ok": True, "text": attempt(), "fix": ""}
+        return check(name, True, attempt())
     except (ValueError, RuntimeError, OSError) as error:
-        return {"name": name, "ok": False, "text": str(error), "fix": fix}
+        return check(name, False, str(error), fix)
+
+
+def _gpu() -> Check:
+    """Whether PyTorch has a GPU."""
+    if torch.cuda.is_available():
+        return check("gpu", True, torch.cuda.get_device_name(0))
+    text = "PyTorch finds none: models run on the CPU"
+    fix = "if there is an NVIDIA card: apt install nvidia-driver, then `make clean install`"
+    return check("gpu", False, text, fix, optional=True)
+
+
+def _engines() -> list[Check]:
+    """The synths of others, by which an export is compared with our sound: none is needed."""
+    formats: dict[str, list[str]] = {}
+    for name, engines in ENGINES.items():
+        for engine in engines:
+            formats.setdefault(engine.name, []).append(name)
+    missing = {engine.name: engine.missing() for some in ENGINES.values() for engine in some}
+    rows = []
+    for name, said in missing.items():
+        text, _, fix = said.partition(": ")
+        use = f"plays what `export --format {'` and `'.join(formats[name])}` writes, to compare"
+        rows.append(check(name, not said, text or use, fix, optional=True))
+    return rows
 
 
 def _try_kernel() -> str:
@@ -62,7 +86,7 @@ def _try_model(name: str, models: Models) -> str:
         z = prior.encode(silence)
         cond = prior.embed(["test"], seconds)
         began = time.perf_counter()
-        prior.denoise(z, torch.ones(1), cond)
+        classifier_free_guidance(prior, cond, cond, 1.0)(z, torch.ones(1))
     spent = 1000 * (time.perf_counter() - began)
     where = "a CUDA GPU" if torch.cuda.is_available() else "the CPU"
     return f"{prior.name} at {prior.sample_rate} Hz on {where}, one evaluation in {spent:.0f} ms"

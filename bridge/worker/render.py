@@ -19,7 +19,7 @@ def render_preset(job: RenderPreset) -> worker_loop.Events:
     if target.suffix.lower() != ".wav":
         raise ValueError(f"out must end in .wav, got {target.name!r}")
     patch = load(job.preset)
-    with atomic_output.folder(target.parent) as out:
+    with atomic_output.folder(target.parent, job.terms) as out:
         effects.render_file(
             patch,
             out.partial / target.name,

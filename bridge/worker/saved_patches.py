@@ -13,6 +13,7 @@ from torch import Tensor
 
 from presets import Preset, save
 from renderers import effects
+from sds.signal.audio_files import mono
 from sds.similarity import base
 
 PREVIEW_GAP = 3.0  # seconds between two previews
@@ -38,7 +39,7 @@ def keep(
     """Write a patch as `path`.json and its sound as `path`.wav; how it matches what was written."""
     heard = effects.render(patch, rate=rate)
     effects.write(heard, path.with_suffix(".wav"), rate=rate)
-    after = float(match(torch.from_numpy(heard).mean(0)[None, None])) if match else None
+    after = float(match(mono(torch.from_numpy(heard))[None, None])) if match else None
     facts = {"steps": steps, "score_before": before, "score_after": after}
     provenance = patch.provenance.model_copy(update=facts)
     save(patch.model_copy(update={"provenance": provenance}), path.with_suffix(".json"))

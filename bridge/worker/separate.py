@@ -68,10 +68,12 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     origin = _origin(job, source, prior, networks, steps, begin, end)
     _check_space(job, source, end - begin)
 
-    with atomic_output.resumable(Path(job.folder), _key(origin, begin, end)) as out:
+    key, stale = _key(origin, begin, end), [atomic_output.RESULT]
+    with atomic_output.resumable(Path(job.folder), key, job.terms, stale=stale) as out:
+        out.expect(manifest.MANIFEST, "curves.json", *stem_writer.names(origin))
         copied = source.header is None or job.excerpt is not None
         path = _copy(origin, source, begin, end, out) if copied else source.file
-        with Recording(path) as recording:
+        with mixture.opened(path) as recording:
             finished = yield from _separate_windows(origin, prior, networks, recording, out, clock)
             levels = stem_writer.Levels()
             blocks = overlap_add(finished.windows, finished.pieces())

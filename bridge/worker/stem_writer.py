@@ -15,7 +15,7 @@ from bridge.files import atomic_output, wav
 from bridge.stems import manifest
 from bridge.stems.bwf_metadata import Origin, tags
 from bridge.stems.levels import null_db
-from bridge.worker.mixture import interleave
+from bridge.worker.mixture import interleave, opened
 from sds.signal.audio_files import Recording
 
 RESIDUAL = "residual"
@@ -52,7 +52,7 @@ class Levels:
 
 def names(origin: Origin) -> list[str]:
     """File names of the parts: one a prompt, then the residual."""
-    told = [*origin.prompts, RESIDUAL]
+    told = manifest.display_names([*origin.prompts, RESIDUAL])  # a prompt may be there twice
     return [
         manifest.stem_name(origin.source, i, name, origin.job) for i, name in enumerate(told, 1)
     ]
@@ -96,5 +96,5 @@ def write(
 
 def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
     """Samples [1, C, T] of a file from `begin` on, as a evaluation scorer takes them."""
-    with Recording(path) as recording:
+    with opened(path) as recording:
         return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]

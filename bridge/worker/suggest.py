@@ -11,6 +11,7 @@ from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.jobs import MAX_STEMS, Separate, Suggest
 from bridge.stems import manifest
+from bridge.worker import mixture
 from bridge.worker.models import Models
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.presence import Activity, measure_in_blocks, merge_activity
@@ -19,6 +20,10 @@ from sds.signal.audio_files import Recording
 from sds.similarity.two_tower import TwoTowerScorer
 
 PIECE_SECONDS = 10.0  # read at once
+# From which score on a name is called so. Of the first eight names for 140 mixtures of one or two
+# held-back recordings, so many were of the class of a sound in the mixture: 16 of 25, 13 of 49,
+# 49 of 1046.
+LIKELIHOOD = {"likely": 0.97, "possible": 0.95, "guess": 0.0}
 INSTEAD = 3  # sounds that are named when none asked for is there
 
 
@@ -49,7 +54,7 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
     networks = presence_networks(models)
     if networks is None:
         raise ValueError("there is no tagger in this installation: nothing can be suggested")
-    with Recording(Path(job.file)) as recording:
+    with mixture.opened(Path(job.file)) as recording:
         heard = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
         work = suggest(networks, heard, recording.read, recording.rate, top=job.top)
         found = yield from last_with_progress(work, clock, 0.6)
@@ -57,12 +62,22 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
         {
             "prompt": one.prompt,
             "score": round(one.score, 4),
+            "likelihood": likelihood(one.score),
             "present": one.present,
             "activity": [round(value, 3) for value in one.activity],
         }
         for one in found
     ]
     yield clock.done({"suggestions": rows})
+
+
+def likelihood(score: float) -> str:
+    """What the score of a suggestion has been worth, in a word.
+
+    >>> likelihood(0.98), likelihood(0.96), likelihood(0.92)
+    ('likely', 'possible', 'guess')
+    """
+    return next(word for word, least in LIKELIHOOD.items() if score >= least)
 
 
 def presence_check(
@@ -81,7 +96,7 @@ def presence_check(
         return StemPrompts(job.prompts)
     if not (words or job.auto):
         return StemPrompts(job.prompts)
-    with Recording(Path(job.file)) as recording:
+    with mixture.opened(Path(job.file)) as recording:
         read, rate = recording.read, recording.rate
         heard = yield from measure_activity(recording, networks.tagger, clock, begin, end)
         likely: list[Suggestion] = []
@@ -90,7 +105,8 @@ def presence_check(
                 suggest(networks, heard, read, rate, top=RIVALS), clock, end
             )
             likely = active_spans(networks, heard, read, rate, found)
-        prompts = tuple(dict.fromkeys([*job.prompts, *(one.prompt for one in likely)]))[:MAX_STEMS]
+        more = (one.prompt for one in likely if one.prompt not in job.prompts)
+        prompts = (*job.prompts, *dict.fromkeys(more))[:MAX_STEMS]
         if not prompts:
             raise ValueError(f"{Path(job.file).name} is silent: there is nothing to suggest")
         if not words:

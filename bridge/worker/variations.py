@@ -23,7 +23,7 @@ def vary_preset(job: Vary) -> worker_loop.Events:
     yield clock.progress(0.0, "vary")
     preset = load(job.preset)
     near = vary(preset, job.count, amount=job.amount, seed=job.seed)
-    yield from _write_presets(near, job.count, _slug(preset), Path(job.out), clock)
+    yield from _write_presets(near, job.count, _slug(preset), job, clock)
 
 
 def morph_presets(job: Morph) -> worker_loop.Events:
@@ -33,16 +33,17 @@ def morph_presets(job: Morph) -> worker_loop.Events:
     a, b = load(job.preset), load(job.other)
     way = (morph(a, b, i / (job.steps - 1)) for i in range(job.steps))
     name = f"{_slug(a)}-to-{_slug(b)}"
-    yield from _write_presets(way, job.steps, name, Path(job.out), clock)
+    yield from _write_presets(way, job.steps, name, job, clock)
 
 
 def _write_presets(
-    presets: Iterable[Preset], count: int, name: str, folder: Path, clock: worker_loop.Clock
+    presets: Iterable[Preset], count: int, name: str, job: Vary | Morph, clock: worker_loop.Clock
 ) -> worker_loop.Events:
     made = []
-    with atomic_output.folder(folder) as out:
+    with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
         for number, preset in enumerate(presets, start=1):
             path = out.partial / f"{name}-{number:0{len(str(count))}d}"
+            out.expect(*(f"{path.name}.{suffix}" for _, suffix in FILES))
             heard = effects.render(preset, rate=RATE)
             effects.write(heard, path.with_suffix(".wav"), rate=RATE)
             save(preset, path.with_suffix(".json"))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bridge.files import atomic_output
+from presets.reading import read_json
 from sds.signal.overlap_add import Span
 
 Row = tuple[float, str, dict[str, float]]
@@ -54,7 +55,7 @@ class Finished:
     def curves(self) -> dict[str, list[Any]]:
         """One entry a step in each of fraction, stage and figures, over all windows."""
         paths = (self._path(index).with_suffix(".json") for index in range(len(self.windows)))
-        rows = [row for path in paths for row in json.loads(path.read_bytes())]
+        rows = [row for path in paths for row in read_json(path)]
         columns = zip(*rows, strict=True) if rows else ([], [], [])
         keys = ("fraction", "stage", "figures")
         return {key: list(column) for key, column in zip(keys, columns, strict=True)}

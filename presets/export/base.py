@@ -61,13 +61,16 @@ class Exporter:
     """One format: what it is called, which renderers' presets it carries, and how.
 
     `export(preset, source, stem)` names its files after `stem`, a safe file name without suffix.
-    Raises `ValueError` with one sentence when this preset cannot be carried at all.
+    Raises `ValueError` with one sentence when this preset cannot be carried at all. In a bundle of
+    formats the files go into `folder`, the format's own when "": formats of one folder share the
+    files that both name, which are the same.
     """
 
     title: str
     suffix: str
     renderers: frozenset[str]
     export: Callable[[Preset, Source, str], Exported]
+    folder: str = ""
 
 
 def without_effects(preset: Preset) -> tuple[str, ...]:

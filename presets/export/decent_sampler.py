@@ -6,7 +6,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as xml
 
 from presets.export.base import Exported, Exporter, Source
-from presets.export.samples import Map, file_name, folder_name, sample_map, wavs
+from presets.export.samples import SHARED, Map, file_name, folder_name, sample_map, wavs
 from presets.preset import Preset
 
 # The player's own law is v / 127, one power short of ours. The other comes in steps: a range of
@@ -68,4 +68,4 @@ def _ranges(low: int, high: int) -> list[tuple[int, int]]:
     return [(a, b - 1) for a, b in pairwise(edges)]
 
 
-EXPORTER = Exporter("Decent Sampler", ".dspreset", frozenset({"fm", "impact"}), export)
+EXPORTER = Exporter("Decent Sampler", ".dspreset", frozenset({"fm", "impact"}), export, SHARED)

@@ -18,6 +18,7 @@ SPAN = 30  # keys sampled on either side of the preset's own
 STEPS = (3, 4, 6, 12)  # semitones between samples, the first that fits
 PEAK = 10 ** (-1 / 20)  # -1 dBFS, of the loudest sample
 BUDGET = 32_000_000  # bytes of audio in one export
+SHARED = "samples"  # folder of a bundle for the formats that play the same WAV files
 BYTES = 3  # a sample, at most
 CUT = 59.9  # seconds: no source is heard for longer than 60
 

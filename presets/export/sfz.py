@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from presets.export.base import Exported, Exporter, Source
-from presets.export.samples import Map, file_name, folder_name, one_line, sample_map, wavs
+from presets.export.samples import (
+    SHARED,
+    Map,
+    file_name,
+    folder_name,
+    one_line,
+    sample_map,
+    wavs,
+)
 from presets.preset import Preset
 
 
@@ -42,5 +50,5 @@ def _text(plan: Map, preset: Preset, stem: str) -> str:
 
 
 _BOTH = frozenset({"fm", "impact"})
-WAV = Exporter("WAV one-shots", ".wav", _BOTH, export_wav)
-SFZ = Exporter("SFZ", ".sfz", _BOTH, export_sfz)
+WAV = Exporter("WAV one-shots", ".wav", _BOTH, export_wav, SHARED)
+SFZ = Exporter("SFZ", ".sfz", _BOTH, export_sfz, SHARED)

@@ -8,14 +8,14 @@ a move whose source is gone has been made, so making them all again is harmless.
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from presets.moves import Move, make, private_folder, promise, promised, sync
 
 WORK = ".work"
 TRASH = ".trash"
@@ -25,8 +25,6 @@ PATIENCE = 30.0  # seconds to wait for another process; a change takes milliseco
 _LOCK = "lock"
 _MOVES = "moves.json"
 _IGNORED = f"{INDEX}*\n{WORK}/\n{TRASH}/\n"  # what git need not keep
-
-Move = tuple[str, str]
 
 
 @contextmanager
@@ -38,7 +36,7 @@ def lock_folder(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """
     try:
         for part in (WORK, TRASH):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+            private_folder(folder / part)
         ignore = folder / ".gitignore"
         if not ignore.exists():
             ignore.write_text(_IGNORED, encoding="utf-8")
@@ -67,48 +65,36 @@ def commit(folder: Path, moves: Sequence[Move]) -> None:
     """Make all `moves`, in their order, or none; on disk when this returns. Needs the lock."""
     for source, _ in moves:
         if source.startswith(f"{WORK}/"):
-            _sync(folder / source)
-    _sync(folder / WORK)
+            sync(folder / source)
+    sync(folder / WORK)
     if len(moves) > 1:  # one rename is whole by itself
-        partial = folder / draft()
-        partial.write_text(json.dumps(moves), encoding="utf-8")
-        _sync(partial)
-        partial.replace(folder / WORK / _MOVES)
-        _sync(folder / WORK)
+        promise(folder / WORK / _MOVES, moves)
     _make(folder, moves)
     _sweep(folder)
 
 
 def _finish(folder: Path) -> None:
     """Make the moves that a dead process had promised; drop the drafts that it had not."""
-    promised = folder / WORK / _MOVES
-    if promised.exists():
-        _make(folder, _read(promised))
+    path = folder / WORK / _MOVES
+    if path.exists():
+        _make(folder, _read(path))
     _sweep(folder)
 
 
 def _read(path: Path) -> list[Move]:
-    """The moves of a file that we wrote; a folder may come from a stranger, so none leads out."""
-    try:
-        moves = [(str(source), str(target)) for source, target in json.loads(path.read_bytes())]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a list of moves ({error}); remove it") from error
+    """The moves of a file that we wrote: into the library, its trash or its drafts."""
+    moves = promised(path)
     for name in {name for move in moves for name in move}:
-        *inside, last = Path(name).parts or ("..",)
-        if inside not in ([], [WORK], [TRASH]) or last == "..":
+        *inside, _ = Path(name).parts
+        if inside not in ([], [WORK], [TRASH]):
             raise ValueError(f"{path} moves {name!r}, which is outside the library; remove it")
     return moves
 
 
 def _make(folder: Path, moves: Sequence[Move]) -> None:
-    for source, target in moves:
-        try:
-            (folder / source).replace(folder / target)
-        except FileNotFoundError:
-            if not (folder / target).parent.is_dir():
-                raise
+    make(folder, moves)
     for part in (".", TRASH, WORK):
-        _sync(folder / part)
+        sync(folder / part)
 
 
 def _sweep(folder: Path) -> None:
@@ -116,14 +102,3 @@ def _sweep(folder: Path) -> None:
     for path in (folder / WORK).iterdir():
         if not path.name.startswith(_LOCK):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Have the system write a file, or the entries of a folder, to the disk itself."""
-    if os.name == "nt" and path.is_dir():  # Windows keeps its folders itself
-        return
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

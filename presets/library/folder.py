@@ -7,7 +7,6 @@ several processes may use a folder at once.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -20,9 +19,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from presets.library import disk, index, search, slots
-from presets.library.disk import TRASH, Move, draft
+from presets.library.disk import TRASH, draft
 from presets.library.names import fold, free, stem
+from presets.moves import Move
 from presets.preset import Preset, load, save
+from presets.reading import read_json
 
 T = TypeVar("T")
 
@@ -58,11 +59,14 @@ class Taken:
 class Library:
     """The presets in `folder`, which the first change makes when it is not there.
 
+    `patience` is how many seconds to wait for another process that changes it.
+
     A preset is named by its file (`kick` or `kick.json`) or, where only one has it, by its name.
     Every method raises `ValueError` with one sentence for what is not there or not possible.
     """
 
     folder: Path
+    patience: float = disk.PATIENCE
 
     def find(
         self,
@@ -133,7 +137,7 @@ class Library:
                 for path in files:
                     try:
                         preset = load(path)
-                    except (OSError, ValueError, RecursionError) as error:
+                    except (OSError, ValueError) as error:
                         why = error.strerror if isinstance(error, OSError) else str(error)
                         refused.append((path, why or type(error).__name__))
                         continue
@@ -156,7 +160,7 @@ class Library:
             raise ValueError(f"{target} is there already; presets are copied into a new folder")
         with self._changing(), self._stepped() as db:
             entries = [self._called(db, one) for one in called]
-            partial = target.with_name(f".{target.name}.{Path(draft()).name}")
+            partial = target.with_name(f".{Path(draft()).name}")
             try:
                 partial.mkdir(parents=True)
                 for entry in entries:
@@ -277,7 +281,7 @@ class Library:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """Hold the lock; what the file system refuses is one sentence."""
-        with disk.lock_folder(self.folder):
+        with disk.lock_folder(self.folder, patience=self.patience):
             try:
                 yield
             except OSError as error:
@@ -330,7 +334,7 @@ class Library:
     def _entry(self, row: search.Row, distance: float | None = None) -> Entry:
         file, name, renderer, prompt, tags = row
         path = self.folder / file
-        return Entry(path, name, renderer, prompt, tuple(json.loads(tags)), distance)
+        return Entry(path, name, renderer, prompt, tuple(read_json(tags)), distance)
 
     def _made(self, preset: Preset, file: str) -> Entry:
         path = self.folder / file

@@ -17,6 +17,7 @@ import unicodedata
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from presets.library import slots
 from presets.library.disk import INDEX
@@ -27,7 +28,6 @@ SCHEMA = 1  # another number, and the index is made again
 FRESH = 2_000_000_000  # ns
 YOUNG = 2_000_000_000  # ns; a file of this age is read again: old file systems count in 2 s
 TICK = 50_000_000  # ns; two changes within one tick of a file system's clock have the same time
-BIGGEST = 64 << 20  # bytes of a preset file
 
 _TABLES = """
 CREATE TABLE looked (at INTEGER, folder INTEGER);
@@ -144,9 +144,13 @@ def _files(folder: Path, now: int) -> Iterator[tuple[str, str]]:
                 continue
             if sayable(name) != name:
                 continue  # not UTF-8: no preset of ours, and nobody could name it
-            if not entry.is_file():
+            try:
+                stat = entry.stat()
+            except OSError:  # a link to itself or to nowhere: reading it says why
+                yield name, ""
                 continue
-            stat = entry.stat()
+            if not S_ISREG(stat.st_mode):
+                continue
             young = abs(now - stat.st_mtime_ns) < YOUNG  # it may change within the same tick
             yield name, "" if young else f"{stat.st_mtime_ns} {stat.st_size} {stat.st_ino}"
 
@@ -155,10 +159,8 @@ def _learn(db: sqlite3.Connection, folder: Path, file: str, seen: str) -> None:
     row = {"file": file, "stem": fold(file[:-5]), "seen": seen}
     try:
         path = folder / file
-        if path.stat().st_size > BIGGEST:
-            raise ValueError(f"{file} is larger than {BIGGEST >> 20} MB")
         preset = load(path)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         row["error"] = sayable(text or type(error).__name__)
         _insert(db, row)

@@ -12,6 +12,7 @@ from presets.library import likeness
 from presets.library.index import digest, sayable, searchable
 from presets.library.names import fold
 from presets.preset import Preset
+from presets.reading import read_json
 
 _WEIGHTS = "10.0, 5.0, 1.0"  # a word in the name counts more than one in the prompt
 
@@ -99,7 +100,7 @@ def _places(db: sqlite3.Connection, file: str) -> tuple[list[str], array[float]]
         row = json.dumps([name for name, _ in rows]), places.tobytes()
         db.execute("INSERT INTO places VALUES (?, ?, ?)", (layout, *row))
     db.execute("COMMIT")
-    return json.loads(row[0]), array("f", row[1])
+    return read_json(row[0]), array("f", row[1])
 
 
 def _where(words: str, tags: tuple[str, ...], renderer: str) -> tuple[str, str, list[str]]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from presets.library.disk import Move, draft
+from presets.library.disk import draft
+from presets.moves import Move
+from presets.reading import read_json
 
 FILE = "slots.json"
 SLOTS = range(1, 129)
+MAX_SLOTS = 1 << 20  # bytes of the file
 
 
 def read(folder: Path) -> dict[int, str]:
     """File name by slot number; nothing when there is no such file. The reverse of `slots_move`."""
     path = folder / FILE
     try:
-        slots = {int(number): file for number, file in json.loads(path.read_bytes()).items()}
+        slots = {int(number): file for number, file in read_json(path, MAX_SLOTS).items()}
     except FileNotFoundError:
         return {}
     except (AttributeError, ValueError) as error:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from presets import Note
 from presets.dx7 import Voice
-from presets.dx7_sysex import read_bank, write_single
+from presets.dx7_file import read
+from presets.dx7_sysex import write_single
 from renderers.engines.base import Engine
 
 
@@ -31,7 +32,7 @@ def _missing() -> str:
 
 
 def _render(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
-    return render_voice(read_bank(file.read_bytes())[0], note, seconds, rate)
+    return render_voice(read(file.read_bytes()).voices[0], note, seconds, rate)
 
 
 ENGINE = Engine("Dexed (dexed-py)", _missing, _render)

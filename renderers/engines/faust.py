@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from presets import Note
+from renderers.denormals import exact_denormals
 from renderers.engines.base import Engine
 
 BLOCK = 512
@@ -85,7 +86,8 @@ def _play_dawdreamer(file: Path, note: Note, seconds: float, rate: int) -> NDArr
     faust = engine.make_faust_processor("patch")
     faust.num_voices = 8
     faust.set_dsp_string(file.read_text(encoding="utf-8"))
-    faust.compile()
+    with exact_denormals():  # where they are zero, its intervals abort the process
+        faust.compile()
     if note.number != round(note.number):
         raise ValueError(f"DawDreamer plays whole note numbers, got {note.number}")
     faust.add_midi_note(round(note.number), note.velocity, 0.0, seconds)

@@ -20,12 +20,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from presets.reading import read_json
+
 RATE = 44100
 FULL_SCALE = 32767  # int16 of a sample that is 1.0
 SILENCE = 1e-4  # a clip whose peak is below this (-80 dBFS) is not worth a caption
 
 Audio: TypeAlias = NDArray[np.float32]
 Split: TypeAlias = Literal["prior", "evaluation_scorer", "held"]
+Half: TypeAlias = Literal["choose", "report"]
 
 HELD = 0.08  # share of captions (or, of made sounds, of sources) that nothing is trained on
 PRIOR = 0.6  # share of the rest that the prior hears; the evaluation scorer hears the others
@@ -74,6 +77,16 @@ def split_of(label: str, held_by: str, group: str) -> Split:
 def side_of(group: str) -> Split:
     """Whether a source that is not held back is for the prior or for the evaluation scorer."""
     return "prior" if unit_hash(f"side|{group}") < PRIOR else "evaluation_scorer"
+
+
+def half_of(label: str, caption: str) -> Half:
+    """Which half of what is held back a clip is in, by its class and its most exact caption.
+
+    Whatever is chosen (a step that ships, a threshold, how sharp shares are) is chosen on the one
+    half, and figures are of the other, so that nothing was chosen by what reports it. Clips of one
+    caption are together.
+    """
+    return "choose" if unit_hash(f"presence|{label}|{caption}") < 0.5 else "report"
 
 
 def normalise_peak(audio: Audio, origin: str) -> Audio:
@@ -128,7 +141,7 @@ def write_part(folder: Path, part: str, clips: Iterable[Clip]) -> int:
 def read_table(folder: Path, part: str) -> list[dict[str, Any]]:
     """The rows of a part's table, in order."""
     with open(folder / f"{part}.jsonl", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return [read_json(line) for line in lines]
 
 
 def read_part(folder: Path, part: str) -> Iterator[Clip]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from presets.reading import read_json
 from sds.signal.audio_files import read, resample
 
 
@@ -85,7 +85,7 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ValueError(f"data must have {folder.name}/manifest.json, {folder.parent} has none")
     try:
-        items = json.loads(path.read_text(encoding="utf-8"))["items"]
+        items = read_json(path)["items"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} must be a JSON object with a list of items") from error
     if not items:

@@ -8,7 +8,6 @@ nothing on "held".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from presets.reading import read_json
 from sds.datasets.clips import Split, unit_hash
 from sds.datasets.recordings import (
     EXCLUDED,
@@ -27,8 +27,8 @@ from sds.datasets.recordings import (
     read_recordings,
     recording_group,
 )
-from sds.metrics.spectral_statistics import Classes
-from sds.signal.audio_files import read, resample
+from sds.metrics.spectral_statistics import Classes, least_deviations
+from sds.signal.audio_files import mono, read, resample
 from sds.weights import weights_folder
 
 CLASSES = (
@@ -45,8 +45,8 @@ FILE = weights_folder("reference") / "statistics.safetensors"
 class Reference:
     """Statistics x [N, K] of windows of real recordings, standardised, in an order of no meaning.
 
-    `x = (statistics - mean) / deviation`. Beside each row its class, side, fold and whether it is
-    the first window of its recording.
+    `x = (statistics - mean) / deviation`, where no deviation is below `LEAST`. Beside each row its
+    class, side, fold and whether it is the first window of its recording.
     """
 
     x: Tensor
@@ -88,11 +88,11 @@ def reference(path: Path = FILE) -> Reference:
         raise FileNotFoundError(f"{path} does not exist: run sds.train.reference")
     with safe_open(path, framework="pt") as file:
         raw = file.get_tensor("statistics").float()
-        names = json.loads(file.metadata()["classes"])
+        names = read_json(file.metadata()["classes"])
         label, side, fold, first = (
             file.get_tensor(name).tolist() for name in ("class", "side", "fold", "first")
         )
-    mean, deviation = raw.mean(0), raw.std(0).clamp_min(1e-6)
+    mean, deviation = raw.mean(0), raw.std(0).maximum(least_deviations())
     return Reference(
         x=(raw - mean) / deviation,
         mean=mean,
@@ -143,6 +143,6 @@ def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -
     out = torch.zeros(len(chosen), 1, samples)
     for row, recording in zip(out, chosen, strict=True):
         audio, own = read(data / "train" / recording.path)
-        mono = resample(audio.mean(0, keepdim=True), own, rate)[:, :samples]
-        row[:, : mono.shape[1]] = mono
+        heard = resample(mono(audio)[None], own, rate)[:, :samples]
+        row[:, : heard.shape[1]] = heard
     return out

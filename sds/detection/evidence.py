@@ -27,7 +27,7 @@ from sds.detection.presence import (
 )
 from sds.priors.spectral_codec import HOP, istft, mel_spread, stft
 from sds.separation.query_network import RATE, Query
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 from sds.similarity.two_tower import TwoTowerScorer
 
 STRETCH = 6  # seconds that are separated for a prompt ...
@@ -107,12 +107,14 @@ def stretches(near: Tensor, loud: Tensor) -> list[int]:
 
 
 def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
-    """Read the mono stretch [T] at RATE that begins at second `start` of `seconds`, of a recording
-    at `rate` Hz.
+    """Read the mono stretch [T] at RATE from second `start` of `seconds` on; T is whole frames.
+
+    The recording is at `rate` Hz. The end is filled up with silence, to a second at least.
     """
-    mono = read(start * rate, min(seconds, start + STRETCH) * rate).mean(0)
-    mono = resample(mono[None], rate, RATE)[0] if rate != RATE else mono
-    return F.pad(mono, (0, max(RATE - len(mono), -len(mono) % HOP)))
+    audio = mono(read(start * rate, min(seconds, start + STRETCH) * rate))
+    audio = resample(audio[None], rate, RATE)[0] if rate != RATE else audio
+    frames = -(-max(RATE, len(audio)) // HOP)
+    return F.pad(audio, (0, frames * HOP - len(audio)))
 
 
 @torch.no_grad()

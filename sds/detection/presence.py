@@ -10,17 +10,18 @@ fitted on such mixtures (`sds.train.presence`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.signal.audio_files import resample
+from presets.reading import read_json
+from sds.signal.audio_files import mono, resample
 from sds.similarity.two_tower import RATE, TwoTowerScorer, load_scorer
 from sds.weights import weights_folder
 
@@ -86,7 +87,9 @@ def load_tagger(folder: Path = FOLDER) -> TwoTowerScorer:
 @cache
 def load_calibration(path: Path = FILE) -> Calibration:
     """The shipped calibration. Raises `FileNotFoundError` when there is none."""
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path)
+    if not all(map(isfinite, [*values["weights"], values["offset"], values["threshold"]])):
+        raise ValueError(f"{path} is broken: its weights, offset and threshold must be finite")
     return Calibration(
         weights=tuple(values["weights"]),
         offset=values["offset"],
@@ -104,9 +107,11 @@ def measure_in_blocks(
     Yields the activity of some half minute after another: memory does not grow with the recording.
     """
     for block in _blocks(pieces, rate):
-        seconds = block.unfold(0, rate, rate)[:-1]  # the last one is only there to be heard into
+        # the last one is only there to be heard into
+        seconds = mono(block.unfold(1, rate, rate)[:, :-1].transpose(0, 1))
         level = 10 * (seconds.double().square().mean(1) + 1e-20).log10()
-        windows = resample(block.unfold(0, WINDOW * rate, rate), rate, RATE)
+        windows = mono(block.unfold(1, WINDOW * rate, rate).transpose(0, 1))
+        windows = resample(windows, rate, RATE)
         yield Activity(evaluation_scorer.hear(windows[:, None], RATE), level.float())
 
 
@@ -169,17 +174,17 @@ def recording_cosine(near: Tensor, loud: Tensor) -> Tensor:
 
 
 def _blocks(pieces: Iterable[Tensor], rate: int) -> Iterator[Tensor]:
-    """Mono stretches [T] of up to BATCH seconds and 1 more, each beginning where one second ends.
+    """Stretches [C, T] of up to BATCH seconds and 1 more, each beginning where one second ends.
 
     The end of the recording is filled up with silence.
     """
-    rest = torch.zeros(0)
+    rest: Tensor | None = None
     length = (BATCH + 1) * rate
     for piece in pieces:
-        rest = torch.cat([rest, piece.mean(0)])
-        while len(rest) > length:
-            yield rest[:length]
-            rest = rest[length - rate :]
-    if len(rest):
-        seconds = -(-len(rest) // rate)
-        yield F.pad(rest, (0, (seconds + 1) * rate - len(rest)))
+        rest = piece if rest is None else torch.cat([rest, piece], 1)
+        while rest.shape[1] > length:
+            yield rest[:, :length]
+            rest = rest[:, length - rate :]
+    if rest is not None and (frames := rest.shape[1]):
+        seconds = -(-frames // rate)
+        yield F.pad(rest, (0, (seconds + 1) * rate - frames))

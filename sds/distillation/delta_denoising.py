@@ -31,7 +31,7 @@ from sds.distillation.sds_targets import distance, features
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
-from sds.signal.audio_files import with_channels
+from sds.signal.audio_files import peak_gain, with_channels
 
 EDIT = Recipe(
     steps=40,
@@ -96,7 +96,7 @@ def _evaluation(
         with torch.no_grad():
             x = hear(u)
             if score is not None:
-                return float(score(x.mean(1, keepdim=True)))
+                return float(score(with_channels(x, 1)))
             wanted = pull.target(x, noise, middle)
             return -float(distance(features(pull.prior, x, pull.recipe), wanted, pull.recipe))
 
@@ -170,8 +170,7 @@ class Pull:
             classifier_free_guidance(prior, c, cond[2], recipe.guidance, phi=recipe.phi)
             for c in cond[:2]
         )
-        peak = float(first.abs().amax())
-        self.gain = recipe.peak / max(peak, 1e-6) if recipe.peak else 1.0
+        self.gain = peak_gain(first, recipe.peak) if recipe.peak else torch.ones(1, 1, 1)
         with torch.no_grad():
             self.z = prior.encode(first * self.gain)
 

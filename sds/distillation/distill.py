@@ -206,7 +206,7 @@ class _Search:
     def evaluate(self, u: Tensor) -> Tensor:
         """Scores [B] of u [B, P]."""
         with torch.no_grad():
-            return self.score(self.hear(u).mean(1, keepdim=True))
+            return self.score(with_channels(self.hear(u), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ def _generate_clips(search: _Search, u: Tensor, rows: Tensor) -> Generator[Stage
         yield StageStep("generate", u, rows, torch.zeros(0))
     with torch.no_grad():
         clips = search.prior.decode(z)[..., : search.samples]
-        return clips[_best_rows(search.score(clips.mean(1, keepdim=True)), recipe.starts)]
+        return clips[_best_rows(search.score(with_channels(clips, 1)), recipe.starts)]
 
 
 def _evolve_towards(
@@ -398,7 +398,7 @@ def _fitness(hear: RenderFn, score: Score, clips: Tensor, closeness: float) -> R
         with torch.no_grad():
             sounds = [hear(part) for part in torch.split(u, CHUNK)]
             gaps = [log_gaps(log_spectra(x, CLOSE), spectra).amin(1) for x in sounds]
-            scores = [score(x.mean(1, keepdim=True)) for x in sounds]
+            scores = [score(with_channels(x, 1)) for x in sounds]
         return torch.cat(scores) - closeness * torch.cat(gaps)
 
     return fitness

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sds.priors.checkpoints import ModelUnavailable, read_metadata, read_tensors
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("bank")
@@ -57,13 +57,18 @@ def save_bank(bank: Bank, path: Path) -> None:
 def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOLDER) -> Bank | None:
     """Load the bank in `folder`/`name`.safetensors; None when there is none for this synth and
     search scorer.
+
+    Raises `ModelUnavailable` for one that is damaged, not finite, or has not a vector a patch.
     """
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         return None
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        made_with = metadata.get("instrument"), metadata.get("search_scorer")
-        if made_with != (instrument, search_scorer):
-            return None
-        return Bank(file.get_tensor("u"), file.get_tensor("heard"), instrument, search_scorer)
+    metadata = read_metadata(path)
+    made_with = metadata.get("instrument"), metadata.get("search_scorer")
+    if made_with != (instrument, search_scorer):
+        return None
+    tensors = read_tensors(path)
+    u, heard = tensors.get("u"), tensors.get("heard")
+    if u is None or heard is None or not u.ndim == heard.ndim == 2 or len(u) != len(heard):
+        raise ModelUnavailable(f"{path} is no bank: it must hold u [N, P] and heard [N, D].")
+    return Bank(u, heard, instrument, search_scorer)

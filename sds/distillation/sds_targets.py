@@ -17,6 +17,7 @@ from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import ddim_invert, estimate_x0
 from sds.samplers.ode import euler
 from sds.samplers.schedules import cosine
+from sds.signal.audio_files import peak_gain
 from sds.signal.spectrogram import magnitudes, relative_distance, squared_distance
 
 
@@ -65,7 +66,7 @@ def target(
     rolled = audio.roll(shift, -1)
     gain = torch.ones(len(audio), 1, 1).to(audio)
     if recipe.peak:
-        gain = recipe.peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(1e-6)
+        gain = peak_gain(audio, recipe.peak)
         rolled = rolled * gain
     z = prior.encode(rolled).repeat_interleave(n, 0)
     if invert is None:

@@ -3,6 +3,10 @@
 The measure that shares nothing with prior or evaluation scorer: nothing here is learned but how
 real recordings of each class are spread. The figures are the same at any level, and when silence
 follows.
+
+What lies `FLOOR` or more below the loudest bin of its frame counts as that, so that bands which a
+sound does not fill measure neither the rounding of the transform nor what a 16-bit file cannot
+hold; and `LEAST` bounds the deviations that figures are divided by.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 
 RATE = 44100
 SECONDS = 2.0  # of a sound that are looked at: its first
@@ -25,7 +29,50 @@ HEARD = 40.0  # dB below the loudest frame; what is softer does not count
 BLOCK = 256  # samples of one point of the envelope
 OCTAVES = (86, 430, 1000, 2000, 4000, 8000, 16000)  # Hz, edges of the bands of flatness
 MODULATION = (0, 2, 4, 8, 16, 32, 64, 86)  # Hz, edges of the bands of the envelope's spectrum
+FLOOR = 80.0
+"""dB below the loudest bin of a frame. Rounding to 16 bits lies 10 log10(2^31 N_FFT) = 126 dB below
+the bin of a sine of full scale (variance 2^-30 / 12, Hann window), so 86 dB below it in frames that
+are `HEARD` softer: 80 dB is what every frame that counts can hold. It is also the range of the
+evaluation scorer and of the distances in `sds.signal.spectrogram`; float32 rounds 150 dB below."""
+OCTAVE_COST = 0.01  # Boersma 1993, eq. 24: of two lags that fit as well, the shorter one is it
+FLAT = 0.1  # dB RMS: an envelope that moves less does not move
 TINY = 1e-12
+LEAST_DB, LEAST_OCTAVES, LEAST_LOG, LEAST_SHARE = 0.5, 0.05, 0.05, 0.01
+"""The least deviations that count, by the unit of a figure: about what can just be told apart, a
+level to half a dB, a frequency to half a semitone, a time to a twentieth. Real recordings differ by
+more in every figure; those of one tone differ by rounding alone."""
+LEAST = {
+    "cepstrum": LEAST_DB,
+    "cepstrum deviation": LEAST_DB,
+    "centroid": LEAST_OCTAVES,
+    "centroid deviation": LEAST_OCTAVES,
+    "spread": LEAST_OCTAVES,
+    "spread deviation": LEAST_OCTAVES,
+    "rolloff": LEAST_OCTAVES,
+    "rolloff deviation": LEAST_OCTAVES,
+    "flatness": LEAST_DB,
+    "flatness deviation": LEAST_DB,
+    "flux": LEAST_SHARE,
+    "flux deviation": LEAST_SHARE,
+    "crossings": LEAST_LOG,
+    "crossings deviation": LEAST_LOG,
+    "periodicity": LEAST_SHARE,
+    "periodicity deviation": LEAST_SHARE,
+    "pitch": LEAST_OCTAVES,
+    "pitch deviation": LEAST_OCTAVES,
+    "cepstrum of the loudest": LEAST_DB,
+    "attack": LEAST_LOG,
+    "decay": LEAST_LOG,
+    "length": LEAST_LOG,
+    "time centroid": LEAST_LOG,
+    "time spread": LEAST_LOG,
+    "crest": LEAST_DB,
+    "loudness deviation": LEAST_DB,
+    "modulation": LEAST_LOG,
+    "onsets": LEAST_LOG,
+    "rises": LEAST_LOG,
+    "band times": LEAST_LOG,
+}
 
 
 class Classes:
@@ -61,21 +108,27 @@ def statistics(audio: Tensor, rate: int) -> Tensor:
     return torch.cat(list(measure(audio, rate).values()), 1)
 
 
+def least_deviations() -> Tensor:
+    """`LEAST` for each column of `statistics`, [K]."""
+    widths = {name: value.shape[1] for name, value in measure(torch.zeros(1, 1, 1), RATE).items()}
+    return torch.tensor([LEAST[name] for name, width in widths.items() for _ in range(width)])
+
+
 def measure(audio: Tensor, rate: int) -> dict[str, Tensor]:
     """Figures of audio [B, C, T] at `rate`, each [B, k]: spectrum, pitch and envelope.
 
     Of what is measured frame by frame there are the mean and the standard deviation over the frames
     within `HEARD` dB of the loudest. Frequencies are in octaves (log2 Hz), times in log seconds.
     """
-    mono = resample(audio.detach().float().mean(1), rate, RATE)
-    x = F.pad(mono, (0, round(SECONDS * RATE) - mono.shape[-1]))
+    heard = resample(mono(audio.detach().float()), rate, RATE)
+    x = F.pad(heard, (0, round(SECONDS * RATE) - heard.shape[-1]))
     x = x / x.abs().amax(1, keepdim=True).clamp_min(TINY)
     frames = F.pad(x, (N_FFT // 2, N_FFT // 2)).unfold(1, N_FFT, HOP)  # [B, L, N]
     power = torch.fft.rfft(frames * torch.hann_window(N_FFT)).abs().square()  # [B, L, F]
     loud = power.sum(2)
     heard = loud >= loud.amax(1, keepdim=True) * 10 ** (-HEARD / 10)  # [B, L]
     weight = (heard / heard.sum(1, keepdim=True))[..., None]
-    bands = power @ _mel().T  # [B, L, MELS]
+    bands = floored(power) @ _mel().T  # [B, L, MELS]
     found: dict[str, Tensor] = {}
     each = _spectrum(power, bands) | {"crossings": _crossings(frames)} | _pitch(frames)
     for name, value in each.items():
@@ -85,6 +138,11 @@ def measure(audio: Tensor, rate: int) -> dict[str, Tensor]:
     loudest = loud.argmax(1)
     found["cepstrum of the loudest"] = each["cepstrum"][torch.arange(len(x)), loudest]
     return found | _envelope(x) | {"band times": _band_times(bands, heard)}
+
+
+def floored(power: Tensor) -> Tensor:
+    """Powers [..., F] with the noise of a file added: `FLOOR` below the loudest bin of a frame."""
+    return power + (power.amax(-1, keepdim=True) * 10 ** (-FLOOR / 10)).clamp_min(TINY)
 
 
 def _mel() -> Tensor:
@@ -104,9 +162,9 @@ def _spectrum(power: Tensor, bands: Tensor) -> dict[str, Tensor]:
     spread = (share * (hz - centroid).square()).sum(2, keepdim=True).sqrt()
     below = share.cumsum(2)
     rolloff = [(below < part).sum(2, keepdim=True) * hz[1] for part in (0.5, 0.85, 0.95)]
-    flatness = []
+    flatness, noisy = [], floored(power)
     for low, high in pairwise(OCTAVES):
-        band = power[..., (hz >= low) & (hz < high)] + TINY
+        band = noisy[..., (hz >= low) & (hz < high)]
         flatness.append(band.log10().mean(2) - band.mean(2).log10())
     # DCT-II, orthonormal, without the constant: level-blind
     k = torch.arange(1, CEPSTRA + 1)[:, None]
@@ -125,14 +183,22 @@ def _spectrum(power: Tensor, bands: Tensor) -> dict[str, Tensor]:
 
 
 def _crossings(frames: Tensor) -> Tensor:
-    """Log share of samples at which the sign changes, [B, L, 1]."""
-    return ((frames[..., 1:] * frames[..., :-1] < 0).float().mean(2, keepdim=True) + 1e-3).log()
+    """Log share of samples at which the sign changes, [B, L, 1].
+
+    A sample `FLOOR` below the frame's peak has no sign of its own but that of the one before.
+    """
+    known = frames.abs() > 10 ** (-FLOOR / 20) * frames.abs().amax(2, keepdim=True)
+    at = torch.where(known, torch.arange(frames.shape[2]), 0).cummax(2).values
+    sign = (frames * known).sign().gather(2, at)
+    return ((sign[..., 1:] * sign[..., :-1] < 0).float().mean(2, keepdim=True) + 1e-3).log()
 
 
 def _pitch(frames: Tensor) -> dict[str, Tensor]:
     """The highest peak of the autocorrelation after its first zero, 43..2000 Hz, and where it is.
 
-    Divided by the autocorrelation of the window, so that a periodic sound has 1 (Boersma 1993).
+    Divided by the autocorrelation of the window, so that a periodic sound has 1 (Boersma 1993). Its
+    multiples of a period fit as well, but for rounding: `OCTAVE_COST` an octave decides for the
+    first.
     """
     window = torch.hann_window(N_FFT)
 
@@ -143,8 +209,10 @@ def _pitch(frames: Tensor) -> dict[str, Tensor]:
     r = correlate(frames) / correlate(torch.ones(N_FFT))
     r = r * ((r < 0).cumsum(-1) > 0)
     first = RATE // 2000
-    peak, lag = r[..., first:].max(-1, keepdim=True)
-    return {"periodicity": peak, "pitch": _octaves(RATE / (lag + first))}
+    r = r[..., first:]
+    lags = torch.arange(first, first + r.shape[-1])
+    at = (r - OCTAVE_COST * lags.log2()).argmax(-1, keepdim=True)
+    return {"periodicity": r.gather(-1, at), "pitch": _octaves(RATE / (at + first))}
 
 
 def _envelope(x: Tensor) -> dict[str, Tensor]:
@@ -169,9 +237,11 @@ def _envelope(x: Tensor) -> dict[str, Tensor]:
     spread = (mass * (at - middle).square()).sum(1, keepdim=True).sqrt()
     mean = (level * heard).sum(1, keepdim=True) / heard.sum(1, keepdim=True)
     above = (db + HEARD).clamp_min(0)
-    wave = torch.fft.rfft((above - above.mean(1, keepdim=True)) * torch.hann_window(len(at)))
+    window = torch.hann_window(len(at))
+    wave = torch.fft.rfft((above - above.mean(1, keepdim=True)) * window)
     hz = torch.arange(wave.shape[1]) / (len(at) * step)
-    total = wave.abs().square().sum(1) + TINY
+    still = FLAT**2 * len(at) / 2 * window.square().sum()  # what a movement of `FLAT` comes to
+    total = wave.abs().square().sum(1) + still
     bands = [
         wave.abs().square()[:, (hz >= low) & (hz < high)].sum(1) / total
         for low, high in pairwise(MODULATION)

@@ -64,16 +64,17 @@ def classifier_free_guidance(
     Scale 0 ignores the prompt, 1 follows it; the (1 + tau) of the score-distillation papers is this
     scale. Both branches go through one batched call; scales 0 and 1 need one branch only.
     `cond` and `uncond` have batch 1 or the batch of x. `phi` in [0, 1] pulls the result's standard
-    deviation over latent channels back to the conditional one (Lin et al. 2023, eq. 15-16).
+    deviation over latent channels back to the conditional one (Lin et al. 2023, eq. 15-16). Every
+    D is looked at: `ValueError` with one sentence for one with numbers that are not finite.
     """
     if not 0.0 <= phi <= 1.0:
         raise ValueError(f"phi must be in 0..1, got {phi}")
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         if scale == 1.0:
-            return prior.denoise(x, sigma, cond)
+            return finite(prior, prior.denoise(x, sigma, cond), sigma)
         if scale == 0.0:
-            return prior.denoise(x, sigma, uncond)
+            return finite(prior, prior.denoise(x, sigma, uncond), sigma)
         both = {
             name: torch.cat([_rows(value, len(x)), _rows(uncond[name], len(x))])
             for name, value in cond.items()
@@ -83,9 +84,21 @@ def classifier_free_guidance(
         if phi > 0.0:
             std_c, std = d_c.std(1, keepdim=True), d.std(1, keepdim=True).clamp_min(1e-8)
             d = phi * d * (std_c / std) + (1.0 - phi) * d
-        return d
+        return finite(prior, d, sigma)
 
     return denoise
+
+
+def finite(prior: Prior, d: Tensor, sigma: Tensor) -> Tensor:
+    """D(x; sigma) [B, D, L] as it is; `ValueError` with one sentence when it is not all finite."""
+    bad = int((~torch.isfinite(d)).sum())
+    if bad:
+        raise ValueError(
+            f"the model {prior.name} answered with {bad} of {d.numel()} numbers that are not "
+            f"finite at noise level {float(sigma.max()):.3g}: it is broken, or not made for this "
+            "sound; another can be named with --model"
+        )
+    return d
 
 
 def _rows(value: Tensor, count: int) -> Tensor:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from presets.reading import read_json
 from sds.weights import weights_folder
 
 WEIGHTS = weights_folder()
 """Where the shipped models live."""
 
 CONFIG = "model_config.json"
+MAX_CONFIG = 1 << 20  # bytes of one; that of Stable Audio Open has 5 kB
 PATTERNS = ("model.safetensors", "*.safetensors", "model.ckpt", "*.ckpt", "*.pt")
 """Weight files, the most wanted first."""
+
+SAMPLE_RATES = (8000, 192000)  # of a model, as of files
+MAX_SECONDS = 3600  # that a model makes at once
+MAX_SIGMA = 1e6  # a noise level beyond which nothing of a sound is left in float32
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -133,7 +138,7 @@ def _fetch(name: str, *files: str) -> Path:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, MAX_CONFIG)
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"{path} cannot be read as JSON ({first_line(error)}).") from error
     missing = [
@@ -145,18 +150,54 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ModelUnavailable(
             f"{path} is not a stable-audio-tools model description: it has no {missing[0]!r}."
         )
+    _check_ranges(path, config)
+    return dict(config)
+
+
+def _check_ranges(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a model at a rate, of a length or with channels that no sound of ours has."""
     for key in ("sample_rate", "sample_size"):
         if not (isinstance(config[key], int) and config[key] > 0):
             raise ModelUnavailable(
                 f"{key} in {path} must be an integer above 0, got {config[key]!r}."
             )
-    return dict(config)
+    rate, channels = config["sample_rate"], config.get("audio_channels", 2)
+    low, high = SAMPLE_RATES
+    if not low <= rate <= high:
+        raise ModelUnavailable(f"sample_rate in {path} must be {low} to {high} Hz, got {rate}.")
+    if config["sample_size"] > MAX_SECONDS * rate:
+        raise ModelUnavailable(
+            f"sample_size in {path} must be at most {MAX_SECONDS} s of samples, "
+            f"{MAX_SECONDS * rate}, got {config['sample_size']}."
+        )
+    if channels not in (1, 2):
+        raise ModelUnavailable(f"audio_channels in {path} must be 1 or 2, got {channels!r}.")
+    sigmas = config.get("sigmas", (0.01, 100.0))
+    try:
+        smallest, largest = map(float, sigmas)
+    except (TypeError, ValueError):
+        smallest, largest = 0.0, 0.0
+    if not 0.0 < smallest < largest <= MAX_SIGMA:
+        raise ModelUnavailable(
+            f"sigmas in {path} must be two rising numbers above 0 and up to {MAX_SIGMA:g}, "
+            f"got {sigmas!r}."
+        )
 
 
 def load_weights(model: nn.Module, path: Path) -> str:
     """Put the tensors of a weight file into `model`; first 16 hex digits of the file's SHA-256."""
-    tensors = _read_weights(path)
-    own = model.state_dict()
+    tensors = read_tensors(path)
+    if wrong := misfits(model.state_dict(), tensors):
+        raise ModelUnavailable(
+            f"the weights in {path} do not fit {CONFIG}: {wrong} (a training checkpoint "
+            "must be unwrapped first)."
+        )
+    model.load_state_dict(tensors)
+    return digest(path)
+
+
+def misfits(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
+    """Which named tensors differ from a network's own in name or shape; empty when none does."""
     wrong = [f"{key} is missing" for key in own if key not in tensors]
     wrong += [f"{key} is not in the model" for key in tensors if key not in own]
     wrong += [
@@ -164,13 +205,7 @@ def load_weights(model: nn.Module, path: Path) -> str:
         for key, value in own.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
-    if wrong:
-        raise ModelUnavailable(
-            f"the weights in {path} do not fit {CONFIG}: {_few(wrong)} (a training checkpoint "
-            "must be unwrapped first)."
-        )
-    model.load_state_dict(tensors)
-    return digest(path)
+    return _few(wrong)
 
 
 def digest(path: Path) -> str:
@@ -179,17 +214,58 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a weight file, safetensors or a checkpoint that holds tensors only.
 
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError) as error:
+    Every file of weights comes in here. Raises `ModelUnavailable` with one sentence for a file that
+    is damaged, and for a tensor with numbers that are not finite.
+    """
+    tensors = _safetensors(path) if path.suffix == ".safetensors" else _checkpoint(path)
+    check_finite(path, tensors)
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; raises as `read_tensors` for a damaged one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{path} is damaged or incomplete ({first_line(error)}); fetch it again."
+    )
+
+
+def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise `ModelUnavailable` naming the file and the tensor that holds NaN or infinity."""
+    for name, tensor in tensors.items():
+        bad = int((~torch.isfinite(tensor)).sum())
+        if bad:
             raise ModelUnavailable(
-                f"{path} is damaged or incomplete ({first_line(error)}); fetch it again."
-            ) from error
+                f"{path} is broken: {bad} of the {tensor.numel()} numbers of {name} are not "
+                "finite; fetch or train it again."
+            )
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -198,9 +274,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             "opened; convert it to model.safetensors."
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
-        raise ModelUnavailable(
-            f"{path} is damaged or incomplete ({first_line(error)}); fetch it again."
-        ) from error
+        raise _damaged(path, error) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from sds.priors.checkpoints import read_tensors
 from sds.priors.quiet_import import quiet
 from sds.weights import weights_folder
 
@@ -30,7 +30,7 @@ FOLDER = weights_folder("text")
 @lru_cache(maxsize=1)
 def _table() -> tuple[Tokenizer, Tensor, Tensor]:
     """Tokenizer, piece vectors [V, D] and piece weights [V] of the shipped file."""
-    tensors = load_file(FOLDER / "pieces.safetensors")
+    tensors = read_tensors(FOLDER / "pieces.safetensors")
     tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

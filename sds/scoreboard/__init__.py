@@ -5,6 +5,8 @@
   found.
 - `board`: What a suite is, how suites are run, and what becomes of their figures.
 - `codec`: What the latents keep: recordings after encode and decode, and what that caps.
+- `keys`: What a row of the scoreboard was measured with: two rows of one key are the same
+  measurement.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
 - `prior`: What the prior makes of class words: is it the class, is it varied, is it new?

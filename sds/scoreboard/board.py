@@ -2,8 +2,8 @@
 
 A suite is a function from a `Setting` to tasks, in the order they should run. A task is one method
 on one item (a recording, a prompt); its figures become a `Row`, appended to `rows.jsonl` as soon as
-they are known. A second run on the same file skips what is there: an evaluation that was stopped,
-or crashed, goes on where it was.
+they are known. A second run on the same file skips what is there under the same key
+(`sds.scoreboard.keys`): an evaluation that was stopped, or crashed, goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from presets.reading import read_json
 from sds.priors.base import Prior
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.similarity.base import TextAudioSimilarity
@@ -80,6 +81,8 @@ class Row:
     figures: Figures
     tags: tuple[str, ...] = ()
     seconds: float = 0.0  # what it took
+    key: str = ""  # `sds.scoreboard.keys.Key.digest` of what it was measured with
+    date: str = ""  # the day, UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Entry:
     columns: tuple[Column, ...]
     about: str  # what a reader should know of its methods and figures
     findings: Callable[[Sequence[Row]], list[str]] = _nothing  # sentences that its rows support
+    methods: Mapping[str, object] = field(default_factory=dict)  # values that its figures hang on
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +127,29 @@ class Now:
     old: bool = False
 
 
-def evaluate(suites: Mapping[str, Suite], setting: Setting, rows: Path) -> Iterator[Now]:
+def evaluate(
+    suites: Mapping[str, Suite],
+    setting: Setting,
+    rows: Path,
+    *,
+    keys: Mapping[str, str] | None = None,
+) -> Iterator[Now]:
     """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often.
 
-    Each task's row is yielded once, in the order of the tasks, those of earlier runs too.
+    Each task's row is yielded once, in the order of the tasks, those of earlier runs too. Only rows
+    of a suite's key in `keys` are of this run; each key has a scratch folder of its own.
     """
-    done = {(row.suite, row.item, row.method): row for row in read_rows(rows)}
-    every = [(name, task) for name, suite in suites.items() for task in suite(setting)]
+    key_of = keys or {}
+    done = {
+        (row.suite, row.item, row.method): row
+        for row in read_rows(rows)
+        if row.key == key_of.get(row.suite, "")
+    }
+    every = [
+        (name, task)
+        for name, suite in suites.items()
+        for task in suite(replace(setting, scratch=setting.scratch / key_of.get(name, "")))
+    ]
     asked = Counter((name, task.item, task.method) for name, task in every)
     for words, count in asked.items():
         if count > 1:
@@ -150,7 +170,9 @@ def evaluate(suites: Mapping[str, Suite], setting: Setting, rows: Path) -> Itera
         if bad:
             where = f"{name}: {task.item}, {task.method}"
             raise ValueError(f"figures must be finite, got {', '.join(bad)} of {where}")
-        row = Row(*words, dict(figures), task.tags, round(time.monotonic() - began, 3))
+        seconds = round(time.monotonic() - began, 3)
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        row = Row(*words, dict(figures), task.tags, seconds, key_of.get(name, ""), today)
         _append(rows, row)
         yield Now(index + 1, len(every), *words, row)
 
@@ -162,8 +184,8 @@ def read_rows(path: Path) -> list[Row]:
     found = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            row = read_json(line)
+        except ValueError:
             continue
         found.append(Row(**{**row, "tags": tuple(row["tags"])}))
     return found

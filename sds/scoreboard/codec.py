@@ -43,7 +43,7 @@ from sds.scoreboard.board import Column, Figures, Setting, Task
 from sds.separation.base import N
 from sds.separation.time_frequency_masks import apply
 from sds.signal.audio_files import resample, with_channels
-from sds.signal.spectrogram import log_mel_distance, multi_scale_distance, stft
+from sds.signal.spectrogram import log_mel_distance, multi_scale_distance, shares, stft
 
 COLUMNS = (
     Column("si_sdr", "SI-SDR, dB", 1, "higher"),
@@ -280,8 +280,8 @@ def _decode_sources(mixture: Mixture, prior: Prior) -> Tensor:
 
 def _apply_power_masks(mixture: Mixture, sources: Tensor, prior: Prior) -> Tensor:
     """The mixture under power masks |S_k|^2 / sum_j |S_j|^2 of sources [K, C, T]."""
-    powers = stft(sources, N).abs().square().mean(1) + 1e-12
-    return apply(powers / powers.sum(0), mixture.audio, mixture.rate, prior.sample_rate)
+    powers = stft(sources, N).abs().square().mean(1)
+    return apply(shares(powers), mixture.audio, mixture.rate, prior.sample_rate)
 
 
 def _ceiling_rows(

@@ -35,9 +35,11 @@ from typing import TypeAlias, TypeVar
 from torch import Tensor
 from torch.nn import functional as F
 
+from presets.reading import read_json
 from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.scoreboard.baselines import BUDGET, METHODS, Found, Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
+from sds.signal.audio_files import mono
 from sds.signal.spectrogram import log_gaps, log_spectra
 
 SHORTEST, LONGEST = 1.0, 2.0  # seconds of sound
@@ -105,8 +107,8 @@ def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
 
 def spectra(audio: Tensor, samples: int) -> list[Tensor]:
     """`log_spectra` of audio [C, T], mixed to mono, cut or padded to `samples`."""
-    mono = F.pad(audio.mean(0), (0, samples - audio.shape[-1]))  # negative: cuts
-    return log_spectra(mono[None, None], WINDOWS)
+    heard = F.pad(mono(audio), (0, samples - audio.shape[-1]))  # negative: cuts
+    return log_spectra(heard[None, None], WINDOWS)
 
 
 def rank(sound: Sequence[Tensor], recordings: Sequence[Sequence[Tensor]], right: int) -> int:
@@ -216,8 +218,8 @@ def _read_stored(setting: Setting, item: str, method: str) -> Figures:
     lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     for line in reversed(lines.split("\n")):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # cut off by a crash
+            row = read_json(line)
+        except ValueError:  # cut off by a crash
             continue
         if (row["item"], row["method"]) == (item, method):
             return dict(row["figures"])

@@ -4,7 +4,7 @@ Ten clips of two seconds for each of 22 classes, at each guidance (30 steps of `
 often a clip is taken for its class among the 22: by the evaluation scorer, and by an independent
 measure that shares nothing with prior or evaluation scorer, simple spectral statistics and the
 nearest class of real recordings. Of real recordings whose take it has not seen that measure names
-84 % (mean over classes 77 %; `sds.train.reference` prints it).
+83 % (mean over classes 77 %; `sds.train.reference` prints it).
 
 FAD is the Frechet distance to real recordings that the prior has not heard, each class weighing the
 same: of the standardised statistics, and of the evaluation scorer's cosines with the 22 class

@@ -8,11 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from sds.scoreboard.board import Column, Entry, Row
+from sds.scoreboard.keys import Key
 
 Table: TypeAlias = dict[str, dict[str, dict[str, float]]]
 """method -> figure -> {"mean", "sd", "n"}; of one value there is no "sd"."""
 
 ALL = "all"
+HEAD = """# Scoreboard
+
+Written by `scorewire eval --report`, as `make score` calls it; do not edit. A run replaces the
+sections of its own suites and leaves the others, so each section says when and with what it was
+measured: sections of different code stand beside each other until all are measured anew.
+
+A cell is the mean over recordings or prompts, ± their standard deviation, and their number. ↑:
+higher is better, ↓: lower is better.
+"""
 MARKS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
@@ -36,7 +46,7 @@ class Page:
     evaluation_scorer: Weights
     search_scorer: Weights
     data: str  # the folder's name
-    date: str
+    keys: Mapping[str, Key]  # of each suite's rows
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, Table]]:
@@ -81,30 +91,32 @@ def _of(suite: str, rows: Sequence[Row]) -> list[Row]:
 
 def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> str:
     """The page: a section a suite, in it a table of all rows and one of each tag."""
-    seconds = sum(row.seconds for row in rows)
-    lines = [
-        "# Scoreboard",
-        "",
-        "Written by the command below; do not edit. A cell is the mean over recordings or prompts,",
-        "± their standard deviation, and their number. ↑: higher is better, ↓: lower is better.",
-        "",
-        "```",
-        page.command,
-        "```",
-        "",
-        f"- Model: {page.model}",
-        f"- Judge: {page.evaluation_scorer}; searches listen to: {page.search_scorer}",
-        f"- Data: {page.data}",
-        f"- Date: {page.date}, {len(rows)} results in {seconds:.0f} s",
-    ]
+    lines = [HEAD.rstrip()]
     for suite, tables in summary(rows).items():
         entry = entries[suite]
-        lines += ["", f"## {suite}", "", entry.about.strip()]
+        lines += ["", f"## {suite}", "", *measured(page, suite, _of(suite, rows))]
+        lines += ["", entry.about.strip()]
         if findings := entry.findings(_of(suite, rows)):
             lines += ["", *(f"- {finding}" for finding in findings)]
         for tag, table in tables.items():
             lines += ["", f"### {suite}, {tag}", "", *grid(table, entry.columns)]
     return "\n".join(lines) + "\n"
+
+
+def measured(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
+    """Lines that say when the rows of a suite were measured, and with what."""
+    key, seconds = page.keys[suite], sum(row.seconds for row in rows)
+    days = sorted({row.date for row in rows})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return [
+        f"- Measured {when} by `{page.command}`: {len(rows)} results in {seconds:.0f} s",
+        f"- Code {key.code}, methods {key.methods}, data {page.data} ({key.data}), "
+        f"key {key.digest}",
+        f"- Model {page.model}, evaluation scorer {page.evaluation_scorer}; "
+        f"searches listen to {page.search_scorer}",
+        f"- Query network {key.query_network}, tagger {key.tagger}, bank {key.bank}, "
+        f"text {key.text}, reference {key.reference}",
+    ]
 
 
 def grid(table: Table, columns: Sequence[Column]) -> list[str]:

@@ -40,7 +40,7 @@ from sds.separation.dgmo import REFERENCES
 from sds.separation.mask_settings import BEST, DEFAULT, FAST, MASKS, SDI
 from sds.separation.separate import Method, separate
 from sds.separation.zerosep import zerosep_estimate
-from sds.signal.spectrogram import istft, stft
+from sds.signal.spectrogram import istft, shares, stft
 
 FOR_TWO = ("harmonic/percussive", "paper")  # the paper reports two sources
 HARMONIC, NMF_COMPONENTS, NMF_STEPS = 31, 16, 200
@@ -66,7 +66,7 @@ def harmonic_percussive(mixture: Mixture, n: int, seed: int) -> Tensor:
         torch.from_numpy(median_filter(power.sqrt().numpy(), size=size, mode="reflect"))
         for size in ((1, HARMONIC), (HARMONIC, 1))
     ]
-    split = _apply_masks(_ratio(torch.stack(medians).square()), spectrum, n, mixture)
+    split = _apply_masks(shares(torch.stack(medians).square()), spectrum, n, mixture)
     truth = torch.stack(mixture.sources).flatten(1)
     best = max(
         permutations(range(2)),
@@ -105,12 +105,12 @@ def nmf_sources(mixture: Mixture, n: int, seed: int) -> Tensor:
     )
     owner = torch.nn.functional.one_hot(alike.argmax(0), len(truth)).double()  # [P, K]
     models = torch.einsum("fp,pl,pk->kfl", shapes, gains, owner)
-    return _apply_masks(_ratio(models).float(), spectrum, n, mixture)
+    return _apply_masks(shares(models).float(), spectrum, n, mixture)
 
 
 def ideal_mask(mixture: Mixture, n: int, seed: int) -> Tensor:
     """Masks |S_k|^2 / sum_j |S_j|^2 of the true powers: what masks of this STFT may reach."""
-    return _apply_masks(_ratio(_powers(mixture, n)), stft(mixture.audio[None], n), n, mixture)
+    return _apply_masks(shares(_powers(mixture, n)), stft(mixture.audio[None], n), n, mixture)
 
 
 BASELINES: dict[str, Baseline] = {
@@ -216,12 +216,6 @@ def scores(mixture: Mixture, estimates: Tensor, k: int) -> dict[str, float]:
 def _powers(mixture: Mixture, n: int) -> Tensor:
     """Power [K, F, L] of each true source, a mean over channels."""
     return stft(torch.stack(mixture.sources), n).abs().square().mean(1)
-
-
-def _ratio(parts: Tensor) -> Tensor:
-    """Parts [K, F, L] as shares of their sum; equal shares where there is nothing."""
-    floor = 1e-12 * parts.sum(0).max() + 1e-30
-    return (parts + floor) / (parts + floor).sum(0)
 
 
 def _apply_masks(masks: Tensor, spectrum: Tensor, n: int, mixture: Mixture) -> Tensor:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from sds.distillation.recipes import RECIPES
 from sds.scoreboard import ablation, codec, patch, prior, separate
 from sds.scoreboard.board import Entry
 
 SUITES = {
     "codec": Entry(codec.suite, codec.COLUMNS, str(codec.__doc__)),
-    "prior": Entry(prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings),
-    "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings),
-    "separate": Entry(separate.suite, separate.COLUMNS, str(separate.__doc__)),
-    "ablation": Entry(ablation.suite, ablation.COLUMNS, str(ablation.__doc__), ablation.directions),
+    "prior": Entry(
+        prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings, methods=prior.GUIDANCE
+    ),
+    "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings, methods=RECIPES),
+    "separate": Entry(
+        separate.suite, separate.COLUMNS, str(separate.__doc__), methods=separate.PROMPTED
+    ),
+    "ablation": Entry(
+        ablation.suite,
+        ablation.COLUMNS,
+        str(ablation.__doc__),
+        ablation.directions,
+        methods=ablation.VARIANTS,
+    ),
 }

@@ -12,7 +12,7 @@
 - `mask_settings`: The settings of mask-based separation, by name.
 - `multichannel_wiener`: Where sources are between two loudspeakers: another way to tell them
   apart, beside masks.
-- `networks`: The shipped networks that separation asks, loaded once.
+- `networks`: The networks that separation may ask beside the prior.
 - `nmf`: Non-negative factors of a magnitude spectrogram: spectra and when they sound.
 - `prompted_estimates`: What a prior makes of a mixture for each prompt: a look, as powers on the
   masks' own bins.

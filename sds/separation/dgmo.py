@@ -19,7 +19,7 @@ from sds.priors.base import Prior
 from sds.separation.base import N, WindowProgress
 from sds.separation.time_frequency_masks import apply
 from sds.separation.zerosep import prompted_latents
-from sds.signal.audio_files import resample, with_channels
+from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitude, stft
 
 MELS = 80
@@ -62,8 +62,8 @@ def reference_stems(
     they sum to more than 1 they are scaled down to it.
     """
     recipe = method.recipe
-    mid = with_channels(resample(mix.mean(0), rate, prior.sample_rate)[None, None], prior.channels)
-    mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
+    mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
+    mid = mid * peak_gain(mid, recipe.peak)
     spectrum = stft(mid, N)  # [1, C', F, N]
     magnitudes, mel = (
         spectrum.abs().square().mean(1).sqrt(),

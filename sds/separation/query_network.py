@@ -16,22 +16,28 @@ Trained by `sds.train.query`; only what differs from the prior is in the file.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from sds.priors.checkpoints import ModelUnavailable, digest, find, load_weights
+from presets.reading import read_json
+from sds.priors.checkpoints import (
+    ModelUnavailable,
+    digest,
+    find,
+    load_weights,
+    misfits,
+    read_tensors,
+)
 from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import dim, pieces, sentence
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import peak_gain, resample
 from sds.signal.overlap_add import Span, fades, spans
 from sds.weights import weights_folder
 
@@ -173,7 +179,7 @@ class Query:
         """`heard` window by window: the logits [K, M, T / HOP] so far, after each."""
         windows = self.windows(len(audio), RATE)
         count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
-        audio = audio * (PEAK / audio.abs().max().clamp_min(1e-4))
+        audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
         levels = self.net.codec.levels(F.pad(audio, (0, frames * HOP - len(audio)))[None])
         text = text_features(prompts)[None]
         out = torch.zeros(len(prompts), *levels.shape[1:])
@@ -257,16 +263,15 @@ def load_query(folder: Path = FOLDER) -> Query | None:
     path = folder / "model.safetensors"
     if not path.is_file():
         return None
-    config = json.loads((folder / "query.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "query.json")
     net, base = build(rank=config["rank"])
     if base != config["prior"]:
         raise ModelUnavailable(
             f"{path} was trained over the prior {config['prior']}, and the default model is "
             f"{base}; train it anew with sds.train.query."
         )
-    tensors = {name: value.float() for name, value in load_file(path).items()}
-    wrong = net.learned().keys() ^ tensors.keys()
-    if wrong:
-        raise ModelUnavailable(f"{path} does not fit the network: {', '.join(sorted(wrong)[:3])}.")
+    tensors = {name: value.float() for name, value in read_tensors(path).items()}
+    if wrong := misfits(net.learned(), tensors):
+        raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors, strict=False)
     return Query(net, model_hash=digest(path))

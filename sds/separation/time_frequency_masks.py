@@ -32,7 +32,7 @@ from sds.separation.mask_settings import Masks, uses_components
 from sds.separation.multichannel_wiener import wiener_stems
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.prompted_estimates import prompted_powers
-from sds.signal.audio_files import resample, with_channels
+from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitudes, relative_distance, stft
 
 
@@ -50,9 +50,9 @@ def masked_stems(
     signal.
     """
     recipe = method.recipe
-    mid = with_channels(resample(mix.mean(0), rate, prior.sample_rate)[None, None], prior.channels)
+    mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
-        mid = mid * (recipe.peak / mid.abs().max().clamp_min(1e-4))
+        mid = mid * peak_gain(mid, recipe.peak)
     spectrum = stft(mid, N)  # [1, C', F, N]
     if not method.query:
         networks = replace(networks, query=None)

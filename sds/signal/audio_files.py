@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -16,11 +19,29 @@ from scipy.io import wavfile
 from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
+from sds.signal import ffmpeg
+
 RATES = (8000, 192000)
 MAX_CHANNELS = 2
 MAX_SECONDS = 15 * 60  # in memory at once
 MAX_LONG = 24 * 3600  # in pieces
+SOFTEST = 2.0**-24  # a peak of half a step of 24 bits: what is softer is silence
+FAR = 0.1  # of the channels' power, -10 dB: their mean says nothing of a sound below
 MAX_PEAK = 2.0**31  # full scale is 1; even integers that were read as floats stay below
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Little-endian samples that lie in a file whose header libsndfile does not understand.
+
+    `frames` of them begin at byte `offset`; `subtype` is what soundfile calls their format.
+    """
+
+    offset: int
+    frames: int
+    rate: int
+    channels: int
+    subtype: str
 
 
 class Recording:
@@ -30,29 +51,55 @@ class Recording:
             piece = file.read(0, file.rate)  # [C, T]
 
     Refused: more than 2 channels, rates outside 8..192 kHz, no samples, more than `seconds`. Pieces
-    of compressed files may depend on where reading began; those of WAV, AIFF and FLAC do not.
+    of compressed files may depend on where reading began; those of WAV, AIFF and FLAC do not. With
+    `raw` the file is read as that says. What libsndfile does not know goes through ffmpeg where
+    that is installed, into a temporary file.
     """
 
-    def __init__(self, path: str | Path, *, seconds: float = MAX_LONG) -> None:
+    def __init__(
+        self, path: str | Path, *, seconds: float = MAX_LONG, raw: Raw | None = None
+    ) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             what = "is a folder" if self.path.is_dir() else "does not exist"
             raise ValueError(f"audio file {self.path} {what}")
+        self._stack = ExitStack()  # of what is closed with it
         with self._saying():
-            self._file = soundfile.SoundFile(self.path)
+            self._file = self._opened(seconds) if raw is None else self._window(raw)
         self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
         self.frames = int(self._file.frames)
         try:
             _check_shape(self.path, self.rate, self.channels, self.frames, seconds)
         except ValueError:
-            self._file.close()
+            self.close()
             raise
+
+    def _opened(self, seconds: float) -> soundfile.SoundFile:
+        try:
+            return soundfile.SoundFile(self.path)
+        except soundfile.LibsndfileError:
+            folder = ffmpeg.decoded(self.path, seconds=seconds)
+            if folder is None:
+                raise
+            self._stack.callback(folder.cleanup)
+            return soundfile.SoundFile(Path(folder.name) / "sound.wav")
+
+    def _window(self, raw: Raw) -> soundfile.SoundFile:
+        width = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+        size = raw.frames * raw.channels * width[raw.subtype]
+        part = self._stack.enter_context(_Part(self.path, raw.offset, size))
+        return soundfile.SoundFile(part, "r", raw.rate, raw.channels, raw.subtype, "LITTLE", "RAW")
+
+    def close(self) -> None:
+        """Close the file; nothing can be read from it any more."""
+        self._file.close()
+        self._stack.close()
 
     def __enter__(self) -> Recording:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
     def read(self, begin: int, end: int) -> Tensor:
         """Samples [C, end - begin], fewer behind the end of the file, as they are."""
@@ -87,10 +134,42 @@ class Recording:
         try:
             yield
         except soundfile.LibsndfileError as error:
-            reason = f"{self.path} is not an audio file that can be read: {error}"
-            raise ValueError(reason) from error
+            said = f"{self.path} is not an audio file that can be read"
+            raise ValueError(f"{said}{ffmpeg.advice(self.path)}") from error
         except OSError as error:
             raise ValueError(f"audio file {self.path} cannot be read: {error.strerror}") from error
+
+
+class _Part(io.RawIOBase):
+    """A stretch of a file, which libsndfile reads as if it were all of it."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        self._file = path.open("rb")
+        self._offset, self._size, self._at = offset, size, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._offset + self._at)
+        data = self._file.read(max(0, min(len(buffer), self._size - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read(path: str | Path) -> tuple[Tensor, int]:
@@ -176,8 +255,31 @@ def resample(audio: Tensor, rate: int, to: int, *, frames: int | None = None) ->
     return torch.nn.functional.pad(out, (0, frames - out.shape[-1]))  # negative: cuts
 
 
+def peak_gain(audio: Tensor, peak: float) -> Tensor:
+    """The factor [B, 1, 1] that brings each of audio [B, C, T] to a peak.
+
+    Softer than `SOFTEST` is silence, which no factor makes loud.
+    """
+    return peak / audio.abs().amax((1, 2), keepdim=True).clamp_min(SOFTEST)
+
+
+def mono(audio: Tensor) -> Tensor:
+    """One channel [..., T] of audio [..., C, T], for whoever listens: the mean, or else the side.
+
+    With m = (L + R) / 2 and s = (L - R) / 2 the channels' mean power is that of m plus that of s.
+    Where m has less than `FAR` of it, as of a sound with opposite signs left and right, it is s:
+    m would be silent. Each [C, T] is decided for itself.
+    """
+    mid = audio.mean(-2)
+    if audio.shape[-2] != 2:
+        return mid
+    side = (audio[..., 0, :] - audio[..., 1, :]) / 2
+    power, aside = (x.square().mean(-1, keepdim=True) for x in (mid, side))
+    return torch.where(power < FAR * (power + aside), side, mid)
+
+
 def with_channels(audio: Tensor, channels: int) -> Tensor:
-    """Audio [B, C, T] with `channels` channels: mono is repeated, more are averaged to mono."""
+    """Audio [B, C, T] with `channels` channels: mono is repeated, more become `mono`."""
     if audio.shape[1] == channels:
         return audio
-    return audio.mean(1, keepdim=True).expand(-1, channels, -1)
+    return mono(audio)[:, None].expand(-1, channels, -1)

@@ -73,12 +73,29 @@ def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: f
     return torch.stack(terms).sum(0)
 
 
+def level_of(audio: Tensor) -> Tensor:
+    """Root mean square [B, 1, 1] of audio [B, C, T], at least 1e-8.
+
+    Whatever adds a small constant to magnitudes divides audio by this first, so that the constant
+    means the same for soft sounds as for loud ones.
+    """
+    return audio.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-8)
+
+
+def shares(powers: Tensor) -> Tensor:
+    """Parts [K, F, N] of powers as shares of their sum; equal shares where there is nothing.
+
+    Nothing is what lies 120 dB below the loudest bin.
+    """
+    floor = 1e-12 * powers.sum(0).max() + 1e-30
+    return (powers + floor) / (powers + floor).sum(0)
+
+
 def log_spectra(audio: Tensor, scales: Sequence[int]) -> list[Tensor]:
     """Log spectrograms log(S_m + 0.01), one [B, C, F, N] a window size m, of audio [B, C, T]
     brought to a root mean square of 1.
     """
-    level = audio.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-8)
-    return [(magnitude(audio / level, n) + 0.01).log() for n in scales]
+    return [(magnitude(audio / level_of(audio), n) + 0.01).log() for n in scales]
 
 
 def log_gaps(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
@@ -96,9 +113,9 @@ def multi_scale_distance(a: Tensor, b: Tensor, scales: Sequence[int] = DISTANCE_
     ln T|: DDSP's two terms and six windows, the first relative so that level does not count. In
     the logarithm what is 80 dB below the loudest bin of T counts as that.
     """
-    terms = []
+    level, terms = level_of(b), []
     for n in scales:
-        x, y = magnitude(a, n), magnitude(b, n)
+        x, y = magnitude(a / level, n), magnitude(b / level, n)
         floor = 1e-4 * y.flatten(1).amax(1).clamp_min(1e-8).reshape(-1, 1, 1, 1)
         linear = (x - y).abs().flatten(1).sum(1) / y.flatten(1).sum(1).clamp_min(1e-8)
         log = (x.maximum(floor).log() - y.maximum(floor).log()).abs().flatten(1).mean(1)
@@ -116,7 +133,8 @@ def log_mel_distance(a: Tensor, b: Tensor, rate: int, *, mels: int = 80, n: int 
     from torchaudio.functional import melscale_fbanks
 
     bank = melscale_fbanks(n // 2 + 1, 0.0, rate / 2, mels, rate, mel_scale="slaney").T
-    x, y = (bank.to(s) @ magnitude(s, n).square() for s in (a, b))  # [B, C, mels, N]
+    level = level_of(b)
+    x, y = (bank.to(s) @ magnitude(s / level, n).square() for s in (a, b))  # [B, C, mels, N]
     floor = 1e-8 * y.flatten(1).amax(1).clamp_min(1e-12).reshape(-1, 1, 1, 1)
     db = 10 * (x.maximum(floor).log10() - y.maximum(floor).log10())
     distance: Tensor = db.abs().flatten(1).mean(1)

@@ -25,9 +25,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import HUB_ID, ModelUnavailable, digest, first_line
+from sds.priors.checkpoints import HUB_ID, ModelUnavailable, check_finite, digest, first_line
 from sds.priors.quiet_import import BUILD_ERRORS, quiet
-from sds.signal.audio_files import resample
+from sds.signal.audio_files import mono, resample
 from sds.signal.overlap_add import spans
 
 PEAK = 10 ** (-1 / 20)
@@ -42,10 +42,10 @@ def prepare(audio: Tensor, rate: int, to: int) -> Tensor:
 
     Silence stays silence.
     """
-    mono = resample(audio.cpu().float().mean(1), rate, to)
-    peak = mono.abs().amax(-1, keepdim=True)
-    mono = mono * torch.where(peak > 0, PEAK / peak, 0.0)
-    return (mono * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
+    heard = resample(mono(audio.cpu().float()), rate, to)
+    peak = heard.abs().amax(-1, keepdim=True)
+    heard = heard * torch.where(peak > 0, PEAK / peak, 0.0)
+    return (heard * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
 
 
 class LaionClapScorer:
@@ -131,6 +131,7 @@ def load_clap(name: str) -> LaionClapScorer:
             f"the weights of {name} do not fit a CLAP of its config.json: {len(wrong)} tensors are "
             f"missing or of another shape, the first is {wrong[0]}."
         )
+    check_finite(folder / "model.safetensors", model.state_dict())
     label = path.resolve().name if path.is_dir() else name
     hashed = digest(folder / "model.safetensors")
     extractor, tokenizer = processor.feature_extractor, processor.tokenizer

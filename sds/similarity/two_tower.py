@@ -6,7 +6,9 @@ serve both. The score is the cosine of the two embeddings, as CLAP's is (Elizald
 2206.04769).
 
 Two are shipped. Searches maximise the one in SEARCH_SCORER, which therefore flatters what they
-find; the one in FOLDER, the evaluation scorer, chooses nothing and reports.
+find; the one in FOLDER, the evaluation scorer, reports, and has chosen nothing of what the
+scoreboard has. It has chosen one thing: which of the factory's prompts became presets
+(`sds.train.factory`).
 """
 
 from __future__ import annotations
@@ -16,18 +18,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import digest
-from sds.signal.audio_files import resample
+from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.signal.audio_files import mono, resample
 from sds.weights import weights_folder
 
 RATE = 44100
 N_FFT, HOP, MELS = 2048, 1024, 64
 WINDOW = 3.0  # seconds heard at once
 MIN_SECONDS = 0.5
+COUNTER = "num_batches_tracked"  # of batch norms: training counts, nobody reads it
 FOLDER = weights_folder("evaluation_scorer")
 SEARCH_SCORER = weights_folder("search_scorer")
 
@@ -47,8 +49,11 @@ def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
 
 
 def levels(power: Tensor) -> Tensor:
-    """Log-mel levels [B, MELS, L] of band powers [B, MELS, L], scaled as `log_mel` has it."""
-    db = 10.0 * torch.log10(power + 1e-10)
+    """Log-mel levels [B, MELS, L] of band powers [B, MELS, L], scaled as `log_mel` has it.
+
+    The same at any level; silence is all one level.
+    """
+    db = 10.0 * torch.log10(power.clamp_min(torch.finfo(power.dtype).tiny))
     db = db - db.amax((1, 2), keepdim=True)
     return db.clamp_min(-80.0) / 40.0 + 1.0
 
@@ -114,13 +119,13 @@ class TwoTowerScorer:
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
         """Unit vectors [B, dim] of audio [B, C, T] at `rate` Hz."""
-        mono = audio.mean(1)
+        heard = mono(audio)  # [B, T]
         if rate != RATE:
-            mono = resample(mono, rate, RATE)
-        mono = F.pad(mono, (0, max(0, int(MIN_SECONDS * RATE) - mono.shape[-1])))
+            heard = resample(heard, rate, RATE)
+        heard = F.pad(heard, (0, max(0, int(MIN_SECONDS * RATE) - heard.shape[-1])))
         step = int(WINDOW * RATE)
-        count = max(1, round(mono.shape[-1] / step))
-        parts = [self.towers.hear(part) for part in mono.tensor_split(count, dim=-1)]
+        count = max(1, round(heard.shape[-1] / step))
+        parts = [self.towers.hear(part) for part in heard.tensor_split(count, dim=-1)]
         return F.normalize(torch.stack(parts).mean(0), dim=1)
 
     @torch.no_grad()
@@ -137,9 +142,16 @@ class TwoTowerScorer:
 
 
 def load_scorer(folder: Path = FOLDER) -> TwoTowerScorer:
-    """Load the scorer in `folder`. Raises `FileNotFoundError` when there is none."""
+    """Load the scorer in `folder`.
+
+    Raises `FileNotFoundError` when there is none, `ModelUnavailable` for weights that do not fit or
+    are not finite.
+    """
+    path = folder / "model.safetensors"
+    tensors = {k: v.float() for k, v in read_tensors(path).items() if not k.endswith(COUNTER)}
     towers = Towers()
-    towers.load_state_dict(
-        {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}, strict=False
-    )
-    return TwoTowerScorer(towers, folder.name, model_hash=digest(folder / "model.safetensors"))
+    own = {k: v for k, v in towers.state_dict().items() if not k.endswith(COUNTER)}
+    if wrong := misfits(own, tensors):
+        raise ModelUnavailable(f"the weights in {path} do not fit the network: {wrong}.")
+    towers.load_state_dict(tensors, strict=False)
+    return TwoTowerScorer(towers, folder.name, model_hash=digest(path))

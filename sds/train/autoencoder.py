@@ -77,7 +77,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     corpus = Corpus(args.data, frozenset({"prior", "evaluation_scorer"}))
-    held = Corpus(args.data, frozenset({"held"}))
+    held = Corpus(args.data, frozenset({"held"}), half="choose")
     weights, held_weights = class_weights(corpus.clips), class_weights(held.clips)
     codec = SpectralCodec(latent=args.latent)
     for layer in (codec.analysis, codec.synthesis):

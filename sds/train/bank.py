@@ -31,7 +31,7 @@ def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: in
         with torch.no_grad():
             sound = renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
         patches.append(u)
-        vectors.append(search_scorer.hear(sound.mean(1, keepdim=True), RATE).half())
+        vectors.append(search_scorer.hear(sound, RATE).half())
         if start % (64 * CHUNK) == 0:
             log.info("%s: %d of %d", renderer.name, start, count)
     u, heard = torch.cat(patches)[:count], torch.cat(vectors)[:count]

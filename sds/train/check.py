@@ -43,7 +43,7 @@ def real(
     folder: Path, names: tuple[str, ...], prior: StableAudioPrior, evaluation_scorer: TwoTowerScorer
 ) -> None:
     """The evaluation scorer on held-back recordings of the classes, before and after the codec."""
-    held = Corpus(folder, frozenset({"held"}))
+    held = Corpus(folder, frozenset({"held"}), half="report")
     picks = {n: [c for c in held.clips if c.label == n][:6] for n in names}
     clips = [c for some in picks.values() for c in some]
     frames = int(WINDOW * RATE)

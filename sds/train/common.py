@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from presets.reading import read_json
+from sds.priors.checkpoints import read_tensors
 
 CODEC = "pretransform."  # prefix of the codec's tensors in a model
 
@@ -92,11 +95,11 @@ class Checkpoint:
         mean: nn.Module | None = None,
     ) -> int:
         """Restore what `save` wrote; returns the step."""
-        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        model.load_state_dict(read_tensors(self.folder / "model.safetensors"))
         if mean is not None:
-            mean.load_state_dict(load_file(self.folder / "mean.safetensors"))
-        restore_optimizer(optimizer, load_file(self.folder / "optimizer.safetensors"))
-        return int(json.loads((self.folder / "state.json").read_text())["step"])
+            mean.load_state_dict(read_tensors(self.folder / "mean.safetensors"))
+        restore_optimizer(optimizer, read_tensors(self.folder / "optimizer.safetensors"))
+        return int(read_json(self.folder / "state.json")["step"])
 
     def _write(self, name: str, tensors: dict[str, Tensor]) -> None:
         partial = self.folder / f"{name}.partial"

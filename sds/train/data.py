@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sds.datasets.clips import FULL_SCALE, read_table
+from sds.datasets.clips import FULL_SCALE, Half, half_of, read_table
 
 RATE = 44100
 LONG = 10.0  # seconds of a clip that count
@@ -34,9 +34,19 @@ class Clip:
 
 
 class Corpus:
-    """All clips of a folder whose split is in `splits`, with their samples mapped, not loaded."""
+    """All clips of a folder whose split is in `splits`, with their samples mapped, not loaded.
 
-    def __init__(self, folder: Path, splits: frozenset[str], parts: frozenset[str] | None = None):
+    Of `parts` only, and of one `half` only, where these are named (`sds.datasets.clips.half_of`).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        splits: frozenset[str],
+        parts: frozenset[str] | None = None,
+        *,
+        half: Half | None = None,
+    ) -> None:
         self.clips: list[Clip] = []
         self._samples: dict[str, npt.NDArray[np.int16]] = {}
         for index in sorted(folder.glob("*.jsonl")):
@@ -45,6 +55,8 @@ class Corpus:
                 continue
             self._samples[part] = np.memmap(index.with_suffix(".i16"), dtype=np.int16, mode="r")
             for row in read_table(folder, part):
+                if half not in (None, half_of(row["class"], row["captions"][0])):
+                    continue
                 if row["split"] in splits and row["frames"] > 0:
                     self.clips.append(
                         Clip(
@@ -57,9 +69,8 @@ class Corpus:
                         )
                     )
         if not self.clips:
-            raise ValueError(
-                f"no clips of {sorted(splits)} in {folder}: run sds.train.corpus first"
-            )
+            which = f"{sorted(splits)}" + (f", half {half!r}," if half else "")
+            raise ValueError(f"no clips of {which} in {folder}: run sds.train.corpus first")
 
     def audio(self, clip: Clip, start: int = 0, frames: int | None = None) -> Tensor:
         """Samples [T] in -1..1, from `start` inside the clip; past its end is silence."""

@@ -3,6 +3,10 @@ likes best kept.
 
     python -m sds.train.factory --out presets/factory
 
+So the evaluation scorer chose among them, and their scores say how well the evaluation scorer's
+choice suits the evaluation scorer, not how good a search is: for that the scoreboard has prompts
+of which none is left out.
+
 The searches are those of `scorewire patch` with the recipe `default`, by one worker; what is there
 already is not searched again. Beside each preset lies a preview: 16-bit WAV, no louder than full
 scale, until the sound has fallen by 60 dB.
@@ -14,12 +18,14 @@ import argparse
 import json
 import logging
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+
+from presets.python_child import python_child
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +108,7 @@ def search(out: Path) -> dict[str, dict[str, float]]:
     """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
     found: dict[str, dict[str, float]] = {}
     with subprocess.Popen(
-        [sys.executable, "-m", "bridge.worker"],
+        python_child("bridge.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -112,7 +118,7 @@ def search(out: Path) -> dict[str, dict[str, float]]:
                 folder = out / "searches" / name
                 path = folder / "result.json"
                 if path.is_file():
-                    result = json.loads(path.read_text())
+                    result = read_json(path)
                 else:
                     job = {
                         "kind": "patch",
@@ -139,7 +145,7 @@ def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
     worker.stdin.write(json.dumps(job) + "\n")
     worker.stdin.flush()
     for line in worker.stdout:
-        event = json.loads(line)
+        event = read_json(line)
         if event["kind"] == "done":
             result: dict[str, Any] = event["result"]
             return result
@@ -150,8 +156,8 @@ def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
 
 def keep(out: Path, family: str, name: str) -> None:
     """Write the preset under its name, tagged with its family, and its preview."""
-    result = json.loads((out / "searches" / name / "result.json").read_text())
-    preset = json.loads(Path(result["preset"]).read_text(encoding="utf-8"))
+    result = read_json(out / "searches" / name / "result.json")
+    preset = read_json(Path(result["preset"]))
     preset |= {"name": name, "tags": [family, "factory"]}
     path = out / f"{name.lower().replace(' ', '-')}.json"
     path.write_text(json.dumps(preset, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

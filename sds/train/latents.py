@@ -19,6 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from presets.reading import read_json
+from sds.datasets.clips import Half, half_of
 from sds.priors.spectral_codec import GROUP, HOP, SpectralCodec
 from sds.priors.text_embedding import dim, pieces, sentence
 from sds.train.data import RATE, Corpus, balanced_weights
@@ -71,9 +73,18 @@ class Latents:
     """Files of `encode_corpus` on a device, drawn from at random."""
 
     def __init__(
-        self, paths: Sequence[Path], *, max_pieces: int, device: str = "cpu", real: float = 1.0
+        self,
+        paths: Sequence[Path],
+        *,
+        max_pieces: int,
+        device: str = "cpu",
+        real: float = 1.0,
+        half: Half | None = None,
     ) -> None:
-        """`real` is how many times as often as by its class a recording is drawn."""
+        """`real` is how many times as often as by its class a recording is drawn.
+
+        `half` takes the clips of that half only.
+        """
         rows: list[Tensor] = []
         index: list[tuple[int, int, float, str, list[str]]] = []
         favour: list[float] = []
@@ -81,7 +92,9 @@ class Latents:
         for path in paths:
             with safe_open(path, framework="pt") as file:
                 z, self.scale = file.get_tensor("z"), file.get_tensor("scale").to(device)
-                entries = json.loads(file.metadata()["index"])
+                entries = read_json(file.metadata()["index"])
+            if half:
+                entries = [row for row in entries if half_of(row[3], row[4][0]) == half]
             rows.append(z)
             index += [(first + a, b, c, label, texts) for a, b, c, label, texts in entries]
             favour += [real if path.stem == RECORDINGS else 1.0] * len(entries)

@@ -16,10 +16,10 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from sds.priors.checkpoints import WEIGHTS
+from sds.priors.checkpoints import WEIGHTS, read_tensors
 from sds.train.common import CODEC
 
 log = logging.getLogger(__name__)
@@ -62,23 +62,23 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     path = args.out / "default" / "model.safetensors"
-    tensors = load_file(path) if path.is_file() else {}
+    tensors = read_tensors(path) if path.is_file() else {}
     if args.codec:
         tensors = {k: v for k, v in tensors.items() if not k.startswith(CODEC)}
-        codec = load_file(args.codec / "model.safetensors")
+        codec = read_tensors(args.codec / "model.safetensors")
         tensors |= {CODEC + k: v for k, v in half(codec).items()}
     if args.prior:
         old = {k: v for k, v in tensors.items() if not k.startswith(CODEC)}
         tensors = {k: v for k, v in tensors.items() if k.startswith(CODEC)}
         if args.share < 1.0:
-            prior = interpolate(old, load_file(args.prior / "mean.safetensors"), args.share)
+            prior = interpolate(old, read_tensors(args.prior / "mean.safetensors"), args.share)
         else:
-            prior = load_file(args.prior / "best.safetensors")
+            prior = read_tensors(args.prior / "best.safetensors")
         tensors |= half(prior)
     if args.codec or args.prior:
         write(tensors, path)
     if args.evaluation_scorer:
-        towers = half(load_file(args.evaluation_scorer / "model.safetensors"))
+        towers = half(read_tensors(args.evaluation_scorer / "model.safetensors"))
         write(towers, args.out / "evaluation_scorer" / "model.safetensors")
 
 

@@ -2,9 +2,11 @@
 
     python -m sds.train.pairs --query runs/query/shipped --sharpen
 
-PAIRS mixtures at 0 dB of two clips of different classes that nothing was trained on: a recording
-with a made sound, and two recordings, in turn. The prompt is a clip's most exact caption. Beside it
-stand a median filter that is told the order of its two outputs, and masks that know the truth.
+How sharp it is is chosen on pairs of one half of these clips, and what is printed is of the other
+(`sds.datasets.clips.half_of`). Each time PAIRS mixtures at 0 dB of two clips of different classes
+that nothing was trained on: a recording with a made sound, and two recordings, in turn. The prompt
+is a clip's most exact caption. Beside it stand a median filter that is told the order of its two
+outputs, and masks that know the truth.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from sds.datasets.clips import Half
 from sds.datasets.evaluation_items import Mixture
 from sds.metrics.separation import si_sdr_improvement
+from sds.priors.checkpoints import read_tensors
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
 from sds.separation.query_network import N, Query, load_query
+from sds.signal.audio_files import mono
 from sds.signal.spectrogram import istft, stft
 from sds.train.data import RATE, Corpus, class_weights
 from sds.train.latents import RECORDINGS
@@ -32,13 +37,26 @@ PAIRS, SECONDS, ACTIVE = 40, 5.0, 1e-8  # ACTIVE: the least power of a clip's pi
 SHARPNESS = (0.7, 1.0, 1.4, 2.0, 2.8)
 
 
+def held_back(data: Path, half: Half) -> Corpus:
+    """The held-back clips to choose by, or those to report on."""
+    return Corpus(data, frozenset({"held"}), half=half)
+
+
 def pairs(corpus: Corpus) -> list[Mixture]:
-    """The mixtures, the same each time."""
+    """PAIRS mixtures of clips of a corpus, the same each time.
+
+    Raises `ValueError` where the corpus has no two clips of 2 s of different classes to draw.
+    """
     rng = np.random.default_rng(7)
     frames = int(SECONDS * RATE)
     long = [clip for clip in corpus.clips if clip.frames >= 2 * RATE]
     real = [clip for clip in long if clip.part == RECORDINGS]
     made = [clip for clip in long if clip.part != RECORDINGS]
+    if not made or len({clip.label for clip in real}) < 2:
+        raise ValueError(
+            f"clips of 2 s must be recordings of 2 classes and at least 1 made sound, got "
+            f"{len(real)} recordings and {len(made)} made sounds"
+        )
     chances = {id(pool): class_weights(pool) for pool in (real, made)}
     found: list[Mixture] = []
     while len(found) < PAIRS:
@@ -62,7 +80,7 @@ def pairs(corpus: Corpus) -> list[Mixture]:
 
 def query_stems(query: Query, mixture: Mixture) -> Tensor:
     """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
-    shares = query.shares(mixture.audio.mean(0)[None, None], mixture.rate, mixture.prompts)
+    shares = query.shares(mono(mixture.audio)[None, None], mixture.rate, mixture.prompts)
     return apply_masks(mixture, shares / shares.sum(0).clamp_min(1e-9))
 
 
@@ -74,7 +92,7 @@ def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
 
 def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
     """Which of SHARPNESS makes the best stems: the loss finds what is likely, this what is loud."""
-    answers = [query.logits(m.audio.mean(0)[None, None], m.rate, m.prompts) for m in mixtures]
+    answers = [query.logits(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
     means = {}
     for sharpness in SHARPNESS:
         stems = [
@@ -115,12 +133,11 @@ def main() -> None:
     query = load_query(args.query)
     if query is None:
         parser.error(f"{args.query} has no weights yet")
-    mixtures = pairs(Corpus(args.data, frozenset({"held"})))
     if args.sharpen:
-        query.net.sharpness.fill_(sharpest(query, mixtures))
+        query.net.sharpness.fill_(sharpest(query, pairs(held_back(args.data, "choose"))))
         path = args.query / "model.safetensors"
-        save_file(load_file(path) | {"sharpness": query.net.sharpness.half()}, path)
-    for name, values in report(query, mixtures).items():
+        save_file(read_tensors(path) | {"sharpness": query.net.sharpness.half()}, path)
+    for name, values in report(query, pairs(held_back(args.data, "report"))).items():
         log.info("%-20s %5.2f +- %.2f dB SI-SDRi", name, np.mean(values), np.std(values))
 
 

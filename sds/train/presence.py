@@ -3,6 +3,7 @@ suggestions.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
+    python -m sds.train.presence --table                         # the table of docs/stems.md
 
 Mixtures of 1 to 4 held-back clips of different classes, each within 6 dB of the mean: nothing was
 trained on them. For each sound that is in there, one prompt names it and one names a sound of a
@@ -27,7 +28,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.datasets.captions import PHRASES
-from sds.datasets.clips import unit_hash
 from sds.datasets.evaluation_items import Mixture
 from sds.datasets.evaluation_items import mixtures as recorded
 from sds.detection import presence
@@ -42,10 +42,11 @@ from sds.detection.presence import (
 from sds.detection.tagging import RIVALS, Suggestion, active_spans, suggest, vocabulary
 from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
+from sds.signal.audio_files import mono
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
-from sds.train.pairs import apply_masks, improvement, pairs, query_stems
+from sds.train.pairs import apply_masks, held_back, improvement, pairs, query_stems
 
 log = logging.getLogger(__name__)
 SECONDS = 6.0
@@ -67,16 +68,11 @@ class LabelledMixture:
     absent: tuple[str, ...]
 
 
-def half(clip: Clip) -> int:
-    """0 or 1: which half of the held-back clips; clips of one caption are together."""
-    return int(2 * unit_hash(f"presence|{clip.label}|{clip.captions[0]}"))
-
-
 def make_mixtures(
-    corpus: Corpus, part: int, rng: np.random.Generator, *, sounds: int | None = None
+    corpus: Corpus, rng: np.random.Generator, *, sounds: int | None = None
 ) -> Iterator[LabelledMixture]:
-    """Mixtures of one half of the clips, without end; of `sounds` sounds, or as `SOUNDS` has it."""
-    clips = [clip for clip in corpus.clips if half(clip) == part]
+    """Mixtures of the clips of a corpus, without end; of `sounds` sounds, or as `SOUNDS` has it."""
+    clips = corpus.clips
     weights = class_weights(clips)
     weights *= [REAL if clip.part == RECORDINGS else 1.0 for clip in clips]
     weights /= weights.sum()
@@ -238,7 +234,7 @@ def network_stems(networks: PresenceNetworks, mixture: Mixture, prompts: Sequenc
     """Stems [K, C, T] of the query network, at least two: a lone prompt's stem and the residual."""
     if len(prompts) > 1:
         return query_stems(networks.query, replace(mixture, prompts=tuple(prompts)))
-    mid = mixture.audio.mean(0)[None, None]
+    mid = mono(mixture.audio)[None, None]
     stems = apply_masks(mixture, networks.query.shares(mid, mixture.rate, prompts))
     return torch.cat([stems, mixture.audio[None] - stems])
 
@@ -267,31 +263,52 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=150, help="mixtures of each half")
     parser.add_argument("--score", type=Path, help="a folder with mixtures/manifest.json")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="only show what --out holds")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if args.table:
+        log.info("%s", "\n".join(table(args.out)))
+        return
     query = load_query()
     if query is None:
         parser.error("there is no query network: train it with sds.train.query")
     networks = PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), query)
-    corpus = Corpus(args.data, frozenset({"held"}))
+    chosen_on, reported_on = held_back(args.data, "choose"), held_back(args.data, "report")
     halves = []
-    for part in (0, 1):
-        source = make_mixtures(corpus, part, np.random.default_rng(args.seed + part))
+    for part, corpus in enumerate((chosen_on, reported_on)):
+        source = make_mixtures(corpus, np.random.default_rng(args.seed + part))
         halves.append(rows(networks, [next(source) for _ in range(args.count)]))
     (x, there), (other_x, other_there) = halves
     calibration = calibrate(x, there, networks.hashes)
     result = {"fit": figures(x, there, calibration)}
     result["held"] = figures(other_x, other_there, calibration)
-    source = make_mixtures(corpus, 1, np.random.default_rng(args.seed + 2), sounds=2)
+    source = make_mixtures(reported_on, np.random.default_rng(args.seed + 2), sounds=2)
     pairs_named = [next(source) for _ in range(PAIRS)]
     found = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
     result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
-    result["auto"] = separation_figures(networks, pairs(corpus), calibration)
+    result["auto"] = separation_figures(networks, pairs(reported_on), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:
         result["score"] = score_recorded(networks, args.score, calibration)
     for name, values in result.items():
         log.info("%-8s %s", name, values)
+
+
+def table(file: Path) -> list[str]:
+    """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
+    held = json.loads(file.read_text(encoding="utf-8"))
+    lines = [
+        "| measured on mixtures of | prompts | AUC | AUC, the tagger alone "
+        "| called absent, though there | called present, though not |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, key in (("the half chosen by", "fit"), ("the half to report on", "held")):
+        row = held[key]
+        lines.append(
+            f"| {name} | {row['prompts']} | {row['auc']:.3f} | {row['auc_tagger']:.3f} "
+            f"| {100 * row['false_absent']:.1f} % | {100 * row['false_present']:.1f} % |"
+        )
+    return lines
 
 
 def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:

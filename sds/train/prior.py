@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 import random
 import time
@@ -25,10 +24,11 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sds.priors.checkpoints import WEIGHTS
+from presets.reading import read_json
+from sds.priors.checkpoints import WEIGHTS, read_tensors
 from sds.priors.quiet_import import quiet
 from sds.priors.spectral_codec import SpectralCodec
 from sds.priors.stable_audio_modules import build_model
@@ -46,7 +46,7 @@ BEST = "best.safetensors"
 def load_codec(folder: Path, config: dict[str, Any]) -> SpectralCodec:
     """The codec of a run of sds.train.autoencoder."""
     codec = SpectralCodec(**config)
-    codec.load_state_dict(load_file(folder / "model.safetensors"))
+    codec.load_state_dict(read_tensors(folder / "model.safetensors"))
     codec.eval()
     return codec
 
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    config = json.loads(args.config.read_text())
+    config = read_json(args.config)
     codec = load_codec(args.codec, config["model"]["pretransform"]["config"])
     args.out.mkdir(parents=True, exist_ok=True)
     if args.data:
@@ -152,6 +152,7 @@ def main() -> None:
             max_pieces=max_pieces,
             device=args.device,
             real=1.0 if back else args.real,
+            half="choose" if back else None,  # what ships is chosen by it
         )
         for back in (False, True)
     )
@@ -162,7 +163,7 @@ def main() -> None:
         model: Any = build_model(config)
     model.pretransform = None
     if args.begin:
-        begun = load_file(args.begin).items()
+        begun = read_tensors(args.begin).items()
         model.load_state_dict({k: v for k, v in begun if not k.startswith(CODEC)})
     model.to(args.device)
     mean = copy.deepcopy(model).requires_grad_(False)

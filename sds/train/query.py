@@ -178,7 +178,9 @@ def main() -> None:
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
-    held = Mixer(Corpus(args.data, frozenset({"held"})), net.codec.mel, real=args.real)
+    held = Mixer(
+        Corpus(args.data, frozenset({"held"}), half="choose"), net.codec.mel, real=args.real
+    )
     rng = np.random.default_rng(args.seed + step)
     size = sum(p.numel() for p in net.learned().values()) / 1e6
     log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)

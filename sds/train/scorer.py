@@ -92,7 +92,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     corpus = Corpus(args.data, frozenset({"evaluation_scorer"}))
-    held = Corpus(args.data, frozenset({"held"}), frozenset({"recordings"}))
+    held = Corpus(args.data, frozenset({"held"}), frozenset({"recordings"}), half="choose")
     names = sorted({clip.label for clip in held.clips})
     some = [held.clips[i] for i in np.random.default_rng(0).permutation(len(held.clips))[:200]]
     weights = class_weights(corpus.clips)

@@ -11,6 +11,7 @@ import os
 from _Framework.ControlSurface import ControlSurface
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+LONGEST = 1 << 24  # letters of a request; a longer one is cut, and no JSON any more
 WRONG = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 
 
@@ -45,7 +46,7 @@ class Scorewire(ControlSurface):
             return
         try:
             with open(taken, encoding="utf-8") as file:
-                answer = {"done": self._do(json.load(file))}
+                answer = {"done": self._do(json.loads(file.read(LONGEST)))}
         except WRONG as error:
             answer = {"failed": str(error) or type(error).__name__}
         whole = taken.replace("taken-", "answer-", 1)

@@ -9,7 +9,7 @@ ardour {
 -- scorewire/REQ/import in the session's folder, which appears whole:
 --   start TAB FIRST SAMPLE
 --   track TAB RRGGBB TAB GAIN TAB NAME TAB FILE        a line a stem
--- or: failed TAB why. What was imported is renamed to `imported`.
+-- or: failed TAB why. Until then scorewire/REQ/progress has a line for people. What was imported is renamed to `imported`.
 
 function factory () return function ()
 
@@ -100,7 +100,7 @@ function factory () return function ()
 	local function main ()
 		local folder = ARDOUR.LuaAPI.build_filename (Session:path (), "scorewire")
 		local pending = ARDOUR.LuaAPI.build_filename (folder, "pending")
-		local waiting, done = {}, 0
+		local waiting, far, done = {}, {}, 0
 		for _, line in ipairs (lines_of (pending) or {}) do
 			local req, region_id, after = line:match ("^(%d+)\t(%d+)\t(%a+)$")
 			local fine, over = true, false
@@ -110,6 +110,9 @@ function factory () return function ()
 				done = done + 1
 			elseif req then
 				waiting[#waiting + 1] = line .. "\n"
+				local place = ARDOUR.LuaAPI.build_filename (folder, req)
+				local said = lines_of (ARDOUR.LuaAPI.build_filename (place, "progress"))
+				far[#far + 1] = said and said[1] and "\n" .. said[1] or ""
 			end
 		end
 		if done > 0 then
@@ -117,7 +120,7 @@ function factory () return function ()
 			for _, line in ipairs (waiting) do file:write (line) end
 			file:close ()
 		else
-			tell (string.format ("no stems are ready; %d request(s) are waiting", #waiting))
+			tell (string.format ("no stems are ready; %d request(s) are waiting", #waiting) .. table.concat (far))
 		end
 	end
 

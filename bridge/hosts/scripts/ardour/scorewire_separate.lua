@@ -15,7 +15,7 @@ ardour {
 
 function factory () return function ()
 
-	local DEFAULTS = { port = "9557", dialog = "yes", mute = "yes", method = "" }
+	local DEFAULTS = { port = "9557", dialog = "yes", mute = "yes", method = "", token = "" }
 	local IMPORT = "Scorewire: import stems"
 
 	local function read_settings (path)
@@ -39,7 +39,7 @@ function factory () return function ()
 	local function write_settings (path, set, prompts)
 		local file = io.open (path, "w")
 		if not file then return end
-		for _, name in ipairs ({ "port", "dialog", "mute", "method" }) do
+		for _, name in ipairs ({ "port", "dialog", "mute", "method", "token" }) do
 			if set[name] ~= "" then file:write (name, " ", set[name], "\n") end
 		end
 		for _, prompt in ipairs (prompts) do file:write ("prompt ", prompt, "\n") end
@@ -100,6 +100,24 @@ function factory () return function ()
 		return line
 	end
 
+	-- the server's token, from its file: with it the stems may be written into the session
+	local function key (set)
+		local home = os.getenv ("HOME") or ""
+		local places = {
+			set.token, (os.getenv ("XDG_DATA_HOME") or home .. "/.local/share") .. "/scorewire/token",
+			home .. "/Library/Application Support/scorewire/token"
+		}
+		for _, place in ipairs (places) do
+			local file = place ~= "" and io.open (place, "r")
+			if file then
+				local word = file:read ("l") or ""
+				file:close ()
+				return word
+			end
+		end
+		return ""
+	end
+
 	-- UDP may lose it: said again with the same number, it counts once
 	local function send (set, folder, req, region, prompts)
 		local address = ARDOUR.LuaOSC.Address ("osc.udp://127.0.0.1:" .. set.port)
@@ -112,7 +130,7 @@ function factory () return function ()
 			tempo, sources (region)
 		}
 		for _, prompt in ipairs (prompts) do said[#said + 1] = prompt end
-		local options = { action = import_action (), method = set.method }
+		local options = { action = import_action (), method = set.method, key = key (set) }
 		for name, value in pairs (options) do
 			if value ~= "" then said[#said + 1] = name .. "=" .. value end
 		end
@@ -125,7 +143,7 @@ function factory () return function ()
 				ARDOUR.LuaAPI.usleep (25000)
 			end
 		end
-		return "refused\tnobody answers on port " .. set.port .. ": start \"scorewire serve\""
+		return "refused\tnobody answers on port " .. set.port .. ": start \"scorewire serve\", or name its token's file in scorewire.conf"
 	end
 
 	local function main (path, set, prompts)
