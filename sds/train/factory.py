@@ -106,7 +106,7 @@ PROMPTS: dict[str, tuple[tuple[str, str, str, int, float], ...]] = {
 
 def search(out: Path) -> dict[str, dict[str, float]]:
     """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
-    found: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     with subprocess.Popen(
         python_child("bridge.worker"),
         stdin=subprocess.PIPE,
@@ -131,11 +131,11 @@ def search(out: Path) -> dict[str, dict[str, float]]:
                     }
                     result = ask(worker, job)
                     path.write_text(json.dumps(result))
-                found.setdefault(family, {})[name] = result["score_after"]
+                scores.setdefault(family, {})[name] = result["score_after"]
                 log.info("%s: %s, %.2f", family, name, result["score_after"])
         if worker.stdin:
             worker.stdin.close()
-    return found
+    return scores
 
 
 def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:

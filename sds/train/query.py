@@ -46,13 +46,20 @@ CAPTIONS = 4  # of a clip, at most
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Mixtures as the network hears them, and what it should say."""
+    """Mixtures as the network is given them, and its targets.
 
-    levels: Tensor  # [B, M, L] in scaled dB
-    weight: Tensor  # [B, M, L] of each cell; each mixture's sum to 1
-    text: Tensor  # [B, K, 1 + PIECES, D]
-    shares: Tensor  # [B, K, M, L] the true ones
-    there: Tensor  # [B, K] whether the sound is in the mixture
+    - `levels`: [B, M, L] in scaled dB.
+    - `weight`: [B, M, L] of each cell; each mixture's sum to 1.
+    - `text`: [B, K, 1 + PIECES, D] features of the prompts.
+    - `shares`: [B, K, M, L], the true ones, 0..1.
+    - `there`: [B, K], whether the prompt's sound is in the mixture.
+    """
+
+    levels: Tensor
+    weight: Tensor
+    text: Tensor
+    shares: Tensor
+    there: Tensor
 
 
 class Mixer:
@@ -72,15 +79,17 @@ class Mixer:
 
     def clips(self, rng: np.random.Generator, count: int) -> list[Clip]:
         """`count` clips of different classes."""
-        found: list[Clip] = []
-        while len(found) < count:
+        chosen: list[Clip] = []
+        while len(chosen) < count:
             clip = self.corpus.clips[rng.choice(len(self.weights), p=self.weights)]
-            if all(clip.label != other.label for other in found):
-                found.append(clip)
-        return found
+            if all(clip.label != other.label for other in chosen):
+                chosen.append(clip)
+        return chosen
 
     def sound(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
-        """[frames] of a clip at some speed and unit power; a short one anywhere, or repeated."""
+        """Draw [frames] of a clip at some speed and unit power; a short one anywhere,
+        or repeated.
+        """
         speed = float(rng.uniform(*SPEED))
         size = int(frames * speed)
         audio = self.corpus.crop(clip, min(size, clip.frames), rng)
@@ -94,7 +103,7 @@ class Mixer:
         return audio / audio.square().mean().sqrt().clamp_min(1e-4)
 
     def batch(self, size: int, rng: np.random.Generator) -> Batch:
-        """`size` mixtures."""
+        """Draw `size` mixtures."""
         rows = [self.row(rng) for _ in range(size)]
         levels, weight, text, shares, there = (
             torch.stack(part) for part in zip(*rows, strict=True)
@@ -102,7 +111,9 @@ class Mixer:
         return Batch(levels, weight, text, shares, there)
 
     def row(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One mixture, as the fields of a `Batch` without their first axis."""
+        """Draw one mixture, as the fields of a `Batch` without their first axis: [M, L], [M, L],
+        [K, 1 + PIECES, D], [K, M, L], [K].
+        """
         count = 3 if rng.random() < THREE else 2
         clips = self.clips(rng, PROMPTS)
         sounds = torch.stack([self.sound(clip, FRAMES * HOP, rng) for clip in clips[:count]])
@@ -110,20 +121,20 @@ class Mixer:
         sounds = sounds * 10 ** (decibels[:, None] / 20)
         gain = PEAK * 10 ** (rng.uniform(*GAIN_DB) / 20) / sounds.sum(0).abs().max()
         spectra = stft(sounds * gain)  # [count, 1025, FRAMES]
-        heard = self.mel @ spectra.sum(0).abs()
+        mixture = self.mel @ spectra.sum(0).abs()
         powers = self.mel @ spectra.abs().square()
-        shares = torch.zeros(PROMPTS, *heard.shape)
+        shares = torch.zeros(PROMPTS, *mixture.shape)
         shares[:count] = powers / powers.sum(0).clamp_min(1e-12)
-        said = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
-        text = self.text[[self.place[caption] for caption in said]].float()
+        captions = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
+        text = self.text[[self.place[caption] for caption in captions]].float()
         weight = powers.sqrt()
         weight = (weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)).mean(0)
         there = torch.arange(PROMPTS) < count
-        return to_db(heard), weight, text, shares, there
+        return to_db(mixture), weight, text, shares, there
 
 
 def loss(net: QueryNet, batch: Batch, *, bf16: bool) -> Tensor:
-    """The sum of the two cross entropies of the module's text."""
+    """The sum [] of the two cross entropies of the module's text, over a batch."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = net(batch.levels, batch.text)
     logits = logits.float()
@@ -153,8 +164,8 @@ def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
     (folder / "query.json").write_text(json.dumps({"rank": rank, "prior": prior}, indent=1) + "\n")
 
 
-def main() -> None:
-    """Train, with a checkpoint every three minutes."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/query"))
@@ -168,7 +179,12 @@ def main() -> None:
     parser.add_argument("--check", type=int, default=250, help="steps between two held-back losses")
     parser.add_argument("--no-bf16", action="store_true", help="for processors without bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     bf16 = not args.no_bf16
     torch.manual_seed(args.seed)
