@@ -143,6 +143,6 @@ def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -
     out = torch.zeros(len(chosen), 1, samples)
     for row, recording in zip(out, chosen, strict=True):
         audio, own = read(data / "train" / recording.path)
-        heard = resample(mono(audio)[None], own, rate)[:, :samples]
-        row[:, : heard.shape[1]] = heard
+        signal = resample(mono(audio)[None], own, rate)[:, :samples]
+        row[:, : signal.shape[1]] = signal
     return out

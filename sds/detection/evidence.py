@@ -120,7 +120,7 @@ def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
 @torch.no_grad()
 def separated_evidence(networks: PresenceNetworks, audio: Tensor, prompts: Sequence[str]) -> Tensor:
     """Evidence [K, 2] of K prompts in audio [T] at RATE, each prompt separated by itself."""
-    given = networks.query.heard(audio, prompts).sigmoid()  # [K, M, N]
+    given = networks.query.mel_logits(audio, prompts).sigmoid()  # [K, M, N]
     spectrum = stft(audio[None])[0]  # [F, N']
     mel = networks.query.net.codec.mel
     mixture = mel @ spectrum.abs()

@@ -168,7 +168,7 @@ def prompt_shares(
     shares, weights = [], []
     for start in {round(last * i / max(1, count - 1)) for i in range(count)}:
         audio = stretch(read, rate, start, seconds)
-        shares.append(networks.query.heard(audio, prompts).sigmoid().flatten(1))
+        shares.append(networks.query.mel_logits(audio, prompts).sigmoid().flatten(1))
         weights.append((networks.query.net.codec.mel @ stft(audio[None])[0].abs()).flatten())
     weight = torch.cat(weights)
     return torch.cat(shares, 1), weight / weight.sum().clamp_min(1e-9)

@@ -130,7 +130,7 @@ def query_shares(
     A lone prompt's come with the rest, [2, F, N]. They are the last it yields; before them it
     yields an empty tensor [0] after each window.
     """
-    for shares in network.sharing(mid.mean(1, keepdim=True), rate, prompts):
+    for shares in network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts):
         lone = len(prompts) == 1 and len(shares) == 1
         yield torch.cat([shares, 1 - shares]) if lone else shares
 

@@ -129,7 +129,7 @@ class QueryNet(nn.Module):
         )
         return out
 
-    def learned(self) -> dict[str, Tensor]:
+    def trainable_parameters(self) -> dict[str, Tensor]:
         """Parameters that training changes, each [...] by name: all that has to be kept beside the
         prior.
         """
@@ -169,14 +169,14 @@ class Query:
         self.net = net.eval().requires_grad_(False)
         self.model_hash = model_hash
 
-    def heard(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
+    def mel_logits(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
         """Logits [K, M, T / HOP] of each prompt's share of audio [T] at RATE."""
-        *_, logits = self.hearing(audio, prompts)
+        *_, logits = self.mel_logits_by_window(audio, prompts)
         return logits
 
     @torch.no_grad()
-    def hearing(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """`heard` window by window: the logits [K, M, T / HOP] so far, after each."""
+    def mel_logits_by_window(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """`mel_logits` window by window: the logits [K, M, T / HOP] so far, after each."""
         windows = self.windows(len(audio), RATE)
         count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
         audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
@@ -199,7 +199,7 @@ class Query:
 
         On the bins of `sds.signal.spectrogram.stft(mid, N)`.
         """
-        *_, logits = self.hearing(_mono(mid, rate), prompts)
+        *_, logits = self.mel_logits_by_window(_mono(mid, rate), prompts)
         return self._on_bins(logits, mid.shape[-1], rate)
 
     def _on_bins(self, logits: Tensor, samples: int, rate: int) -> Tensor:
@@ -217,15 +217,15 @@ class Query:
         left to 1 belongs to none of the prompts. Divide by the sum where nothing else is in the
         mixture. Raises `ValueError` for another shape.
         """
-        *_, shares = self.sharing(mid, rate, prompts)
+        *_, shares = self.shares_by_window(mid, rate, prompts)
         return shares
 
-    def sharing(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
+    def shares_by_window(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
         """The same as `shares` [K, F, N], which it yields last; before that an empty tensor [0]
         after each window.
         """
         mel_logits = torch.zeros(0)
-        for so_far in self.hearing(_mono(mid, rate), prompts):
+        for so_far in self.mel_logits_by_window(_mono(mid, rate), prompts):
             mel_logits = so_far
             yield torch.zeros(0)
         logits = self._on_bins(mel_logits, mid.shape[-1], rate)
@@ -271,7 +271,7 @@ def load_query(folder: Path = FOLDER) -> Query | None:
             f"{base}; train it anew with sds.train.query."
         )
     tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(net.learned(), tensors):
+    if wrong := misfits(net.trainable_parameters(), tensors):
         raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors, strict=False)
     return Query(net, model_hash=digest(path))

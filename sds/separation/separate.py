@@ -164,7 +164,7 @@ def separate(
     if not prompts:
         raise ValueError("prompts must name at least 1 stem, got none")
     separation = Separation(
-        prior, tuple(prompts), rate, method, drawn_seed(generator), tuple(negatives), networks
+        prior, tuple(prompts), rate, method, draw_seed(generator), tuple(negatives), networks
     )
     cut = plan(separation, mix.shape[1])
     stems = torch.zeros(len(prompts), *mix.shape)
@@ -179,7 +179,7 @@ def separate(
     yield Stems(1.0, "done", {}, stems, mix - stems.sum(0))
 
 
-def drawn_seed(generator: Generator) -> int:
+def draw_seed(generator: Generator) -> int:
     """Draw the seed that all windows of a file share."""
     return int(torch.randint(2**62, (), generator=generator))
 

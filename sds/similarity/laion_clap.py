@@ -42,10 +42,10 @@ def prepare(audio: Tensor, rate: int, to: int) -> Tensor:
 
     Silence stays silence.
     """
-    heard = resample(mono(audio.cpu().float()), rate, to)
-    peak = heard.abs().amax(-1, keepdim=True)
-    heard = heard * torch.where(peak > 0, PEAK / peak, 0.0)
-    return (heard * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
+    signal = resample(mono(audio.cpu().float()), rate, to)
+    peak = signal.abs().amax(-1, keepdim=True)
+    signal = signal * torch.where(peak > 0, PEAK / peak, 0.0)
+    return (signal * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
 
 
 class LaionClapScorer:

@@ -119,13 +119,13 @@ class TwoTowerScorer:
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
         """Unit vectors [B, dim] of audio [B, C, T] at `rate` Hz."""
-        heard = mono(audio)  # [B, T]
+        signal = mono(audio)  # [B, T]
         if rate != RATE:
-            heard = resample(heard, rate, RATE)
-        heard = F.pad(heard, (0, max(0, int(MIN_SECONDS * RATE) - heard.shape[-1])))
+            signal = resample(signal, rate, RATE)
+        signal = F.pad(signal, (0, max(0, int(MIN_SECONDS * RATE) - signal.shape[-1])))
         step = int(WINDOW * RATE)
-        count = max(1, round(heard.shape[-1] / step))
-        parts = [self.towers.hear(part) for part in heard.tensor_split(count, dim=-1)]
+        count = max(1, round(signal.shape[-1] / step))
+        parts = [self.towers.hear(part) for part in signal.tensor_split(count, dim=-1)]
         return F.normalize(torch.stack(parts).mean(0), dim=1)
 
     @torch.no_grad()

@@ -190,14 +190,14 @@ def suggestions(
 
 
 def recall(
-    found: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
+    suggested: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
 ) -> dict[str, float]:
     """How often a true class is among the classes of the TOP suggestions, beside chance."""
     names = vocabulary()
     classes = classes_of(names)
     hits = [
         label in {classes[names.index(suggestion.prompt)] for suggestion in some[:TOP]}
-        for some, true in zip(found, labels, strict=True)
+        for some, true in zip(suggested, labels, strict=True)
         for label in true
     ]
     share = {label: classes.count(label) / len(classes) for label in set(classes)}
@@ -294,8 +294,8 @@ def main() -> None:
     result["held"] = figures(other_x, other_there, calibration)
     source = make_mixtures(reported_on, np.random.default_rng(args.seed + 2), sounds=2)
     pairs_named = [next(source) for _ in range(PAIRS)]
-    found = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
-    result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
+    suggested = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
+    result["suggest"] = recall(suggested, [pair.labels for pair in pairs_named])
     result["auto"] = separation_figures(networks, pairs(reported_on), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:

@@ -156,7 +156,9 @@ def held_back_loss(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
 def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
     """Write what ships: the learned tensors in half precision, and what they belong to."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: p.detach().half().contiguous() for name, p in mean.learned().items()}
+    tensors = {
+        name: p.detach().half().contiguous() for name, p in mean.trainable_parameters().items()
+    }
     partial = folder / "model.partial"
     save_file(tensors, partial)
     partial.chmod(0o644)
@@ -190,7 +192,9 @@ def main() -> None:
     torch.manual_seed(args.seed)
     net, prior = build(rank=args.rank)
     mean = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(net.learned().values(), lr=args.rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        net.trainable_parameters().values(), lr=args.rate, betas=(0.9, 0.99)
+    )
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
@@ -198,7 +202,7 @@ def main() -> None:
         Corpus(args.data, frozenset({"held"}), half="choose"), net.codec.mel, real=args.real
     )
     rng = np.random.default_rng(args.seed + step)
-    size = sum(p.numel() for p in net.learned().values()) / 1e6
+    size = sum(p.numel() for p in net.trainable_parameters().values()) / 1e6
     log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)
     begin, first, total = time.monotonic(), step, 0.0
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
@@ -210,7 +214,7 @@ def main() -> None:
         error = loss(net, mixer.batch(args.batch, rng), bf16=bf16)
         optimizer.zero_grad()
         torch.autograd.backward([error])
-        nn.utils.clip_grad_norm_(net.learned().values(), 1.0)
+        nn.utils.clip_grad_norm_(net.trainable_parameters().values(), 1.0)
         optimizer.step()
         step += 1
         total += error.item()
