@@ -66,9 +66,14 @@ def test_docstrings_of_tensors_name_their_shapes():
 
 @pytest.mark.parametrize(
     ("text", "is_shape"),
-    [("audio [B, C, T]", True), ("[..., 3]", True), ("a [K] b", True), ("weights [1, C', T']", True),
-     ("in [0, 1]", False), ("in [0, 1)", False), ("no shape", False)],
-)  # fmt: skip
+    [
+        ("audio [B, C, T]", True),
+        ("figures [..., 3]", True),
+        ("one window [1, C', T']", True),
+        ("in [0, 1]", False),
+        ("in [0, 1)", False),
+    ],
+)
 def test_a_range_is_no_shape(text, is_shape):
     assert bool(SHAPE.search(text)) == is_shape
 
