@@ -316,7 +316,8 @@ def _follow_targets(search: _Search, u: Tensor, rows: Tensor) -> Iterator[StageS
     """Score distillation of u [S, P], rows [S] of u0: Adam towards targets of the prior."""
     prior, generator, recipe = search.prior, search.generator, search.recipe.distillation
     u, adam = _leaf(u, recipe.lr)
-    wanted, kept = [], BestSoFar(u)
+    wanted: list[Tensor] = []
+    kept = BestSoFar(u)
     for i in range(recipe.steps):
         if i % recipe.refresh == 0 and recipe.refresh > 1:
             with torch.no_grad():
