@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.files import atomic_output
+from bridge.files.write_terms import Terms
 
 NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
 # Two jobs in one folder; the second is killed before its rename number `argv[3]`.
@@ -20,15 +21,16 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from bridge import outputs
+from bridge.files import atomic_output
+from bridge.files.write_terms import Terms
 
 kind, target, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 names = sys.argv[4].split()
 
 def place():
     if kind == "folder":
-        return outputs.folder(target, stale=("result.json",))
-    return outputs.resumable(target, "key", stale=("result.json",))
+        return atomic_output.folder(target, Terms(True), stale=("result.json",))
+    return atomic_output.resumable(target, "key", Terms(True), stale=("result.json",))
 
 def write(what):
     with place() as out:
@@ -117,7 +119,7 @@ def test_a_move_that_fails_takes_back_those_before_it(
     monkeypatch.setattr(Path, "replace", replace)
 
     def job() -> None:
-        with atomic_output.folder(tmp_path) as out:
+        with atomic_output.folder(tmp_path, Terms(replace=True)) as out:
             (out.partial / "deep").mkdir()
             for name in (*NAMES, "not there before"):
                 (out.partial / name).write_text("new")
@@ -165,7 +167,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from bridge import pipe
+from bridge.protocol import worker_loop
 from bridge.protocol.jobs import RenderPreset
 from bridge.worker.render import render_preset
 import io
@@ -174,7 +176,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 out = Path(sys.argv[2])
 job = RenderPreset(id="j", preset=sys.argv[1], out=str(out / "a.wav"), duration=5.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-*_, last = pipe.run(job, render_preset, pipe.Inbox(io.StringIO("")), codes={})
+*_, last = worker_loop.run(job, render_preset, worker_loop.Inbox(io.StringIO("")), codes={})
 print(last.code, last.reason)
 """
 

@@ -56,7 +56,7 @@ def test_docs_name_every_address_and_nothing_else():
 def test_docs_name_every_code():
     text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE))
-    code = "\n".join(path.read_text() for path in (ROOT / "bridge" / "web").glob("*.py"))
+    code = "\n".join(path.read_text() for path in (ROOT / "bridge" / "http").glob("*.py"))
     used = set(re.findall(r'\(\s*\d{3},\s*"([a-z-]+)"', code))
     used |= set(re.findall(r'\d{3}: \("([a-z-]+)"', code))
     assert used == documented

@@ -361,7 +361,7 @@ BLOCKED = """
 import asyncio, sqlite3, sys, threading
 from pathlib import Path
 from types import SimpleNamespace
-from bridge import server
+from bridge.service import job_server
 from bridge.service.config import Config
 from bridge.execution.local import LocalEngine
 from bridge.protocol.jobs import DesignPatch, Separate
@@ -374,13 +374,13 @@ def place_audio(manifest, out):
     placing.set()
     threading.Event().wait()
 
-server.HOSTS = {"folder": SimpleNamespace(place_audio=place_audio)}
+job_server.HOSTS = {"folder": SimpleNamespace(place_audio=place_audio)}
 
 async def main():
     config = Config(osc_port=0, data=data, worker=worker)
     (data / "song.wav").write_text("song")
     with Store(config.ledger) as store:
-        async with server.Server(config, store, LocalEngine(worker)) as own:
+        async with job_server.Server(config, store, LocalEngine(worker)) as own:
             out = str(data / "out")
             job = Separate(id="placed", file=str(data / "song.wav"), prompts=("ok",), out=out,
                            host="folder")

@@ -1,5 +1,7 @@
 """Jobs and events: what is refused, in which words, and that a line says all."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,15 +12,17 @@ from bridge.protocol.jobs import (
     Cancel,
     DesignPatch,
     Evaluate,
+    Job,
     Probe,
     RenderPreset,
     Separate,
+    Writes,
     job_adapter,
     line_adapter,
     new_id,
-    result_path,
     sentence,
 )
+from bridge.protocol.kinds import INPUTS, KINDS, JobKind, result_path
 
 PATCH = {"kind": "patch", "id": "a", "prompt": "kick", "renderer": "fm", "out": "/out"}
 SEPARATE = {"kind": "separate", "id": "a", "file": "/m.wav", "prompts": ["voice"], "out": "/out"}
@@ -104,3 +108,22 @@ def test_ids_are_never_numbers():
 
 def test_the_names_of_hosts_are_those_of_their_adapters() -> None:
     assert tuple(HOSTS) == HOST_NAMES
+
+
+def test_the_table_of_kinds_has_a_row_for_each_model() -> None:
+    assert set(get_args(Job)) == {kind.model for kind in KINDS.values()}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_row_names_fields_of_its_model(kind: JobKind) -> None:
+    fields = set(kind.model.model_fields)
+    assert {*kind.reads, *kind.reads_folder, *(kind.far or "").split()} <= fields
+    assert ("out" in fields) == (kind.writes != "nothing") == issubclass(kind.model, Writes)
+    assert kind.far is None or not {"out", "host", "model", *INPUTS} & set(kind.far.split())
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_a_field_that_takes_a_path_is_checked(kind: JobKind) -> None:
+    """Nobody adds a file field to a model and forgets the row: those fields are known by name."""
+    paths = {"file", "preset", "start", "other", "data"} & set(kind.model.model_fields)
+    assert paths == {*kind.reads, *kind.reads_folder}

@@ -12,14 +12,13 @@ import pytest
 from bridge.execution import local, recording
 from bridge.processes import parent_watch
 from bridge.service.config import Config
+from tests.children import first_line
 
 ROOT = Path(__file__).parents[1]
 # Starts a child with pipes, as all of ours are started, and waits for its own death.
 PARENT = """
 import subprocess, sys
-from bridge import watched
-command = watched.command(*sys.argv[1:])
-child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 print(child.pid, flush=True)
 child.wait()
 """
@@ -49,11 +48,12 @@ def wait_for(condition, seconds: float = 60.0) -> bool:
 def start(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], int]:
     """A parent, and the process id of its child."""
     places = os.pathsep.join([str(folder), str(ROOT)])
+    command = [sys.executable, "-c", PARENT, *parent_watch.command(*arguments)]
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, *arguments], stdout=subprocess.PIPE, text=True,
+        command, stdout=subprocess.PIPE, text=True,
         cwd=folder, env=os.environ | {"PYTHONPATH": places}, start_new_session=True,
     )  # fmt: skip
-    return parent, int(parent.stdout.readline())
+    return parent, int(first_line(parent))
 
 
 def bury(parent: subprocess.Popen[str], child: int) -> None:
@@ -88,9 +88,9 @@ def test_a_child_that_still_imports_leaves_with_its_parent(tmp_path, module, lib
 def test_a_child_that_works_is_told_and_may_end_what_it_does(tmp_path):
     (tmp_path / "working.py").write_text(
         "import pathlib, threading\n"
-        "from bridge import watched\n"
+        "from bridge.processes import parent_watch\n"
         "told = threading.Event()\n"
-        "watched.on_death(told.set)\n"
+        "parent_watch.on_death(told.set)\n"
         "pathlib.Path('works').touch()\n"
         "told.wait()\n"
         "pathlib.Path('ended').touch()\n"
@@ -109,9 +109,9 @@ def test_a_child_that_works_is_told_and_may_end_what_it_does(tmp_path):
 def test_a_child_that_does_not_listen_ends_all_the_same(tmp_path):
     (tmp_path / "deaf.py").write_text(
         "import pathlib, time\n"
-        "from bridge import watched\n"
-        "watched.GRACE = 0.1\n"
-        "watched.on_death(lambda: None)\n"
+        "from bridge.processes import parent_watch\n"
+        "parent_watch.GRACE = 0.1\n"
+        "parent_watch.on_death(lambda: None)\n"
         "pathlib.Path('works').touch()\n"
         "time.sleep(600)\n"
     )

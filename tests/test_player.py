@@ -290,7 +290,9 @@ def test_a_sound_card_that_is_taken_is_no_device_yet(monkeypatch):
 
 
 def test_the_player_loads_no_torch():
-    program = "import bridge.player, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
+    program = (
+        "import bridge.player.__main__, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
+    )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True, text=True, check=False, cwd=ROOT,

@@ -63,7 +63,7 @@ def test_without_it_python_runs_what_lies_in_the_working_folder(shadowed):
 def test_a_preset_is_rendered_beside_them(shadowed):
     preset = next((ROOT / "presets" / "factory").rglob("*.json"))
     assert load(preset).values
-    program = "from bridge.cli import main; main()"
+    program = "from bridge.cli.main import main; main()"
     command = [sys.executable, "-P", "-c", program, "render", str(preset)]
     command += ["--out", "x.wav", "--seconds", "0.5"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -201,10 +201,10 @@ def test_a_deep_header_of_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(checkpoints.ModelUnavailable, match="damaged"):
-        checkpoints._read_weights(path)
+        checkpoints.read_tensors(path)
     path.write_bytes((2**62).to_bytes(8, "little"))
     with pytest.raises(checkpoints.ModelUnavailable, match="damaged"):
-        checkpoints._read_weights(path)
+        checkpoints.read_tensors(path)
 
 
 def test_no_reader_of_ours_is_without_bounds() -> None:

@@ -181,7 +181,7 @@ def test_audio_is_the_clip_and_silence_past_its_end(folder):
     assert torch.equal(short[: RATE // 4], torch.from_numpy(raw / np.float32(32767)))
     assert not short[RATE // 4 :].any()
     assert corpus.crop(corpus.clips[0], 100, np.random.default_rng(0)).shape == (100,)
-    with pytest.raises(ValueError, match=r"no clips of \['evaluation scorer'\]"):
+    with pytest.raises(ValueError, match=r"no clips of \['evaluation_scorer'\]"):
         Corpus(folder, frozenset({"evaluation_scorer"}))
 
 

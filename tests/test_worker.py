@@ -460,7 +460,7 @@ def told(job: Job, events: Iterator[Event] | Exception, box: worker_loop.Inbox) 
     [
         (ValueError("file is silent"), "bad-input", "file is silent"),
         (ModelUnavailable("ask for access"), "no-model", "ask for access"),
-        (OSError(28, "No space left on device", "/x"), "bad-output", "/x: No space left on device"),
+        (OSError(28, "No space left on device", "/x"), "no-room", "/x: No space left on device"),
         (KeyError("oops"), "internal", "the worker failed: KeyError: 'oops'"),
     ],
 )

@@ -3,6 +3,8 @@
 - `__main__`: `python -m bridge.cli`: what `scorewire` runs.
 - `base`: What all commands share: their usual options, the run of a job, the way to show a
   result.
+- `choices`: The names that help texts list, as literals: the tables they come from take long to
+  load.
 - `evaluate`: The scoreboard: eval.
 - `hosts`: Stems onto the tracks of a DAW, and our scripts into it.
 - `import_presets`: Files of other synths to preset files; what was lost is said voice by voice.
@@ -13,6 +15,6 @@
 - `serve`: The server and what is around it: serve, play, doctor, jobs.
 - `stems`: Tracks to stems: separate, and verify what came of it.
 - `suggest`: What is in a track: suggest.
-- `tables`: What people see in a terminal: progress with the time left, and a short table at the
+- `tables`: What people see in a terminal: progress with the time left, and a few lines at the
   end.
 """

@@ -139,7 +139,7 @@ def script_of(slot: int, source: str) -> bytes:
 def _lua_string(text: str) -> str:
     r"""A Lua string.
 
-    >>> _quoted('a "b"\n')
+    >>> _lua_string('a "b"\n')
     '"a \\"b\\"\\n"'
     """
     plain = text.replace("\\", "\\\\").replace('"', '\\"')

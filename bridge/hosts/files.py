@@ -38,7 +38,7 @@ def file_name_text(name: str) -> str:
 
     Raises `ValueError` for one that would break them. No other name leads to that file.
 
-    >>> written("../a  b.wav")
+    >>> file_name_text("../a  b.wav")
     '../a  b.wav'
     """
     if any(unicodedata.category(c) in _BREAKING or c in "\ufffe\uffff" for c in name):

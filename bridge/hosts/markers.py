@@ -20,7 +20,7 @@ LONGEST = 2**28 - 1  # ticks between two events: four bytes of seven bits
 def active_spans(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[float, float]]:
     """(begin, end) in seconds of each stretch in which a prompt is heard, from a value a second.
 
-    >>> list(heard((0.9, 0.8, 0.1, 0.7), 3.5))
+    >>> list(active_spans((0.9, 0.8, 0.1, 0.7), 3.5))
     [(0, 2), (3, 3.5)]
     """
     begin = None

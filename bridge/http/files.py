@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bridge.http.journal import Journal
-from bridge.protocol import jobs as words
+from bridge.protocol.kinds import out_folder, result_path
 from bridge.service.ledger import Entry
 
 FILES = frozenset(
@@ -19,12 +19,12 @@ FILES = frozenset(
 def files_of_job(entry: Entry, journal: Journal) -> dict[str, Path]:
     """Files by name: paths from the job's folder, and of a running job the newest preview."""
     if entry.result is not None:
-        named = [*_paths(entry.result), words.result_path(entry.job, entry.result)]
-        return dict(_below(_folder(entry), named))
+        named = [*_paths(entry.result), result_path(entry.job, entry.result)]
+        return dict(_below(out_folder(entry.job), named))
     best = journal.best(entry.job.id)
     if best is None:
         return {}
-    found = _below(_folder(entry), [best.preset, best.wav])
+    found = _below(out_folder(entry.job), [best.preset, best.wav])
     return {f"best{path.suffix}": path for _, path in found}
 
 
@@ -37,17 +37,6 @@ def list_files(entry: Entry, journal: Journal) -> list[dict[str, Any]]:
         for name, size in found
         if size is not None
     ]
-
-
-def _folder(entry: Entry) -> Path | None:
-    """The folder a job writes to."""
-    job = entry.job
-    if isinstance(job, words.RenderPreset | words.Record):
-        return Path(job.out).parent
-    if isinstance(job, words.Export):
-        return job.folder
-    out = getattr(job, "out", None)  # a probe writes nothing
-    return Path(out) if out else None
 
 
 def _below(folder: Path | None, named: list[str]) -> Iterator[tuple[str, Path]]:

@@ -12,29 +12,21 @@ import secrets
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from bridge.files import atomic_output
 from bridge.http import access, blobs, files
 from bridge.http.responses import Problem, answer, body
-from bridge.http.state import INPUTS, Web
+from bridge.http.state import Web
 from bridge.protocol import jobs as words
-from bridge.protocol.jobs import Job, job_adapter
+from bridge.protocol.jobs import job_adapter
+from bridge.protocol.kinds import INPUTS, KINDS, JobKind
 from bridge.service import ledger
 from bridge.service.ledger import Entry, State
 from presets.reading import read_json
 
-KINDS: dict[str, type[BaseModel]] = {
-    kind.model_fields["kind"].default: kind for kind in get_args(Job)
-}
-FAR_KINDS = frozenset("patch separate render export vary morph edit suggest".split())
-HARMLESS = frozenset(
-    "kind prompt prompts negatives renderer duration steps seed recipe note matrix operators slot "
-    "method excerpt auto force "
-    "velocity formats rate count amount old start_samples tempo top".split()
-)  # fields in which another machine can say no path; a field not named here is refused it
 MAX_BODY = 256 * 2**10  # bytes
 MAX_LISTED = 200
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -183,39 +175,38 @@ def _resolve_fields(
         known = ", ".join(KINDS)
         raise Problem(422, "bad-arguments", f"kind must be one of {known}")
     if request.scope[access.FAR]:
-        _check_far(fields)
+        _check_far(kind, fields)
     plugin = fields.get("plugin")
     if isinstance(plugin, str) and plugin != Path(plugin).name:
         reason = f"plugin must be an installed file's name, got {plugin[:80]!r}"
         raise Problem(422, "bad-arguments", reason)
     whole = fields | {"id": job_id}
-    for name in INPUTS:
+    for name in kind.reads:
         if isinstance(value := fields.get(name), str) and value.startswith(blobs.PREFIX):
             whole[name] = str(_upload_path(web, name, value))
-    if "model" in kind.model_fields:
+    if "model" in kind.model.model_fields:
         whole.setdefault("model", web.server.config.model)
-    if "out" in kind.model_fields:
+    if "out" in kind.model.model_fields:
         whole.setdefault("out", _place(web, kind, job_id))
     return whole
 
 
-def _place(web: Web, kind: type[BaseModel], job_id: str) -> str:
+def _place(web: Web, kind: JobKind, job_id: str) -> str:
     """Where results go when nobody said: a folder of the job's own, or a file in it."""
     folder = web.server.config.results / job_id
-    is_file = kind in (words.RenderPreset, words.Record)
-    return str(folder / "sound.wav" if is_file else folder)
+    return str(folder / "sound.wav" if kind.writes in ("file", "new file") else folder)
 
 
-def _check_far(fields: dict[str, Any]) -> None:
+def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
     """Another machine's paths mean nothing here, and ours are none of its business."""
-    if fields["kind"] not in FAR_KINDS:
-        raise Problem(403, "far", f"another machine may not ask for {fields['kind']!r}")
+    if kind.far is None:
+        raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():
         upload = isinstance(value, str) and value.startswith(blobs.PREFIX)
         if name in INPUTS and value is not None and not upload:
             reason = f"{name} must be an upload (sha256:HASH) when another machine asks"
             raise Problem(403, "far", reason)
-        if name not in INPUTS and name not in HARMLESS:
+        if name not in (*INPUTS, "kind", *kind.far.split()):
             raise Problem(403, "far", f"another machine may not say {name[:40]!r}")
 
 

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import Job
+from bridge.protocol.kinds import KINDS
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
 _REF = "#/components/schemas/{model}"
-_JOBS = get_args(Job)
+_JOBS = [kind.model for kind in KINDS.values()]
 _ERROR = {
     "type": "object",
     "required": ["error"],

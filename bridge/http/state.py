@@ -9,12 +9,12 @@ from bridge.http.blobs import Blobs
 from bridge.http.broadcast import Broadcast
 from bridge.http.journal import Journal
 from bridge.osc.endpoint import OscEndpoint
+from bridge.protocol.kinds import INPUTS
 from bridge.service.job_server import Server
 from bridge.service.rate_limited_log import Rarely
 
 log = logging.getLogger(__name__)
 
-INPUTS = ("file", "preset", "start", "other")  # fields that name a file to read
 HEARTBEAT = 10.0  # seconds of silence in an event stream
 
 

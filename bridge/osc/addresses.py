@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from bridge.protocol.kinds import KINDS
 from bridge.protocol.osc_wire import Message, Value
 
 UNKNOWN = -1  # the req of a reply to a message that had none
@@ -37,32 +38,12 @@ class Request:
 
 REQUESTS = {
     "/scorewire/ping": Request("i:req"),
-    "/scorewire/patch": Request(
-        "i:req s:prompt s:renderer s:out",
-        "f:duration i:steps i:seed s:recipe s:model f:note s:start s:matrix i:operators i:slot "
-        "i:replace",
-    ),
-    "/scorewire/separate": Request(
-        "i:req s:file s:out s:prompts...",
-        "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
-        "i:auto i:force i:replace",
-    ),
+    **{f"/scorewire/{kind.name}": Request(*kind.osc) for kind in KINDS.values() if kind.osc},
     "/scorewire/host/ardour/separate": Request(
         "i:req s:session s:region i:position i:start i:length i:rate f:tempo "
         "s:sources s:prompts...",
         "i:port s:action s:method i:steps i:seed s:model",
     ),
-    "/scorewire/suggest": Request("i:req s:file", "i:top"),
-    "/scorewire/render": Request(
-        "i:req s:preset s:out", "f:note i:velocity f:duration s:plugin i:replace"
-    ),
-    "/scorewire/export": Request("i:req s:preset s:formats s:out", "i:rate i:replace"),
-    "/scorewire/vary": Request("i:req s:preset s:out", "i:count f:amount i:seed i:replace"),
-    "/scorewire/morph": Request("i:req s:preset s:other s:out", "i:steps i:replace"),
-    "/scorewire/edit": Request(
-        "i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model i:replace"
-    ),
-    "/scorewire/record": Request("i:req s:out s:inputs...", "f:duration i:start_samples"),
     "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),
     "/scorewire/jobs": Request("i:req", "i:limit"),
@@ -81,7 +62,9 @@ REQUESTS = {
     "/scorewire/play/sysex": Request("i:req s:data"),
     "/scorewire/play/status": Request("i:req"),
 }
-"""What the server understands. Every request also takes the options of `EVERYWHERE`.
+"""What the server understands; the jobs are those of `bridge.protocol.kinds`.
+
+Every request also takes the options of `EVERYWHERE`.
 
 A part of an address in capitals is an argument (`PLACES`): `/scorewire/slot/5/trigger`.
 """

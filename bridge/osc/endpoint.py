@@ -32,6 +32,7 @@ from bridge.osc.addresses import (
 )
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
+from bridge.protocol.kinds import result_path
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
@@ -255,7 +256,7 @@ class JobFollower:
             facts = [("likelihood", one["likelihood"])] if "likelihood" in one else []
             self.endpoint.send(self.target, "/scorewire/suggestion", *said, facts=facts)
         entry = self.endpoint.server.store.get(event.id)
-        path = "" if entry is None else jobs.result_path(entry.job, event.result)
+        path = "" if entry is None else result_path(entry.job, event.result)
         facts = _facts(event.result)
         self.endpoint.send(self.target, "/scorewire/done", self.req, event.id, path, facts=facts)
 

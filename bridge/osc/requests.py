@@ -15,18 +15,8 @@ from bridge.osc.addresses import Call, Refused
 from bridge.osc.endpoint import PORTS_TRIED, JobFollower, OscEndpoint, _ahead
 from bridge.osc.subscriptions import Subscriptions
 from bridge.protocol import jobs
-from bridge.protocol.jobs import (
-    DesignPatch,
-    EditPreset,
-    Export,
-    Job,
-    Morph,
-    Record,
-    RenderPreset,
-    Separate,
-    Suggest,
-    Vary,
-)
+from bridge.protocol.jobs import Job, Record
+from bridge.protocol.kinds import KINDS, result_path
 from bridge.protocol.osc_wire import Value
 from bridge.service import file_access
 from bridge.service.job_server import Server
@@ -130,16 +120,8 @@ def _subscribe(endpoint: OscEndpoint, call: Call) -> None:
 
 ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
     "/scorewire/ping": _ping,
-    "/scorewire/patch": _job_request(DesignPatch),
-    "/scorewire/separate": _job_request(Separate),
+    **{f"/scorewire/{kind.name}": _job_request(kind.model) for kind in KINDS.values() if kind.osc},
     **host_requests.ANSWERS,
-    "/scorewire/suggest": _job_request(Suggest),
-    "/scorewire/render": _job_request(RenderPreset),
-    "/scorewire/export": _job_request(Export),
-    "/scorewire/vary": _job_request(Vary),
-    "/scorewire/morph": _job_request(Morph),
-    "/scorewire/edit": _job_request(EditPreset),
-    "/scorewire/record": _job_request(Record),
     "/scorewire/record/stop": _stop,
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,
@@ -195,5 +177,5 @@ def _find(endpoint: OscEndpoint, call: Call) -> Entry:
 
 def _line(entry: Entry) -> tuple[Value, ...]:
     """A job in a list: id, kind, state, fraction, stage, path."""
-    path = "" if entry.result is None else jobs.result_path(entry.job, entry.result)
+    path = "" if entry.result is None else result_path(entry.job, entry.result)
     return entry.job.id, entry.job.kind, entry.state, entry.fraction, entry.stage, path

@@ -21,7 +21,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.files.atomic_output import RESULT
 from bridge.files.write_terms import Terms
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
@@ -176,7 +175,7 @@ class Suggest(Frozen):
     """What is in a track: its suggestions, the likeliest first.
 
     Result: suggestions [{prompt, score, likelihood, present, activity}], seconds. `score` is 0..1,
-    and what the listener gives the best of 251 names is high: `likelihood` says what such a score
+    and what the tagger gives the best of 251 names is high: `likelihood` says what such a score
     was worth on held-back mixtures, `likely` (right in 16 of 25), `possible` (1 in 4) or `guess`
     (1 in 20). `activity` is a probability a second, `present` whether the score is enough for a
     separation.
@@ -357,13 +356,6 @@ Job: TypeAlias = (
     DesignPatch | Separate | RenderPreset | Export | Vary | Morph | EditPreset | Evaluate | Probe
     | Record
 )  # fmt: skip
-WHOLE = (
-    DesignPatch,
-    Separate,
-    Vary,
-    Morph,
-    EditPreset,
-)  # jobs whose whole result is kept in result.json
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
 line_adapter: TypeAdapter[Job | Cancel] = TypeAdapter(
@@ -373,28 +365,6 @@ line_adapter: TypeAdapter[Job | Cancel] = TypeAdapter(
 
 class QueueFull(ValueError):
     """As many jobs wait already as the server takes."""
-
-
-def result_path(job: Job, result: dict[str, Any]) -> str:
-    """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
-    if isinstance(job, WHOLE) and (folder := out_folder(job)):
-        return str(folder / RESULT)
-    if isinstance(job, RenderPreset | Record):
-        return str(result.get("wav", job.out))
-    if isinstance(job, Export):
-        return str(result.get("file", job.out))
-    return ""
-
-
-def out_folder(job: Job) -> Path | None:
-    """The folder that a worker writes the files of a job into, None when it writes none."""
-    if isinstance(job, Separate | Export):
-        return job.folder
-    if isinstance(job, RenderPreset):
-        return Path(job.out).parent
-    if isinstance(job, DesignPatch | Vary | Morph | EditPreset | Evaluate):
-        return Path(job.out)
-    return None
 
 
 def same(job: Job, known: Job) -> bool:

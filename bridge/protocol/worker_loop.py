@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from bridge.files.atomic_output import Interrupted, code_of, no_room
 from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import Cancel, Job, line_adapter, out_folder, sentence
+from bridge.protocol.jobs import Cancel, Job, line_adapter, sentence
+from bridge.protocol.kinds import out_folder
 from presets.reading import read_json
 
 log = logging.getLogger(__name__)

@@ -11,22 +11,9 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from bridge.files import write_terms
-from bridge.protocol.jobs import (
-    WHOLE,
-    DesignPatch,
-    EditPreset,
-    Evaluate,
-    Export,
-    Job,
-    Morph,
-    Record,
-    RenderPreset,
-    Separate,
-    Suggest,
-    Vary,
-    Writes,
-    result_path,
-)
+from bridge.files.atomic_output import RESULT
+from bridge.protocol.jobs import Export, Job, Writes
+from bridge.protocol.kinds import JobKind, kind_of, out_folder
 from bridge.service.config import Config
 from presets import vst3
 from presets.export import EXPORTERS
@@ -63,67 +50,52 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
 def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) -> None:
     """Raise `ValueError` with a sentence when a file of `job` cannot be read or written.
 
-    `read` and `write` are the folders allowed, with all below them; empty allows any.
+    Which fields name files says its row of `bridge.protocol.kinds`. `read` and `write` are the
+    folders allowed, with all below them; empty allows any.
     """
-    if isinstance(job, DesignPatch):
-        if job.start is not None:
-            check_input("start", job.start, read)
-        _folder(job.out, write)
-    elif isinstance(job, Separate):
-        check_input("file", job.file, read)
-        _folder(str(job.folder), write)
-    elif isinstance(job, Suggest):
-        check_input("file", job.file, read)
-    elif isinstance(job, RenderPreset):
-        check_input("preset", job.preset, read)
-        path = _absolute("out", job.out)
-        if path.is_dir():
-            raise ValueError(f"out must be a file, and {path} is a folder")
-        if job.plugin is not None:
-            _plugin(job.plugin)
-        _folder(str(path.parent), write)
-        job.terms.check(path)
-    elif isinstance(job, Export):
-        check_input("preset", job.preset, read)
-        if _absolute("out", job.out).is_dir() and job.named:
-            raise ValueError(f"out {job.out} has the name of a file, and is a folder")
-        if (
-            not job.named
-            and Path(job.out).suffix.lower() in _SUFFIXES
-            and not Path(job.out).exists()
-        ):
-            wanted = (
-                "a folder" if job.bundle else f"a folder or a {EXPORTERS[job.names[0]].suffix} file"
-            )
-            raise ValueError(f"out must be {wanted} for this export, got {Path(job.out).name}")
-        _folder(str(job.folder), write)
-        if job.named:
-            job.terms.check(Path(job.out))
-    elif isinstance(job, Vary | Morph | EditPreset):
-        check_input("preset", job.preset, read)
-        if isinstance(job, Morph):
-            check_input("other", job.other, read)
-        _folder(job.out, write)
-    elif isinstance(job, Record):
-        if os.path.lexists(_absolute("out", job.out)):  # a link to nowhere would be written through
-            raise ValueError(f"out {job.out} exists already: nothing is recorded over")
-        _folder(str(Path(job.out).parent), write)
-    elif isinstance(job, Evaluate):
-        write_terms.inside("data", _absolute("data", job.data), read)
-        if not Path(job.data).is_dir():
-            raise ValueError(f"data {job.data} is not a folder")
-        _folder(job.out, write)
+    kind = kind_of(job)
+    for name in kind.reads:
+        if getattr(job, name) is not None:
+            check_input(name, getattr(job, name), read)
+    for name in kind.reads_folder:
+        path = _absolute(name, getattr(job, name))
+        write_terms.inside(name, path, read)
+        if not path.is_dir():
+            raise ValueError(f"{name} {path} is not a folder")
+    if plugin := getattr(job, "plugin", None):
+        _plugin(plugin)
     if isinstance(job, Writes):
-        job.terms.check_folder(_written(job))
-    if isinstance(job, WHOLE):
-        job.terms.check(Path(result_path(job, {})))
+        _check_out(job, kind, write)
 
 
-def _written(job: Writes) -> Path:
-    """The folder that a job writes to."""
-    if isinstance(job, Separate | Export):
-        return job.folder
-    return Path(job.out).parent if isinstance(job, RenderPreset | Record) else Path(job.out)
+def _check_out(job: Writes, kind: JobKind, write: Sequence[Path]) -> None:
+    """Check what `out` names, and the terms under which it is written."""
+    path = _absolute("out", job.out)
+    if kind.writes == "file" and path.is_dir():
+        raise ValueError(f"out must be a file, and {path} is a folder")
+    if kind.writes == "new file" and os.path.lexists(path):  # a link would be written through
+        raise ValueError(f"out {path} exists already: nothing is recorded over")
+    if isinstance(job, Export):
+        _check_export(job, path)
+    folder = out_folder(cast(Job, job))
+    assert folder is not None, kind.name  # noqa: S101, a row that writes has a folder
+    _folder(str(folder), write)
+    if kind.writes == "file" or (isinstance(job, Export) and job.named):
+        job.terms.check(path)
+    job.terms.check_folder(folder)
+    if kind.result:
+        job.terms.check(folder / RESULT)
+
+
+def _check_export(job: Export, path: Path) -> None:
+    """One format may name its file; several, or a bundle, need a folder."""
+    if path.is_dir() and job.named:
+        raise ValueError(f"out {path} has the name of a file, and is a folder")
+    if not job.named and path.suffix.lower() in _SUFFIXES and not path.exists():
+        wanted = (
+            "a folder" if job.bundle else f"a folder or a {EXPORTERS[job.names[0]].suffix} file"
+        )
+        raise ValueError(f"out must be {wanted} for this export, got {path.name}")
 
 
 def check_input(name: str, text: str, allowed: Sequence[Path]) -> None:

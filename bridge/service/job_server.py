@@ -22,7 +22,8 @@ from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import DesignPatch, Job, Record, Separate
+from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, Writes
+from bridge.protocol.kinds import kind_of, out_folder, result_path
 from bridge.service import file_access
 from bridge.service.config import Config
 from bridge.service.ledger import Entry, State, Store
@@ -151,7 +152,7 @@ class Server:
 
     def left(self, job: Job, *, everything: bool = False) -> None:
         """Have `sweep` look after the folder of a job that did not end by itself."""
-        folder = jobs.out_folder(job)
+        folder = out_folder(job) if kind_of(job).work else None  # a recorder leaves nothing hidden
         if folder is not None:
             self._unswept[job.id] = folder, everything
 
@@ -283,9 +284,9 @@ def _place(job: Separate, host: str, done: Done) -> Done | Failed:
 
 def _publish(job: Job, done: Done) -> Done | Failed:
     """Write the whole result beside the files it names; OSC then carries only its path."""
-    if not isinstance(job, jobs.WHOLE):
+    if not (isinstance(job, Writes) and kind_of(job).result):
         return done
-    path = Path(jobs.result_path(job, done.result))
+    path = Path(result_path(job, done.result))
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

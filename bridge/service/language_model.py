@@ -174,9 +174,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def parse_prompts(text: str) -> tuple[str, ...] | None:
     """The prompts of an answer, each once; None when it is no JSON list of 1 to 6 short strings.
 
-    >>> parsed('["rain", "a dog barking", "rain"]')
+    >>> parse_prompts('["rain", "a dog barking", "rain"]')
     ('rain', 'a dog barking')
-    >>> parsed('Here you go: ["rain"]') is None
+    >>> parse_prompts('Here you go: ["rain"]') is None
     True
     """
     try:

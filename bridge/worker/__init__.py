@@ -34,57 +34,30 @@ loaded from job to job.
 
 from __future__ import annotations
 
-from bridge.protocol import worker_loop
-from bridge.protocol.jobs import (
-    DesignPatch,
-    EditPreset,
-    Evaluate,
-    Export,
-    Job,
-    Morph,
-    Probe,
-    Record,
-    RenderPreset,
-    Separate,
-    Suggest,
-    Vary,
-)
-from bridge.worker.edit import edit_preset
-from bridge.worker.evaluate import evaluate
-from bridge.worker.export import export_preset
-from bridge.worker.models import Models
-from bridge.worker.patch import design_patch
-from bridge.worker.probe import probe
-from bridge.worker.render import render_preset
-from bridge.worker.separate import separate_track
-from bridge.worker.suggest import suggest_prompts
-from bridge.worker.variations import morph_presets, vary_preset
+from collections.abc import Callable
+from importlib import import_module
 
-__all__ = ["Models", "work"]
+from bridge.protocol import worker_loop
+from bridge.protocol.jobs import Job
+from bridge.protocol.kinds import JobKind, kind_of
+from bridge.worker.models import Models
+
+__all__ = ["Models", "function_of", "work"]
 
 
 def work(job: Job, models: Models) -> worker_loop.Events:
     """The events of one job; exceptions come through."""
-    match job:
-        case DesignPatch():
-            return design_patch(job, models)
-        case Separate():
-            return separate_track(job, models)
-        case Suggest():
-            return suggest_prompts(job, models)
-        case RenderPreset():
-            return render_preset(job)
-        case Export():
-            return export_preset(job)
-        case EditPreset():
-            return edit_preset(job, models)
-        case Vary():
-            return vary_preset(job)
-        case Morph():
-            return morph_presets(job)
-        case Evaluate():
-            return evaluate(job, models)
-        case Probe():
-            return probe(job, models)
-        case Record():
-            raise ValueError("a recording is made by bridge.recorder, not by a worker")
+    kind = kind_of(job)
+    events: worker_loop.Events = function_of(kind)(job, *([models] if kind.models else []))
+    return events
+
+
+def function_of(kind: JobKind) -> Callable[..., worker_loop.Events]:
+    """What does a job of this kind. Raises `ValueError` for one that no worker does."""
+    if not kind.work:
+        raise ValueError(f"{kind.name} is not done by a worker, but in a process of its own")
+    module, _, name = kind.work.partition(".")
+    function: Callable[..., worker_loop.Events] = getattr(
+        import_module(f"bridge.worker.{module}"), name
+    )
+    return function

@@ -23,7 +23,7 @@ PREVIEWS_KEPT = 3
 def similarity_function(
     scorer: base.TextAudioSimilarity, prompt: str, rate: int
 ) -> Callable[[Tensor], Tensor]:
-    """How much a listener takes audio [B, 1, T] for the prompt: a function to [B]."""
+    """How well audio [B, 1, T] fits the prompt by a scorer: a function to [B]."""
     return lambda sound: scorer.similarity(sound, rate, [prompt])[:, 0]
 
 

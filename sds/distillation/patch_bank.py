@@ -17,6 +17,7 @@ from sds.priors.checkpoints import ModelUnavailable, read_metadata, read_tensors
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("bank")
+SCORER = "ear"  # under this key the shipped files hold the hash of the search scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def synth(name: str, version: int, knobs: int) -> str:
 def save_bank(bank: Bank, path: Path) -> None:
     """Write a bank, whole or not at all."""
     partial = path.with_suffix(".partial")
-    made_with = {"instrument": bank.instrument, "search_scorer": bank.search_scorer}
+    made_with = {"instrument": bank.instrument, SCORER: bank.search_scorer}
     save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=made_with)
     partial.replace(path)
 
@@ -64,7 +65,7 @@ def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOL
     if not path.is_file():
         return None
     metadata = read_metadata(path)
-    made_with = metadata.get("instrument"), metadata.get("search_scorer")
+    made_with = metadata.get("instrument"), metadata.get(SCORER)
     if made_with != (instrument, search_scorer):
         return None
     tensors = read_tensors(path)

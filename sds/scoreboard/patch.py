@@ -97,7 +97,7 @@ def prompts(setting: Setting, shots: Sequence[OneShot]) -> list[Prompt]:
 def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
     """At most `count` of the items, evenly spaced, the first and the last among them.
 
-    >>> spread("abcdefg", 3)
+    >>> evenly_spaced("abcdefg", 3)
     ['a', 'd', 'g']
     """
     if count is None or count >= len(items):

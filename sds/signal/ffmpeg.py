@@ -7,12 +7,13 @@ may open nothing else than the file.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from presets.reading import read_json
 
 READ = "WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3, Wave64 and CAF"  # by libsndfile
 # What a container's file begins with, where, and what ffmpeg calls it.
@@ -84,7 +85,7 @@ def _frames(path: Path) -> int | None:
     def told(*asked: str) -> dict[str, Any]:
         command = [program, *asked, "-select_streams", "a:0", "-of", "json", *_source(path, "mov")]
         done = subprocess.run(command, check=True, capture_output=True)
-        return dict(json.loads(done.stdout))
+        return dict(read_json(done.stdout))
 
     try:
         whole = told("-ignore_editlist", "1", "-show_streams")["streams"][0]

@@ -1,0 +1,183 @@
+"""Every kind of job, a row each: its fields that name files, its faces, and who does it.
+
+A new kind of job is its model in `bridge.protocol.jobs`, a row here, and the function that the row
+names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker does it. The
+terminal's command has the kind's name; `probe` has none. Tests hold the faces against this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bridge.files.atomic_output import RESULT
+from bridge.protocol.jobs import (
+    DesignPatch,
+    EditPreset,
+    Evaluate,
+    Export,
+    Job,
+    Morph,
+    Probe,
+    Record,
+    RenderPreset,
+    Separate,
+    Suggest,
+    Vary,
+)
+
+Target = Literal["nothing", "folder", "file", "new file", "folder or file"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """One kind of job.
+
+    `model`: what is asked; its fields have the same names on all faces.
+    `work`: "module.function" below `bridge.worker`, called with the job and, with `models`, the
+    loaded models; empty where another process does it.
+    `reads`: fields that name a file to read, or None; `reads_folder` those that name a folder.
+    `writes`: what `out` names. `result`: the whole result is kept in `result.json` beside them.
+    `osc`: the arguments in order (`...` repeats the last) and the options of `/scorewire/KIND`, as
+    `bridge.osc.addresses.Request` has them; None where OSC cannot ask.
+    `far`: fields that another machine may say, beside uploads for `reads`; None: it cannot ask.
+    """
+
+    model: type[Job]
+    work: str
+    models: bool = True
+    reads: tuple[str, ...] = ()
+    reads_folder: tuple[str, ...] = ()
+    writes: Target = "nothing"
+    result: bool = False
+    osc: tuple[str, str] | None = None
+    far: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The value of the field `kind`."""
+        return str(self.model.model_fields["kind"].default)
+
+
+_ROWS = (
+    JobKind(
+        DesignPatch,
+        "patch.design_patch",
+        reads=("start",),
+        writes="folder",
+        result=True,
+        osc=(
+            "i:req s:prompt s:renderer s:out",
+            "f:duration i:steps i:seed s:recipe s:model f:note s:start s:matrix i:operators i:slot "
+            "i:replace",
+        ),
+        far="prompt renderer duration steps seed recipe note matrix operators slot",
+    ),
+    JobKind(
+        Separate,
+        "separate.separate_track",
+        reads=("file",),
+        writes="folder",
+        result=True,
+        osc=(
+            "i:req s:file s:out s:prompts...",
+            "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
+            "i:auto i:force i:replace",
+        ),
+        far="prompts negatives method steps seed start_samples tempo excerpt auto force",
+    ),
+    JobKind(
+        Suggest,
+        "suggest.suggest_prompts",
+        reads=("file",),
+        osc=("i:req s:file", "i:top"),
+        far="top",
+    ),
+    JobKind(
+        RenderPreset,
+        "render.render_preset",
+        models=False,
+        reads=("preset",),
+        writes="file",
+        osc=("i:req s:preset s:out", "f:note i:velocity f:duration s:plugin i:replace"),
+        far="note velocity duration",
+    ),
+    JobKind(
+        Export,
+        "export.export_preset",
+        models=False,
+        reads=("preset",),
+        writes="folder or file",
+        osc=("i:req s:preset s:formats s:out", "i:rate i:replace"),
+        far="formats rate",
+    ),
+    JobKind(
+        Vary,
+        "variations.vary_preset",
+        models=False,
+        reads=("preset",),
+        writes="folder",
+        result=True,
+        osc=("i:req s:preset s:out", "i:count f:amount i:seed i:replace"),
+        far="count amount seed",
+    ),
+    JobKind(
+        Morph,
+        "variations.morph_presets",
+        models=False,
+        reads=("preset", "other"),
+        writes="folder",
+        result=True,
+        osc=("i:req s:preset s:other s:out", "i:steps i:replace"),
+        far="steps",
+    ),
+    JobKind(
+        EditPreset,
+        "edit.edit_preset",
+        reads=("preset",),
+        writes="folder",
+        result=True,
+        osc=("i:req s:preset s:prompt s:out", "s:old i:steps i:seed s:model i:replace"),
+        far="prompt old steps seed",
+    ),
+    JobKind(
+        Record,
+        "",
+        writes="new file",
+        osc=("i:req s:out s:inputs...", "f:duration i:start_samples"),
+    ),
+    JobKind(Evaluate, "evaluate.evaluate", reads_folder=("data",), writes="folder"),
+    JobKind(Probe, "probe.probe"),
+)
+KINDS: Mapping[str, JobKind] = {row.name: row for row in _ROWS}
+INPUTS = tuple(dict.fromkeys(name for row in _ROWS for name in row.reads))
+
+
+def kind_of(job: Job) -> JobKind:
+    """The row of a job."""
+    return KINDS[job.kind]
+
+
+def out_folder(job: Job) -> Path | None:
+    """The folder that the files of a job are written to, None when it writes none."""
+    match kind_of(job).writes:
+        case "nothing":
+            return None
+        case "file" | "new file":
+            return Path(str(getattr(job, "out"))).parent  # noqa: B009, not every job has one
+        case _:
+            return Path(getattr(job, "folder", None) or str(getattr(job, "out")))  # noqa: B009
+
+
+def result_path(job: Job, result: Mapping[str, Any]) -> str:
+    """The file to open: `result.json`, which holds the whole result, a WAV, an exported file."""
+    kind, folder = kind_of(job), out_folder(job)
+    if kind.result and folder is not None:
+        return str(folder / RESULT)
+    if kind.writes in ("file", "new file"):
+        return str(result.get("wav", getattr(job, "out", "")))
+    if kind.writes == "folder or file":
+        return str(result.get("file", getattr(job, "out", "")))
+    return ""
