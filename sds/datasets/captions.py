@@ -180,7 +180,7 @@ def unique(captions: Iterable[str]) -> tuple[str, ...]:
 
 
 def reword(caption: str) -> tuple[str, ...]:
-    """The caption with its first known phrase in other words; empty when there is none.
+    """Replace the first known phrase of a caption by other words; empty when there is none.
 
     >>> reword("alto saxophone, low")
     ('alto sax, low',)
@@ -194,7 +194,9 @@ def reword(caption: str) -> tuple[str, ...]:
 
 
 def recording_captions(caption: str, label: str, adjectives: Sequence[str]) -> tuple[str, ...]:
-    """A recording's own caption, with its adjectives, in other words, and its class in words."""
+    """Captions of a recording: its own, with its adjectives, in other words, and its class in
+    words. Raises `ValueError` for an unknown class.
+    """
     if label not in PHRASES:
         raise ValueError(f"class must be one of the {len(PHRASES)} of PHRASES, got {label!r}")
     unsaid = [word for word in adjectives if word not in caption]
@@ -213,7 +215,7 @@ def recording_captions(caption: str, label: str, adjectives: Sequence[str]) -> t
 def compose_captions(
     nouns: Sequence[str], adjectives: Sequence[str], rng: random.Random, *, count: int = 8
 ) -> tuple[str, ...]:
-    """Captions of one sound from the names it goes by and what is true of it.
+    """Compose `count` captions of one sound from its names and adjectives.
 
     `nouns` are whole phrases ("kick drum", "hit on a bass drum"), `adjectives` all hold. The first
     caption is the first noun alone; the others mix, with never more than three adjectives.

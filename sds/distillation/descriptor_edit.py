@@ -56,7 +56,8 @@ FILLERS = frozenset(("a", "and", "but", "same", "sound", "the"))
 
 
 def trait(words: str) -> Trait | None:
-    """What "the same, but a bit darker and longer" asks for; None when a word is not known here.
+    """Parse words such as "the same, but a bit darker and longer"; None when one of them is not
+    known here.
 
     A degree belongs to all words that come after it.
 

@@ -43,7 +43,7 @@ class Bank:
 
 
 def synth(name: str, version: int, knobs: int) -> str:
-    """What `Bank.instrument` says of a synth."""
+    """Describe a synth, for `Bank.instrument`: its name, version and number of knobs."""
     return f"{name} {version}, {knobs} knobs"
 
 

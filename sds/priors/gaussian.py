@@ -1,6 +1,4 @@
-"""A prior with a closed form: each prompt is a Gaussian over latents, so every answer is known
-exactly.
-"""
+"""A prior in closed form: each prompt is a Gaussian over latents, so all answers are exact."""
 
 from __future__ import annotations
 

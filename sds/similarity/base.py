@@ -1,4 +1,4 @@
-"""What text-audio similarity models have in common."""
+"""The protocol of text-audio similarity models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training scripts share: the learning-rate curve, the moving average, checkpoints."""
+"""What the training scripts share: learning-rate curve, moving average, checkpoints."""
 
 from __future__ import annotations
 

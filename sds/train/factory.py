@@ -1,5 +1,4 @@
-"""Make the factory presets: six prompts a family searched, the five that the evaluation scorer
-likes best kept.
+"""Make the factory presets: of six prompts a family, the five with the evaluation scorer's best.
 
     python -m sds.train.factory --out presets/factory
 
@@ -139,7 +138,7 @@ def search(out: Path) -> dict[str, dict[str, float]]:
 
 
 def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
-    """One job's result. Raises `RuntimeError` with the worker's reason when there is none."""
+    """Run one job. Raises `RuntimeError` with the worker's reason when there is no result."""
     if worker.stdin is None or worker.stdout is None:
         raise ValueError("the worker needs pipes")
     worker.stdin.write(json.dumps(job) + "\n")

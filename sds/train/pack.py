@@ -54,7 +54,7 @@ def write(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def main() -> None:
-    """Pack what is named."""
+    """Pack the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--prior", type=Path)

@@ -93,7 +93,9 @@ def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
 
 
 def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
-    """Which of SHARPNESS makes the best stems: the loss finds what is likely, this what is loud."""
+    """Choose the one of SHARPNESS whose stems have the highest SI-SDR; training only maximises
+    likelihood.
+    """
     answers = [query.logits(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
     means = {}
     for sharpness in SHARPNESS:

@@ -1,5 +1,4 @@
-"""Fit when a sound counts as present (`sds.detection.presence`), and measure it and the
-suggestions.
+"""Fit when a sound counts as present (`sds.detection.presence`), and measure it.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
@@ -99,7 +98,7 @@ def make_mixtures(
 
 
 def user_phrase(clip: Clip, rng: np.random.Generator) -> str:
-    """What a user may call it: a phrase for its class, or its first caption."""
+    """Draw a name that a user may give a clip: a phrase for its class, or its first caption."""
     phrases = PHRASES.get(clip.label, (clip.label,))
     return clip.captions[0] if rng.random() < 0.5 else phrases[rng.integers(len(phrases))]
 
@@ -179,7 +178,7 @@ def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, flo
 def suggestions(
     networks: PresenceNetworks, audio: Tensor, rate: int, calibration: Calibration
 ) -> tuple[list[Suggestion], list[Suggestion]]:
-    """What is suggested for audio [C, T], and the parts of it that `auto` would separate."""
+    """Suggestions for audio [C, T] at `rate` Hz, and the parts of it that `auto` would separate."""
 
     def read(begin: int, end: int) -> Tensor:
         return audio[:, begin:end]

@@ -102,7 +102,9 @@ def held_back_loss(model: Any, held: Latents, codec: SpectralCodec) -> float:
 
 
 def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
-    """Write what ships: the average in half precision, and its loss on held-back clips."""
+    """Write the weights to ship: the average in half precision, with its loss on
+    held-back clips.
+    """
     tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata={"held_back": str(held_loss)})
@@ -110,7 +112,7 @@ def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
 
 
 def least(path: Path) -> float:
-    """The loss that `keep_best` wrote; infinity when there is none."""
+    """Read the loss that `keep_best` wrote; infinity when there is none."""
     if not path.is_file():
         return float("inf")
     with safe_open(path, framework="pt") as file:

@@ -154,7 +154,9 @@ def held_back_loss(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
 
 
 def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
-    """Write what ships: the learned tensors in half precision, and what they belong to."""
+    """Write the weights to ship: the trained tensors in half precision, with what they
+    belong to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: p.detach().half().contiguous() for name, p in mean.trainable_parameters().items()
