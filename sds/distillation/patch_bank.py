@@ -22,15 +22,14 @@ SCORER = "ear"  # under this key the shipped files hold the hash of the search s
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Patches u [N, P] in 0..1 and the embeddings of their sounds, unit vectors heard [N, D]; both
-    float16.
+    """Patches u [N, P] in 0..1 and the unit vectors [N, D] of their sounds; both float16.
 
     `instrument` is what `synth` says of the synth, `search_scorer` the hash of the weights that
     made the embeddings: with another of either, the bank is of no use.
     """
 
     u: Tensor
-    heard: Tensor
+    vectors: Tensor
     instrument: str
     search_scorer: str
 
@@ -38,7 +37,7 @@ class Bank:
         """The `count` patches [count, P] whose embeddings are nearest to `wanted` [D],
         best first.
         """
-        score = self.heard.float() @ wanted.float()
+        score = self.vectors.float() @ wanted.float()
         return self.u[score.topk(min(count, len(score))).indices].float()
 
 
@@ -51,7 +50,7 @@ def save_bank(bank: Bank, path: Path) -> None:
     """Write a bank, whole or not at all."""
     partial = path.with_suffix(".partial")
     made_with = {"instrument": bank.instrument, SCORER: bank.search_scorer}
-    save_file({"u": bank.u, "heard": bank.heard}, partial, metadata=made_with)
+    save_file({"u": bank.u, "heard": bank.vectors}, partial, metadata=made_with)
     partial.replace(path)
 
 
@@ -69,7 +68,7 @@ def load_bank(name: str, instrument: str, search_scorer: str, folder: Path = FOL
     if made_with != (instrument, search_scorer):
         return None
     tensors = read_tensors(path)
-    u, heard = tensors.get("u"), tensors.get("heard")
-    if u is None or heard is None or not u.ndim == heard.ndim == 2 or len(u) != len(heard):
+    u, vectors = tensors.get("u"), tensors.get("heard")
+    if u is None or vectors is None or not u.ndim == vectors.ndim == 2 or len(u) != len(vectors):
         raise ModelUnavailable(f"{path} is no bank: it must hold u [N, P] and heard [N, D].")
-    return Bank(u, heard, instrument, search_scorer)
+    return Bank(u, vectors, instrument, search_scorer)
