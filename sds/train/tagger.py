@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/listener"))
     parser.add_argument(
-        "--start", type=Path, default=FOLDER, help="folder of a evaluation scorer's weights"
+        "--start", type=Path, default=FOLDER, help="folder of an evaluation scorer's weights"
     )
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--steps", type=int, default=700)
