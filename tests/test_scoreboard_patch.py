@@ -25,9 +25,14 @@ PROMPTS = dict.fromkeys(["", *HZ], 0.1)
 PRIOR = GaussianPrior(PROMPTS, PROMPTS, sample_rate=RATE, hop=HOP)
 SHORT = replace(
     RECIPES["default"],
-    steps=6,
-    denoise_steps=1,
-    refresh=3,
+    distillation=replace(
+        RECIPES["default"].distillation,
+        steps=6,
+        denoise_steps=1,
+        refresh=3,
+        look=2,
+        scales=(512,),
+    ),
     candidates=16,
     starts=2,
     finalists=1,
@@ -36,8 +41,6 @@ SHORT = replace(
     generations=2,
     crowd=6,
     fit_steps=4,
-    look=2,
-    scales=(512,),
 )
 STEPS = 2 + 3 + 2 + 4 + 6  # looks at 8 patches, of generation, evolution, fit, distillation
 
@@ -78,7 +81,8 @@ class Ear:
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "default", SHORT)
-    monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], samples=1, scales=(512,)))
+    paper = replace(RECIPES["paper"].distillation, samples=1, scales=(512,))
+    monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], distillation=paper))
     folder = tmp_path / "data" / "oneshots"
     folder.mkdir(parents=True)
     rows = []

@@ -49,7 +49,8 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
-    recipe = replace(recipe, steps=job.steps or recipe.steps)
+    steps = job.steps or recipe.distillation.steps
+    recipe = replace(recipe, distillation=replace(recipe.distillation, steps=steps))
     generator = torch.Generator().manual_seed(job.seed)
     search_scorer = models.search_scorer()
     like = similarity_function(search_scorer, job.prompt, rate) if search_scorer else None
@@ -111,7 +112,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
                         wav=f"{preview}.wav",
                     )
         path = out.partial / name
-        after = keep(patch, path, rate=rate, match=match, before=before, steps=recipe.steps)
+        after = keep(patch, path, rate=rate, match=match, before=before, steps=steps)
         atomic_output.write_json(
             out.partial / "curves.json", {"kind": job.kind, "prompt": job.prompt} | curves
         )
@@ -121,7 +122,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
             "initial_wav": out.final(initial),
             "score_before": before,
             "score_after": after,
-            "steps": recipe.steps,
+            "steps": steps,
             "curves": out.final(out.partial / "curves.json"),
         }
     yield clock.done(result)

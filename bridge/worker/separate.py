@@ -29,7 +29,7 @@ from sds.separation.networks import Networks
 from sds.separation.separate import (
     METHODS,
     Separation,
-    drawn_seed,
+    draw_seed,
     network_hashes,
     part_window,
     plan,
@@ -143,7 +143,7 @@ def _separate_windows(
     clock: worker_loop.Clock,
 ) -> Generator[Event, None, Finished]:
     """All windows parted and on disk: those that an earlier run left are not done again."""
-    seed = drawn_seed(torch.Generator().manual_seed(origin.seed))
+    seed = draw_seed(torch.Generator().manual_seed(origin.seed))
     asked = Separation(
         prior, origin.prompts, recording.rate, with_steps(METHODS[origin.method], origin.steps),
         seed, origin.negatives, networks,
