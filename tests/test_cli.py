@@ -246,7 +246,24 @@ def test_help_loads_nothing_that_works(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage:")
     assert done.stdout.splitlines()[-1] == "loaded: []"
-    assert "list[" not in done.stdout
+
+
+def test_help_is_whole_in_80_columns_and_in_the_terms_of_the_terminal() -> None:
+    whole = main.command()
+    names = [[name] for name in whole.commands]
+    names += [["library", name] for name in whole.commands["library"].commands]  # type: ignore[attr-defined]
+    for arguments in ([], *names):
+        context = None
+        one: Any = whole
+        for name in arguments:
+            context = one.make_context(one.name, [], parent=context, resilient_parsing=True)
+            one = one.commands[name]
+        context = one.make_context(one.name, [], parent=context, resilient_parsing=True)
+        text = one.get_help(context)
+        assert not [line for line in text.splitlines()[1:] if line.endswith("...")], arguments
+        assert max(map(len, text.splitlines())) <= 80
+        assert "list[" not in text, arguments
+        assert " range>" not in text, arguments
 
 
 def test_names_of_the_help_are_those_of_the_tables() -> None:
@@ -281,7 +298,7 @@ def test_the_best_so_far_names_no_hidden_file(capsys: Any) -> None:
     with tables.progress_line() as show_event:
         show_event(Best(id="j", score=0.25, **best))
     said = capsys.readouterr().err
-    assert "best so far: 0.250" in said
+    assert "best so far: prompt match 0.250" in said
     assert ".partial" not in said
 
 

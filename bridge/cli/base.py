@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from bridge.service import config
     from bridge.service.ledger import Entry
 
+INT = "<int>"  # and of a number with bounds
 TEXT = "<str>"  # what the help calls the value of an option that may be repeated
 Json = Annotated[bool, typer.Option("--json", help="One JSON object as the last line of stdout.")]
 Steps = Annotated[int | None, typer.Option(help="Optimisation steps; the recipe's when left out.")]
 Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the same files.")]
-Model = Annotated[str | None, typer.Option(help="NAME, folder or hub id; the configured one.")]
+Model = Annotated[
+    str | None, typer.Option(help="NAME, folder or hub id; when left out the configured one.")
+]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
@@ -41,7 +44,7 @@ class CommandFailed(Exception):
 
 
 def absolute(path: Path) -> str:
-    """The path as jobs want it."""
+    """The absolute path, as jobs name files; `~` is the home folder."""
     return str(path.expanduser().absolute())
 
 

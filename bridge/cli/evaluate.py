@@ -39,7 +39,10 @@ def eval_(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Score a model on recordings, beside baselines; stopped, the same command goes on."""
+    """Score a model on recordings, beside baselines.
+
+    A run that was stopped goes on where it was when the same command is given again.
+    """
     import json
 
     from bridge.files.write_terms import Terms

@@ -24,12 +24,13 @@ def place(
     ],
     host: Annotated[str, typer.Option(help=f"{', '.join(HOSTS)}.")] = "folder",
     out: Annotated[
-        Path | None, typer.Option(help="A folder, or a file of the host; beside the stems.")
+        Path | None,
+        typer.Option(help="A folder, or a file of the host; when left out beside the stems."),
     ] = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Put stems where their source lay: in a DAW's project file, or in the DAW that runs."""
+    """Put stems where their source lay, in a DAW or its project file."""
     _check("--host", host, HOSTS)
     from bridge import hosts
     from bridge.files.write_terms import Terms
@@ -52,7 +53,10 @@ def install(
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it away instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put Scorewire's actions into a DAW, so that its menu separates what is selected."""
+    """Put Scorewire's actions into the menu of a DAW.
+
+    They separate what is selected.
+    """
     _check("HOST", host, INSTALLERS)
     from bridge import hosts
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.base import TEXT, Json
+from bridge.cli.base import INT, TEXT, Json
 from bridge.cli.base import show as show_result
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ app = typer.Typer(
 Folder = Annotated[
     Path | None, typer.Option(help="The library; by default the one in Scorewire's data folder.")
 ]
-Called = Annotated[str, typer.Argument(help="A preset's file, or its name if only one has it.")]
+Called = Annotated[
+    str, typer.Argument(metavar="preset", help="A preset's file, or its name if only one has it.")
+]
 Tags = Annotated[
     list[str], typer.Option(metavar=TEXT, help="Only presets with this tag; repeatable.")
 ]
 Only = Annotated[str, typer.Option(help="Only presets of this renderer.")]
-Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
+Limit = Annotated[int, typer.Option(help="At most so many.", min=1, metavar=INT)]
 
 
 @app.command("list")
@@ -62,7 +64,10 @@ def find(
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Find presets by the words in their name, tags and prompt, or by another preset."""
+    """Find presets by words, or by another preset.
+
+    Words are looked for in names, tags and prompts.
+    """
     shelf = _library(folder)
     entries = shelf.find(" ".join(words or ()), tags=tag, renderer=renderer, like=like, limit=limit)
     _show({"presets": _lines(shelf, entries)}, _rows(shelf, entries), as_json)
@@ -71,13 +76,17 @@ def find(
 @app.command()
 def add(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Preset files, or folders of them.")
+        list[Path] | None,
+        typer.Argument(help="Preset files, or folders of them."),
     ] = None,
     factory: Annotated[bool, typer.Option(help="The presets that come with Scorewire.")] = False,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Keep copies of presets, with the WAV files beside them; none twice."""
+    """Keep copies of presets, with the WAV files beside them.
+
+    What is there already is not kept twice.
+    """
     from presets.library import FACTORY
 
     sources = [*(paths or ()), *([FACTORY] if factory else ())]
@@ -122,7 +131,10 @@ def rename(
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Give a preset another name; its file, preview and slots go with it."""
+    """Give a preset another name.
+
+    Its file, preview and slots go with it.
+    """
     shelf = _library(folder)
     _show_one(shelf, shelf.rename(called, name), as_json)
 
@@ -130,29 +142,31 @@ def rename(
 @app.command()
 def duplicate(
     called: Called,
-    name: Annotated[str, typer.Option(help="The name of the second one.")] = "",
+    name: Annotated[str, typer.Option(help="The name of the copy.")] = "",
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a second one of a preset."""
+    """Make a copy of a preset under another name."""
     shelf = _library(folder)
     _show_one(shelf, shelf.duplicate(called, name), as_json)
 
 
 @app.command()
 def delete(called: Called, folder: Folder = None, as_json: Json = False) -> None:
-    """Move a preset to the trash, from where `restore` brings it back."""
+    """Move a preset to the trash; `restore` brings it back."""
     path = _library(folder).delete(called)
     _show({"trash": str(path)}, [("in the trash", path.name)], as_json)
 
 
 @app.command()
 def restore(
-    file: Annotated[str, typer.Argument(help="A file of the trash; nothing lists them.")] = "",
+    file: Annotated[
+        str, typer.Argument(help="A file of the trash; when left out they are listed.")
+    ] = "",
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a deleted preset back."""
+    """Bring a deleted preset back, or list the trash."""
     shelf = _library(folder)
     if file:
         _show_one(shelf, shelf.restore(file), as_json)
@@ -178,13 +192,18 @@ def tag(
 
 @app.command()
 def slot(
-    number: Annotated[int | None, typer.Argument(help="1 to 128; nothing lists them.")] = None,
-    called: Annotated[str, typer.Argument(help="The preset to put there.")] = "",
+    number: Annotated[
+        int | None, typer.Argument(help="1 to 128; when left out all slots are listed.")
+    ] = None,
+    called: Annotated[str, typer.Argument(metavar="preset", help="The preset to put there.")] = "",
     clear: Annotated[bool, typer.Option("--clear", help="Empty the slot.")] = False,
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Put a preset in a slot, where a MIDI program change finds it, or list the slots."""
+    """Put a preset in a slot, or list the slots.
+
+    A MIDI program change chooses a slot.
+    """
     shelf = _library(folder)
     if number is None and (called or clear):
         raise ValueError("slot needs a number in 1 .. 128")
@@ -200,19 +219,24 @@ def slot(
 
 @app.command()
 def export(
-    called: Annotated[list[str], typer.Argument(help="Presets, each by file or name.")],
+    called: Annotated[
+        list[str], typer.Argument(metavar="presets", help="Presets, each by file or name.")
+    ],
     out: Annotated[Path, typer.Option(help="A new folder.")],
     folder: Folder = None,
     as_json: Json = False,
 ) -> None:
-    """Copy presets, with their previews, into a folder to give away; `add` takes it in."""
+    """Copy presets, with their previews, into a folder.
+
+    `library add` takes such a folder in, on another machine too.
+    """
     files = _library(folder).copy_files(called, out.expanduser().absolute())
     _show({"files": [str(file) for file in files]}, [(file.name,) for file in files], as_json)
 
 
 @app.command()
 def reindex(folder: Folder = None, as_json: Json = False) -> None:
-    """Make the search index again; what the files hold is all that is needed."""
+    """Make the search index again from the files."""
     count = _library(folder).reindex()
     _show({"count": count}, [(f"{count} presets",)], as_json)
 

@@ -15,6 +15,8 @@ import sys
 from typing import Annotated
 
 import typer
+import typer.main
+from typer.core import TyperArgument, TyperGroup
 from typer.exceptions import TyperException
 
 from bridge.cli import evaluate, hosts, library, presets, record, serve, stems, suggest
@@ -54,7 +56,9 @@ def _version(asked: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Say it and exit."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log to stderr.")] = False,
 ) -> None:
@@ -68,11 +72,25 @@ def _options(
     )
 
 
+def command() -> TyperGroup:
+    """The whole command; the help names what may be repeated as `words...`, without `<list[str]>`.
+
+    Typer heeds a metavar for the type of an option only, so an argument's type is left out.
+    """
+    whole = typer.main.get_group(app)
+    groups = [whole, *(c for c in whole.commands.values() if isinstance(c, TyperGroup))]
+    for one in (c for group in groups for c in group.commands.values()):
+        for param in one.params:
+            if isinstance(param, TyperArgument) and param.nargs == -1:
+                param.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
+    return whole
+
+
 def main() -> None:
     """The `scorewire` command; every expected failure leaves as one sentence."""
     as_json = "--json" in sys.argv[1:]
     try:
-        code = app(standalone_mode=False)
+        code = command()(standalone_mode=False)
     except CommandFailed as error:
         code = _fail(error.code, error.reason, error.exit_code, as_json)
     except TyperException as error:

@@ -53,7 +53,10 @@ def patch(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a prompt into a playable patch: a preset, its WAV, and the WAV it started from."""
+    """Turn a prompt into a playable patch.
+
+    It writes a preset, its WAV, and the WAV of the patch that the search started from.
+    """
     from bridge.cli import tables
     from bridge.protocol.jobs import DesignPatch
 
@@ -182,7 +185,7 @@ def morph(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write presets on the way from one to another, each with its sound."""
+    """Write presets between two presets, each with its sound."""
     from bridge.cli import tables
     from bridge.protocol.jobs import Morph
 
@@ -203,7 +206,10 @@ def export(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write a preset as files of other synths, and say what each of them lost."""
+    """Write a preset as files of other synths.
+
+    It says what each of them lost, and how far its sound is from ours.
+    """
     from bridge.cli import tables
     from bridge.protocol.jobs import Export
 
@@ -222,7 +228,10 @@ def import_(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Turn the voices of a DX7 into presets, and say what of each was lost."""
+    """Turn the voices of a DX7 file into presets.
+
+    It says what of each voice was lost.
+    """
     from bridge.cli import import_presets, tables
 
     result = import_presets.syx(

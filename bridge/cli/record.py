@@ -20,20 +20,30 @@ app = typer.Typer()
 @app.command()
 def record(
     out: Annotated[Path, typer.Argument(help="The WAV file, which is not there yet.")],
-    duration: Annotated[float | None, typer.Option(help="Seconds; else until Ctrl-C.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds; when left out until Ctrl-C.")
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
-            "--input", metavar=TEXT, help="Ports by name or regular expression; else the card."
+            "--input",
+            metavar=TEXT,
+            help="Ports by name or regular expression; when left out the sound card's.",
         ),
     ] = None,
     start_samples: Annotated[
-        int | None, typer.Option(help="Where it belongs; else where JACK's transport is.")
+        int | None,
+        typer.Option(
+            help="Where it begins in the session; when left out where JACK's transport is."
+        ),
     ] = None,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Record from a JACK server into a float WAV; Ctrl-C ends the take and keeps it."""
+    """Record from a JACK server into a float WAV.
+
+    Ctrl-C ends the take and keeps it.
+    """
     import asyncio
     from contextlib import ExitStack
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from bridge.cli.base import CommandFailed, ConfigFile, Json, Model, show
+from bridge.cli.base import INT, CommandFailed, ConfigFile, Json, Model, show
 from bridge.cli.choices import STATES
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ def serve(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Listen for OSC and HTTP on this machine, and work for whoever asks, until Ctrl-C."""
+    """Listen for OSC and HTTP on this machine until Ctrl-C.
+
+    One job runs at a time; others wait.
+    """
     from bridge.service import config
 
     _serve(config.load(config_file), play, as_json, announce=announce)
@@ -34,14 +37,18 @@ def serve(
 @app.command("play")
 def play_(
     presets: Annotated[
-        list[Path] | None, typer.Argument(help="Preset files for slot 1, 2, ..., kept there.")
+        list[Path] | None,
+        typer.Argument(help="Preset files for slot 1, 2, ..., kept there."),
     ] = None,
     output: Annotated[str, typer.Option(help="auto, jack or portaudio")] = "auto",
     device: Annotated[str, typer.Option(help="Part of a sound card's name (portaudio).")] = "",
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Play patches from MIDI and OSC: `serve --play`, with presets put into slots first."""
+    """Play patches from MIDI and OSC until Ctrl-C.
+
+    It is `serve --play`, with the presets that are named put into slots first.
+    """
     from dataclasses import replace
 
     from bridge.service import config
@@ -105,7 +112,7 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
 
 @app.command()
 def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
-    """Say the token that HTTP requests need; it is made when there is none."""
+    """Print the token that HTTP requests need; made if there is none."""
     import json
 
     from bridge.http import access
@@ -118,15 +125,20 @@ def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
 
 @app.command("doctor")
 def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json = False) -> None:
-    """Run a real kernel, load the model, send an OSC packet round: say what is missing."""
+    """Check what Scorewire needs, and say how to get what is missing.
+
+    It compiles and runs a kernel, loads the model, and sends an OSC packet round.
+    """
     import asyncio
+    from contextlib import nullcontext
 
     from bridge.app import doctor
     from bridge.cli import tables
     from bridge.service import config
 
     settings = config.load(config_file)
-    report = asyncio.run(doctor.examine(settings, model=model or settings.model))
+    with nullcontext() if as_json else tables.waiting("trying a kernel, a player and the model"):
+        report = asyncio.run(doctor.examine(settings, model=model or settings.model))
     show(report, lambda: tables.checks(report), as_json)
     if not report["ok"]:
         raise typer.Exit(1)
@@ -134,8 +146,10 @@ def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json =
 
 @app.command()
 def jobs(
-    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 20,
-    state: Annotated[str | None, typer.Option(help=f"Only those {', '.join(STATES)}.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, metavar=INT)] = 20,
+    state: Annotated[
+        str | None, typer.Option(help=f"Only jobs in this state: {', '.join(STATES)}.")
+    ] = None,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:

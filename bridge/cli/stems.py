@@ -21,7 +21,9 @@ Refinement = Annotated[
 
 @app.command()
 def separate(
-    file: Annotated[Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3.")],
+    file: Annotated[
+        Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3; others by ffmpeg.")
+    ],
     out: Out,
     prompts: Annotated[
         list[str] | None,
@@ -50,11 +52,12 @@ def separate(
         bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
     ] = False,
     method: Annotated[
-        str | None, typer.Option(help="default, fast, best, masks or paper; default.")
+        str | None, typer.Option(help="default, fast, best, masks or paper; when left out default.")
     ] = None,
     steps: Refinement = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed on the same machine: the same files; 0.")
+        int | None,
+        typer.Option(help="The same seed on the same machine: the same files. When left out 0."),
     ] = None,
     model: Model = None,
     start_samples: Annotated[
@@ -74,7 +77,9 @@ def separate(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Split a recording into one stem a prompt and a residual that add up to it.
+    """Split a recording into named stems and a residual.
+
+    Each prompt gets a stem; stems and residual add up to the recording.
 
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
     With --like these come from another stem set, with its steps and model. What is given wins.
@@ -126,7 +131,10 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="The folder of a separation, or its stems.json.")],
     as_json: Json = False,
 ) -> None:
-    """Add the stem files up as a DAW would, and say how far they are from their source."""
+    """Check that stems and residual add up to their source.
+
+    It says how far the sum is from the source, in double and in single precision, as DAWs add.
+    """
     from bridge.cli import tables
     from bridge.stems import manifest as stems
     from bridge.stems import null_test

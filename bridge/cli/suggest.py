@@ -14,7 +14,9 @@ app = typer.Typer()
 
 @app.command()
 def suggest(
-    file: Annotated[Path, typer.Argument(help="The recording: WAV, FLAC, Ogg, AIFF or MP3.")],
+    file: Annotated[
+        Path, typer.Argument(help="The recording: WAV, FLAC, Ogg, AIFF or MP3; others by ffmpeg.")
+    ],
     top: Annotated[int, typer.Option(help="How many at most.")] = 8,
     assist: Annotated[
         bool, typer.Option("--assist", help="Let the configured assistant make prompts of them.")
@@ -25,8 +27,9 @@ def suggest(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Name what is heard in a recording, and when: prompts to separate it by.
+    """Name the sounds in a recording, and when they are there.
 
+    The names are prompts to separate it by.
     A name is likely (such a score was right in 16 of 25 cases on held-back recordings), possible
     (1 in 4) or a guess (1 in 20).
     """

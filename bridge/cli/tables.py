@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,16 @@ def progress_line() -> Iterator[Show]:
                     )
                 case Best():
                     # its file is a preview in a hidden folder, gone when the job ends
-                    bar.console.print(Text(f"best so far: {event.score:.3f}", style="dim"))
+                    bar.console.print(
+                        Text(f"best so far: prompt match {event.score:.3f}", style="dim")
+                    )
 
         yield show
+
+
+def waiting(what: str) -> AbstractContextManager[object]:
+    """A line on stderr that says what is waited for, as long as it lasts."""
+    return Console(stderr=True).status(f"{what}; the first time takes minutes")
 
 
 def _number(value: float | None, digits: int = 3) -> str:

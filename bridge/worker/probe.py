@@ -97,4 +97,4 @@ def _try_scorer(models: Models) -> str:
     if evaluation_scorer is None:
         raise ValueError("there is no evaluation scorer here: prompt match is not measured")
     score = float(evaluation_scorer.similarity(torch.zeros(1, 1, 44100), 44100, ["silence"]))
-    return f"silence is like the word by {score:.2f}"
+    return f"similarity of silence and the word 'silence' {score:.2f}, of 1 at most"
