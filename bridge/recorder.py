@@ -44,6 +44,7 @@ from presets.reading import read_json
 log = logging.getLogger(__name__)
 
 NAME = "scorewire-record"
+NO_SERVER = "no JACK server runs: start one (`jackd -d alsa`, or PipeWire with its JACK part)"
 RING_SECONDS = 10.0  # that the disk may be late
 LOST_SECONDS = 10.0  # of silence at most for frames that never came; more is another time
 SAY = 0.25  # seconds between two reports
@@ -99,7 +100,8 @@ class Capture:
         try:
             self._client = jack.Client(NAME, no_start_server=True)
         except jack.JackOpenError as error:
-            raise CannotRecord("no-device", f"no JACK server: {error}") from None
+            log.info("%s", error)
+            raise CannotRecord("no-device", NO_SERVER) from None
         try:
             self._join(jack, patterns)
         except jack.JackError as error:  # the server ended meanwhile

@@ -298,7 +298,7 @@ def test_the_best_so_far_names_no_hidden_file(capsys: Any) -> None:
     with tables.progress_line() as show_event:
         show_event(Best(id="j", score=0.25, **best))
     said = capsys.readouterr().err
-    assert "best so far: prompt match 0.250" in said
+    assert "best so far: score 0.250" in said
     assert ".partial" not in said
 
 

@@ -18,6 +18,7 @@ import torch
 import typer.main
 
 from bridge.cli.main import app
+from presets.reading import read_json
 from tests.children import first_line
 from tests.peers import peer
 
@@ -177,6 +178,11 @@ def test_the_commands_of_the_readme_find_their_files():
         for path in (value for some in values for value in some if isinstance(value, Path)):
             known = (ROOT / path).exists() or any(path.is_relative_to(folder) for folder in made)
             assert known or "yours" in comment, line
+        if name == "morph":
+            ends = [
+                read_json(ROOT / context.params[end])["renderer"] for end in ("preset", "other")
+            ]
+            assert ends[0] == ends[1], line
         if out is not None:
             made.add(Path(out))
 

@@ -218,7 +218,7 @@ def test_a_sound_that_became_another_is_said(preset: Path, tmp_path: Path) -> No
     ]
     told = ["In Synth it has become another sound" in page for page in pages]
     assert told == [False, False, True]
-    words = ("near: 2.99 dB", "akin: 9.99 dB", "another sound: 10.00 dB")
+    words = ("near: 2.99 dB", "similar: 9.99 dB", "another sound: 10.00 dB")
     assert all(word in page for word, page in zip(words, pages, strict=True))
 
 

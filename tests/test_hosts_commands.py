@@ -65,7 +65,7 @@ def test_a_separation_goes_to_its_host_at_once(scorewire, tmp_path: Path) -> Non
     [
         (("place", "none.json", "--host", "rpp"), 1, "manifest none.json does not exist"),
         (("place", "none.json", "--host", "cubase"), 2, "--host must be one of folder, dawproject"),
-        (("install", "cubase"), 2, "HOST must be one of reaper"),
+        (("install", "cubase"), 2, "host must be one of reaper"),
         (("install", "reaper", "--path", "none"), 1, "REAPER's resource folder none is not there"),
     ],
 )

@@ -57,7 +57,7 @@ def install(
 
     They separate what is selected.
     """
-    _check("HOST", host, INSTALLERS)
+    _check("host", host, INSTALLERS)
     from bridge import hosts
 
     installer = hosts.INSTALLERS[host]

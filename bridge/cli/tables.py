@@ -90,9 +90,7 @@ def progress_line() -> Iterator[Show]:
                     )
                 case Best():
                     # its file is a preview in a hidden folder, gone when the job ends
-                    bar.console.print(
-                        Text(f"best so far: prompt match {event.score:.3f}", style="dim")
-                    )
+                    bar.console.print(Text(f"best so far: score {event.score:.3f}", style="dim"))
 
         yield show
 
@@ -159,7 +157,7 @@ def render(result: dict[str, Any]) -> Text:
 
 def edit(result: dict[str, Any]) -> Text:
     """The result of `edit`."""
-    text = patch(result)
+    text = Text("\n").join([patch(result), _pairs(("of the prompt", result["prompt"]))])
     if not result["changed"]:
         said = _pairs(("changed", "no: the search scorer found nothing nearer to the words"))
         text = Text("\n").join([text, said])
@@ -200,12 +198,12 @@ def export(result: dict[str, Any]) -> Text:
             lines.append((name, f"not written: {entry['refused']}"))
             continue
         far = entry["fidelity_db"]
-        heard = (
-            entry["unchecked"]
-            if far is None
-            else f"{export_report.verdict(entry)}: {far:.2f} dB from ours in {entry['engine']}"
-        )
-        lines += [(name, entry["file"]), ("", heard), *(("", f"lost: {s}") for s in entry["lost"])]
+        if far is None:
+            near = f"not compared: {entry['unchecked']}"
+        else:
+            word = export_report.verdict(entry)
+            near = f"{word}: {far:.2f} dB from our sound, played by {entry['engine']}"
+        lines += [(name, entry["file"]), ("", near), *(("", f"lost: {s}") for s in entry["lost"])]
     if result["file"].endswith(export_report.REPORT):
         lines.append(("report", result["file"]))
     return _pairs(*lines)
@@ -283,7 +281,7 @@ def _job(row: dict[str, Any]) -> tuple[str, ...]:
 
 def suggestions(result: dict[str, Any]) -> Text:
     """The result of `suggest`: prompt, how likely and when, a row each; then the assistant's."""
-    rows = [("prompt", "score", "which is", "heard when")]
+    rows = [("prompt", "score", "likelihood", "when")]
     for row in result["suggestions"]:
         worth = f"{row['score']:.2f}", row["likelihood"]
         rows.append((row["prompt"], *worth, curve(row["activity"])))

@@ -44,7 +44,8 @@ def report(preset: Preset, entries: dict[str, dict[str, Any]], folder: Path) -> 
         "loudness: the log-spectral distance in dB (0 is the same spectrum) and the rms error "
         "of the waveform (0 % is the same wave; free phases alone make it large)."
         + (" Effects that a format leaves out count in it too." if preset.effects else "")
-        + f" From {OTHER_DB:g} dB on it is another sound: so far apart are different presets.",
+        + f" *Near* is up to {NEAR_DB:g} dB, *similar* below {OTHER_DB:g} dB; from there on it is "
+        "*another sound*: so far apart are different presets.",
         "",
         "| format | open | in | difference | engine |",
         "|---|---|---|---|---|",
@@ -61,7 +62,10 @@ def report(preset: Preset, entries: dict[str, dict[str, Any]], folder: Path) -> 
         if "refused" in entry:
             lines.append(f"Not written: {entry['refused']}.")
         else:
-            lines += [f"- {sentence}" for sentence in entry["lost"]] or ["Nothing was lost."]
+            lost = [f"- {sentence}" for sentence in entry["lost"]]
+            lines += (
+                ["What this format does not carry:", "", *lost] if lost else ["Nothing was lost."]
+            )
             if verdict(entry) == OTHER:
                 lines += ["", f"**In {entry['engine']} it has become {OTHER}.**"]
             lines += _beside(entry)
@@ -76,7 +80,7 @@ def verdict(entry: dict[str, Any]) -> str:
     far = entry["fidelity_db"]
     if far is None:
         return ""
-    return OTHER if far >= OTHER_DB else "near" if far <= NEAR_DB else "akin"
+    return OTHER if far >= OTHER_DB else "near" if far <= NEAR_DB else "similar"
 
 
 def _beside(entry: dict[str, Any]) -> list[str]:

@@ -67,7 +67,8 @@ class Jack:
         try:
             self._client = jack.Client(name, no_start_server=True)
         except jack.JackOpenError as error:
-            raise NoDevice(f"no JACK server: {error}") from None
+            log.info("%s", error)
+            raise NoDevice("no JACK server runs") from None
         try:
             self._join(make, connect)
         except jack.JackError as error:  # the server ended meanwhile

@@ -390,5 +390,6 @@ def sentence(error: ValidationError) -> str:
     text = first["msg"].removeprefix("Value error, ").replace(" after validation", "")
     text = text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
     text = text[0].lower() + text[1:]
-    got = "" if first["type"] == "missing" else f", got {repr(first['input'])[:80]}"
+    known = first["type"] == "missing" or ", got " in text
+    got = "" if known else f", got {repr(first['input'])[:80]}"
     return f"{where}: {text}{got}"

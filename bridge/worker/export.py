@@ -100,7 +100,9 @@ def _engine_distance(
     engines = ENGINES.get(name, ())
     engine = next((engine for engine in engines if not engine.missing()), None)
     if engine is None:
-        reasons = [engine.missing() for engine in engines] or ["there is no engine for it"]
+        reasons = [engine.missing() for engine in engines] or [
+            "Scorewire starts no program that plays this format"
+        ]
         return entry | {"unchecked": "; ".join(reasons)}
     note, seconds = Note(round(preset.note)), min(source.seconds, preset.seconds, COMPARED)
     ours = _ours(name, source, note, seconds)
