@@ -24,8 +24,10 @@ ENDS = ("/scorewire/done", "/scorewire/cancelled", "/scorewire/fail")
 
 def main() -> int:
     """0 when the patch is done, 1 when it failed or nobody answers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("prompt")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("prompt", help="what it should sound like")
     parser.add_argument("--renderer", default="fm", help="fm or impact")
     parser.add_argument("--out", type=Path, default=Path("patch"), help="folder for the results")
     parser.add_argument("--port", type=int, default=9557)

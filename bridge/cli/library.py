@@ -46,12 +46,12 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the presets by name, and the files that are not presets."""
-    shelf = _library(folder)
-    entries = shelf.find(tags=tag, renderer=renderer, limit=limit)
-    bad = [{"file": file, "reason": reason} for file, reason in shelf.unreadable()]
-    result = {"folder": str(shelf.folder), "count": shelf.count()}
-    rows = [*_rows(shelf, entries), *((b["file"], "", "", b["reason"], "") for b in bad)]
-    _show(result | {"presets": _lines(shelf, entries), "unreadable": bad}, rows, as_json)
+    library = _library(folder)
+    entries = library.find(tags=tag, renderer=renderer, limit=limit)
+    bad = [{"file": file, "reason": reason} for file, reason in library.unreadable()]
+    result = {"folder": str(library.folder), "count": library.count()}
+    rows = [*_rows(library, entries), *((b["file"], "", "", b["reason"], "") for b in bad)]
+    _show(result | {"presets": _lines(library, entries), "unreadable": bad}, rows, as_json)
 
 
 @app.command()
@@ -68,9 +68,11 @@ def find(
 
     Words are looked for in names, tags and prompts.
     """
-    shelf = _library(folder)
-    entries = shelf.find(" ".join(words or ()), tags=tag, renderer=renderer, like=like, limit=limit)
-    _show({"presets": _lines(shelf, entries)}, _rows(shelf, entries), as_json)
+    library = _library(folder)
+    entries = library.find(
+        " ".join(words or ()), tags=tag, renderer=renderer, like=like, limit=limit
+    )
+    _show({"presets": _lines(library, entries)}, _rows(library, entries), as_json)
 
 
 @app.command()
@@ -116,10 +118,10 @@ def show(called: Called, folder: Folder = None, as_json: Json = False) -> None:
     """Show everything a preset holds."""
     from presets import load
 
-    shelf = _library(folder)
-    entry = shelf.get(called)
+    library = _library(folder)
+    entry = library.get(called)
     data = load(entry.path).model_dump(mode="json")
-    (line,) = _lines(shelf, (entry,))
+    (line,) = _lines(library, (entry,))
     rows = [(key, text) for key, value in (line | data).items() if (text := _text(value))]
     _show(line | data, rows, as_json)
 
@@ -135,8 +137,8 @@ def rename(
 
     Its file, preview and slots go with it.
     """
-    shelf = _library(folder)
-    _show_one(shelf, shelf.rename(called, name), as_json)
+    library = _library(folder)
+    _show_one(library, library.rename(called, name), as_json)
 
 
 @app.command()
@@ -147,8 +149,8 @@ def duplicate(
     as_json: Json = False,
 ) -> None:
     """Make a copy of a preset under another name."""
-    shelf = _library(folder)
-    _show_one(shelf, shelf.duplicate(called, name), as_json)
+    library = _library(folder)
+    _show_one(library, library.duplicate(called, name), as_json)
 
 
 @app.command()
@@ -167,11 +169,11 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Bring a deleted preset back, or list the trash."""
-    shelf = _library(folder)
+    library = _library(folder)
     if file:
-        _show_one(shelf, shelf.restore(file), as_json)
+        _show_one(library, library.restore(file), as_json)
     else:
-        files = shelf.trash()
+        files = library.trash()
         _show({"trash": list(files)}, [(name,) for name in files], as_json)
 
 
@@ -186,8 +188,8 @@ def tag(
     as_json: Json = False,
 ) -> None:
     """Give a preset tags, or take some away."""
-    shelf = _library(folder)
-    _show_one(shelf, shelf.tag(called, add, remove), as_json)
+    library = _library(folder)
+    _show_one(library, library.tag(called, add, remove), as_json)
 
 
 @app.command()
@@ -204,16 +206,16 @@ def slot(
 
     A MIDI program change chooses a slot.
     """
-    shelf = _library(folder)
+    library = _library(folder)
     if number is None and (called or clear):
         raise ValueError("slot needs a number in 1 .. 128")
     if clear and called:
         raise ValueError("slot --clear takes no preset")
     if number is not None and called:
-        shelf.assign(number, called)
+        library.assign(number, called)
     elif number is not None and clear:
-        shelf.clear(number)
-    slots = {n: path.name for n, path in shelf.slots().items() if number in (None, n)}
+        library.clear(number)
+    slots = {n: path.name for n, path in library.slots().items() if number in (None, n)}
     _show({"slots": slots}, [(str(n), file) for n, file in slots.items()], as_json)
 
 
@@ -249,9 +251,9 @@ def _library(folder: Path | None) -> Library:
     return Library(chosen.expanduser().absolute())
 
 
-def _lines(shelf: Library, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+def _lines(library: Library, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
     """Entries for --json."""
-    slots = shelf.slots().items()
+    slots = library.slots().items()
     return [
         {
             "path": str(entry.path),
@@ -267,10 +269,10 @@ def _lines(shelf: Library, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(shelf: Library, entries: tuple[Entry, ...]) -> list[tuple[str, ...]]:
+def _rows(library: Library, entries: tuple[Entry, ...]) -> list[tuple[str, ...]]:
     """Entries for people."""
     rows: list[tuple[str, ...]] = []
-    for entry, line in zip(entries, _lines(shelf, entries), strict=True):
+    for entry, line in zip(entries, _lines(library, entries), strict=True):
         away = "" if entry.distance is None else f"{entry.distance:.3f}"
         where = " ".join(f"slot {number}" for number in line["slots"])
         tags = ", ".join(entry.tags)
@@ -278,8 +280,8 @@ def _rows(shelf: Library, entries: tuple[Entry, ...]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _show_one(shelf: Library, entry: Entry, as_json: bool) -> None:
-    _show(_lines(shelf, (entry,))[0], _rows(shelf, (entry,)), as_json)
+def _show_one(library: Library, entry: Entry, as_json: bool) -> None:
+    _show(_lines(library, (entry,))[0], _rows(library, (entry,)), as_json)
 
 
 def _show(result: dict[str, Any], rows: Sequence[tuple[str, ...]], as_json: bool) -> None:

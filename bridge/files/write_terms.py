@@ -63,7 +63,8 @@ class Terms:
     def check_folder(self, folder: Path) -> None:
         """Raise `ValueError` when `folder` lies outside of `within`."""
         allowed = [Path(folder) for folder in self.within]
-        inside("out", folder, allowed, by=" without the key" if self.new else "")
+        by = " without the key (key=, `scorewire token` prints it)" if self.new else ""
+        inside("out", folder, allowed, by=by)
 
 
 ORDINARY = Terms()

@@ -140,7 +140,9 @@ class PortAudio:
         try:
             found = sounddevice.query_devices(device or None, "output")
         except (ValueError, sounddevice.PortAudioError) as error:
-            raise NoDevice(f"no sound card: {error}") from None
+            log.info("%s", error)
+            named = f" is called {device!r}" if device else " was found"
+            raise NoDevice(f"no sound card{named}") from None
         self.name, self.rate, self.frames = found["name"], int(found["default_samplerate"]), frames
         self.gone = ""
         self.xruns = 0

@@ -113,7 +113,7 @@ class Panic(_Command):
 
 
 class SysEx(_Command):
-    """Send bytes, hexadecimal and framed by f0 .. f7, to the MIDI output."""
+    """Send bytes, hexadecimal and framed by f0 and f7, to the MIDI output."""
 
     kind: Literal["sysex"] = "sysex"
     data: str = Field(pattern=r"^[fF]0([0-7][0-9a-fA-F])*[fF]7$", max_length=2 * 64 * 1024)

@@ -110,7 +110,7 @@ def row_keys(
             model=str(_weights(prior)),
             evaluation_scorer=str(_weights(evaluation_scorer)),
             search_scorer=str(_weights(search_scorer)),
-            **keys.asked(),
+            **keys.shipped_digests(),
             methods=keys.values(entry.methods),
             data=evaluation_items.fingerprint(Path(job.data)),
             seed=job.seed,

@@ -30,7 +30,7 @@ from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES
 from sds.priors.base import Prior
 
-HUNT = 0.25  # of a job's time, about, in which algorithms are compared
+COMPARISON = 0.25  # of a job's time, about, in which algorithms are compared
 
 
 def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
@@ -62,13 +62,13 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
         name = names.slug(job.prompt, otherwise="preset")
         out.expect(f"{name}.json", f"{name}.wav", f"{name}__initial.wav", "curves.json")
         yield clock.progress(0.0, "search")
-        hunted = 0.0
+        compared = 0.0
         if job.matrix == AUTO:
             found = []
             for now in rank_algorithms(job, models, rate, generator):
                 found.append(now)
-                hunted = HUNT * len(found) / len(DIFFERENT)
-                yield clock.progress(hunted, f"algorithm {now.number}")
+                compared = COMPARISON * len(found) / len(DIFFERENT)
+                yield clock.progress(compared, f"algorithm {now.number}")
             attempts = best_attempts(found, more, generator)
         else:
             attempts = [attempt(job, models, start, more, generator)]
@@ -100,7 +100,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
                 row = (index, step.stage, step.t, figures.get("loss"), max(best, step.score))
                 for key, value in zip(curves, row, strict=True):
                     curves[key].append(value)
-                fraction = hunted + (1 - hunted) * index / (len(attempts) * step.of)
+                fraction = compared + (1 - compared) * index / (len(attempts) * step.of)
                 yield clock.progress(fraction, step.stage, figures)
                 if better and (preview := previews.next(index)):
                     keep(patch, preview, rate=rate, match=match, before=before, steps=index)

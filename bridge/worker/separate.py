@@ -80,7 +80,7 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
             for share in stem_writer.write(origin, recording, blocks, out, levels):
                 done = PARTED + (WRITTEN - PARTED) * share
                 yield clock.progress(done, "writing the stems")
-        yield clock.progress(WRITTEN, "listening to the stems")
+        yield clock.progress(WRITTEN, "scoring the stems")
         at = source.busiest(JUDGED_SECONDS)[0] if job.excerpt is None else 0
         found = manifest.Manifest(
             job=origin.job,

@@ -146,7 +146,7 @@ def last_with_progress(
     """The last of the lists, with an event for each, so that a job can be stopped in between."""
     found: list[Suggestion] = []
     for now in work:
-        yield clock.progress(done, "listening closely")
+        yield clock.progress(done, "timing the sounds")
         found = now
     return found
 

@@ -46,7 +46,7 @@ class Key:
         return _digest(json.dumps(asdict(self)).encode())
 
 
-def asked() -> dict[str, str]:
+def shipped_digests() -> dict[str, str]:
     """The digest of each shipped network and table that no command names, by its field of `Key`."""
     names = ("query_network", "tagger", "bank", "text", "reference")
     return {name: folder_digest(WEIGHTS / name) for name in names}
