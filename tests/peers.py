@@ -45,6 +45,7 @@ PEERS = {
     "dawdreamer": Peer(("libgl1",), libraries=("GL",), modules=("dawdreamer",)),
     "dexed": Peer(modules=("dexed",)),
     "faust": Peer(("faust", "gcc"), ("faust", "gcc")),
+    "ffmpeg": Peer(("ffmpeg",), ("ffmpeg", "ffprobe")),
     "fluidsynth": Peer(("fluidsynth",), ("fluidsynth",)),
     "git": Peer(("git",), ("git",)),
     "hexter": Peer(("hexter",), files=("/usr/lib/dssi/hexter.so",)),

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge.files import atomic_output
+from bridge.files import atomic_output, write_terms
 from bridge.files.write_terms import Terms
 
 NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
@@ -109,14 +109,14 @@ def test_a_move_that_fails_takes_back_those_before_it(
     for name in NAMES:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("old")
-    real = Path.replace
+    real = write_terms.move
 
-    def replace(path: Path, target: Path) -> Path:
-        if path.name == "b.wav" and atomic_output.REPLACED not in path.parts and path.exists():
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-        return real(path, target)
+    def move(source: Path, place: Path, terms: Terms) -> None:
+        if place.name == "b.wav":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
+        real(source, place, terms)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(write_terms, "move", move)
 
     def job() -> None:
         with atomic_output.folder(tmp_path, Terms(replace=True)) as out:

@@ -237,11 +237,11 @@ def test_help_loads_nothing_that_works(arguments: list[str]) -> None:
         "bridge.service.config bridge.cli.tables bridge.app.doctor"
     )
     code = (
-        "import sys, atexit, bridge.cli\n"
+        "import sys, atexit, bridge.cli.main\n"
         f"heavy = set({heavy!r}.split())\n"
         "atexit.register(lambda: print('loaded:', sorted(heavy & set(sys.modules))))\n"
         f"sys.argv = ['scorewire', *{arguments!r}]\n"
-        "bridge.cli.main()"
+        "bridge.cli.main.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage:")

@@ -97,8 +97,11 @@ def test_people_see_names_as_they_are(tmp_path, library):
     make(tmp_path / "one.json", "[red]Küche[/red] 🎹", tags=("a", "b"))
     library("add", "one.json")
     code, out, _ = library("list")
-    assert (code, out.split()) == (0, "red-küche-red [red]Küche[/red] 🎹 fm a, b".split())
-    _, out, _ = library("show", "red-küche-red")
+    assert (code, out.split()) == (
+        0,
+        "red-küche-red-musical-keyboard [red]Küche[/red] 🎹 fm a, b".split(),
+    )
+    _, out, _ = library("show", "red-küche-red-musical-keyboard")
     assert re.search(r"values +decay 1\b", out)
     assert "seed" not in out
 

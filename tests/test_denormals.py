@@ -226,6 +226,7 @@ OTHERS = {
     "bridge/cli/main.py",
     "bridge/app/folder_requests.py",
     "bridge/recorder.py",
+    "bridge/processes/parent_watch.py",
     "bridge/stems/null_test_numpy.py",
     "examples/demo.py",
     "examples/make_mixture.py",

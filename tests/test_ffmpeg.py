@@ -1,6 +1,5 @@
 """Files that libsndfile does not read: through ffmpeg where it is, else one sentence with a way."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,9 +9,14 @@ import soundfile as sf
 
 from sds.signal import ffmpeg
 from sds.signal.audio_files import Recording, read
+from tests.peers import peer
 
 RATE, FRAMES = 48000, 95963  # no multiple of a frame of any codec
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+
+
+@pytest.fixture
+def has_ffmpeg():
+    peer("ffmpeg")
 
 
 def made(folder: Path, name: str, *codec: str) -> Path:
@@ -24,7 +28,7 @@ def made(folder: Path, name: str, *codec: str) -> Path:
     return folder / name
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("has_ffmpeg")
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
@@ -48,7 +52,7 @@ def test_what_ffmpeg_decodes_has_the_length_and_the_sound_of_its_source(tmp_path
     assert set(Path(tmp_path).iterdir()) == before
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("has_ffmpeg")
 def test_what_has_no_sound_is_one_sentence(tmp_path):
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
@@ -58,7 +62,7 @@ def test_what_has_no_sound_is_one_sentence(tmp_path):
         read(path)
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("has_ffmpeg")
 def test_a_playlist_opens_nothing(tmp_path):
     """ffmpeg would follow it to any file, and to any machine."""
     secret = made(tmp_path, "secret.oga", "-c:a", "flac")

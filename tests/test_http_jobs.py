@@ -81,7 +81,7 @@ def test_an_upload_is_a_file_with_a_name(running, client):
     client.events(job)
     with Store(running.config.ledger) as store:
         path = Path(store.get(job).job.file)
-    assert (path.name, path.read_bytes()) == ("my-take.wav", data)
+    assert (path.name, path.read_bytes()) == ("my-täke.wav", data)
     job = client.job(kind="separate", file=name, prompts=["ok voice"])
     assert client.events(job)[0][-1][1] == "done"
 

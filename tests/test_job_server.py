@@ -370,7 +370,7 @@ from bridge.service.ledger import Store
 data, worker = Path(sys.argv[1]), tuple(sys.argv[2:])
 placing = threading.Event()
 
-def place_audio(manifest, out):
+def place_audio(manifest, out, terms):
     placing.set()
     threading.Event().wait()
 

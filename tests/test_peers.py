@@ -33,7 +33,9 @@ PACKAGES = ["osc@2.4.5", "oscquery@1.1.1"]
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     data = tmp_path_factory.mktemp("peers")
-    server = Running(data, worker=Config(data=data).worker, grace=10.0)
+    everywhere = (tmp_path_factory.getbasetemp(),)
+    worker = Config(data=data).worker
+    server = Running(data, worker=worker, grace=10.0, osc_write=everywhere)
     yield server
     server.stop()
 

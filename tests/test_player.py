@@ -127,7 +127,7 @@ def test_no_preset_takes_the_player_away_from_the_other_slots(offline, presets):
         "seconds": good | {"seconds": 1e30},
     }
     files = {words: json.dumps(data) for words, data in bad.items()}
-    files["nested too deep"] = "[" * 200_000 + "]" * 200_000
+    files["levels deep"] = "[" * 200_000 + "]" * 200_000
     for words, text in files.items():
         (presets / "bad.json").write_text(text)
         refused = offline.ask(kind="load", slot=2, preset=str(presets / "bad.json"))

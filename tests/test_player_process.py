@@ -159,10 +159,11 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
 
 DEADLY = """
 import os
-from bridge import player
+from bridge.player import __main__ as program
+from bridge.player import player
 real = player.load
 player.load = lambda file: os._exit(9) if "deadly" in file else real(file)
-player.main()
+program.main()
 """
 
 

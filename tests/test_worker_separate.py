@@ -317,7 +317,7 @@ def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
 ) -> None:
     """With a tagger that hears all: twice the same prompt is two of `prompts`, not one."""
 
-    def named(*given: Any) -> Any:
+    def prompt_activity(*given: Any) -> Any:
         yield [Suggestion(prompt, 0.9, True, (0.9,)) for prompt in given[-1]]
 
     def listened(*_: object) -> Any:
@@ -326,7 +326,7 @@ def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
 
     monkeypatch.setattr(suggest, "presence_networks", lambda _: PresenceNetworks(*[None] * 3))  # type: ignore[arg-type]
     monkeypatch.setattr(suggest, "measure_activity", listened)
-    monkeypatch.setattr(suggest, "named", named)
+    monkeypatch.setattr(suggest, "prompt_activity", prompt_activity)
     asked = job(noise(tmp_path / "a.wav", 1), tmp_path, prompts=("a", "a", "b"), model="default")
     clock = worker_loop.Clock("j")
     answers = []

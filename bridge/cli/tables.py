@@ -154,7 +154,7 @@ def edit(result: dict[str, Any]) -> Text:
     """The result of `edit`."""
     text = patch(result)
     if not result["changed"]:
-        said = _pairs(("changed", "no: the ear found nothing nearer to the words"))
+        said = _pairs(("changed", "no: the search scorer found nothing nearer to the words"))
         text = Text("\n").join([text, said])
     return text
 

@@ -76,7 +76,7 @@ def _track(track: Track, layout: Layout, folder: Path, *, depth: str) -> Iterato
 def _rpp_string(text: str) -> str:
     """The text in those of the three quotes it does not hold; a backtick gives way to them all.
 
-    >>> _quoted("a"), _quoted('7" tom'), _rpp_string('''o'er "x" `''')
+    >>> _rpp_string("a"), _rpp_string('7" tom'), _rpp_string('''o'er "x" `''')
     ('"a"', '\\'7" tom\\'', '`o\\'er "x" \\'`')
     """
     quote = next((q for q in "\"'" if q not in text), "`")

@@ -66,9 +66,9 @@ def classifier_free_guidance(
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         if scale == 1.0:
-            return finite(prior, prior.denoise(x, sigma, cond), sigma)
+            return finite(prior, prior.denoise(x, sigma, cond), x, sigma)
         if scale == 0.0:
-            return finite(prior, prior.denoise(x, sigma, uncond), sigma)
+            return finite(prior, prior.denoise(x, sigma, uncond), x, sigma)
         both = {
             name: torch.cat([_rows(value, len(x)), _rows(uncond[name], len(x))])
             for name, value in cond.items()
@@ -78,15 +78,19 @@ def classifier_free_guidance(
         if phi > 0.0:
             std_c, std = d_c.std(1, keepdim=True), d.std(1, keepdim=True).clamp_min(1e-8)
             d = phi * d * (std_c / std) + (1.0 - phi) * d
-        return finite(prior, d, sigma)
+        return finite(prior, d, x, sigma)
 
     return denoise
 
 
-def finite(prior: Prior, d: Tensor, sigma: Tensor) -> Tensor:
-    """D(x; sigma) [B, D, L] as it is; `ValueError` with one sentence when it is not all finite."""
+def finite(prior: Prior, d: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+    """Return D(x; sigma) [B, D, L] as it is.
+
+    Raises `ValueError` with one sentence when it is not all finite and x is: what a search that
+    diverged makes of itself is no fault of the model.
+    """
     bad = int((~torch.isfinite(d)).sum())
-    if bad:
+    if bad and bool(torch.isfinite(x).all()):
         raise ValueError(
             f"the model {prior.name} answered with {bad} of {d.numel()} numbers that are not "
             f"finite at noise level {float(sigma.max()):.3g}: it is broken, or not made for this "

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from presets.reading import read_json
 from sds.datasets.captions import PHRASES
 from sds.datasets.evaluation_items import Mixture
 from sds.datasets.evaluation_items import mixtures as recorded
@@ -296,7 +297,7 @@ def main() -> None:
 
 def table(file: Path) -> list[str]:
     """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
-    held = json.loads(file.read_text(encoding="utf-8"))
+    held = read_json(file)
     lines = [
         "| measured on mixtures of | prompts | AUC | AUC, the tagger alone "
         "| called absent, though there | called present, though not |",
