@@ -523,7 +523,7 @@ def test_an_edit_beside_its_start_leaves_it_there(tmp_path: Path) -> None:
         run(EditPreset(id="j", preset=str(a), prompt="?!", out=str(tmp_path), steps=1,
                        model="gaussian"))
     )  # fmt: skip
-    assert Path(got["preset"]).name == "a-暗.json"
+    assert Path(got["preset"]).name == "a-edited.json"
     assert a.read_bytes() == before
 
 
