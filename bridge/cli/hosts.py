@@ -1,4 +1,4 @@
-"""Stems onto the tracks of a DAW, and our scripts into it."""
+"""Put stems on the tracks of a DAW, and install our scripts in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracks to stems: separate, and verify what came of it."""
+"""Separate tracks into stems, and verify that stems add up."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def separate(
     from bridge.cli import tables
     from bridge.protocol.jobs import Separate
 
-    asked = _earlier_settings(out, file, like, method, complete=bool(prompts or auto))
+    earlier = _earlier_settings(out, file, like, method, complete=bool(prompts or auto))
     given = {
         "prompts": tuple(prompts) if prompts else None,
         "negatives": tuple(negatives) if negatives else None,
@@ -102,7 +102,7 @@ def separate(
         Separate,
         as_json,
         file=absolute(file),
-        **asked | {key: value for key, value in given.items() if value is not None},
+        **earlier | {key: value for key, value in given.items() if value is not None},
         auto=auto,
         out=absolute(out),
         excerpt=excerpt,
@@ -149,12 +149,12 @@ def verify(
     from bridge.stems import null_test
 
     manifest = stems.manifest_path(folder.expanduser())
-    found = null_test.add_up_fast(manifest)
-    ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
+    rest = null_test.add_up_fast(manifest)
+    ok = max(rest.double_db, rest.float_db) < NULL_LIMIT_DB
     result = {
         "manifest": absolute(manifest),
-        "null_db": round(found.double_db, 2),
-        "null_float32_db": round(found.float_db, 2),
+        "null_db": round(rest.double_db, 2),
+        "null_float32_db": round(rest.float_db, 2),
         "ok": ok,
     }
     show(result, lambda: tables.verify(result, NULL_LIMIT_DB), as_json)

@@ -1,4 +1,4 @@
-"""Recordings: each in a process of its own, at once, beside whatever a worker does."""
+"""Run recordings, each in a process of its own, at once, beside whatever a worker does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be written where: files that Scorewire did not make stay, and no link leads elsewhere.
+"""Check and record what is written where: others' files stay, and no link leads elsewhere.
 
 A record in the user's data folder (`made.sqlite`) has each file that was published here, with its
 size and time. A file that was changed since is the user's own. Standard library and platformdirs.
@@ -152,8 +152,8 @@ def ours(place: Path) -> bool:
     try:
         with _record() as record:
             row = (_key(place), status.st_size, status.st_mtime_ns)
-            asked = "SELECT 1 FROM made WHERE path = ? AND bytes = ? AND time = ?"
-            return record.execute(asked, row).fetchone() is not None
+            query = "SELECT 1 FROM made WHERE path = ? AND bytes = ? AND time = ?"
+            return record.execute(query, row).fetchone() is not None
     except (OSError, sqlite3.Error) as error:
         log.warning("what was made cannot be read from %s: %s", record_file(), error)
         return False

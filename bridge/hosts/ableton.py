@@ -89,15 +89,15 @@ class Ableton:
             raise HostCannot("Live shows no message: it does not run with the Scorewire script")
 
     def _ask(self, request: dict[str, Any]) -> str | None:
-        """What our script did; None when nobody took the request. Raises `ValueError`."""
+        """Ask our script by files; None when nobody took the request. Raises `ValueError`."""
         private_folder(self.folder)
         number = f"{time.time_ns():020d}-{secrets.token_hex(2)}"
-        asked, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
-        with whole(asked) as path:
+        request_file, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
+        with whole(request_file) as path:
             path.write_text(json.dumps(request), encoding="utf-8")
-        _until(lambda: not asked.exists(), self.patience)
+        _until(lambda: not request_file.exists(), self.patience)
         try:
-            asked.unlink()
+            request_file.unlink()
         except FileNotFoundError:  # it was taken
             _until(answered.exists, self.longest)
         else:
@@ -120,7 +120,7 @@ def _request(placing: Layout) -> dict[str, Any]:
 
 
 def _by_hand(placing: Layout) -> str:
-    """What is left to the musician: Live's faders have no scale in dB for others."""
+    """List the gains to set by hand: Live's faders have no scale in dB for other programs."""
     gains = [f"{t.name} to {t.gain_db:+.1f} dB" for t in placing.tracks if t.gain_db]
     return "; set ".join(["mute the track they came from", *gains])
 
@@ -162,8 +162,8 @@ class AbletonOSC:
                     talk.say("/live/track/create_audio_clip", number, str(track.file), beat)
                     self._clip(talk, number)
             except ValueError:
-                now = int(talk.number("/live/song/get/num_tracks"))
-                for number in reversed(range(before, now)):
+                tracks_now = int(talk.number("/live/song/get/num_tracks"))
+                for number in reversed(range(before, tracks_now)):
                     talk.say("/live/song/delete_track", number)
                 talk.need("/live/song/get/num_tracks")  # they are gone when this is answered
                 raise
@@ -190,7 +190,7 @@ class AbletonOSC:
 
 
 class _Talk:
-    """A conversation: datagrams there and back, one question at a time."""
+    """An exchange of datagrams with Live: one request and one answer at a time."""
 
     def __init__(self, to: tuple[str, int], back: tuple[str, int], patience: float) -> None:
         self._to, self._patience = to, patience

@@ -92,13 +92,13 @@ def read_slots(text: str) -> dict[int, bytes]:
     slots: dict[int, bytes] = {}
     at = 0
     while program[at:].strip():
-        found = _ASSIGNMENT.match(program, at)
-        if found is None:
+        assignment = _ASSIGNMENT.match(program, at)
+        if assignment is None:
             raise ValueError(f"{UI_SCRIPTS} holds {program[at : at + 40]!r}, not read here")
-        if found.group(1):
-            slot = int(found.group(1))
-            slots[slot] = slots.get(slot, b"") + found.group(0).strip() + b" "
-        at = found.end()
+        if assignment.group(1):
+            slot = int(assignment.group(1))
+            slots[slot] = slots.get(slot, b"") + assignment.group(0).strip() + b" "
+        at = assignment.end()
     return slots
 
 
@@ -110,7 +110,7 @@ def write_slots(text: str, slots: dict[int, bytes]) -> str:
 
 
 def name_of(script: bytes) -> str:
-    """What the script of a slot is called."""
+    """Read the name of the script in a slot."""
     match = re.search(rb'\["n"\] = "((?:[^"\\]|\\.)*)"', script)
     return "" if match is None else re.sub(rb"\\(.)", rb"\1", match.group(1)).decode()
 
@@ -159,13 +159,13 @@ def _folders(path: Path | None) -> list[Path]:
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     pattern = re.compile(r"ardour\d+", re.IGNORECASE)
     children = sorted(base.iterdir()) if base.is_dir() else []
-    found = [one for one in children if pattern.fullmatch(one.name) and one.is_dir()]
-    if not found:
+    folders = [child for child in children if pattern.fullmatch(child.name) and child.is_dir()]
+    if not folders:
         raise ValueError(
             f"there is no folder of Ardour's settings in {base}: start Ardour once, or name the "
             "folder with --path"
         )
-    return found
+    return folders
 
 
 def _read(folder: Path) -> dict[int, bytes]:

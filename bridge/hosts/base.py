@@ -1,4 +1,4 @@
-"""What a host is to us: four verbs, and a sentence where it has no such verb.
+"""The interface of a host: four operations, and `HostCannot` for those that it lacks.
 
 Every host is fed by one manifest (`bridge.stems.manifest`), through `layout`.
 """
@@ -70,7 +70,7 @@ class Act(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """How our scripts get into a DAW, and out of it again."""
+    """The two functions that install our scripts in a DAW and remove them."""
 
     install: Act
     uninstall: Act

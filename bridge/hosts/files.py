@@ -26,11 +26,11 @@ def link(file: Path, folder: Path) -> str:
     >>> link(Path("/a/b/c.wav"), Path("/a/d"))
     '../b/c.wav'
     """
-    there = file.parent.resolve() / file.name
+    target = file.parent.resolve() / file.name
     try:
-        return Path(os.path.relpath(there, folder.resolve())).as_posix()
+        return Path(os.path.relpath(target, folder.resolve())).as_posix()
     except ValueError:  # Windows: no relative path leads to another drive
-        return there.as_posix()
+        return target.as_posix()
 
 
 def file_name_text(name: str) -> str:

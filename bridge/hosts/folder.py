@@ -1,4 +1,4 @@
-"""The host that always works: the files stay where they are, and a page says where they belong."""
+"""The host without a DAW: the files stay where they are, and a page says where they belong."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ def write_scripts(folder: Path, files: dict[str, str], *, force: bool) -> tuple[
 def remove_scripts(folder: Path, files: dict[str, str], *, force: bool) -> Placed:
     """The reverse of `write_scripts`: what was there, in words and paths. Raises as that does."""
     _spare(folder, files, "--force deletes it too", force=force)
-    there = tuple(folder / name for name in files if (folder / name).exists())
-    for file in there:
+    existing = tuple(folder / name for name in files if (folder / name).exists())
+    for file in existing:
         file.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return Placed("taken away" if there else "there was nothing to take away", there)
+    return Placed("taken away" if existing else "there was nothing to take away", existing)
 
 
 def _spare(folder: Path, files: dict[str, str], remedy: str, *, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""A stem set as tracks on a timeline: what every host writes in its own words.
+"""Lay out a stem set as tracks on a timeline: what every host writes in its own format.
 
 Stems and residual are heard and add up to the source, so the residual is never muted; the source
 lies beside them, muted, to compare with. All start at the same sample and last equally long.
@@ -100,7 +100,7 @@ def layout(path: Path) -> Layout:
 
 
 def _name(stem: stems.Stem) -> str:
-    """What the track is called: whoever opens the DAW sees that a sound was not in the mixture."""
+    """Name a track, with a mark where its sound was not found in the mixture."""
     return f"{stem.name} (absent)" if stem.present is False else stem.name
 
 

@@ -1,4 +1,4 @@
-"""Places in others' words: a MIDI file of tempo and markers; files and labels for Audacity."""
+"""Write places as a MIDI file of tempo and markers, and as files and labels for Audacity."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def write_midi(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     Where a prompt begins and ceases to be heard, a marker says so too.
     """
     track = mido.MidiTrack()
-    now = 0
+    last = 0
     for tick, message in sorted(_meta(layout), key=lambda timed: timed[0]):
-        if tick - now > LONGEST:
+        if tick - last > LONGEST:
             raise HostCannot(
                 f"a MIDI file holds no pause of more than {LONGEST // TICKS} beats, "
-                f"got {(tick - now) / TICKS:.0f}"
+                f"got {(tick - last) / TICKS:.0f}"
             )
-        track.append(message.copy(time=tick - now))
-        now = tick
+        track.append(message.copy(time=tick - last))
+        last = tick
     score = mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track], charset="utf-8")
     with whole(file, terms) as path:
         score.save(path)

@@ -1,4 +1,4 @@
-"""Who may ask: a plain ASGI wrapper around HTTP and websockets alike.
+"""Check Host, Origin and token of every request and websocket: a plain ASGI wrapper.
 
 A browser runs pages of strangers, and they can reach this port. Three things keep them out. `Host`
 must be an address or a name of this machine, so no name that is made to point here (DNS rebinding)

@@ -1,4 +1,4 @@
-"""What there is under which address: the table, and the application made of it."""
+"""The table of HTTP addresses, and the application made of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Endpoint:
 
 
 async def ping(request: Request) -> Response:
-    """Who is here, and whether it works."""
+    """Answer with version and state."""
     web: Web = request.app.state.web
     state = "busy" if web.server.busy else "idle"
     return answer({"version": importlib.metadata.version("scorewire"), "state": state})

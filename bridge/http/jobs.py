@@ -1,4 +1,4 @@
-"""Jobs over HTTP: asked for, listed, looked at, cancelled.
+"""Create, list, show and cancel jobs over HTTP.
 
 A job is one of the models of `bridge.protocol.jobs`, without its id. What it reads is a path on
 this machine, or an upload: `sha256:HASH`, or `sha256:HASH/NAME` for a name in the results. Who
@@ -160,8 +160,8 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
         full = atomic_output.no_room(error)
         raise Problem(*((507, "no-room") if full else (422, "bad-input")), str(error)) from error
     entry = web.server.store.get(job_id)
-    said = {"id": job_id} if entry is None else describe(web, entry)
-    return answer(said, 202, {"Location": f"/v1/jobs/{job_id}"})
+    body = {"id": job_id} if entry is None else describe(web, entry)
+    return answer(body, 202, {"Location": f"/v1/jobs/{job_id}"})
 
 
 def _resolve_fields(
@@ -192,13 +192,13 @@ def _resolve_fields(
 
 
 def _place(web: Web, kind: JobKind, job_id: str) -> str:
-    """Where results go when nobody said: a folder of the job's own, or a file in it."""
+    """Choose where results go without `out`: a folder of the job's own, or a file in it."""
     folder = web.server.config.results / job_id
     return str(folder / "sound.wav" if kind.writes in ("file", "new file") else folder)
 
 
 def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
-    """Another machine's paths mean nothing here, and ours are none of its business."""
+    """Refuse fields with which another machine would name paths of this one."""
     if kind.far is None:
         raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():

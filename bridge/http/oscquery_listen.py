@@ -36,18 +36,18 @@ HARMLESS -= {oscquery.LOAD}
 async def describe(request: Request) -> Response:
     """A node, one of its attributes, or HOST_INFO."""
     web: Web = request.app.state.web
-    asked = request.url.query
-    if asked == "HOST_INFO":
+    query = request.url.query
+    if query == "HOST_INFO":
         return answer(_host_info(web, request))
     node = _find(web, request.url.path)
     if node is None:
         raise Problem(404, "no-address", "there is nothing under this address; see / for OSC")
     whole = oscquery.with_values(node, web.broadcast.values) if _may_hear(request) else node
-    if not asked:
+    if not query:
         return answer(whole)
-    if asked not in oscquery.ATTRIBUTES:
-        raise Problem(400, "bad-attribute", f"{asked[:40]!r} is no attribute of OSCQuery")
-    return answer({asked: whole[asked]}) if asked in whole else Response(status_code=204)
+    if query not in oscquery.ATTRIBUTES:
+        raise Problem(400, "bad-attribute", f"{query[:40]!r} is no attribute of OSCQuery")
+    return answer({query: whole[query]}) if query in whole else Response(status_code=204)
 
 
 async def converse(socket: WebSocket) -> None:
@@ -92,8 +92,8 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
 def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
     """LISTEN or IGNORE one path."""
     try:
-        said = read_json(text)
-        command, path = said["COMMAND"], said["DATA"]
+        fields = read_json(text)
+        command, path = fields["COMMAND"], fields["DATA"]
     except (ValueError, TypeError, KeyError):
         _wrong(listener, 'a command is {"COMMAND": ..., "DATA": path}')
         return
@@ -140,7 +140,7 @@ def _wrong(listener: Listener, reason: str) -> None:
 
 
 def _may_hear(connection: HTTPConnection) -> bool:
-    """News names prompts and files: this machine's own clients may hear it, others by the token."""
+    """Whether a client may listen: messages name files, so other machines need the token."""
     return bool(connection.scope[access.TRUSTED] or not connection.scope[access.FAR])
 
 

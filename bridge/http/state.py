@@ -1,4 +1,4 @@
-"""What all HTTP handlers share: the server, its event journal, uploads and the broadcast."""
+"""The state that HTTP handlers share: the server, its event journal, uploads and the broadcast."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Web:
 
     @property
     def server(self) -> Server:
-        """Who takes the jobs."""
+        """The job server."""
         return self.osc.server
 
     def files_in_use(self) -> tuple[str, ...]:

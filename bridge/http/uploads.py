@@ -79,12 +79,12 @@ async def head(request: Request) -> Response:
 async def put(request: Request) -> Response:
     """201: here now. 200: it was already. 202: so far, more is to come."""
     store, digest = _store(request)
-    said = {"id": blobs.PREFIX + digest}
+    body = {"id": blobs.PREFIX + digest}
     whole = store.find(digest)
     if whole is not None:
-        return answer(said | {"bytes": whole.stat().st_size})
+        return answer(body | {"bytes": whole.stat().st_size})
     try:
-        return await _receive(request, store, digest, said)
+        return await _receive(request, store, digest, body)
     except tuple(_STATUS) as error:
         status, code = _STATUS[type(error)]
         headers = {"Upload-Offset": str(store.offset(digest) or 0)}
@@ -92,7 +92,7 @@ async def put(request: Request) -> Response:
 
 
 async def _receive(
-    request: Request, store: blobs.Blobs, digest: str, said: dict[str, str]
+    request: Request, store: blobs.Blobs, digest: str, fields: dict[str, str]
 ) -> Response:
     span = content_range(request.headers)
     web: Web = request.app.state.web
@@ -102,9 +102,9 @@ async def _receive(
     writer.check()  # or the newer request's file would be taken for this one's
     if writer.size < span.total:
         headers = {"Upload-Offset": str(writer.size), "Upload-Complete": "?0"}
-        return answer(said | {"bytes": writer.size}, 202, headers)
+        return answer(fields | {"bytes": writer.size}, 202, headers)
     await store.keep(digest)
-    return answer(said | {"bytes": writer.size}, 201)
+    return answer(fields | {"bytes": writer.size}, 201)
 
 
 def _store(request: Request) -> tuple[blobs.Blobs, str]:

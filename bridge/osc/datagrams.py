@@ -1,4 +1,4 @@
-"""Datagrams taken from the kernel as fast as they come, and handled one after another.
+"""Take datagrams from the kernel as fast as they come, and handle them one after another.
 
 The kernel holds some hundreds of small ones (Linux as it is set up: 277, or 554 as asked for here).
 asyncio takes one from it each time round its loop, so what answers slower than others send

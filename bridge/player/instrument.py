@@ -1,4 +1,4 @@
-"""Slots, notes and effects to blocks of audio: what an audio callback calls.
+"""Render slots, notes and effects to blocks of audio: what an audio callback calls.
 
 `block` runs on the audio thread and touches nothing slow: notes are one compiled call, effects
 were built before. Every other thread talks to it through `later`, which is heard at the next block.
@@ -48,7 +48,7 @@ class Retired:
 
 @dataclass(slots=True)
 class Slot:
-    """A slot on the audio thread: what it plays, what it will play, where its knobs are."""
+    """A slot on the audio thread: its sound, its next sound, the positions of its knobs."""
 
     sound: Sound | None = None
     coming: Sound | None = None
@@ -112,7 +112,7 @@ class Instrument:
     # acts, on the audio thread only; `wait` is in samples from the start of the block
 
     def use_store(self, store: NDArray[np.float32]) -> None:
-        """Samples are read from here."""
+        """Read samples from this array."""
         self._store = store
 
     def put(self, slot: int, sound: Sound | None) -> None:
@@ -217,7 +217,7 @@ class Instrument:
         self._hands.touch[key] = factor
 
     def turn(self, slot: int, name: str, place: float, *, tell: bool = False) -> None:
-        """A knob moves. Level and reverb act here; who hears `Turned` builds the rest."""
+        """Move a knob. Level and reverb act here; the main thread builds the rest on `Turned`."""
         self.slots[slot].places[name] = place
         if tell:
             self._post(Turned(slot=slot, name=name, position=place))

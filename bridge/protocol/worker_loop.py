@@ -1,4 +1,4 @@
-"""The worker's end of the pipe: jobs in from stdin, events out to stdout, cancel heard in between.
+"""Run the worker's end of the pipe: jobs from stdin, events to stdout, cancelled in between.
 
 No tensor here. The work itself is a function from a job to its events, given by `bridge.worker`.
 """
@@ -46,11 +46,11 @@ class Clock:
         self, fraction: float, stage: str, figures: dict[str, float] | None = None
     ) -> Progress:
         """How far; the time left is counted from the last fraction 0, or from `resume`."""
-        now = time.monotonic()
+        seconds = time.monotonic()
         if fraction == 0.0:
-            self._zero, self._first = now, 0.0
+            self._zero, self._first = seconds, 0.0
         gone = fraction - self._first
-        eta = (now - self._zero) * (1 - fraction) / gone if gone > 0.01 else None
+        eta = (seconds - self._zero) * (1 - fraction) / gone if gone > 0.01 else None
         return Progress(
             id=self._id, fraction=min(1.0, fraction), stage=stage, eta=eta, figures=figures or {}
         )
@@ -95,10 +95,10 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
                 yield Cancelled(id=job.id)
                 return
             if isinstance(event, Progress):
-                now = time.monotonic()
-                if event.stage == stage and now - last < PROGRESS_GAP:
+                seconds = time.monotonic()
+                if event.stage == stage and seconds - last < PROGRESS_GAP:
                     continue
-                last, stage = now, event.stage
+                last, stage = seconds, event.stage
             yield event
     except ValidationError as error:  # of an event or a result of ours: no user's fault
         log.exception("job %s", job.id)

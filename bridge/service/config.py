@@ -1,4 +1,4 @@
-"""The settings of one process: a frozen dataclass, from defaults, a TOML file and SCOREWIRE_*.
+"""Load the settings of a server from defaults, a TOML file and SCOREWIRE_* in the environment.
 
 The file has one key a line, named as the fields of `Config`; the environment names are the same in
 capitals (`SCOREWIRE_OSC_PORT=0`) and win over the file. What is not understood is refused.

@@ -1,4 +1,4 @@
-"""The server that runs for a data folder: where it listens, for programs that would rather ask it.
+"""Find the server that runs for a data folder, and ask it over HTTP.
 
 `server.json` in the folder names its process (`bridge.processes.process_identity`), host and
 ports. It goes when the server ends; what a killed one leaves is known by its process, which lives
@@ -51,10 +51,10 @@ class Running:
                 body = answer.read(MAX_ANSWER + 1)
             except HTTPException as error:
                 raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
-        said: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
+        reply: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
         if answer.status >= 400:
-            raise ValueError(said["error"]["reason"])
-        return said
+            raise ValueError(reply["error"]["reason"])
+        return reply
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
 def find(data: Path) -> Running | None:
     """The server that runs for the data folder, None without one (or where nobody can tell)."""
     try:
-        found = Running(**read_json(data / FILE))
+        running = Running(**read_json(data / FILE))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.lives else None
+    return running if running.lives else None

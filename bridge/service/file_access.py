@@ -1,4 +1,4 @@
-"""The files of a job, checked before the worker is asked: a sentence now beats a crash later.
+"""Check the files and folders of a job before it is queued.
 
 What is written is checked again at that moment, under the job's terms (`bridge.files.write_terms`).
 """
@@ -26,7 +26,7 @@ J = TypeVar("J", bound=Job)
 
 
 class NeedsKey(ValueError):
-    """What only those may ask for who know the token."""
+    """A request that needs the token or the key."""
 
 
 def bound(job: J, config: Config, *, trusted: bool) -> J:

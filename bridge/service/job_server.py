@@ -1,4 +1,4 @@
-"""A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and faces.
+"""Accept jobs, run them on engines, record them in the ledger, pass their events on.
 
 `serve` is a whole process: ledger, worker, OSC and HTTP together, until SIGINT or SIGTERM.
 """
@@ -40,7 +40,7 @@ SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within secon
 
 
 class Server:
-    """Takes jobs, runs them on an engine, writes them down, and tells whoever listens.
+    """Accepts jobs, runs them on an engine, records them, and passes events to listeners.
 
         async with Server(config, store, engine) as server:
             job_id = server.submit(job, client="cli", req=1)
@@ -111,7 +111,7 @@ class Server:
     # 2. run, write down, tell
 
     async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
-        """One job from queue to end. The ledger knows first, then the listeners."""
+        """Run one job from queue to end. The ledger gets each event first, then the listeners."""
         began = False
         try:
             async with aclosing(events):
@@ -174,13 +174,13 @@ class Server:
         """Keep a finished patch in the library and put it in its slot there."""
         try:
             library = Library(self.config.library)
-            kept = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
-            library.assign(slot, kept.path.name)
+            entry = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
+            library.assign(slot, entry.path.name)
         except (ValueError, OSError) as error:
             reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
             code = atomic_output.code_of(error, "bad-output")
             return Failed(id=done.id, code=code, reason=reason)
-        return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
+        return done.model_copy(update={"result": done.result | {"library": str(entry.path)}})
 
     def _write_down(self, event: Event) -> None:
         match event:

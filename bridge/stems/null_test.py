@@ -1,4 +1,4 @@
-"""The null test: do the stems and the residual of a set add up to its source?"""
+"""Measure whether the stems and the residual of a set add up to its source."""
 
 from __future__ import annotations
 

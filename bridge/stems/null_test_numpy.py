@@ -71,11 +71,11 @@ def decode(data: bytes, header: wav.Wav) -> NDArray[np.float64]:
 def main() -> None:
     """Say the two depths, or on stderr why not."""
     try:
-        found = add_up(Path(sys.argv[1]))
+        rest = add_up(Path(sys.argv[1]))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(null_test.REFUSED)
-    sys.stdout.write(json.dumps([found.double_db, found.float_db]) + "\n")
+    sys.stdout.write(json.dumps([rest.double_db, rest.float_db]) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Preset to files of other synths, each played in its real engine where that is installed."""
+"""Export a preset to files of other synths, each played in its real engine where installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is separated: a recording on disk, read in pieces, wholly or an excerpt of it."""
+"""Read a recording to separate in pieces, and measure where it is loud."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
         rest = torch.zeros(0)
         for piece in recording.pieces(int(PIECE_SECONDS * rate)):
             frames += piece.shape[1]
-            found, rest = _powers(torch.cat([rest, piece.square().mean(0)]), rate)
-            powers.append(found)
+            means, rest = _powers(torch.cat([rest, piece.square().mean(0)]), rate)
+            powers.append(means)
             yield clock.progress(share * min(1.0, frames / recording.frames), "reading the file")
         powers.append(rest.mean(0, keepdim=True) if len(rest) else rest)
     if frames < MIN_SECONDS * rate:
@@ -99,14 +99,14 @@ def opened(file: Path) -> Recording:
     `bridge.files.wav` does."""
     header = _header(file)
     try:
-        found = Recording(file)
+        recording = Recording(file)
     except ValueError:
         if header is None or header.frames == 0:
             raise
     else:
-        if header is None or found.frames == header.frames:
-            return found
-        found.close()
+        if header is None or recording.frames == header.frames:
+            return recording
+        recording.close()
     subtype = SUBTYPES[header.kind, header.bits]
     raw = Raw(header.offset, header.frames, header.rate, header.channels, subtype)
     return Recording(file, raw=raw)

@@ -80,12 +80,12 @@ class _Task:
     def origin(self) -> Origin:
         """What is asked; its `job` is a digest of it, which file names carry."""
         job, source, name = self.job, self.source, self.source.file.name
-        asked = [source.sha256, name, job.prompts, job.negatives, job.method, self.steps]
-        asked += [job.seed, self.prior.name, model_hash(self.prior), VERSION]
-        asked += [job.start_samples, job.tempo, self.helpers, self.begin, self.end]
+        values = [source.sha256, name, job.prompts, job.negatives, job.method, self.steps]
+        values += [job.seed, self.prior.name, model_hash(self.prior), VERSION]
+        values += [job.start_samples, job.tempo, self.helpers, self.begin, self.end]
         start = source.start if job.start_samples is None else job.start_samples
         return Origin(
-            job=_digest(asked), source=name, source_sha256=source.sha256, prompts=job.prompts,
+            job=_digest(values), source=name, source_sha256=source.sha256, prompts=job.prompts,
             negatives=job.negatives, method=job.method, steps=self.steps, seed=job.seed,
             model=self.prior.name, model_hash=model_hash(self.prior), code=VERSION,
             rate=source.rate, channels=source.channels, start_samples=start + self.begin,
@@ -95,8 +95,8 @@ class _Task:
     def key(self) -> str:
         """A digest of all that the windows depend on: under it a later run finds them."""
         o = self.origin
-        asked = [o.source_sha256, o.prompts, o.negatives, o.method, o.steps, o.seed, o.model]
-        return _digest([*asked, o.model_hash, self.begin, self.end, _code()])
+        values = [o.source_sha256, o.prompts, o.negatives, o.method, o.steps, o.seed, o.model]
+        return _digest([*values, o.model_hash, self.begin, self.end, _code()])
 
 
 def separate_track(job: Separate, models: Models) -> worker_loop.Events:
@@ -248,8 +248,8 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
     return result
 
 
-def _digest(asked: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+def _digest(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)
