@@ -53,7 +53,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def scorer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A evaluation scorer with random weights: its scores mean nothing, but are numbers to
+    """An evaluation scorer with random weights: its scores mean nothing, but are numbers to
     follow.
     """
     folder = tmp_path_factory.mktemp("evaluation_scorer")
