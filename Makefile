@@ -11,9 +11,11 @@ BIN := .venv/bin
 DATA ?= ../shared/data
 
 # Tests whose numbers depend on how the processor adds up; test-paths runs them without AVX.
-NUMERIC := algorithms assign audio codec distill edit evolve factors fidelity fm impact inversion \
-	judge kernels metrics morph presence prior rank references renderers reshape sampling \
-	separate source spectral stereo suggest voice windows
+NUMERIC := algorithms audio_files clap_assignment component_assignment delta_denoising \
+	descriptor_edit dgmo differential_evolution distill fidelity fm impact kernels \
+	metrics_separation morph multichannel_wiener nmf overlap_add presence priors \
+	renderers samplers separate source spectral_codec spectrogram tagging two_tower \
+	voice zerosep
 PLAIN := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2
 
 .PHONY: demo test test-paths peers check bench score clean install

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sds.distillation.distill import distill
-from sds.distillation.recipes import Recipe
+from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.priors.gaussian import GaussianPrior
 
 RATE, SECONDS, HZ = 44100, 0.05, 220.0
@@ -35,7 +35,7 @@ def main() -> None:
     codec = GaussianPrior({"": 0.0}, {"": 1.0})  # for its encoder only: frames through a DCT
     mean = codec.encode(render(TRUE[None]))[0]  # [D, L]
     prior = GaussianPrior({"": 0.0 * mean, "chord": mean}, {"": 1.0, "chord": 0.05})
-    recipe = Recipe(steps=60, lr=0.1, guidance=1.0, anneal=True, domain="encoder")
+    recipe = PatchRecipe(Recipe(steps=60, lr=0.1, guidance=1.0, anneal=True, domain="encoder"))
     start = torch.full((1, len(TRUE)), 0.5)
     generator = torch.Generator().manual_seed(0)
     for step in distill(render, prior, "chord", start, recipe=recipe, generator=generator):

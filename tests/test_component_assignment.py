@@ -33,7 +33,7 @@ class Knowing:
     def windows(self, samples, rate):
         return [(0, samples)]
 
-    def sharing(self, mid, rate, prompts):
+    def shares_by_window(self, mid, rate, prompts):
         yield torch.zeros(0)
         powers = stft(SOURCES, 2048).abs().square().mean(1) + 1e-9
         known = powers / powers.sum(0)

@@ -80,7 +80,7 @@ def test_held_knobs_stay_and_the_score_never_falls():
     assert float(steps[-1].best_u[4]) > 0.6
     scores = [step.score for step in steps]
     assert scores == sorted(scores)
-    assert len(steps) == steps[0].of == FIT.fit_steps
+    assert len(steps) == steps[0].of == FIT.steps
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sds.distillation.distill import FEW, BestSoFar, distill, fit, generate, recipe_for
-from sds.distillation.recipes import RECIPES, Recipe
+from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import as_loud_as, sds_gradient, target
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
@@ -40,8 +40,11 @@ def starts(count: int = 1, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, HOP, generator=torch.Generator().manual_seed(seed))
 
 
-def run(recipe: Recipe, u0: torch.Tensor, *, prompt: str = "chord", score=None, seed: int = 0):
+def run(
+    recipe: Recipe | PatchRecipe, u0: torch.Tensor, *, prompt="chord", score=None, seed=0, **counts
+):
     g = torch.Generator().manual_seed(seed)
+    recipe = PatchRecipe(recipe, **counts) if isinstance(recipe, Recipe) else recipe
     return list(distill(render, P, prompt, u0, recipe=recipe, generator=g, score=score))
 
 
@@ -131,8 +134,8 @@ def test_score_picks_the_start_and_never_falls():
     def score(audio: torch.Tensor) -> torch.Tensor:
         return -(audio - render(MEAN[None] / 2)).square().mean((1, 2))
 
-    recipe = replace(QUICK, candidates=12, starts=3, finalists=1, steps=20, look=5)
-    steps = run(recipe, u0, score=score)
+    recipe = replace(QUICK, steps=20, look=5)
+    steps = run(recipe, u0, score=score, candidates=12, starts=3, finalists=1)
     assert [step.index for step in steps] == list(range(1, len(steps) + 1))
     assert len(steps) == steps[-1].of == 2 + 20
     scores = [step.score for step in steps]
@@ -152,17 +155,13 @@ def test_without_a_score_the_prior_itself_judges():
 
 
 def test_generate_then_fit_comes_before_distillation():
-    recipe = replace(
-        QUICK,
-        domain="decoder",
-        log_weight=0.1,
+    recipe = PatchRecipe(
+        replace(QUICK, domain="decoder", log_weight=0.1, steps=4, look=2),
         generated=2,
         generate_steps=6,
         fit_steps=8,
         starts=2,
         finalists=2,
-        steps=4,
-        look=2,
     )
     steps = run(recipe, starts(8))
     stages = [step.stage for step in steps]
@@ -178,7 +177,7 @@ def test_generated_latents_are_samples_of_the_prompt():
 
 
 def test_fit_reaches_a_sound_that_can_be_reached():
-    recipe = replace(QUICK, fit_steps=150, scales=(64, 128), log_weight=0.1)
+    recipe = replace(QUICK, steps=150, scales=(64, 128), log_weight=0.1)
     wanted = magnitudes(render(MEAN[None] / 2), recipe.scales)
     before = relative_distance(magnitudes(render(starts()), recipe.scales), wanted, log_weight=0.1)
     *_, (_, loss) = fit(render, wanted, starts(), recipe=recipe)
@@ -188,9 +187,11 @@ def test_fit_reaches_a_sound_that_can_be_reached():
 @pytest.mark.parametrize("name", RECIPES)
 def test_named_recipes_run_and_repeat(name):
     recipe = replace(
-        RECIPES[name], steps=4, scales=(64,), generate_steps=3,
+        RECIPES[name],
+        distillation=replace(RECIPES[name].distillation, steps=4, scales=(64,)),
+        generate_steps=3,
         fit_steps=min(3, RECIPES[name].fit_steps),
-    )  # fmt: skip
+    )
     first, second = (run(recipe, starts(recipe.candidates)) for _ in range(2))
     assert torch.equal(first[-1].best_u, second[-1].best_u)
     assert len(first) == first[-1].of
@@ -198,7 +199,7 @@ def test_named_recipes_run_and_repeat(name):
 
 
 def test_paper_recipe_has_the_paper_s_values():
-    p = RECIPES["paper"]
+    p = RECIPES["paper"].distillation
     assert (p.steps, p.samples, p.guidance, p.t_range) == (1000, 10, 60.0, (0.025, 0.875))
     assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.05)
 
@@ -211,7 +212,7 @@ def test_closing_stops_within_a_step():
         return render(u)
 
     g = torch.Generator().manual_seed(0)
-    work = distill(counted, P, "chord", starts(), recipe=QUICK, generator=g)
+    work = distill(counted, P, "chord", starts(), recipe=PatchRecipe(QUICK), generator=g)
     assert [step.index for step in islice(work, 3)] == [1, 2, 3]
     so_far = len(calls)
     work.close()
@@ -220,7 +221,7 @@ def test_closing_stops_within_a_step():
 
 def test_stereo_prior_hears_a_mono_renderer_and_the_other_way():
     stereo = GaussianPrior({"": 0.0, "x": 0.5}, {"": 1.0, "x": 0.3}, channels=2, hop=HOP)
-    recipe = replace(QUICK, steps=3)
+    recipe = PatchRecipe(replace(QUICK, steps=3))
     g = torch.Generator().manual_seed(0)
     assert len(list(distill(render, stereo, "x", starts(), recipe=recipe, generator=g))) == 4
 

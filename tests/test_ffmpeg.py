@@ -72,7 +72,7 @@ def test_a_playlist_opens_nothing(tmp_path):
         ("a.m4a", f"#EXTM3U\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n"),
     ):
         (tmp_path / name).write_text(text)
-        assert ffmpeg.decoded(tmp_path / name, seconds=10) is None
+        assert ffmpeg.decode(tmp_path / name, seconds=10) is None
         with pytest.raises(ValueError, match="is not an audio file that can be read; WAV, AIFF"):
             read(tmp_path / name)
 

@@ -97,7 +97,7 @@ def test_methods_place_their_stems():
         def windows(self, samples, rate):
             return [(0, samples)]
 
-        def sharing(self, mid, rate, prompts):
+        def shares_by_window(self, mid, rate, prompts):
             yield vague(true)
 
     names = {"": 0.3, "one": 0.3, "two": 0.3}

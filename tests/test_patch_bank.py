@@ -35,7 +35,7 @@ def test_a_file_holds_a_bank_for_its_synth_and_ear_only(tmp_path):
     same = load_bank("toy", "toy 1, 2 knobs", "abc", tmp_path)
     assert same is not None
     assert torch.equal(same.u, bank.u)
-    assert torch.equal(same.heard, bank.heard)
+    assert torch.equal(same.vectors, bank.vectors)
     assert load_bank("toy", "toy 2, 2 knobs", "abc", tmp_path) is None
     assert load_bank("toy", "toy 1, 2 knobs", "abd", tmp_path) is None
     assert load_bank("other", "toy 1, 2 knobs", "abc", tmp_path) is None
@@ -59,7 +59,7 @@ def test_filling_hears_what_the_patches_play(search_scorer):
     bank = fill(RENDERERS["fm"], search_scorer, 5, seed=3)
     sound = RENDERERS["fm"].render(bank.u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
     torch.testing.assert_close(
-        bank.heard.float(), search_scorer.hear(sound, RATE), rtol=0, atol=2e-3
+        bank.vectors.float(), search_scorer.hear(sound, RATE), rtol=0, atol=2e-3
     )
 
 
@@ -71,4 +71,4 @@ def test_shipped_banks_fit_the_present_synths_and_ear(name, search_scorer):
     with torch.no_grad():
         sound = RENDERERS[name].render(bank.u[some].double(), Note(60), RATE, round(SECONDS * RATE))
     heard = search_scorer.hear(sound.float().mean(1, keepdim=True), RATE)
-    torch.testing.assert_close(heard, bank.heard[some].float(), rtol=0, atol=1e-2)
+    torch.testing.assert_close(heard, bank.vectors[some].float(), rtol=0, atol=1e-2)

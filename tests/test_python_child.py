@@ -65,7 +65,7 @@ def test_a_preset_is_rendered_beside_them(shadowed):
     assert load(preset).values
     program = "from bridge.cli.main import main; main()"
     command = [sys.executable, "-P", "-c", program, "render", str(preset)]
-    command += ["--out", "x.wav", "--seconds", "0.5"]
+    command += ["--out", "x.wav", "--duration", "0.5"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(command, env=environment, capture_output=True, check=True)
     assert (shadowed / "x.wav").stat().st_size > 44

@@ -41,7 +41,7 @@ def changed():
     net, _ = build(rank=2)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for tensor in net.learned().values():
+        for tensor in net.trainable_parameters().values():
             tensor.add_(0.05 * torch.randn(tensor.shape, generator=generator))
     return net
 
@@ -319,7 +319,7 @@ def test_windows_of_long_sounds_join_without_a_step(shipped):
     # answers may change from one of the transformer's patches to the next, and windows begin and
     # end there; nothing more may happen where one does
     loop = noise(int(0.25 * RATE)).repeat(40)  # the same sound all along
-    steps = shipped.heard(0.1 * loop, ["rain"])[0].diff(dim=1).abs().mean(0)
+    steps = shipped.mel_logits(0.1 * loop, ["rain"])[0].diff(dim=1).abs().mean(0)
     windows = spans(-(-len(loop) // (HOP * GROUP)), LATENTS)
     edges = sorted({GROUP * edge - 1 for window in windows for edge in window} - {-1})
     edges = torch.tensor([edge for edge in edges if edge < len(steps)])

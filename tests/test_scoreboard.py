@@ -43,7 +43,7 @@ class Identity(GaussianPrior):
 
 
 class Deaf:
-    """A evaluation scorer that hears the first prompt whatever sounds."""
+    """An evaluation scorer that hears the first prompt whatever sounds."""
 
     name = "deaf"
 

@@ -10,7 +10,7 @@ from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.separation.mask_settings import MASKS
 from sds.separation.prompted_estimates import prompted_powers
-from sds.separation.separate import METHODS, Separation, drawn_seed, part_window, plan, separate
+from sds.separation.separate import METHODS, Separation, draw_seed, part_window, plan, separate
 from sds.separation.time_frequency_masks import apply, masked_stems, prompted_logits
 from sds.signal.overlap_add import fades, overlap_add
 from sds.signal.spectrogram import stft
@@ -162,7 +162,7 @@ QUICK = replace(ANNEALED, draws=1, rounds=2)  # where only the windows matter
 def windowed(mix, order=None, *, p=P, method=QUICK, prompts=("low", "high"), negatives=()):
     """Stems done a window at a time, in any order, and added up as they would be from disk."""
     method = replace(method, recipe=replace(method.recipe, steps=0, guidance=1.0, peak=0.0))
-    seed = drawn_seed(torch.Generator().manual_seed(0))
+    seed = draw_seed(torch.Generator().manual_seed(0))
     asked = Separation(p, prompts, RATE, method, seed, negatives)
     cut = plan(asked, mix.shape[1])
     done = {}

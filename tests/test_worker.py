@@ -38,15 +38,22 @@ RATE = 44100
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recipe with every stage, each short."""
+    recipe = RECIPES["fast"]
     small = replace(
-        RECIPES["fast"], steps=3, candidates=2, starts=1, look=1, generated=1, fit_steps=1
+        recipe,
+        distillation=replace(recipe.distillation, steps=3, look=1),
+        candidates=2,
+        starts=1,
+        generated=1,
+        generate_steps=2,
+        fit_steps=1,
     )
-    monkeypatch.setitem(RECIPES, "fast", replace(small, generate_steps=2))
+    monkeypatch.setitem(RECIPES, "fast", small)
 
 
 @pytest.fixture(scope="module")
 def scorer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A evaluation scorer with random weights: its scores mean nothing, but are numbers to
+    """An evaluation scorer with random weights: its scores mean nothing, but are numbers to
     follow.
     """
     folder = tmp_path_factory.mktemp("evaluation_scorer")

@@ -18,5 +18,6 @@
 - `sampler`: Sounds that cannot be made in time: a child renders notes, a store keeps them, none
   waits.
 - `slots`: Load presets into slots, build their sounds off the audio thread, free what nothing
+  plays.
 - `thread_priority`: Every thread of the player before other programs, where the system allows it.
 """

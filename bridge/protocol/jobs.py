@@ -39,12 +39,12 @@ MAX_REASON = 300  # letters of what a check said, which may hold all that it was
 class Writes(Frozen):
     """Fields of every job that writes files; `terms` is what they allow.
 
-    id       the job's id, unlike those of all other jobs
-    out      path of what is written: a folder or a file, as the kind says
-    replace  whether files that Scorewire did not make, or that were changed since, may be
-             replaced; default False
-    new      whether nothing that exists may be replaced; default False
-    within   folders in which all files must lie, at most 64; default (): anywhere
+    - `id`: the job's id, unlike those of all other jobs
+    - `out`: path of what is written: a folder or a file, as the kind says
+    - `replace`: whether files that Scorewire did not make, or that were changed since, may be
+      replaced; default False
+    - `new`: whether nothing that exists may be replaced; default False
+    - `within`: folders in which all files must lie, at most 64; default (): anywhere
     """
 
     id: str
@@ -104,21 +104,21 @@ class DesignPatch(Writes):
     The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
     whose effects and matrix stay.
 
-    prompt     what the patch is to sound like, 1..300 characters
-    renderer   "fm" or "impact"
-    out        folder of the results
-    duration   seconds of sound, 0.25..10; default 2
-    steps      distillation steps, 1..5000; default None: those of the recipe
-    seed       of all random numbers, 0..2^31 - 1; default 0
-    recipe     "paper", "default" or "fast"; default "default"
-    model      name of the prior; default "default"
-    note       MIDI note, fractions allowed, 0..127; default None: the start's, else 60
-    start      preset file to begin around; default None
-    matrix     of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
-               "dx7:auto"; default None: the start's, else the renderer's own
-    operators  of `fm`, 1..8; default None, likewise
-    slot       player slot 1..128 in which each best is played, and in which the last is kept in
-               the library; default None
+    - `prompt`: what the patch is to sound like, 1..300 characters
+    - `renderer`: "fm" or "impact"
+    - `out`: folder of the results
+    - `duration`: seconds of sound, 0.25..10; default 2
+    - `steps`: distillation steps, 1..5000; default None: those of the recipe
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `recipe`: "paper", "default" or "fast"; default "default"
+    - `model`: name of the prior; default "default"
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 60
+    - `start`: preset file to begin around; default None
+    - `matrix`: of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
+      "dx7:auto"; default None: the start's, else the renderer's own
+    - `operators`: of `fm`, 1..8; default None, likewise
+    - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
+      library; default None
 
     Result: preset, wav, initial_wav, score_before, score_after, steps, seconds; library with slot.
     """
@@ -143,24 +143,24 @@ class DesignPatch(Writes):
 class Separate(Writes):
     """Separate a track into stems and a residual that add up to it.
 
-    file           audio file to separate
-    auto           whether prompts are suggested too, beside those given; default False
-    force          whether a prompt whose sound is not found gets a stem too; default False
-    prompts        what each stem holds, 1..8 of them, 0..8 with `auto`, 1..300 characters each
-    negatives      what no stem is to hold, so it goes to the residual, 0..8 prompts or one text
-                   with commas; none of `prompts`; default ()
-    out            folder of the stems
-    excerpt        seconds of the busiest stretch, 1..60, which alone is separated, in few steps,
-                   into the folder `excerpt` of `out`; default None: the whole file
-    method         "default", "fast", "best", "masks" or "paper"; default "default"
-    steps          distillation steps, 1..5000; default None: those of the method
-    seed           of all random numbers, 0..2^31 - 1; default 0
-    model          name of the prior; default "default"
-    start_samples  where the file begins in the session, samples at its rate, 0..2^63 - 1; default
-                   None: as the file's bext says
-    tempo          the session's tempo map, (beat, beats a minute) points or a text of them;
-                   default (): unknown
-    host           host on whose tracks the server puts the stems; default None
+    - `file`: audio file to separate
+    - `auto`: whether prompts are suggested too, beside those given; default False
+    - `force`: whether a prompt whose sound is not found gets a stem too; default False
+    - `prompts`: what each stem holds, 1..8 of them, 0..8 with `auto`, 1..300 characters each
+    - `negatives`: what no stem is to hold, so it goes to the residual, 0..8 prompts or one text
+      with commas; none of `prompts`; default ()
+    - `out`: folder of the stems
+    - `excerpt`: seconds of the busiest stretch, 1..60, which alone is separated, in few steps, into
+      the folder `excerpt` of `out`; default None: the whole file
+    - `method`: "default", "fast", "best", "masks" or "paper"; default "default"
+    - `steps`: distillation steps, 1..5000; default None: those of the method
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `model`: name of the prior; default "default"
+    - `start_samples`: where the file begins in the session, samples at its rate, 0..2^63 - 1;
+      default None: as the file's bext says
+    - `tempo`: the session's tempo map, (beat, beats a minute) points or a text of them; default ():
+      unknown
+    - `host`: host on whose tracks the server puts the stems; default None
 
     Result: stems [{prompt, wav}], residual, manifest, null_db, seconds; excerpt {begin, end} in
     seconds with `excerpt`; placed {host, text, files} with `host`; where a prompt got no stem,
@@ -209,8 +209,8 @@ class Separate(Writes):
 class Suggest(Frozen):
     """Suggest prompts for a track, the likeliest first.
 
-    file  audio file to listen to
-    top   how many suggestions at most, 1..50; default 8
+    - `file`: audio file to listen to
+    - `top`: how many suggestions at most, 1..50; default 8
 
     Result: suggestions [{prompt, score, likelihood, present, activity}], seconds. `score` is 0..1,
     and the tagger's best of 251 names is always high: `likelihood` says what such a score
@@ -228,13 +228,13 @@ class Suggest(Frozen):
 class RenderPreset(Writes):
     """Render a preset file to a WAV file.
 
-    preset    preset file
-    out       WAV file
-    note      MIDI note, fractions allowed, 0..127; default None: the preset's
-    velocity  of the note, 1..127; default 100
-    duration  seconds, above 0 to 60; default None: the preset's
-    plugin    a VST3: an effect behind the preset's own, or an instrument that plays the note;
-              default None
+    - `preset`: preset file
+    - `out`: WAV file
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the preset's
+    - `velocity`: of the note, 1..127; default 100
+    - `duration`: seconds, above 0 to 60; default None: the preset's
+    - `plugin`: a VST3: an effect behind the preset's own, or an instrument that plays the note;
+      default None
 
     Result: wav, seconds.
     """
@@ -252,10 +252,10 @@ class RenderPreset(Writes):
 class Export(Writes):
     """Export a preset to files of other synths.
 
-    preset   preset file
-    formats  names of `EXPORTERS`, or "all", as a list or one text with commas; at least one
-    out      one format: a folder, or a file with the format's suffix; several: a folder
-    rate     Hz of samples that are written, 44100 or 48000; default 44100
+    - `preset`: preset file
+    - `formats`: names of `EXPORTERS`, or "all", as a list or one text with commas; at least one
+    - `out`: one format: a folder, or a file with the format's suffix; several: a folder
+    - `rate`: Hz of samples that are written, 44100 or 48000; default 44100
 
     Result: file, formats (an entry a name), seconds. Several formats make `out` a bundle, in which
     `file` is REPORT.md. An entry has file, files, lost, fidelity_db, rms, engine and unchecked
@@ -296,11 +296,11 @@ class Export(Writes):
 class Vary(Writes):
     """Make variations of a preset.
 
-    preset  preset file
-    out     folder of the results
-    count   how many, 1..100; default 10
-    amount  how far from the preset, above 0 to 1; default 0.3
-    seed    of all random numbers, 0..2^31 - 1; default 0
+    - `preset`: preset file
+    - `out`: folder of the results
+    - `count`: how many, 1..100; default 10
+    - `amount`: how far from the preset, above 0 to 1; default 0.3
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
 
     Result: presets [{preset, wav}], seconds.
     """
@@ -317,10 +317,10 @@ class Vary(Writes):
 class Morph(Writes):
     """Make presets on the way from one to another, both ends among them.
 
-    preset  preset file of one end
-    other   preset file of the other end
-    out     folder of the results
-    steps   how many presets, 2..100; default 5
+    - `preset`: preset file of one end
+    - `other`: preset file of the other end
+    - `out`: folder of the results
+    - `steps`: how many presets, 2..100; default 5
 
     Result as of `Vary`.
     """
@@ -336,13 +336,13 @@ class Morph(Writes):
 class EditPreset(Writes):
     """Edit a preset by words, such as "darker".
 
-    preset  preset file
-    prompt  the change in words, 1..300 characters
-    out     folder of the results
-    old     what the preset is now in words; default None: its own prompt, or its name
-    steps   1..5000; default None: those of the edit
-    seed    of all random numbers, 0..2^31 - 1; default 0
-    model   name of the prior; default "default"
+    - `preset`: preset file
+    - `prompt`: the change in words, 1..300 characters
+    - `out`: folder of the results
+    - `old`: what the preset is now in words; default None: its own prompt, or its name
+    - `steps`: 1..5000; default None: those of the edit
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `model`: name of the prior; default "default"
 
     Result: preset, wav, initial_wav, prompt, changed, score_before, score_after, steps, seconds.
     """
@@ -365,14 +365,14 @@ class Evaluate(Writes):
     same: the code of the suite, the model and every other network, the methods' values, data, seed
     and `items`. A job that is cancelled or crashes leaves its rows.
 
-    suites             "codec", "prior", "patch", "separate", "ablation" or "all", at least one;
-                       default ("all",)
-    data               folder of the evaluation recordings
-    out                folder of page and rows
-    model              name of the prior; default "default"
-    evaluation_scorer  name of the scorer that measures; default "default"
-    seed               of all random numbers, 0..2^31 - 1; default 0
-    items              recordings or prompts a suite, >= 1; default None: all
+    - `suites`: "codec", "prior", "patch", "separate", "ablation" or "all", at least one; default
+      ("all",)
+    - `data`: folder of the evaluation recordings
+    - `out`: folder of page and rows
+    - `model`: name of the prior; default "default"
+    - `evaluation_scorer`: name of the scorer that measures; default "default"
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `items`: recordings or prompts a suite, >= 1; default None: all
 
     Result: page (Markdown), figures (JSON), rows, seconds.
     """
@@ -391,7 +391,7 @@ class Evaluate(Writes):
 class Probe(Frozen):
     """Check the worker for `doctor`: run a kernel, load the model.
 
-    model  name of the prior to load; default "default"
+    - `model`: name of the prior to load; default "default"
 
     Result: a list of checks.
     """
@@ -419,12 +419,12 @@ def check(name: str, ok: bool, text: str, fix: str = "", *, optional: bool = Fal
 class Record(Writes):
     """Record what plays on a JACK server into a WAV file that does not exist yet.
 
-    out            WAV file
-    inputs         output ports to record, by name or regular expression, a channel each, at most
-                   64; default (): the sound card's own
-    duration       seconds after which it ends, above 0 to 86400; default None: when it is stopped
-    start_samples  where the file begins, 0..2^63 - 1; default None: where JACK's transport was, 0
-                   while that stood still
+    - `out`: WAV file
+    - `inputs`: output ports to record, by name or regular expression, a channel each, at most 64;
+      default (): the sound card's own
+    - `duration`: seconds after which it ends, above 0 to 86400; default None: when it is stopped
+    - `start_samples`: where the file begins, 0..2^63 - 1; default None: where JACK's transport was,
+      0 while that stood still
 
     Result: wav, frames, rate, channels, inputs, start_samples, peak_db, xruns, lost (frames that
     came too late and are silent), ended (duration, stop, or what went wrong), seconds.

@@ -54,17 +54,18 @@ BareName = Annotated[str, AfterValidator(_bare)]
 class Stem(BaseModel):
     """One stem: what was asked for, its file beside the manifest, how to show and mix it.
 
-    prompt        what the stem holds, as it was asked for
-    wav           bare name of its WAV in the manifest's folder
-    rms_db        level, dB re full scale, -200 for silence
-    name          for people; default: the prompt, made unlike the other stems' names
-    colour        "#rrggbb" in small digits; default: the next of `PALETTE`
-    gain_db       gain at which a host mixes it, dB, -120..60; default 0
-    score_before  cosine of prompt and mixture by the evaluation scorer, -1..1; default None: none
-    score_after   the same of prompt and stem
-    presence      probability that its sound is in the mixture, 0..1; default None: not asked
-    present       whether that is enough for a stem; False where it was forced; default None
-    activity      the probability of each second of the mixture, 0..1; default (): not asked
+    - `prompt`: what the stem holds, as it was asked for
+    - `wav`: bare name of its WAV in the manifest's folder
+    - `rms_db`: level, dB re full scale, -200 for silence
+    - `name`: for people; default: the prompt, made unlike the other stems' names
+    - `colour`: "#rrggbb" in small digits; default: the next of `PALETTE`
+    - `gain_db`: gain at which a host mixes it, dB, -120..60; default 0
+    - `score_before`: cosine of prompt and mixture by the evaluation scorer, -1..1; default None:
+      none
+    - `score_after`: the same of prompt and stem
+    - `presence`: probability that its sound is in the mixture, 0..1; default None: not asked
+    - `present`: whether that is enough for a stem; False where it was forced; default None
+    - `activity`: the probability of each second of the mixture, 0..1; default (): not asked
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -85,10 +86,10 @@ class Stem(BaseModel):
 class Absent(BaseModel):
     """A prompt without a stem, since its sound was not found in the mixture.
 
-    prompt        what was asked for
-    presence      probability that its sound is in the mixture, 0..1
-    present       whether that is enough for a stem; default False
-    activity      the probability of each second of the mixture, 0..1; default (): not known
+    - `prompt`: what was asked for
+    - `presence`: probability that its sound is in the mixture, 0..1
+    - `present`: whether that is enough for a stem; default False
+    - `activity`: the probability of each second of the mixture, 0..1; default (): not known
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -102,34 +103,33 @@ class Absent(BaseModel):
 class Manifest(BaseModel):
     """What was separated, from what, by what, and where it belongs in the session.
 
-    format           version of this layout, 1..1; default 1
-    job              digest of what was asked: the same job gives the same file names and bytes
-    source           name of the file that was separated
-    source_sha256    its SHA-256 in hexadecimal digits
-    source_wav       path from the manifest's folder to the source itself when it is a WAV that
-                     `bridge.files.wav` reads, else to a float copy under `source/`, out of the way
-                     of a folder import; `source_header` checks it
-    rate             Hz of every file, > 0
-    frames           samples a channel of every file, > 0
-    channels         of every file, > 0
-    start_samples    place of frame 0 in the session, samples at `rate`, >= 0; default 0
-    tempo            (beat, beats a minute) points of the session's tempo map; default (): unknown
-    start_beats      `start_samples` in beats by `tempo`; default: computed; None without a tempo
-    stems            the stems, at least one, with names and colours of their own
-    residual         bare name of the WAV of what no stem holds: mixture minus the sum of the stems
-    residual_rms_db  its level, dB re full scale, -200 for silence
-    null_db          power of mixture - (stems + residual), dB re the mixture's, >= -200
-    negatives        prompts that no stem was to hold; default ()
-    absent           prompts that got no stem; default ()
-    auditioned       `job` of an excerpt that the same choices were tried on; default "": none
-    method           name of the separation method
-    steps            distillation steps taken, 0 for none
-    seed             seed of all random numbers
-    model            name of the prior
-    model_hash       digest of its weights
-    helpers          network name -> digest of its weights, of those asked beside the model;
-                     default {}
-    code             version of Scorewire
+    - `format`: version of this layout, 1..1; default 1
+    - `job`: digest of what was asked: the same job gives the same file names and bytes
+    - `source`: name of the file that was separated
+    - `source_sha256`: its SHA-256 in hexadecimal digits
+    - `source_wav`: path from the manifest's folder to the source itself when it is a WAV that
+      `bridge.files.wav` reads, else to a float copy under `source/`, out of the way of a folder
+      import; `source_header` checks it
+    - `rate`: Hz of every file, > 0
+    - `frames`: samples a channel of every file, > 0
+    - `channels`: of every file, > 0
+    - `start_samples`: place of frame 0 in the session, samples at `rate`, >= 0; default 0
+    - `tempo`: (beat, beats a minute) points of the session's tempo map; default (): unknown
+    - `start_beats`: `start_samples` in beats by `tempo`; default: computed; None without a tempo
+    - `stems`: the stems, at least one, with names and colours of their own
+    - `residual`: bare name of the WAV of what no stem holds: mixture minus the sum of the stems
+    - `residual_rms_db`: its level, dB re full scale, -200 for silence
+    - `null_db`: power of mixture - (stems + residual), dB re the mixture's, >= -200
+    - `negatives`: prompts that no stem was to hold; default ()
+    - `absent`: prompts that got no stem; default ()
+    - `auditioned`: `job` of an excerpt that the same choices were tried on; default "": none
+    - `method`: name of the separation method
+    - `steps`: distillation steps taken, 0 for none
+    - `seed`: seed of all random numbers
+    - `model`: name of the prior
+    - `model_hash`: digest of its weights
+    - `helpers`: network name -> digest of its weights, of those asked beside the model; default {}
+    - `code`: version of Scorewire
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -119,7 +119,7 @@ def _edit_descriptors(job: EditPreset, start: Preset, wanted: Trait) -> Iterator
         from_values(renderer, start.values),
         rate=RATE,
         held=pitch_knobs(renderer),
-        recipe=replace(FIT, fit_steps=job.steps or FIT.fit_steps),
+        recipe=replace(FIT, steps=job.steps or FIT.steps),
     )
 
 

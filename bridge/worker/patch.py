@@ -29,7 +29,7 @@ from presets import Preset, Provenance, load
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found
 from sds.distillation.distill import Step, distill
-from sds.distillation.recipes import RECIPES, Recipe
+from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.priors.base import Prior
 
 RANKING = 0.25  # of a job's time, about, in which algorithms are compared
@@ -47,7 +47,7 @@ class _Search:
 
     job: DesignPatch
     prior: Prior
-    recipe: Recipe
+    recipe: PatchRecipe
     start: Preset | None
     search_score: Callable[[Tensor], Tensor] | None
     evaluation_score: Callable[[Tensor], Tensor] | None
@@ -76,7 +76,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
         )
         curves: dict[str, list[Any]] = {key: [] for key in COLUMNS}
         patch = yield from _refine(search, attempts, patch, files, curves, clock, begun)
-        result = files.finish(patch, search.recipe.steps)
+        result = files.finish(patch, search.recipe.distillation.steps)
         path = out.partial / CURVES
         atomic_output.write_json(path, {"kind": job.kind, "prompt": job.prompt} | curves)
         result["curves"] = out.final(path)
@@ -90,6 +90,7 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
+    steps = job.steps or recipe.distillation.steps
     search_score, evaluation_score = (
         similarity_function(scorer, job.prompt, prior.sample_rate) if scorer else None
         for scorer in (models.search_scorer(), evaluation_scorer)
@@ -97,7 +98,7 @@ def _search(job: DesignPatch, models: Models) -> _Search:
     return _Search(
         job=job,
         prior=prior,
-        recipe=replace(recipe, steps=job.steps or recipe.steps),
+        recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
         start=load(job.start) if job.start else None,
         search_score=search_score,
         evaluation_score=evaluation_score,

@@ -30,7 +30,7 @@ from sds.separation.networks import Networks
 from sds.separation.separate import (
     METHODS,
     Separation,
-    drawn_seed,
+    draw_seed,
     network_hashes,
     part_window,
     plan,
@@ -169,7 +169,7 @@ def _separate_windows(
     separation = Separation(
         task.prior, origin.prompts, recording.rate,
         with_steps(METHODS[origin.method], origin.steps),
-        drawn_seed(torch.Generator().manual_seed(origin.seed)), origin.negatives, task.networks,
+        draw_seed(torch.Generator().manual_seed(origin.seed)), origin.negatives, task.networks,
     )  # fmt: skip
     cut = plan(separation, recording.frames)
     finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)

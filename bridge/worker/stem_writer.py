@@ -95,6 +95,6 @@ def write(
 
 
 def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
-    """Samples [1, C, T] of a file from `begin` on, as a evaluation scorer takes them."""
+    """Samples [1, C, T] of a file from `begin` on, as an evaluation scorer takes them."""
     with opened(path) as recording:
         return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]

@@ -1,4 +1,4 @@
-"""What may be said of a sound: phrases a class, other words for the same thing, templates.
+"""Captions of sounds: phrases a class, other words for the same thing, templates.
 
 A caption comes out of here lower case, without a full stop, most exact first.
 """
@@ -180,7 +180,7 @@ def unique(captions: Iterable[str]) -> tuple[str, ...]:
 
 
 def reword(caption: str) -> tuple[str, ...]:
-    """The caption with its first known phrase in other words; empty when there is none.
+    """Replace the first known phrase of a caption by other words; empty when there is none.
 
     >>> reword("alto saxophone, low")
     ('alto sax, low',)
@@ -194,7 +194,9 @@ def reword(caption: str) -> tuple[str, ...]:
 
 
 def recording_captions(caption: str, label: str, adjectives: Sequence[str]) -> tuple[str, ...]:
-    """A recording's own caption, with its adjectives, in other words, and its class in words."""
+    """Captions of a recording: its own, with its adjectives, in other words, and its class in
+    words. Raises `ValueError` for an unknown class.
+    """
     if label not in PHRASES:
         raise ValueError(f"class must be one of the {len(PHRASES)} of PHRASES, got {label!r}")
     unsaid = [word for word in adjectives if word not in caption]
@@ -213,7 +215,7 @@ def recording_captions(caption: str, label: str, adjectives: Sequence[str]) -> t
 def compose_captions(
     nouns: Sequence[str], adjectives: Sequence[str], rng: random.Random, *, count: int = 8
 ) -> tuple[str, ...]:
-    """Captions of one sound from the names it goes by and what is true of it.
+    """Compose `count` captions of one sound from its names and adjectives.
 
     `nouns` are whole phrases ("kick drum", "hit on a bass drum"), `adjectives` all hold. The first
     caption is the first noun alone; the others mix, with never more than three adjectives.
@@ -221,10 +223,10 @@ def compose_captions(
     captions = [nouns[0]]
     for _ in range(3 * count):
         noun = rng.choice(nouns)
-        said = rng.sample(list(adjectives), k=min(len(adjectives), rng.randint(0, 3)))
-        before = [word for word in said if not word.startswith(AFTER) and word not in noun][:2]
+        words = rng.sample(list(adjectives), k=min(len(adjectives), rng.randint(0, 3)))
+        before = [word for word in words if not word.startswith(AFTER) and word not in noun][:2]
         form = rng.randrange(4)
-        if not said:
+        if not words:
             short = len(noun.split()) < 4 and "," not in noun and not noun.endswith("sound")
             captions.append(
                 rng.choice([noun, f"sound of {noun}", f"{noun} sound" if short else noun])
@@ -232,10 +234,10 @@ def compose_captions(
         elif form == 0 and before:
             captions.append(f"{' '.join(before)} {noun}")
         elif form == 1 and before:
-            rest = [word for word in said if word != before[0]]
+            rest = [word for word in words if word != before[0]]
             captions.append(f"{before[0]} {noun}, {', '.join(rest)}")
         elif form == 2:
-            captions.append(f"{noun}, {said[0]}")
+            captions.append(f"{noun}, {words[0]}")
         else:
-            captions.append(f"{noun}, {', '.join(said)}")
+            captions.append(f"{noun}, {', '.join(words)}")
     return unique(captions)[:count]

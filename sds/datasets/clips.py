@@ -1,4 +1,4 @@
-"""What a corpus is made of: captioned mono clips, in two files a part.
+"""Captioned mono clips, which a corpus is made of, in two files a part.
 
 `<part>.i16` holds the int16 samples of all clips end to end at 44.1 kHz, `<part>.jsonl` one object
 a clip. The second file is renamed into place last, so a part with both is whole.
@@ -39,7 +39,11 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One sound [T] with what may be said of it, most exact caption first."""
+    """One sound [T] at RATE with its captions.
+
+    - `audio`: float32 samples in -1..1; `captions`: at least one, most exact first.
+    - `label`: its class; `split`: what it is for; `origin`: where it comes from, unique.
+    """
 
     audio: Audio
     captions: tuple[str, ...]
@@ -58,11 +62,12 @@ def unit_hash(text: str) -> float:
 
 
 def split_of(label: str, held_by: str, group: str) -> Split:
-    """Where a sound goes: held by class and `held_by`, prior or evaluation scorer by where it
-    comes from.
+    """Assign a sound to a split: held back by class and `held_by`, else prior or evaluation scorer
+    by its source.
 
     Everything cut from one source has one `group`, so that no source is on both sides. Recordings
-    are held by their caption, so that nobody has heard one of it; made sounds by their source.
+    are held back by their caption, so that no model was trained on one of it; made sounds by their
+    source.
     """
     if unit_hash(f"held|{label}|{held_by}") < HELD:
         return "held"
@@ -70,7 +75,7 @@ def split_of(label: str, held_by: str, group: str) -> Split:
 
 
 def side_of(group: str) -> Split:
-    """Who hears a source that is not held."""
+    """Whether a source that is not held back is for the prior or for the evaluation scorer."""
     return "prior" if unit_hash(f"side|{group}") < PRIOR else "evaluation_scorer"
 
 
@@ -85,7 +90,9 @@ def half_of(label: str, caption: str) -> Half:
 
 
 def normalise_peak(audio: Audio, origin: str) -> Audio:
-    """Peak to a level between -12 and -1 dBFS that the origin decides."""
+    """Scale samples [T] to a peak between -12 and -1 dBFS that the origin decides. Raises
+    `ValueError` for silence or samples that are not finite.
+    """
     peak = float(np.abs(audio).max()) if audio.size else 0.0
     if not np.isfinite(peak) or peak < SILENCE:
         raise ValueError(f"peak of {origin} must be at least {SILENCE} and finite, got {peak}")
@@ -94,12 +101,12 @@ def normalise_peak(audio: Audio, origin: str) -> Audio:
 
 
 def audible(audio: Audio) -> bool:
-    """Whether there is anything to hear, and nothing that is not a number."""
+    """Whether samples [T] are finite and not silent."""
     return bool(audio.size and np.isfinite(audio).all() and np.abs(audio).max() >= SILENCE)
 
 
 def is_whole(folder: Path, part: str) -> bool:
-    """Whether the part was written to its end."""
+    """Whether both files of the part are there, so that it was written to its end."""
     return (folder / f"{part}.i16").exists() and (folder / f"{part}.jsonl").exists()
 
 
@@ -149,7 +156,7 @@ def read_part(folder: Path, part: str) -> Iterator[Clip]:
 def spread(
     make: Callable[[_Item], _Made], items: Iterable[_Item], *, workers: int
 ) -> Iterator[_Made]:
-    """`map` in order, over this many processes; 1 stays in this one."""
+    """Map in order over this many processes; 1 stays in this one. Raises `ValueError` for fewer."""
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     if workers == 1:

@@ -15,7 +15,7 @@ from sds.signal.audio_files import read, resample
 
 @dataclass(frozen=True, slots=True)
 class OneShot:
-    """One recorded sound [C, T] with its caption and class."""
+    """One recorded sound [C, T] with its name, caption and class."""
 
     name: str
     caption: str
@@ -25,7 +25,9 @@ class OneShot:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A mixture [C, T] at `rate` and its sources [K, C, T], which sum to it, with a prompt each."""
+    """A mixture [C, T] at `rate` Hz and its sources, each [C, T], which sum to it, with a prompt
+    each.
+    """
 
     name: str
     prompts: tuple[str, ...]
@@ -35,7 +37,7 @@ class Mixture:
 
 
 def one_shots(data: Path, rate: int, limit: int | None = None) -> list[OneShot]:
-    """The sounds of `data`/oneshots, resampled to `rate`."""
+    """Load the first `limit` sounds [C, T] of `data`/oneshots, resampled to `rate` Hz."""
     folder = data / "oneshots"
     return [
         OneShot(row["id"], row["caption"], row["cls"], read_resampled(folder / row["file"], rate))
@@ -44,39 +46,41 @@ def one_shots(data: Path, rate: int, limit: int | None = None) -> list[OneShot]:
 
 
 def mixtures(data: Path, limit: int | None = None) -> list[Mixture]:
-    """The mixtures of `data`/mixtures, at their own rates."""
+    """Load the first `limit` mixtures of `data`/mixtures, at their own rates."""
     folder = data / "mixtures"
-    found = []
+    items = []
     for row in manifest(folder)[:limit]:
         names = [f"source{k + 1}" for k in range(len(row["prompts"]))]
         mix, rate = read(folder / row["files"]["mix"])
         sources = tuple(read(folder / row["files"][name])[0] for name in names)
-        found.append(Mixture(row["id"], tuple(row["prompts"]), mix, sources, rate))
-    return found
+        items.append(Mixture(row["id"], tuple(row["prompts"]), mix, sources, rate))
+    return items
 
 
 def stems(data: Path, limit: int | None = None) -> list[Mixture]:
-    """The clips of `data`/stems, if there is such a folder: the names of the stems are prompts."""
+    """Load the first `limit` clips of `data`/stems, if there is such a folder: the names of the
+    stems are prompts.
+    """
     folder = data / "stems"
     if not folder.is_dir():
         return []
-    found = []
+    items = []
     for row in manifest(folder)[:limit]:
         files = {name: folder / file for name, file in row["files"].items()}
         mix, rate = read(files.pop("mix"))
         sources = tuple(read(path)[0] for path in files.values())
-        found.append(Mixture(row["id"], tuple(files), mix, sources, rate))
-    return found
+        items.append(Mixture(row["id"], tuple(files), mix, sources, rate))
+    return items
 
 
 def read_resampled(path: Path, rate: int) -> Tensor:
-    """The samples [C, T] of a file at `rate`."""
+    """Read the samples [C, T] of a file, resampled to `rate` Hz."""
     audio, own = read(path)
     return resample(audio, own, rate)
 
 
 def manifest(folder: Path) -> list[dict[str, Any]]:
-    """The items of a folder's manifest; a `ValueError` that names what is missing."""
+    """Read the items of a folder's manifest. Raises a `ValueError` that names what is missing."""
     path = folder / "manifest.json"
     if not path.is_file():
         raise ValueError(f"data must have {folder.name}/manifest.json, {folder.parent} has none")
@@ -90,12 +94,12 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
 
 
 def prompts(data: Path) -> list[str]:
-    """The captions and prompts that the manifests of `data` name."""
-    found = [row["caption"] for row in manifest(data / "oneshots")]
-    found += [prompt for row in manifest(data / "mixtures") for prompt in row["prompts"]]
+    """All captions and prompts in the manifests of `data`, without repeats."""
+    texts = [row["caption"] for row in manifest(data / "oneshots")]
+    texts += [prompt for row in manifest(data / "mixtures") for prompt in row["prompts"]]
     if (data / "stems").is_dir():
-        found += [name for row in manifest(data / "stems") for name in row["files"]]
-    return list(dict.fromkeys(found))
+        texts += [name for row in manifest(data / "stems") for name in row["files"]]
+    return list(dict.fromkeys(texts))
 
 
 def fingerprint(data: Path) -> str:

@@ -23,7 +23,7 @@ WHOLE_CLASS = 0.25  # a caption on more of its class than this is never held: th
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A row of captions.csv, and its side."""
+    """A row of captions.csv, and its split."""
 
     path: str
     caption: str
@@ -69,7 +69,7 @@ def read_recordings(data: Path, *, exclude: Collection[str] = ()) -> list[Record
 
 def _splits(rows: list[dict[str, str]]) -> dict[str, Split]:
     files = Counter(row["class"] for row in rows)
-    said = Counter((row["class"], row["caption"]) for row in rows)
+    uses = Counter((row["class"], row["caption"]) for row in rows)
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         groups[row["class"]].add(recording_group(row["path"]))
@@ -77,7 +77,7 @@ def _splits(rows: list[dict[str, str]]) -> dict[str, Split]:
     for row in rows:
         label, caption, group = row["class"], row["caption"], recording_group(row["path"])
         split = split_of(label, caption, group)
-        common = said[label, caption] > WHOLE_CLASS * files[label]
+        common = uses[label, caption] > WHOLE_CLASS * files[label]
         if files[label] < FEW:
             split = "evaluation_scorer" if sorted(groups[label]).index(group) % 2 else "prior"
         elif split == "held" and common:
@@ -87,7 +87,9 @@ def _splits(rows: list[dict[str, str]]) -> dict[str, Split]:
 
 
 def decode(recording: Recording, data: Path) -> Clip:
-    """One file of `data` as a clip; it must be mono at 44.1 kHz, as the README says."""
+    """Decode one file of `data` as a clip [T]. Raises `ValueError` unless it is mono at
+    44.1 kHz.
+    """
     audio, rate = soundfile.read(data / recording.path, dtype="float32", always_2d=True)
     if rate != RATE or audio.shape[1] != 1:
         raise ValueError(

@@ -1,9 +1,9 @@
-"""Real recordings to compare with: statistics of them, which are shipped, and those of data/train.
+"""Statistics of real recordings to compare with, which are shipped, and their sounds in data/train.
 
 The statistics (`weights/reference`, written by `sds.train.reference`) are all that most figures
 need; the sounds are those of a folder with captions.csv, where there is one. Sides are those of the
-training corpus: the prior heard "prior", the evaluation scorer "evaluation scorer", and nobody
-"held".
+training corpus: the prior was trained on "prior", the evaluation scorer on "evaluation_scorer", and
+nothing on "held".
 """
 
 from __future__ import annotations
@@ -58,13 +58,15 @@ class Reference:
     first: tuple[bool, ...]
 
     def standard(self, statistics: Tensor) -> Tensor:
-        """Statistics [B, K] in the units of x."""
+        """Standardise statistics [B, K]: (statistics - mean) / deviation, [B, K]."""
         return (statistics - self.mean) / self.deviation
 
     def rows(
         self, labels: Collection[str], sides: Collection[Split] = SIDES, *, first: bool = True
     ) -> Tensor:
-        """Indices of the rows of these classes and sides; of all windows, or the `first` only."""
+        """Indices [R] of the rows of these classes and sides; of the `first` windows only, or of
+        all.
+        """
         each = zip(self.labels, self.sides, self.first, strict=True)
         return torch.tensor(
             [i for i, (a, b, c) in enumerate(each) if a in labels and b in sides and c >= first],
@@ -79,7 +81,9 @@ class Reference:
 
 @cache
 def reference(path: Path = FILE) -> Reference:
-    """What `sds.train.reference` wrote."""
+    """Load the statistics that `sds.train.reference` wrote. Raises `FileNotFoundError` without
+    them.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: run sds.train.reference")
     with safe_open(path, framework="pt") as file:
@@ -106,13 +110,15 @@ def fold_of(recording: Recording) -> int:
 
 
 def recordings(data: Path, labels: Collection[str], sides: Collection[Split]) -> list[Recording]:
-    """Rows of `data`/train/captions.csv of these classes and sides, shuffled; none without one."""
+    """Rows of `data`/train/captions.csv of these classes and sides, shuffled; none without the
+    file.
+    """
     folder = data / "train"
     if not (folder / "captions.csv").is_file():
         return []
     rows = read_recordings(folder, exclude=_excluded_recordings(folder))
-    found = [row for row in rows if row.label in labels and row.split in sides]
-    return sorted(found, key=lambda row: unit_hash(row.path))
+    chosen = [row for row in rows if row.label in labels and row.split in sides]
+    return sorted(chosen, key=lambda row: unit_hash(row.path))
 
 
 def _excluded_recordings(folder: Path) -> list[str]:
@@ -121,7 +127,7 @@ def _excluded_recordings(folder: Path) -> list[str]:
 
 
 def long_enough(data: Path, chosen: Sequence[Recording], seconds: float) -> list[Recording]:
-    """Those of the recordings that are at least so long."""
+    """Those of the recordings that last at least `seconds`."""
     return [
         recording
         for recording in chosen
@@ -130,11 +136,13 @@ def long_enough(data: Path, chosen: Sequence[Recording], seconds: float) -> list
 
 
 def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -> Tensor:
-    """The first `seconds` of each recording, silence after shorter ones; [B, 1, T] at `rate`."""
+    """Load the first `seconds` of each recording, silence after shorter ones: [B, 1, T] at `rate`
+    Hz.
+    """
     samples = round(seconds * rate)
     out = torch.zeros(len(chosen), 1, samples)
     for row, recording in zip(out, chosen, strict=True):
         audio, own = read(data / "train" / recording.path)
-        heard = resample(mono(audio)[None], own, rate)[:, :samples]
-        row[:, : heard.shape[1]] = heard
+        signal = resample(mono(audio)[None], own, rate)[:, :samples]
+        row[:, : signal.shape[1]] = signal
     return out

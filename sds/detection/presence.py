@@ -1,7 +1,7 @@
-"""Is the sound that a prompt names in a recording at all, and in which seconds of it?
+"""Presence: is the sound that a prompt names in a recording, and in which seconds of it?
 
-A tagger says: towers as the evaluation scorer's, trained on mixtures (`sds.train.tagger`) with a
-sigmoid of every pair of sound and prompt (Zhai et al. 2023, arXiv 2303.15343), so that a cosine
+A tagger decides: towers like the evaluation scorer's, trained on mixtures (`sds.train.tagger`) with
+a sigmoid of every pair of sound and prompt (Zhai et al. 2023, arXiv 2303.15343), so that a cosine
 means the same for all prompts. On held-back mixtures that told present from absent prompts better
 than cosines against those of other prompts did. A logistic function of it and of what comes out
 when the prompt is separated (`sds.detection.evidence`) makes a probability (Platt 1999); it was
@@ -39,7 +39,7 @@ class Calibration:
     """Logistic function of three figures, and the probability above which a sound is present.
 
     The figures are the tagger's cosine with the recording and the two of `sds.detection.evidence`;
-    `hashes` are of the weights of those it was fitted with.
+    `hashes` are of the weights of the networks it was fitted with.
     """
 
     weights: tuple[float, float, float]
@@ -48,15 +48,15 @@ class Calibration:
     hashes: tuple[str, ...]
 
     def probability(self, figures: Tensor) -> Tensor:
-        """1 / (1 + exp(-(weights . figures + offset))) [...] of figures [..., 3]."""
+        """Probability 1 / (1 + exp(-(weights . figures + offset))) [...] of figures [..., 3]."""
         return (figures @ figures.new_tensor(self.weights) + self.offset).sigmoid()
 
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """For each of K prompts: probability [K], whether it counts as present [K], and when.
+    """Presence of K prompts: probability [K], whether it counts as present [K], and when.
 
-    `activity` [K][seconds] is the probability second by second, 0 where nothing is heard.
+    `activity` [K][seconds] is the probability second by second, 0 where the recording is silent.
     """
 
     score: tuple[float, ...]
@@ -66,8 +66,8 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a evaluation scorer hears around each second: unit vectors [N, D], and each second's
-    level [N].
+    """Embeddings around each second of a recording, unit vectors [N, D], and the level of each
+    second in dB [N].
     """
 
     vectors: Tensor
@@ -75,7 +75,7 @@ class Activity:
 
     @property
     def loud(self) -> Tensor:
-        """Which seconds there is anything to hear in, [N]."""
+        """Which seconds are not silent, booleans [N]."""
         return self.level_db > max(float(self.level_db.max()) + QUIET_DB, SILENT_DB)
 
 
@@ -101,9 +101,10 @@ def load_calibration(path: Path = FILE) -> Calibration:
 def measure_in_blocks(
     evaluation_scorer: TwoTowerScorer, pieces: Iterable[Tensor], rate: int
 ) -> Iterator[Activity]:
-    """Hear a recording that comes in pieces [C, T] of any length, a window around each second.
+    """Embed a recording that comes in pieces [C, T] of any length at `rate` Hz, a window around
+    each second.
 
-    Yields what it hears of some half minute after another: memory does not grow with the recording.
+    Yields the activity of some half minute after another: memory does not grow with the recording.
     """
     for block in _blocks(pieces, rate):
         # the last one is only there to be heard into
@@ -115,14 +116,14 @@ def measure_in_blocks(
 
 
 def merge_activity(parts: Sequence[Activity]) -> Activity:
-    """What was heard in parts, one after another, as one."""
+    """Concatenate the activity of parts, one after another. Raises `ValueError` for none."""
     if not parts:
         raise ValueError("a recording must have at least 1 sample, got none")
     return Activity(torch.cat([x.vectors for x in parts]), torch.cat([x.level_db for x in parts]))
 
 
 def measure_activity(evaluation_scorer: TwoTowerScorer, audio: Tensor, rate: int) -> Activity:
-    """`measure_in_blocks` of audio [C, T] that is in memory."""
+    """`measure_in_blocks` of audio [C, T] at `rate` Hz that is in memory."""
     return merge_activity([*measure_in_blocks(evaluation_scorer, [audio], rate)])
 
 
@@ -134,9 +135,10 @@ def presence_of(
     hashes: tuple[str, ...],
     calibration: Calibration | None = None,
 ) -> Presence:
-    """What the tagger's cosines [K, N] and the evidence [K, 2] come to; N seconds, `loud` or not.
+    """Presence from the tagger's cosines [K, N] and the evidence [K, 2]; N seconds, `loud` [N] or
+    not.
 
-    Raises `ValueError` for `hashes` of others than those it was fitted with.
+    Raises `ValueError` for `hashes` of other networks than those it was fitted with.
     """
     calibration = calibration or load_calibration()
     if hashes != calibration.hashes:
@@ -155,15 +157,19 @@ def presence_of(
     )
 
 
-def cosines(evaluation_scorer: TwoTowerScorer, heard: Activity, prompts: Sequence[str]) -> Tensor:
-    """How near each second is to each prompt, [K, N] in -1..1."""
-    return evaluation_scorer.read(prompts) @ heard.vectors.T
+def cosines(
+    evaluation_scorer: TwoTowerScorer, activity: Activity, prompts: Sequence[str]
+) -> Tensor:
+    """Cosines [K, N], -1..1, of K prompts with each of N seconds."""
+    return evaluation_scorer.read(prompts) @ activity.vectors.T
 
 
-def recording_cosine(found: Tensor, loud: Tensor) -> Tensor:
-    """Cosine [...] of a whole recording: the mean of the best quarter of its seconds."""
-    heard = found[..., loud] if bool(loud.any()) else found
-    best = heard.topk(max(1, round(BEST * heard.shape[-1])), dim=-1).values
+def recording_cosine(near: Tensor, loud: Tensor) -> Tensor:
+    """Cosine [...] of a whole recording, of those of its seconds near [..., N]: the mean of the
+    best quarter where `loud` [N].
+    """
+    audible = near[..., loud] if bool(loud.any()) else near
+    best = audible.topk(max(1, round(BEST * audible.shape[-1])), dim=-1).values
     return best.mean(-1)
 
 

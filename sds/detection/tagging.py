@@ -1,11 +1,11 @@
-"""What is in a recording: which names of a vocabulary are found most in it, and when.
+"""Tagging: the names of a vocabulary that fit a recording best, and when they sound.
 
 Zero-shot, as CLAP classifies (Elizalde et al. 2022, arXiv 2206.04769): every name is a prompt. The
-tagger chooses some candidates, and all that tells what is present (`sds.detection.evidence`) ranks
-them. A name that says nearly the same as one before it is left out, so the list reads as parts of
-a whole.
+tagger chooses some candidates, and all evidence of presence (`sds.detection.evidence`) ranks them.
+A name that means nearly the same as one before it is left out, so the list reads as parts of a
+whole.
 
-`active_spans` chooses names that together explain a recording, for a separation that was told none.
+`active_spans` chooses names that together explain a recording, for a separation without prompts.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ GAIN = 0.08  # share of the magnitude, times a name's probability, that is worth
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A prompt, how likely its sound is there, whether that is enough, and when it sounds.
+    """A prompt with the probability that its sound is there.
 
-    `activity` has a probability a second.
+    - `score`: that probability, 0..1; `present`: whether it is above the threshold.
+    - `activity`: the probability second by second.
     """
 
     prompt: str
@@ -62,7 +63,7 @@ def vocabulary(path: Path = VOCABULARY) -> tuple[str, ...]:
 
 def suggest(
     networks: PresenceNetworks,
-    heard: Activity,
+    activity: Activity,
     read: Read,
     rate: int,
     *,
@@ -70,30 +71,31 @@ def suggest(
     names: Sequence[str] | None = None,
     calibration: Calibration | None = None,
 ) -> Iterator[list[Suggestion]]:
-    """At most `top` names that fit what was heard, the likeliest first; none of silence.
+    """Suggest at most `top` names that fit a recording, the likeliest first; none for silence.
 
-    `names` are the vocabulary when left out. Safe to stop after any; the last list is the answer.
+    `names` are the vocabulary by default. Safe to stop after any; the last list is the answer.
+    Raises `ValueError` for `top` below 1.
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
-    if not bool(heard.loud.any()):
+    if not bool(activity.loud.any()):
         yield []
         return
-    names = candidates(networks, heard, names or vocabulary(), max(CANDIDATES, top))
-    found: list[Suggestion] = []
-    for now in prompt_activity(networks, heard, read, rate, names, calibration=calibration):
+    names = candidates(networks, activity, names or vocabulary(), max(CANDIDATES, top))
+    suggestions: list[Suggestion] = []
+    for so_far in prompt_activity(networks, activity, read, rate, names, calibration=calibration):
         yield []
-        found = now
-    found.sort(key=lambda one: -one.score)
-    vectors = F.normalize(sentences([one.prompt for one in found]), dim=1)
-    yield [found[i] for i in without_synonyms(vectors, top)]
+        suggestions = so_far
+    suggestions.sort(key=lambda suggestion: -suggestion.score)
+    vectors = F.normalize(sentences([suggestion.prompt for suggestion in suggestions]), dim=1)
+    yield [suggestions[i] for i in without_synonyms(vectors, top)]
 
 
 def candidates(
-    networks: PresenceNetworks, heard: Activity, names: Sequence[str], count: int
+    networks: PresenceNetworks, activity: Activity, names: Sequence[str], count: int
 ) -> list[str]:
-    """The `count` names that the tagger finds nearest, no two alike."""
-    near = recording_cosine(cosines(networks.tagger, heard, names), heard.loud)
+    """Choose the `count` names with the highest cosines by the tagger, no two alike."""
+    near = recording_cosine(cosines(networks.tagger, activity, names), activity.loud)
     order = near.argsort(descending=True).tolist()
     vectors = F.normalize(sentences([names[i] for i in order]), dim=1)
     return [names[order[i]] for i in without_synonyms(vectors, count)]
@@ -101,40 +103,49 @@ def candidates(
 
 def prompt_activity(
     networks: PresenceNetworks,
-    heard: Activity,
+    activity: Activity,
     read: Read,
     rate: int,
     prompts: Sequence[str],
     *,
     calibration: Calibration | None = None,
 ) -> Iterator[list[Suggestion]]:
-    """What was heard of each of the prompts, in their order: nothing, until the last list."""
-    found = torch.zeros(0)
-    for now in evidence(networks, heard, read, rate, prompts):
+    """Presence of each of the prompts, in their order: empty lists, until the last one."""
+    figures = torch.zeros(0)
+    for so_far in evidence(networks, activity, read, rate, prompts):
         yield []
-        found = now
-    near = cosines(networks.tagger, heard, prompts)
-    there = presence_of(near, found, heard.loud, hashes=networks.hashes, calibration=calibration)
+        figures = so_far
+    near = cosines(networks.tagger, activity, prompts)
+    there = presence_of(
+        near, figures, activity.loud, hashes=networks.hashes, calibration=calibration
+    )
     rows = zip(prompts, there.score, there.present, there.activity, strict=True)
     yield [Suggestion(*row) for row in rows]
 
 
 def active_spans(
-    networks: PresenceNetworks, heard: Activity, read: Read, rate: int, found: Sequence[Suggestion]
+    networks: PresenceNetworks,
+    activity: Activity,
+    read: Read,
+    rate: int,
+    suggestions: Sequence[Suggestion],
 ) -> list[Suggestion]:
-    """Those of `found` that together explain most of the recording, the first as the most.
+    """Choose those of `suggestions` that together explain most of the recording, largest part
+    first.
 
-    Greedy: each next one is the one with the largest share of what is left, times how likely it is
-    there at all; less than GAIN is worth none. What a set leaves of a cell is the product of what
-    each would leave by itself, so the second name for a sound has little to explain.
+    Greedy: each next one is the one with the largest share of what is left, times its probability;
+    less than GAIN is worth none. What a set leaves of a cell is the product of what each would
+    leave by itself, so the second name for a sound has little to explain.
     """
-    found = found[:RIVALS]
-    if not found:
+    suggestions = suggestions[:RIVALS]
+    if not suggestions:
         return []
-    shares, weight = prompt_shares(networks, heard, read, rate, [one.prompt for one in found])
-    sure = torch.tensor([one.score for one in found])
+    shares, weight = prompt_shares(
+        networks, activity, read, rate, [suggestion.prompt for suggestion in suggestions]
+    )
+    sure = torch.tensor([suggestion.score for suggestion in suggestions])
     chosen: list[int] = []
-    while len(chosen) < min(PARTS, len(found)):
+    while len(chosen) < min(PARTS, len(suggestions)):
         gains = sure * (shares @ weight)
         gains[chosen] = -1.0
         best = int(gains.argmax())
@@ -142,27 +153,31 @@ def active_spans(
             break
         chosen.append(best)
         weight = weight * (1 - shares[best])
-    return [found[i] for i in chosen]
+    return [suggestions[i] for i in chosen]
 
 
 def prompt_shares(
-    networks: PresenceNetworks, heard: Activity, read: Read, rate: int, prompts: Sequence[str]
+    networks: PresenceNetworks, activity: Activity, read: Read, rate: int, prompts: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Each prompt's share [K, cells] of some stretches, and the cells' weights, in sum 1."""
-    seconds = len(heard.level_db)
+    """Each prompt's share [K, cells] of some stretches of a recording, and the cells' weights
+    [cells], in sum 1.
+    """
+    seconds = len(activity.level_db)
     last = max(0, seconds - STRETCH)
     count = min(STRETCHES, 1 + last // STRETCH)
     shares, weights = [], []
     for start in {round(last * i / max(1, count - 1)) for i in range(count)}:
         audio = stretch(read, rate, start, seconds)
-        shares.append(networks.query.heard(audio, prompts).sigmoid().flatten(1))
+        shares.append(networks.query.mel_logits(audio, prompts).sigmoid().flatten(1))
         weights.append((networks.query.net.codec.mel @ stft(audio[None])[0].abs()).flatten())
     weight = torch.cat(weights)
     return torch.cat(shares, 1), weight / weight.sum().clamp_min(1e-9)
 
 
 def without_synonyms(vectors: Tensor, top: int) -> list[int]:
-    """The first `top` rows of unit vectors [N, D] of which no two have a cosine of `ALIKE`."""
+    """Indices of the first `top` rows of unit vectors [N, D] of which no two have a cosine of
+    `ALIKE` or more.
+    """
     chosen: list[int] = []
     for i in range(len(vectors)):
         if len(chosen) == top:

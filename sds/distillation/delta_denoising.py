@@ -1,9 +1,10 @@
-"""Change a sound by what a prompt says differently: "the same, but darker".
+"""Change a sound by the difference of two prompts: "the same, but darker".
 
 Delta denoising (Hertz et al. 2023, arXiv 2304.07090, eq. 5; on audio models SteerMusic, arXiv
-2504.10826): what the prior wants of the sound now under the new prompt, less what it wants of the
-sound as it was under the old one, with the same noise. What both want, because a sound never is
-what a prior finds most plausible, cancels, and the difference of the prompts is left.
+2504.10826): the prior's direction for the sound as it has become under the new prompt, less its
+direction for the sound as it was under the old one, with the same noise. What is common to both,
+because no sound is what a prior finds most plausible, cancels, and the difference of the prompts is
+left.
 
 With x = z + sigma n the two SDS directions are z - D_new(z + sigma n) and z0 - D_old(z0 + sigma n)
 (`sds.distillation.sds_targets`). Their difference is z less a target, and the target is
@@ -12,14 +13,14 @@ For Gaussian prompts of one deviation it ends at z0 + guidance (m_new - m_old); 
 z0, where it starts.
 
 An edit is as good as the prior. Of 24 edits of FM patches with the shipped one ("bright bell" to
-"dark bell", longer, shorter) 7 went the right way, 3 the wrong way and 14 nowhere much: the words
-that `sds.distillation.descriptor_edit` knows are better asked for there.
+"dark bell", longer, shorter) 7 went the right way, 3 the wrong way and 14 nowhere much: for the
+words of `sds.distillation.descriptor_edit` use that module.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ EDIT = Recipe(
     steps=40,
     lr=0.02,
     guidance=10.0,
-    t_range=(0.6, 0.8),  # lower, and the two prompts agree on what they hear
+    t_range=(0.6, 0.8),  # below, the estimates for the two prompts hardly differ
     anneal=True,
     samples=4,
     refresh=5,
@@ -44,6 +45,7 @@ EDIT = Recipe(
     peak=0.5,
     look=5,
 )
+"""The settings of `edit` that ship."""
 
 
 def edit(
@@ -58,11 +60,14 @@ def edit(
     score: Score | None = None,
     held: Tensor | None = None,
 ) -> Iterator[Step]:
-    """Move the patch u0 [P] by what prompt `new` says differently from `old`; yields each step.
+    """Edit the patch u0 [P] in 0..1 by the difference of prompt `new` from prompt `old`; yields
+    each step.
 
     Knobs where `held` [P] is true stay: give those of pitch, or the sound leaves its note. `score`
-    chooses among what is passed on the way, u0 among it; without one, the distance to the target at
-    mid t under always the same noise does. Closing the generator stops it within a step.
+    (audio [B, 1, T] -> [B], higher is better) chooses among the patches on the way, u0 among them;
+    without one, the one nearest to the target at mid t under fixed noise is kept. Of the recipe it
+    reads all fields but `inversion` and `roll`. Closing the generator stops it within a step.
+    Raises `ValueError` for u0 of another shape or range.
     """
     if u0.ndim != 1 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [P] with values in 0..1, got {list(u0.shape)}")
@@ -73,26 +78,43 @@ def edit(
     def hear(u: Tensor) -> Tensor:
         return with_channels(render(torch.where(stays, start, u)).float(), prior.channels)
 
-    u = start.clone().requires_grad_(True)
     with torch.no_grad():
-        first = hear(u)
-    pull = Pull(prior, old, new, first, recipe)
-    shape = pull.z.shape[1:]
-    middle = torch.tensor([sum(recipe.t_range) / 2])
-    still = torch.randn(1, *shape, generator=generator)
+        pull = Pull(prior, old, new, hear(start), recipe)
+    still = torch.randn(1, *pull.z.shape[1:], generator=generator)
+    yield from _follow(pull, hear, _evaluation(pull, hear, still, score), start, generator)
 
-    def evaluated(u: Tensor) -> float:
+
+def _evaluation(
+    pull: Pull, hear: RenderFn, noise: Tensor, score: Score | None
+) -> Callable[[Tensor], float]:
+    """What an edit keeps the best of, of u [1, P]: the score, or minus the distance to the target
+    at mid t under noise [1, D, L].
+    """
+    middle = torch.tensor([sum(pull.recipe.t_range) / 2])
+
+    def evaluate(u: Tensor) -> float:
         with torch.no_grad():
             x = hear(u)
             if score is not None:
                 return float(score(with_channels(x, 1)))
-            wanted = pull.target(x, still, middle)
-            return -float(distance(features(prior, x, recipe), wanted, recipe))
+            wanted = pull.target(x, noise, middle)
+            return -float(distance(features(pull.prior, x, pull.recipe), wanted, pull.recipe))
 
-    best_u, best = start[0], evaluated(u)
+    return evaluate
+
+
+def _follow(
+    pull: Pull,
+    hear: RenderFn,
+    evaluate: Callable[[Tensor], float],
+    start: Tensor,
+    generator: torch.Generator,
+) -> Iterator[Step]:
+    """Adam from start [1, P] towards a new target every `recipe.refresh` steps."""
+    recipe = pull.recipe
+    u = start.clone().requires_grad_(True)
+    best_u, best = start[0], evaluate(u)
     adam = torch.optim.Adam([u], lr=recipe.lr)
-    low, high = recipe.t_range
-    wanted: list[Tensor] = []
     kept = BestSoFar(u)
     for i in range(recipe.steps):
         fall = i / max(1, recipe.steps - 1) if recipe.anneal else 0.0
@@ -100,13 +122,11 @@ def edit(
             if recipe.refresh > 1:
                 u.data.copy_(kept.u)
             kept = BestSoFar(u)
-            t = torch.full((recipe.samples,), high + (low - high) * fall)
-            if not recipe.anneal:
-                t = low + (high - low) * torch.rand(recipe.samples, generator=generator)
-            noise = torch.randn(recipe.samples, *shape, generator=generator)
+            t = _times(recipe, fall, generator)
+            noise = torch.randn(recipe.samples, *pull.z.shape[1:], generator=generator)
             with torch.no_grad():
                 wanted = pull.target(hear(u), noise, t)
-        loss = distance(features(prior, hear(u), recipe), wanted, recipe)
+        loss = distance(features(pull.prior, hear(u), recipe), wanted, recipe)
         kept.see(u, loss)
         adam.zero_grad()
         torch.autograd.backward([loss.sum()], inputs=[u])
@@ -115,20 +135,34 @@ def edit(
         u.data.clamp_(0.0, 1.0)
         improved = False
         if (i + 1) % recipe.look == 0 or i + 1 == recipe.steps:
-            now = evaluated(u)
-            improved = now > best
+            value = evaluate(u)
+            improved = value > best
             if improved:
-                best_u, best = u.detach()[0].clone(), now
+                best_u, best = u.detach()[0].clone(), value
         yield Step(
             i + 1, recipe.steps, "distill", float(t[0]), loss.detach(), best_u, best, 0, improved
         )
 
 
+def _times(recipe: Recipe, fall: float, generator: torch.Generator) -> Tensor:
+    """Times [samples] of a target: `fall` of the way from the highest to the lowest, or uniform."""
+    low, high = recipe.t_range
+    if recipe.anneal:
+        return torch.full((recipe.samples,), high + (low - high) * fall)
+    return low + (high - low) * torch.rand(recipe.samples, generator=generator)
+
+
 class Pull:
-    """Two prompts and the sound as it was: where a sound should go, `target`."""
+    """Targets of delta denoising for one sound and two prompts.
+
+    `z` [1, D, L] is the latent of the sound as it was, `gain` what brings its peak to
+    `recipe.peak`.
+    """
 
     def __init__(self, prior: Prior, old: str, new: str, first: Tensor, recipe: Recipe) -> None:
-        """`first` [1, C, T] is the sound as it was; its peak sets the level the prior hears at."""
+        """`first` [1, C, T] is the sound as it was; its peak sets the level at which the prior is
+        given sounds.
+        """
         self.prior, self.recipe = prior, recipe
         rows = prior.embed([old, new, ""], first.shape[-1] / prior.sample_rate)
         cond = [{name: v[i : i + 1] for name, v in rows.items()} for i in range(3)]
@@ -141,24 +175,26 @@ class Pull:
             self.z = prior.encode(first * self.gain)
 
     def latent(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """z* [N, D, L] of the sound now, z [1 or N, D, L], under noise [N, D, L] at times t [N]."""
-        now, then = (
-            self._denoised(self.new, z, noise, t),
-            self._denoised(self.old, self.z, noise, t),
-        )
-        return self.z + (now - then)
+        """Target latents z* [N, D, L] of the sound's present latent z [1 or N, D, L], under noise
+        [N, D, L] at times t [N].
+        """
+        new = self._denoise(self.new, z, noise, t)
+        old = self._denoise(self.old, self.z, noise, t)
+        return self.z + (new - old)
 
     @torch.no_grad()
     def target(self, audio: Tensor, noise: Tensor, t: Tensor) -> list[Tensor]:
-        """Features of what audio [1, C, T] should be: their mean over the draws of noise."""
-        heard = audio * self.gain
-        z = self.latent(self.prior.encode(heard), noise.to(self.z), t.to(self.z))
+        """Features that audio [1, C, T] should have, each [1, ...]: their mean over noise [N, D, L]
+        at times t [N].
+        """
+        x = audio * self.gain
+        z = self.latent(self.prior.encode(x), noise.to(self.z), t.to(self.z))
         if self.recipe.domain == "encoder":
             wanted = [z]
         else:
-            decoded = self.prior.decode(z, like=heard.expand(len(z), -1, -1))
+            decoded = self.prior.decode(z, like=x.expand(len(z), -1, -1))
             wanted = features(self.prior, decoded / self.gain, self.recipe)
         return [w.mean(0, keepdim=True) for w in wanted]
 
-    def _denoised(self, denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    def _denoise(self, denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         return estimate_x0(denoise, z.expand_as(noise), noise, t, steps=self.recipe.denoise_steps)

@@ -1,10 +1,10 @@
 """Change a sound by words that name something measurable: darker, brighter, longer, shorter.
 
 The sound's own spectrogram is reshaped, tilted over frequency or stretched over time, and the patch
-is fitted to it. No prior is asked: what a small one knows of such words is less than what they say.
-Of 28 edits of FM and impact patches all went the right way, by 0.8 octaves of centroid or length in
-the median; rendered with room for it, 8 factory presets got longer by 0.96 (0.37 to 1.22). For all
-other words there is `sds.distillation.delta_denoising`.
+is fitted to it. No prior takes part: a small one knows these words less well than they can be
+measured. Of 28 edits of FM and impact patches all went the right way, by 0.8 octaves of centroid or
+length in the median; rendered with room for it, 8 factory presets got longer by 0.96 (0.37 to
+1.22). For all other words there is `sds.distillation.delta_denoising`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import as_loud_as
 from sds.signal.spectrogram import magnitudes
 
-FIT = Recipe(steps=0, lr=0.02, guidance=0.0, fit_steps=60, log_weight=0.3)
+FIT = Recipe(steps=60, lr=0.02, guidance=0.0, log_weight=0.3)
+"""The settings of `reshape` that ship; no prior takes part, so there is no guidance."""
+
 MOST_DB = 24.0  # that a tilt adds to or takes from a bin
 
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """What a word changes: dB per octave of frequency, and octaves of time."""
+    """How a word changes a spectrogram.
+
+    - `tilt`: dB per octave about the spectral centroid, negative is darker; 0.
+    - `stretch`: octaves of time after the loudest frame, 1 is twice as long; 0.
+    """
 
     tilt: float = 0.0
     stretch: float = 0.0
@@ -50,7 +56,8 @@ FILLERS = frozenset(("a", "and", "but", "same", "sound", "the"))
 
 
 def trait(words: str) -> Trait | None:
-    """What "the same, but a bit darker and longer" asks for; None when a word is not known here.
+    """Parse words such as "the same, but a bit darker and longer"; None when one of them is not
+    known here.
 
     A degree belongs to all words that come after it.
 
@@ -82,10 +89,12 @@ def reshape(
     held: Tensor | None = None,
     recipe: Recipe = FIT,
 ) -> Iterator[Step]:
-    """Fit the patch u0 [P] to its own sound reshaped by `wanted`; yields after each step.
+    """Fit the patch u0 [P] in 0..1 to its own sound reshaped by `wanted`; yields after each step.
 
-    Knobs where `held` [P] is true stay: give those of pitch, or the fit leaves the notes. `score`
-    is minus the distance to the reshaped spectrogram. Nothing is random.
+    `rate` is that of the renders in Hz. Knobs where `held` [P] is true stay: give those of pitch,
+    or the fit leaves the notes. Of the recipe it reads `steps`, `lr`, `scales` and `log_weight`. A
+    step's `score` is minus the distance to the reshaped spectrogram. Nothing is random. Raises
+    `ValueError` for u0 of another shape or range.
     """
     if u0.ndim != 1 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [P] with values in 0..1, got {list(u0.shape)}")
@@ -94,20 +103,21 @@ def reshape(
     with torch.no_grad():
         target = tilt_and_stretch(magnitudes(render(u).float(), recipe.scales), wanted, rate)
     before, best_u, best = u[0], u[0], -math.inf
-    work = fit(lambda v: render(torch.where(stays, u, v)).float(), target, u, recipe=recipe)
-    for i, (now, loss) in enumerate(work, start=1):
+    fitting = fit(lambda v: render(torch.where(stays, u, v)).float(), target, u, recipe=recipe)
+    for i, (moved, loss) in enumerate(fitting, start=1):
         # the loss is that of the patch before the step
         improved = -float(loss) > best
         if improved:
             best_u, best = before, -float(loss)
-        before = now[0]
-        yield Step(i, recipe.fit_steps, "fit", 0.0, loss, best_u, best, 0, improved)
+        before = moved[0]
+        yield Step(i, recipe.steps, "fit", 0.0, loss, best_u, best, 0, improved)
 
 
 def tilt_and_stretch(spectra: list[Tensor], wanted: Trait, rate: int) -> list[Tensor]:
-    """Magnitudes [B, C, F, N] tilted about their centroid and stretched from their peak on.
+    """Tilt magnitudes [B, C, F, N] about their centroid and stretch them from their peak on.
 
-    As loud as they were. Time before the loudest frame, the attack, stays as it is.
+    `spectra` is a list, one a window size, of sounds at `rate` Hz; the result has the same shapes
+    and energies. Time before the loudest frame, the attack, stays as it is.
     """
     return as_loud_as(
         spectra, [_stretch(_tilt(s, wanted.tilt, rate), wanted.stretch) for s in spectra]

@@ -1,7 +1,7 @@
-"""Differential evolution: a crowd of parameter vectors that learns its own step sizes.
+"""Differential evolution of parameter vectors in the unit cube.
 
 For what gradients do not find: an FM ratio has a minimum at every near miss. Knows no synth; the
-differences between the members say which knobs go together.
+differences between the members of a population say which knobs go together.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def evolve(
     crossover: float = 0.7,
     jitter: float = 0.02,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Raise `fitness` [M] of u [M, P] in [0, 1]; yields (u, fitness) after each generation.
+    """Maximise `fitness` [M] of a population u [M, P] in 0..1; yields (u, fitness) after each
+    generation.
 
     current-to-pbest/1 with binomial crossover (Zhang & Sanderson 2009, JADE, eq. 6) at a fixed
-    step: v = u + F (p - u) + F (a - b), p one of the `best` share, a and b any; each knob takes v
-    with probability `crossover`, and a child replaces its parent when it is fitter. `jitter` is the
-    deviation of noise on every knob that a child takes: without it a knob on which all members
+    `step` F: v = u + F (p - u) + F (a - b), p one of the `best` share, a and b any; each knob takes
+    v with probability `crossover`, and a child replaces its parent when it is fitter. `jitter` is
+    the deviation of noise on every knob that a child takes: without it a knob on which all members
     agree would never move again.
     """
     scores, many = fitness(u), len(u)

@@ -1,15 +1,15 @@
 """Score distillation: move a renderer's parameters until a prior finds the sound plausible.
 
 Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621), with what made it work better here: many
-candidates looked at first, evolution towards and a fit to clips that the prior generates outright,
-several starts at once, and a noise level that falls. `sds.distillation.recipes` has the numbers,
+candidates scored first, evolution towards and a fit to clips that the prior generates, several
+starts at once, and a noise level that falls. `sds.distillation.recipes` has the numbers,
 `sds.distillation.sds_targets` the formulas.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.distillation.differential_evolution import evolve
-from sds.distillation.recipes import Recipe
+from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features, target
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.samplers.denoiser import Denoiser
@@ -39,18 +39,18 @@ STEPS_A_GENERATION = 2.5  # steps of the fit that take as long
 CLOSE = (512, 2048)  # windows in which evolution compares with the clips
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
-"""Audio [B, 1, T] -> [B], higher is better: a evaluation scorer that is not the prior."""
+"""Audio [B, 1, T] -> [B], higher is better: a scorer that is not the prior."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """Where the search stands after step `index` of `of`; safe to stop after any of them.
 
-    `loss` [S] belongs to the starts still running and is not comparable between stages or t.
-    `score` is the evaluation scorer's for `best_u` [P]; without a evaluation scorer it is minus
-    the distance to the prior's estimate at a fixed t and noise. It never falls; `improved` says
-    that it rose in this step.
-    `start` is the row of u0 that `best_u` came from.
+    - `stage`: what was done; `t`: the diffusion time of the target, 0 where there is none.
+    - `loss`: [S] of the starts still running, not comparable between stages or t.
+    - `best_u`: the best parameters so far, [P] in 0..1; `start`: the row of u0 they came from.
+    - `score`: that of `best_u`; without a scorer, minus the distance to the prior's estimate at a
+      fixed t and noise. It never falls; `improved` says that it rose in this step.
     """
 
     index: int
@@ -66,7 +66,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class StageStep:
-    """One step of one stage: parameters u [S, P] from rows [S] of u0, judged if scores [S]."""
+    """One step of one stage: parameters u [S, P] from rows [S] of u0, their loss [S], and scores
+    [S] where they were evaluated.
+    """
 
     stage: Stage
     u: Tensor
@@ -77,7 +79,10 @@ class StageStep:
 
 
 def generate(prior: Prior, denoise: Denoiser, noise: Tensor, *, steps: int) -> Iterator[Tensor]:
-    """Sample outright from unit noise [B, D, L] by Euler steps; yields the estimate after each."""
+    """Sample latents from unit noise [B, D, L] by `steps` Euler steps over the prior's sigmas.
+
+    Yields the estimate [B, D, L] after each step; the last one is the sample.
+    """
     low, high = prior.sigmas
     sigmas = karras(steps, low, high)
     x = noise * high
@@ -90,15 +95,17 @@ def generate(prior: Prior, denoise: Denoiser, noise: Tensor, *, steps: int) -> I
 def fit(
     render: RenderFn, wanted: list[Tensor], u0: Tensor, *, recipe: Recipe
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Bring S_m(render(u)) to `wanted` (S_m of a clip, [B, C, F, N]) from u0 [B, P].
+    """Fit the spectrograms of a render to `wanted`, one [B, C, F, N] a scale, from u0 [B, P].
 
-    Yields (u [B, P], loss [B]) after each of `recipe.fit_steps`.
+    Adam for `recipe.steps` steps, its step size falling from `recipe.lr` to a tenth; of the recipe
+    it reads `scales` and `log_weight` as well. Yields u [B, P] in 0..1 after each step and the loss
+    [B] before it.
     """
     u, adam = _leaf(u0, recipe.lr)
-    for i in range(recipe.fit_steps):
+    for i in range(recipe.steps):
         x = magnitudes(render(u), recipe.scales)
         loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
-        fall = math.cos(math.pi * i / recipe.fit_steps)
+        fall = math.cos(math.pi * i / recipe.steps)
         _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * fall))
         yield u.detach().clone(), loss.detach()
 
@@ -109,15 +116,16 @@ def distill(
     prompt: str,
     u0: Tensor,
     *,
-    recipe: Recipe,
+    recipe: PatchRecipe,
     generator: torch.Generator,
     score: Score | None = None,
 ) -> Iterator[Step]:
-    """Find parameters whose sound the prior finds plausible for `prompt`; yields after each step.
+    """Search parameters whose sound a prior finds plausible for `prompt`; yields after each step.
 
-    u0 [M, P] in [0, 1] are candidates (give `recipe.candidates` of them), the first being the sound
+    u0 [M, P] in 0..1 are candidates (give `recipe.candidates` of them), the first being the sound
     to beat. The best `recipe.starts` are optimised as one batch. Closing the generator stops it
-    within a step. All random numbers come from `generator`, on the CPU.
+    within a step. All random numbers come from `generator`, on the CPU. Raises `ValueError` for u0
+    of another shape or range.
     """
     if u0.ndim != 2 or not bool(((u0 >= 0) & (u0 <= 1)).all()):
         raise ValueError(f"u0 must be [M, P] with values in 0..1, got {list(u0.shape)}")
@@ -126,15 +134,15 @@ def distill(
     u0 = u0.detach().float()
     best_u, best, start = u0[0].clone(), -math.inf, 0
     stages = run_stages(render, prior, prompt, u0, recipe, generator, score)
-    for index, now in enumerate(stages, start=1):
-        improved = now.scores is not None and float(now.scores.max()) > best
-        if now.scores is not None and improved:
-            top = int(now.scores.argmax())
-            best_u, best, start = now.u[top].clone(), float(now.scores[top]), int(now.rows[top])
-        yield Step(index, of, now.stage, now.t, now.loss, best_u, best, start, improved)
+    for index, step in enumerate(stages, start=1):
+        improved = step.scores is not None and float(step.scores.max()) > best
+        if step.scores is not None and improved:
+            top = int(step.scores.argmax())
+            best_u, best, start = step.u[top].clone(), float(step.scores[top]), int(step.rows[top])
+        yield Step(index, of, step.stage, step.t, step.loss, best_u, best, start, improved)
 
 
-def recipe_for(recipe: Recipe, knobs: int) -> Recipe:
+def recipe_for(recipe: PatchRecipe, knobs: int) -> PatchRecipe:
     """The recipe for a synth of so many knobs: with many, the time of evolution goes to the fit.
 
     Measured on recordings of the training corpus: for 836 knobs the fit alone matched better and
@@ -146,10 +154,11 @@ def recipe_for(recipe: Recipe, knobs: int) -> Recipe:
     return replace(recipe, generations=0, fit_steps=steps)
 
 
-def _count(recipe: Recipe, candidates: int) -> int:
+def _count(recipe: PatchRecipe, candidates: int) -> int:
     """How many steps `run_stages` yields."""
     clips = recipe.generate_steps + recipe.generations + recipe.fit_steps
-    return -(-candidates // CHUNK) + (clips if recipe.generated else 0) + recipe.steps
+    count = -(-candidates // CHUNK) + (clips if recipe.generated else 0)
+    return count + recipe.distillation.steps
 
 
 def run_stages(
@@ -157,12 +166,68 @@ def run_stages(
     prior: Prior,
     prompt: str,
     u0: Tensor,
-    recipe: Recipe,
+    recipe: PatchRecipe,
     generator: torch.Generator,
     score: Score | None,
 ) -> Iterator[StageStep]:
-    """Search the candidates, let them evolve towards generated clips, fit, distill."""
+    """Run the stages of a search from candidates u0 [M, P], one after another; yields each step.
 
+    The candidates are scored, evolve towards generated clips, are fitted to these, and follow the
+    prior's targets.
+    """
+    search = _search_for(render, prior, prompt, u0, recipe, generator, score)
+    scores = yield from _score_candidates(search, u0)
+    rows = _best_rows(scores, recipe.starts)
+    u = u0[rows]
+    if recipe.generated:
+        clips = yield from _generate_clips(search, u, rows)
+        crowd = yield from _evolve_towards(search, u0, scores, clips)
+        u, rows = yield from _fit_to(search, crowd, clips)
+    yield from _follow_targets(search, u, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What all stages share.
+
+    `hear` renders u [B, P] to audio [B, C, T] of the prior's channels, `denoise` is D for the
+    prompt, `shape` (D, L) that of a render's latent and `samples` its T.
+    """
+
+    prior: Prior
+    denoise: Denoiser
+    hear: RenderFn
+    score: Score
+    recipe: PatchRecipe
+    generator: torch.Generator
+    shape: torch.Size
+    samples: int
+
+    def evaluate(self, u: Tensor) -> Tensor:
+        """Scores [B] of u [B, P]."""
+        with torch.no_grad():
+            return self.score(with_channels(self.hear(u), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowd:
+    """Patches after evolution [N, P], their rows [N] of u0, and the fittest [S, P], rows [S]."""
+
+    u: Tensor
+    rows: Tensor
+    fittest: Tensor
+    fittest_rows: Tensor
+
+
+def _search_for(
+    render: RenderFn,
+    prior: Prior,
+    prompt: str,
+    u0: Tensor,
+    recipe: PatchRecipe,
+    generator: torch.Generator,
+    score: Score | None,
+) -> _Search:
     def hear(u: Tensor) -> Tensor:
         return with_channels(render(u).float(), prior.channels)
 
@@ -171,81 +236,114 @@ def run_stages(
         shape = prior.encode(first).shape[1:]  # D, L
     both = prior.embed([prompt, ""], first.shape[-1] / prior.sample_rate)
     cond, uncond = ({name: v[i : i + 1] for name, v in both.items()} for i in range(2))
-    denoise = classifier_free_guidance(prior, cond, uncond, recipe.guidance, phi=recipe.phi)
-    evaluation_scorer = score or _probe(
-        prior, denoise, torch.randn(1, *shape, generator=generator), recipe
-    )
+    sds = recipe.distillation
+    denoise = classifier_free_guidance(prior, cond, uncond, sds.guidance, phi=sds.phi)
+    score = score or _probe(prior, denoise, torch.randn(1, *shape, generator=generator), sds)
+    return _Search(prior, denoise, hear, score, recipe, generator, shape, first.shape[-1])
 
-    def evaluated(u: Tensor) -> Tensor:
-        with torch.no_grad():
-            return evaluation_scorer(with_channels(hear(u), 1))
 
+def _best_rows(scores: Tensor, count: int) -> Tensor:
+    """Indices of the `count` highest of scores [M], best first, ties in order."""
+    return scores.argsort(descending=True, stable=True)[:count]
+
+
+def _score_candidates(search: _Search, u0: Tensor) -> Generator[StageStep, None, Tensor]:
+    """Scores [M] of u0 [M, P], `CHUNK` of them a step."""
     scores = torch.zeros(0)
     for chunk in torch.split(u0, CHUNK):
-        scores = torch.cat([scores, evaluated(chunk)])
+        scores = torch.cat([scores, search.evaluate(chunk)])
         rows = torch.arange(len(scores))
         yield StageStep("search", u0[rows], rows, -scores[-len(chunk) :], scores)
-    top = scores.argsort(descending=True, stable=True)[: recipe.starts]
-    rows, u = top, u0[top]
+    return scores
 
-    if recipe.generated:
-        noise = torch.randn(recipe.generated, *shape, generator=generator)
-        z = noise
-        for step in generate(prior, denoise, noise, steps=recipe.generate_steps):
-            z = step
-            yield StageStep("generate", u, rows, torch.zeros(0))
-        with torch.no_grad():
-            clips = prior.decode(z)[..., : first.shape[-1]]
-            liked = evaluation_scorer(with_channels(clips, 1)).argsort(descending=True, stable=True)
-            clips = clips[liked[: recipe.starts]]
-        old = scores.argsort(descending=True, stable=True)[: recipe.crowd]
-        crowd, u, rows = u0[old], u0[top], top
-        fitness = _fitness(hear, evaluation_scorer, clips, recipe)
-        work = evolve(fitness, crowd, generations=recipe.generations, generator=generator)
-        for crowd, fit_for in work:
-            fittest = fit_for.argsort(descending=True, stable=True)[: recipe.starts]
-            u, rows = crowd[fittest], old[fittest]
-            yield StageStep("evolve", u, rows, -fit_for[fittest], evaluated(u))
-        bred, parents = u, rows
-        with torch.no_grad():
-            wanted, near = _nearest(clips, hear, crowd, recipe)
-        rows = old[near]
-        for i, (u, loss) in enumerate(fit(hear, wanted, crowd[near], recipe=recipe), start=1):
-            look = i % recipe.look == 0 or i == recipe.fit_steps
-            yield StageStep("fit", u, rows, loss, evaluated(u) if look else None)
-        # What the fit found, and what was found before it: the better ones go on.
-        u, rows = torch.cat([u, bred]), torch.cat([rows, parents])
-        keep = evaluated(u).argsort(descending=True, stable=True)[: recipe.starts]
-        u, rows = u[keep], rows[keep]
 
+def _generate_clips(search: _Search, u: Tensor, rows: Tensor) -> Generator[StageStep, None, Tensor]:
+    """The best of the clips that the prior generates for the prompt, [G, C, T], G <= starts."""
+    recipe = search.recipe
+    z = torch.randn(recipe.generated, *search.shape, generator=search.generator)
+    for estimate in generate(search.prior, search.denoise, z, steps=recipe.generate_steps):
+        z = estimate
+        yield StageStep("generate", u, rows, torch.zeros(0))
+    with torch.no_grad():
+        clips = search.prior.decode(z)[..., : search.samples]
+        return clips[_best_rows(search.score(with_channels(clips, 1)), recipe.starts)]
+
+
+def _evolve_towards(
+    search: _Search, u0: Tensor, scores: Tensor, clips: Tensor
+) -> Generator[StageStep, None, _Crowd]:
+    """Evolve the best `recipe.crowd` candidates towards clips [G, C, T]."""
+    recipe = search.recipe
+    rows = _best_rows(scores, recipe.crowd)
+    top = _best_rows(scores, recipe.starts)
+    crowd = _Crowd(u0[rows], rows, u0[top], top)
+    fitness = _fitness(search.hear, search.score, clips, recipe.closeness)
+    generations = evolve(
+        fitness, crowd.u, generations=recipe.generations, generator=search.generator
+    )
+    for u, values in generations:
+        top = _best_rows(values, recipe.starts)
+        crowd = _Crowd(u, rows, u[top], rows[top])
+        loss, scores = -values[top], search.evaluate(crowd.fittest)
+        yield StageStep("evolve", crowd.fittest, crowd.fittest_rows, loss, scores)
+    return crowd
+
+
+def _fit_to(
+    search: _Search, crowd: _Crowd, clips: Tensor
+) -> Generator[StageStep, None, tuple[Tensor, Tensor]]:
+    """Fit the nearest of the crowd to clips [G, C, T]; the best `recipe.starts` [S, P], rows [S].
+
+    They are the best of what the fit ends with and of the fittest before it.
+    """
+    recipe = search.recipe
+    sds = recipe.distillation
+    with torch.no_grad():
+        count = min(recipe.starts, len(crowd.u))
+        wanted, near = _nearest(clips, search.hear, crowd.u, count, sds.scales)
+    u, rows = crowd.fittest, crowd.rows[near]
+    fitting = fit(search.hear, wanted, crowd.u[near], recipe=replace(sds, steps=recipe.fit_steps))
+    for i, (u, loss) in enumerate(fitting, start=1):
+        due = i % sds.look == 0 or i == recipe.fit_steps
+        yield StageStep("fit", u, rows, loss, search.evaluate(u) if due else None)
+    u = torch.cat([u, crowd.fittest])
+    rows = torch.cat([rows, crowd.fittest_rows])
+    keep = _best_rows(search.evaluate(u), recipe.starts)
+    return u[keep], rows[keep]
+
+
+def _follow_targets(search: _Search, u: Tensor, rows: Tensor) -> Iterator[StageStep]:
+    """Score distillation of u [S, P], rows [S] of u0: Adam towards targets of the prior."""
+    prior, generator, recipe = search.prior, search.generator, search.recipe.distillation
     u, adam = _leaf(u, recipe.lr)
-    wanted, kept = [], BestSoFar(u)
+    wanted: list[Tensor] = []
+    kept = BestSoFar(u)
     for i in range(recipe.steps):
         if i % recipe.refresh == 0 and recipe.refresh > 1:
             with torch.no_grad():
                 u.copy_(kept.u)
             kept = BestSoFar(u)
-        if i == recipe.steps // 2 and len(u) > recipe.finalists:
-            keep = evaluated(u.detach()).argsort(descending=True, stable=True)[: recipe.finalists]
+        if i == recipe.steps // 2 and len(u) > search.recipe.finalists:
+            keep = _best_rows(search.evaluate(u.detach()), search.recipe.finalists)
             rows, wanted, kept = rows[keep], [w[keep] for w in wanted], kept.rows(keep)
             u, adam = _leaf(u.detach()[keep], recipe.lr)
-        x = hear(u)
+        x = search.hear(u)
         if i % recipe.refresh == 0:
             t = _times(recipe, i, len(u) * recipe.samples, generator)
-            wanted = target(prior, denoise, x, t=t, recipe=recipe, generator=generator)
+            wanted = target(prior, search.denoise, x, t=t, recipe=recipe, generator=generator)
         loss = distance(features(prior, x, recipe), wanted, recipe)
         kept.see(u, loss)
         fall = (i / recipe.steps) if recipe.anneal else 0.0
         _descend(u, adam, loss, recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall)))
-        look = (i + 1) % recipe.look == 0 or i + 1 == recipe.steps
-        now = u.detach().clone()
-        yield StageStep(
-            "distill", now, rows, loss.detach(), evaluated(now) if look else None, float(t[0])
-        )
+        due = (i + 1) % recipe.look == 0 or i + 1 == recipe.steps
+        moved = u.detach().clone()
+        scores = search.evaluate(moved) if due else None
+        yield StageStep("distill", moved, rows, loss.detach(), scores, float(t[0]))
 
 
 class BestSoFar:
-    """The parameters [B, P] that came nearest to the present target, each row for itself.
+    """The parameters u [B, P] that came nearest to the present target, each row for itself; loss
+    [B].
 
     Adam moves as far on the noise of a flat loss as on a slope; from target to target, what did not
     come nearer is taken back.
@@ -262,10 +360,10 @@ class BestSoFar:
         self.u[better] = u.detach()[better]
 
     def rows(self, keep: Tensor) -> BestSoFar:
-        """The rows `keep` of it."""
-        some = BestSoFar(self.u[keep])
-        some.loss = self.loss[keep]
-        return some
+        """Another `BestSoFar` with the rows `keep` [N] of this one."""
+        chosen = BestSoFar(self.u[keep])
+        chosen.loss = self.loss[keep]
+        return chosen
 
 
 def _times(recipe: Recipe, i: int, count: int, generator: torch.Generator) -> Tensor:
@@ -277,12 +375,10 @@ def _times(recipe: Recipe, i: int, count: int, generator: torch.Generator) -> Te
 
 
 def _probe(prior: Prior, denoise: Denoiser, noise: Tensor, recipe: Recipe) -> Score:
-    """The evaluation scorer when there is none: minus the distance to D at mid t with always the
-    same noise.
-    """
+    """A score for want of another: minus the distance to D at mid t under the same noise."""
     t = torch.tensor([sum(recipe.t_range) / 2])
 
-    def evaluation_scorer(audio: Tensor) -> Tensor:
+    def score(audio: Tensor) -> Tensor:
         x = with_channels(audio, prior.channels)
         z = prior.encode(x)
         z_hat = estimate_x0(denoise, z, noise.to(z), t.to(z).expand(len(z)), steps=1)
@@ -290,12 +386,12 @@ def _probe(prior: Prior, denoise: Denoiser, noise: Tensor, recipe: Recipe) -> Sc
         wanted = [z_hat] if encoder else features(prior, prior.decode(z_hat, like=x), recipe)
         return -distance(features(prior, x, recipe), wanted, recipe)
 
-    return evaluation_scorer
+    return score
 
 
-def _fitness(hear: RenderFn, evaluation_scorer: Score, clips: Tensor, recipe: Recipe) -> RenderFn:
-    """What evolution raises: the evaluation scorer's score, less what the way to the nearest clip
-    costs.
+def _fitness(hear: RenderFn, score: Score, clips: Tensor, closeness: float) -> RenderFn:
+    """What evolution raises, [M] of u [M, P]: the score less `closeness` times the distance of the
+    sound to the nearest of clips [G, C, T].
     """
     spectra = log_spectra(clips, CLOSE)
 
@@ -303,30 +399,29 @@ def _fitness(hear: RenderFn, evaluation_scorer: Score, clips: Tensor, recipe: Re
         with torch.no_grad():
             sounds = [hear(part) for part in torch.split(u, CHUNK)]
             gaps = [log_gaps(log_spectra(x, CLOSE), spectra).amin(1) for x in sounds]
-            likes = [evaluation_scorer(with_channels(x, 1)) for x in sounds]
-        return torch.cat(likes) - recipe.closeness * torch.cat(gaps)
+            scores = [score(with_channels(x, 1)) for x in sounds]
+        return torch.cat(scores) - closeness * torch.cat(gaps)
 
     return fitness
 
 
 def _nearest(
-    clips: Tensor, hear: RenderFn, u0: Tensor, recipe: Recipe
+    clips: Tensor, hear: RenderFn, u0: Tensor, starts: int, scales: Sequence[int]
 ) -> tuple[list[Tensor], Tensor]:
-    """Each start's clip, as S_m [S, C, F, N], and the row of u0 nearest to it, [S].
+    """Each start's clip, as S_m [S, C, F, N], and the row of u0 [M, P] nearest to it, [S].
 
     Start s takes clip s mod G; a row is given away once.
     """
     floor = 0.01 * clips.square().mean().sqrt() + 1e-6
-    heard = torch.cat([_sketch(hear(chunk), floor) for chunk in torch.split(u0, CHUNK)])
-    gap = torch.cdist(_sketch(clips, floor), heard)  # [G, M]
-    starts = min(recipe.starts, len(u0))
+    sketches = torch.cat([_sketch(hear(chunk), floor) for chunk in torch.split(u0, CHUNK)])
+    gap = torch.cdist(_sketch(clips, floor), sketches)  # [G, M]
     rows = []
     for s in range(starts):
         row = int(gap[s % len(clips)].argmin())
         gap[:, row] = math.inf
         rows.append(row)
     which = [s % len(clips) for s in range(starts)]
-    return magnitudes(clips[which], recipe.scales), torch.tensor(rows)
+    return magnitudes(clips[which], scales), torch.tensor(rows)
 
 
 def _sketch(audio: Tensor, floor: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""How to distill: the knobs of score distillation, and the settings that have a name."""
+"""Settings of score distillation, which every method contains, and those of a patch search.
+
+Nothing here runs: `sds.distillation.distill` and the methods of `sds.separation` do.
+"""
 
 from __future__ import annotations
 
@@ -10,54 +13,107 @@ from sds.signal.spectrogram import SCALES
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to distill. `t` is v-diffusion's time: sigma = tan(pi t/2)."""
+    """How to descend towards what a prior makes of a sound: the target, the distance, the steps.
+
+    Contained in `PatchRecipe` and in the settings of every separation method, and by itself the
+    settings of an edit. Times t are those of v-diffusion, 0..1, with sigma = tan(pi t / 2). A
+    method may leave fields unread; its docstring says which it reads.
+
+    - `steps`: Adam steps on the parameters, >= 0; 0 leaves out the descent. No default.
+    - `lr`: Adam's step size at the first step, above 0, in units of the parameters (knobs are 0..1,
+      logits nepers). No default.
+    - `guidance`: scale of classifier-free guidance, 1 follows the prompt, 0 ignores it. No default.
+    - `t_range`: (lowest, highest) time to which noise is added, each 0..1; (0.025, 0.875).
+    - `anneal`: whether t falls from the highest to the lowest and the step size to a tenth of `lr`;
+      otherwise t is drawn uniformly and the step size is constant; False.
+    - `samples`: noise draws whose features are averaged into one target, >= 1; 1.
+    - `denoise_steps`: DDIM steps from sigma(t) down to the estimate, 1..10; 1.
+    - `refresh`: parameter steps that follow one target, >= 1; 1.
+    - `inversion`: DDIM steps from the sound up to t in place of noise (SDI), >= 0; 0 adds noise.
+    - `domain`: where sounds are compared: "decoder" (audio) or "encoder" (latents); "decoder".
+    - `emphasis`: what of the audio is compared, "spectrogram" or "waveform"; "spectrogram".
+    - `scales`: window sizes of the spectrograms in samples, each a multiple of 4; 1024, 2048, 4096.
+    - `log_weight`: weight of the logarithmic beside the linear distance, both relative to the
+      target, >= 0; 0 is the paper's squared distance.
+    - `phi`: share, 0..1, of the rescale of the guided estimate's deviation to the conditional one's
+      (`sds.priors.base.classifier_free_guidance`); 0.
+    - `peak`: peak, full scale 1, that a sound is brought to for the prior; its target is made as
+      loud as the sound; 0 leaves levels as they are.
+    - `roll`: whether each target is made of a randomly rotated sound, so that the prior's habits at
+      the ends of clips do not settle in one place; False.
+    - `look`: steps between two evaluations of the patch, >= 1; 10.
+    """
 
     steps: int
     lr: float
     guidance: float
-    t_range: tuple[float, float] = (0.025, 0.875)  # (lowest, highest)
-    anneal: bool = False  # t falls from high to low, lr to a tenth; else t uniform, lr constant
-    samples: int = 1  # noise draws whose spectrograms are averaged into one target
-    denoise_steps: int = 1  # DDIM steps from sigma(t) to the estimate, 1..10
-    refresh: int = 1  # parameter steps for each new target
-    inversion: int = 0  # DDIM steps from a sound up to t in place of noise (SDI); 0: noise
+    t_range: tuple[float, float] = (0.025, 0.875)
+    anneal: bool = False
+    samples: int = 1
+    denoise_steps: int = 1
+    refresh: int = 1
+    inversion: int = 0
     domain: Literal["decoder", "encoder"] = "decoder"
     emphasis: Literal["spectrogram", "waveform"] = "spectrogram"
     scales: tuple[int, ...] = SCALES
-    log_weight: float = 0.0  # 0: the paper's distance; else linear + log, relative to the target
-    phi: float = 0.0  # standard-deviation rescale of the guided estimate
-    peak: float = 0.0  # the level at which the prior hears a sound, its target as loud; 0: as it is
-    roll: bool = False  # a random circular shift for each target, against end-of-clip habits
-    candidates: int = 1  # patches looked at first ...
-    starts: int = 1  # ... of which so many are optimised, as one batch
-    finalists: int = 1  # ... and so many after the first half of the steps
-    generated: int = (
-        0  # clips the prior generates outright; `starts` of them, by the evaluation scorer, count
-    )
+    log_weight: float = 0.0
+    phi: float = 0.0
+    peak: float = 0.0
+    roll: bool = False
+    look: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRecipe:
+    """How to search a patch for a prompt: candidates, evolution, fit, then score distillation.
+
+    Counts are >= 0 unless said otherwise.
+
+    - `distillation`: the last stage; its `lr`, `scales`, `log_weight` and `look` hold for the fit
+      as well. No default.
+    - `candidates`: patches that are rendered and scored first, >= 1; 1.
+    - `starts`: the best of them, which are optimised as one batch, >= 1; 1.
+    - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
+    - `generated`: clips that the prior generates for the prompt; the best `starts` of them by the
+      score are fitted to. 0 leaves out generation, evolution and fit; 0.
+    - `generate_steps`: Euler steps of that generation, >= 1; 20.
+    - `generations`: generations of differential evolution; 0.
+    - `crowd`: patches that evolve, >= 1; 24.
+    - `closeness`: what evolution subtracts from the score for a log-spectral distance of 1 (nepers)
+      to the nearest clip; 0.3.
+    - `fit_steps`: Adam steps that fit each start to its clip before distillation; 0.
+    """
+
+    distillation: Recipe
+    candidates: int = 1
+    starts: int = 1
+    finalists: int = 1
+    generated: int = 0
     generate_steps: int = 20
-    generations: int = 0  # of differential evolution ...
-    crowd: int = 24  # ... of so many patches
-    closeness: float = 0.3  # what a log-spectral distance of 1 to the nearest clip costs there
-    fit_steps: int = 0  # steps that fit each start to its generated clip before distilling
-    look: int = 10  # steps between two looks for the best
+    generations: int = 0
+    crowd: int = 24
+    closeness: float = 0.3
+    fit_steps: int = 0
 
 
 RECIPES = {
-    # Audio-SDS as far as it is known (digests of the paper; reference notes, section 1.1).
-    "paper": Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2),
-    # Ours: look at many patches, let the best evolve towards what the prior would say, fit the
-    # nearest to it, then distill with t falling from large (where the target is not simply next to
-    # the start) to small.
-    "default": Recipe(
-        steps=20,
-        lr=0.01,
-        guidance=3.0,
-        t_range=(0.3, 0.8),
-        anneal=True,
-        denoise_steps=6,
-        refresh=10,
-        log_weight=0.1,
-        peak=0.5,
+    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
+    "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
+    # Ours: score many patches, let the best evolve towards clips that the prior generates, fit the
+    # nearest to them, then distill with t falling from large (where the target is not simply next
+    # to the start) to small.
+    "default": PatchRecipe(
+        Recipe(
+            steps=20,
+            lr=0.01,
+            guidance=3.0,
+            t_range=(0.3, 0.8),
+            anneal=True,
+            denoise_steps=6,
+            refresh=10,
+            log_weight=0.1,
+            peak=0.5,
+        ),
         candidates=48,
         starts=4,
         finalists=2,
@@ -66,17 +122,20 @@ RECIPES = {
         generations=24,
         fit_steps=20,
     ),
-    "fast": Recipe(
-        steps=30,
-        lr=0.02,
-        guidance=3.0,
-        t_range=(0.3, 0.8),
-        anneal=True,
-        denoise_steps=4,
-        refresh=10,
-        log_weight=0.1,
-        peak=0.5,
+    "fast": PatchRecipe(
+        Recipe(
+            steps=30,
+            lr=0.02,
+            guidance=3.0,
+            t_range=(0.3, 0.8),
+            anneal=True,
+            denoise_steps=4,
+            refresh=10,
+            log_weight=0.1,
+            peak=0.5,
+        ),
         candidates=24,
         starts=2,
     ),
 }
+"""The named recipes of the job `patch`."""

@@ -1,9 +1,9 @@
-"""What a sound should have been: score-distillation targets, and how far a render is from them.
+"""Targets of score distillation: the sound a prior estimates, and the distance of a render to it.
 
 With x = z + sigma n and the denoiser D, eps_hat - eps = (z - D)/sigma, so the SDS update with
 weight w = sigma is z - D: one line, one sign. Decoder-SDS (Audio-SDS, Richter-Powell et al. 2025,
-arXiv 2505.04621) is the same idea as a loss, minimised:
-1/2 sum_m || S_m(x(theta)) - stopgrad(mean_i S_m(dec(z_hat_i))) ||^2.
+arXiv 2505.04621) is the same idea as a loss, minimised: 1/2 sum_m || S_m(x(theta)) -
+stopgrad(mean_i S_m(dec(z_hat_i))) ||^2.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ from sds.signal.spectrogram import magnitudes, relative_distance, squared_distan
 def sds_gradient(
     denoise: Denoiser, z: Tensor, noise: Tensor, t: Tensor, *, steps: int = 1
 ) -> Tensor:
-    """SDS (Poole et al. 2022, eq. 3) with weight w = sigma: the descent direction z - D in z."""
+    """The SDS descent direction z - D [B, D, L] at latents z [B, D, L] under noise [B, D, L], times
+    t [B].
+
+    Poole et al. 2022, eq. 3, with weight w = sigma; D after `steps` DDIM steps.
+    """
     return z - estimate_x0(denoise, z, noise, t, steps=steps)
 
 
 def features(prior: Prior, audio: Tensor, recipe: Recipe) -> list[Tensor]:
-    """What is compared: S_m of audio [B, C, T], or the audio, or its latent; differentiable."""
+    """Features of audio [B, C, T] that the recipe compares, each [B, ...]: its S_m, itself, or its
+    latent; differentiable.
+    """
     if recipe.domain == "encoder":
         return [prior.encode(audio)]
     if recipe.emphasis == "waveform":
@@ -48,12 +54,12 @@ def target(
     generator: torch.Generator,
     invert: Denoiser | None = None,
 ) -> list[Tensor]:
-    """Features of what audio [B, C, T] should have been; no gradient, no decoder backward.
+    """Features that audio [B, C, T] should have by the prior, each [B, ...]; no gradient.
 
-    t [B * samples]. The mean is over the features of the decoded samples, not the features of the
-    mean waveform. With `invert` the way to time t is not noise but the recipe's DDIM inversion
-    by that denoiser, whose guidance is the negative of the other's: SDI (Lukoianov et al. 2024,
-    arXiv 2405.15891, section 4).
+    At times t [B * samples]. The mean is over the features of the decoded samples, not the features
+    of the mean waveform. With `invert` the way to time t is not noise but the recipe's DDIM
+    inversion by that denoiser, whose guidance is the negative of the other's: SDI (Lukoianov et al.
+    2024, arXiv 2405.15891, section 4).
     """
     n, length = recipe.samples, audio.shape[-1]
     shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
@@ -78,15 +84,17 @@ def target(
     return as_loud_as(features(prior, audio, recipe), wanted) if recipe.peak else wanted
 
 
-def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
-    """Targets [B, ...] scaled to the energy of what is heard.
+def as_loud_as(present: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
+    """Scale targets [B, ...] to the energies of features [B, ...] of a sound, row by row; lists of
+    equal length.
 
     A denoised estimate is quieter than the truth (it is a mean); followed to the letter, a sound
     fades, its next estimate is quieter still, and the end is silence.
     """
-    energies = [m.square().flatten(1).sum(1) + 1e-12 for m in [*heard, *wanted]]
+    energies = [m.square().flatten(1).sum(1) + 1e-12 for m in [*present, *wanted]]
     gains = [
-        (h / w).sqrt() for h, w in zip(energies[: len(heard)], energies[len(heard) :], strict=True)
+        (h / w).sqrt()
+        for h, w in zip(energies[: len(present)], energies[len(present) :], strict=True)
     ]
     return [
         w * gain.reshape(-1, *[1] * (w.ndim - 1)) for w, gain in zip(wanted, gains, strict=True)
@@ -94,7 +102,7 @@ def as_loud_as(heard: list[Tensor], wanted: list[Tensor]) -> list[Tensor]:
 
 
 def distance(a: list[Tensor], b: list[Tensor], recipe: Recipe) -> Tensor:
-    """The recipe's loss between features, [B]."""
+    """The recipe's loss [B] between features a and b, lists of [B, ...]."""
     if recipe.log_weight > 0 and recipe.domain == "decoder" and recipe.emphasis == "spectrogram":
         return relative_distance(a, b, log_weight=recipe.log_weight)
     return squared_distance(a, b)

@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets of embeddings (FAD when they hear audio)."""
+"""The Frechet distance of two sets of embeddings (FAD when they are of audio)."""
 
 from __future__ import annotations
 

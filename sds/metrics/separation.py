@@ -1,6 +1,6 @@
-"""How far an estimate is from the truth, in dB, and a set of sounds from another (`frechet`).
+"""Signal-to-distortion ratios of stems, and levels, in dB.
 
-All but the last four functions take [..., T]. Ratios are kept within +-LIMIT dB, so that a perfect
+All but the last three functions take [..., T]. Ratios are kept within +-LIMIT dB, so that a perfect
 answer is a number that JSON can carry.
 """
 
@@ -18,16 +18,18 @@ LIMIT = 200.0
 
 
 def sdr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Plain SDR, 10 log10(|s|^2 / |s - e|^2), as AudioSep and MDX use it; NaN for a silent s."""
+    """Plain SDR in dB, [...], of estimates [..., T]: 10 log10(|s|^2 / |s - e|^2), as AudioSep and
+    MDX use it; NaN for a silent reference s [..., T].
+    """
     s, e = reference.double(), estimate.double()
     return _ratio_db(_energy(s), _energy(s - e)).masked_fill(_energy(s) == 0, torch.nan)
 
 
 def si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Scale-invariant SDR (Le Roux et al. 2019, eq. 3): 10 log10(|as|^2 / |as - e|^2).
+    """Scale-invariant SDR in dB, [...], of estimates [..., T] of references [..., T].
 
-    a = <e, s> / |s|^2; means are not removed. NaN for a silent reference, -LIMIT for a silent
-    estimate.
+    10 log10(|as|^2 / |as - e|^2) with a = <e, s> / |s|^2 (Le Roux et al. 2019, eq. 3); means are
+    not removed. NaN for a silent reference, -LIMIT for a silent estimate.
     """
     s, e = reference.double(), estimate.double()
     power = _energy(s)
@@ -37,17 +39,20 @@ def si_sdr(estimate: Tensor, reference: Tensor) -> Tensor:
 
 
 def si_sdr_improvement(estimate: Tensor, reference: Tensor, mixture: Tensor) -> Tensor:
-    """SI-SDRi: `si_sdr` of the estimate minus that of the untouched mixture."""
+    """SI-SDRi in dB, [...]: `si_sdr` of the estimate [..., T] minus that of the untouched mixture
+    [..., T].
+    """
     return si_sdr(estimate, reference) - si_sdr(mixture, reference)
 
 
 def bss_sdr(estimate: Tensor, reference: Tensor, *, taps: int = 512) -> Tensor:
-    """SDR of BSSEval's `sources` version (Vincent et al. 2006, eq. 17): |f|^2 / |e - f|^2.
+    """SDR in dB, [...], of BSSEval's `sources` version: |f|^2 / |e - f|^2 of estimates and
+    references [..., T].
 
-    f is the reference through the filter of `taps` that comes nearest to the estimate, one filter
-    for all of T. So what the estimate left out of the spectrum is forgiven: masks are flattered
-    (the authors of museval advise against it). NaN for a silent reference, -LIMIT for a silent
-    estimate.
+    Vincent et al. 2006, eq. 17. f is the reference through the filter of `taps` that comes nearest
+    to the estimate, one filter for all of T. So what the estimate left out of the spectrum is
+    forgiven: masks are flattered (the authors of museval advise against it). NaN for a silent
+    reference, -LIMIT for a silent estimate.
     """
     rows = [
         _filter_ratio(e, s, taps)
@@ -82,13 +87,17 @@ def museval_sdr(estimates: Tensor, references: Tensor, rate: int) -> Tensor:
         x.double().unfold(-1, size, size).movedim(1, -2).flatten(-2)  # [K, seconds, C * size]
         for x in (references, estimates)
     )
-    heard = ((_energy(s) > 0) & (_energy(e) > 0)).all(0)
-    ratios = _ratio_db(_energy(s), _energy(s - e))[:, heard]
-    return ratios.quantile(0.5, dim=1) if bool(heard.any()) else ratios.new_full((len(s),), np.nan)
+    counted = ((_energy(s) > 0) & (_energy(e) > 0)).all(0)
+    ratios = _ratio_db(_energy(s), _energy(s - e))[:, counted]
+    return (
+        ratios.quantile(0.5, dim=1) if bool(counted.any()) else ratios.new_full((len(s),), np.nan)
+    )
 
 
 def level_db(part: Tensor, whole: Tensor) -> float:
-    """Energy of `part` over that of `whole`; over full scale when `whole` is silent."""
+    """Level in dB of `part` [...]: its energy over that of `whole` [...]; over full scale when
+    `whole` is silent.
+    """
     energy = _energy(whole.double().flatten())
     return float(
         _ratio_db(

@@ -1,4 +1,4 @@
-"""What a sound is, in some hundred simple figures, and the class of recordings it is nearest to.
+"""Statistics of a sound, some hundred figures, and the class of recordings it is nearest to.
 
 The measure that shares nothing with prior or evaluation scorer: nothing here is learned but how
 real recordings of each class are spread. The figures are the same at any level, and when silence
@@ -76,7 +76,7 @@ LEAST = {
 
 
 class Classes:
-    """Which class a sound is nearest to, learned from the statistics of real recordings.
+    """A classifier of sounds by their statistics, learned from real recordings.
 
     Regularised least squares (Rifkin et al. 2003, section 3) with a Gaussian kernel: a class scores
     by the recordings near the sound, each class weighing the same. `WIDTH` and `RIDGE` were chosen
@@ -120,24 +120,24 @@ def measure(audio: Tensor, rate: int) -> dict[str, Tensor]:
     Of what is measured frame by frame there are the mean and the standard deviation over the frames
     within `HEARD` dB of the loudest. Frequencies are in octaves (log2 Hz), times in log seconds.
     """
-    heard = resample(mono(audio.detach().float()), rate, RATE)
-    x = F.pad(heard, (0, round(SECONDS * RATE) - heard.shape[-1]))
+    audible = resample(mono(audio.detach().float()), rate, RATE)
+    x = F.pad(audible, (0, round(SECONDS * RATE) - audible.shape[-1]))
     x = x / x.abs().amax(1, keepdim=True).clamp_min(TINY)
     frames = F.pad(x, (N_FFT // 2, N_FFT // 2)).unfold(1, N_FFT, HOP)  # [B, L, N]
     power = torch.fft.rfft(frames * torch.hann_window(N_FFT)).abs().square()  # [B, L, F]
     loud = power.sum(2)
-    heard = loud >= loud.amax(1, keepdim=True) * 10 ** (-HEARD / 10)  # [B, L]
-    weight = (heard / heard.sum(1, keepdim=True))[..., None]
+    audible = loud >= loud.amax(1, keepdim=True) * 10 ** (-HEARD / 10)  # [B, L]
+    weight = (audible / audible.sum(1, keepdim=True))[..., None]
     bands = floored(power) @ _mel().T  # [B, L, MELS]
-    found: dict[str, Tensor] = {}
+    figures: dict[str, Tensor] = {}
     each = _spectrum(power, bands) | {"crossings": _crossings(frames)} | _pitch(frames)
     for name, value in each.items():
         mean = (weight * value).sum(1)
         deviation = (weight * (value - mean[:, None]).square()).sum(1).sqrt()
-        found |= {name: mean, f"{name} deviation": deviation}
+        figures |= {name: mean, f"{name} deviation": deviation}
     loudest = loud.argmax(1)
-    found["cepstrum of the loudest"] = each["cepstrum"][torch.arange(len(x)), loudest]
-    return found | _envelope(x) | {"band times": _band_times(bands, heard)}
+    figures["cepstrum of the loudest"] = each["cepstrum"][torch.arange(len(x)), loudest]
+    return figures | _envelope(x) | {"band times": _band_times(bands, audible)}
 
 
 def floored(power: Tensor) -> Tensor:
@@ -221,7 +221,7 @@ def _envelope(x: Tensor) -> dict[str, Tensor]:
     level = x.unfold(1, BLOCK, BLOCK).square().mean(2)
     level = level / level.amax(1, keepdim=True).clamp_min(TINY)  # [B, L], power
     db = 10 * (level + TINY).log10()
-    heard = db >= db.amax(1, keepdim=True) - HEARD
+    audible = db >= db.amax(1, keepdim=True) - HEARD
     at = torch.arange(level.shape[1])
     peak = level.argmax(1, keepdim=True)
 
@@ -235,7 +235,7 @@ def _envelope(x: Tensor) -> dict[str, Tensor]:
     mass = level / level.sum(1, keepdim=True).clamp_min(TINY)
     middle = (mass * at).sum(1, keepdim=True)
     spread = (mass * (at - middle).square()).sum(1, keepdim=True).sqrt()
-    mean = (level * heard).sum(1, keepdim=True) / heard.sum(1, keepdim=True)
+    mean = (level * audible).sum(1, keepdim=True) / audible.sum(1, keepdim=True)
     above = (db + HEARD).clamp_min(0)
     window = torch.hann_window(len(at))
     wave = torch.fft.rfft((above - above.mean(1, keepdim=True)) * window)
@@ -253,23 +253,23 @@ def _envelope(x: Tensor) -> dict[str, Tensor]:
         "attack": _log_seconds(attack * step),
         "decay": _log_seconds(torch.cat(decay, 1) * step),
         "length": _log_seconds(torch.cat(length, 1) * step),
-        "time centroid": _log_seconds((middle - first(heard)).clamp_min(0) * step),
+        "time centroid": _log_seconds((middle - first(audible)).clamp_min(0) * step),
         "time spread": _log_seconds(spread * step),
         "crest": -10 * (mean + TINY).log10(),
-        "loudness deviation": torch.where(heard, db, 0).square().sum(1, keepdim=True).sqrt()
-        / heard.sum(1, keepdim=True).sqrt(),
+        "loudness deviation": torch.where(audible, db, 0).square().sum(1, keepdim=True).sqrt()
+        / audible.sum(1, keepdim=True).sqrt(),
         "modulation": (torch.stack(bands, 1) + 1e-4).log(),
         "onsets": (top.sum(1, keepdim=True) + 1.0).log(),
         "rises": _log_seconds(rise.mean(1, keepdim=True)),
     }
 
 
-def _band_times(bands: Tensor, heard: Tensor) -> Tensor:
+def _band_times(bands: Tensor, audible: Tensor) -> Tensor:
     """When each of eight bands sounds, its centre of energy after the start; [B, 8]."""
     energy = bands.unfold(2, MELS // 8, MELS // 8).sum(3)  # [B, L, 8]
     at = torch.arange(bands.shape[1])[:, None] * HOP / RATE
     middle = (energy * at).sum(1) / energy.sum(1).clamp_min(TINY)
-    start = heard.int().argmax(1, keepdim=True) * HOP / RATE
+    start = audible.int().argmax(1, keepdim=True) * HOP / RATE
     return _log_seconds((middle - start).clamp_min(0))
 
 

@@ -1,4 +1,4 @@
-"""Priors: functions that say what audio should have been.
+"""Diffusion priors as this package sees them: a denoiser with text conditions and a codec.
 
 Everything is written on the denoiser D(x; sigma) -> x0 with x = x0 + sigma n (Karras et al. 2022,
 arXiv 2206.00364, section 2), whatever a checkpoint predicts inside.
@@ -32,7 +32,9 @@ class Prior(Protocol):
     sigmas: tuple[float, float]
 
     def embed(self, prompts: Sequence[str], seconds: float) -> Cond:
-        """Conditioning for each prompt (batch = len(prompts)); "" is the unconditional one."""
+        """Conditioning of each of B prompts, tensors [B, ...] by name, for clips of `seconds`; ""
+        is the unconditional one.
+        """
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio [B, C, T] -> latent [B, D, L], deterministic."""
@@ -42,11 +44,15 @@ class Prior(Protocol):
         where the codec has magnitudes only."""
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """D(x; sigma, cond), x [B, D, L], sigma [B]; cond of batch 1 is shared by all."""
+        """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L]. A
+        `cond` of batch 1 is shared by all.
+        """
 
 
 def repeat(cond: Cond, count: int) -> Cond:
-    """Each row of `cond` `count` times in a row: prompts a, b -> a, a, ..., b, b, ..."""
+    """Repeat each row of tensors [B, ...] `count` times in a row, [B count, ...]: prompts a, b ->
+    a, a, ..., b, b, ...
+    """
     return {name: value.repeat_interleave(count, 0) for name, value in cond.items()}
 
 
@@ -73,12 +79,13 @@ def classifier_free_guidance(
             name: torch.cat([_rows(value, len(x)), _rows(uncond[name], len(x))])
             for name, value in cond.items()
         }
-        d_c, d_u = prior.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both).chunk(2)
+        answers = prior.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
+        d_c, d_u = finite(prior, answers, x, sigma).chunk(2)
         d = d_u + scale * (d_c - d_u)
         if phi > 0.0:
             std_c, std = d_c.std(1, keepdim=True), d.std(1, keepdim=True).clamp_min(1e-8)
             d = phi * d * (std_c / std) + (1.0 - phi) * d
-        return finite(prior, d, x, sigma)
+        return d
 
     return denoise
 

@@ -36,12 +36,14 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class ModelUnavailable(ValueError):
-    """A model that cannot be had; the message says what is wrong and what to do."""
+    """A model that cannot be loaded; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model on this machine: its name, what model_config.json says, and its weight file."""
+    """A model on this machine: its name, the content of its model_config.json, and its
+    weight file.
+    """
 
     name: str
     config: dict[str, Any]
@@ -49,7 +51,9 @@ class Checkpoint:
 
 
 def find(model: str) -> Checkpoint:
-    """The checkpoint that "default", a folder, or a hub id ("owner/name") stands for."""
+    """Find the checkpoint of "default", of a folder, or of a hub id ("owner/name"). Raises
+    `ModelUnavailable`.
+    """
     if model == "default":
         folder = WEIGHTS / "default"
         if not folder.is_dir():
@@ -80,14 +84,14 @@ def _in_folder(folder: Path, name: str) -> Checkpoint:
             f"{CONFIG} beside model.safetensors)."
         )
     for pattern in PATTERNS:
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
-        if len(found) > 1:
+        files = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if len(files) > 1:
             raise ModelUnavailable(
-                f"{folder} holds several weight files ({', '.join(p.name for p in found[:3])}); "
+                f"{folder} holds several weight files ({', '.join(p.name for p in files[:3])}); "
                 "name the right one model.safetensors."
             )
-        if found:
-            return Checkpoint(name, _read_config(folder / CONFIG), found[0])
+        if files:
+            return Checkpoint(name, _read_config(folder / CONFIG), files[0])
     raise ModelUnavailable(
         f"{folder} holds {CONFIG} but no weights; put model.safetensors (or model.ckpt) beside it."
     )
@@ -185,7 +189,9 @@ def _check_ranges(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> str:
-    """Put the tensors of a weight file into `model`; first 16 hex digits of the file's SHA-256."""
+    """Load the tensors of a weight file into `model`; first 16 hex digits of the file's SHA-256.
+    Raises `ModelUnavailable`.
+    """
     tensors = read_tensors(path)
     if wrong := misfits(model.state_dict(), tensors):
         raise ModelUnavailable(
@@ -197,7 +203,9 @@ def load_weights(model: nn.Module, path: Path) -> str:
 
 
 def misfits(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
-    """Which named tensors differ from a network's own in name or shape; empty when none does."""
+    """Describe which tensors [...] by name differ from a network's `own` in name or shape; empty
+    when none does.
+    """
     wrong = [f"{key} is missing" for key in own if key not in tensors]
     wrong += [f"{key} is not in the model" for key in tensors if key not in own]
     wrong += [
@@ -209,13 +217,14 @@ def misfits(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
 
 
 def digest(path: Path) -> str:
-    """Sixteen hex digits that tell the weights in a file from others."""
+    """First 16 hex digits of the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a weight file, safetensors or a checkpoint that holds tensors only.
+    """Read the tensors [...] by name of a weight file: safetensors, or a checkpoint of tensors
+    only.
 
     Every file of weights comes in here. Raises `ModelUnavailable` with one sentence for a file that
     is damaged, and for a tensor with numbers that are not finite.
@@ -226,7 +235,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; raises as `read_tensors` for a damaged one."""
+    """Read the metadata of a safetensors file, strings by name; raises as `read_tensors` for a
+    damaged one.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -243,7 +254,9 @@ def _damaged(path: Path, error: Exception) -> ModelUnavailable:
 
 
 def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `ModelUnavailable` naming the file and the tensor that holds NaN or infinity."""
+    """Check that tensors [...] by name are finite. Raises `ModelUnavailable` naming the file and
+    the tensor that is not.
+    """
     for name, tensor in tensors.items():
         bad = int((~torch.isfinite(tensor)).sum())
         if bad:

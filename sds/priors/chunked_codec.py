@@ -11,12 +11,13 @@ from torch import Tensor
 def in_chunks(
     apply: Callable[[int, int], Tensor], frames: int, *, step: int, chunk: int, overlap: int
 ) -> Tensor:
-    """`apply(start, stop)` -> [B, C, (stop - start) * step], over 0..frames; [B, C, frames * step].
+    """Apply a codec to 0..frames in overlapping pieces and join them: [B, C, frames * step].
 
-    Neighbours share at least `overlap` frames. A convolution sees zeros beyond the end of its
-    piece, so the outer thirds of the overlap are thrown away and the middle third is cross-faded:
-    where a codec sees no further than overlap / 3 frames, the result equals that in one piece.
-    The weights sum to one everywhere, and autograd passes through.
+    `apply(start, stop)` gives [B, C, (stop - start) * step]. Neighbours share at least `overlap`
+    frames. A convolution sees zeros beyond the end of its piece, so the outer thirds of the overlap
+    are thrown away and the middle third is cross-faded: where a codec sees no further than overlap
+    / 3 frames, the result equals that in one piece. The weights sum to one everywhere, and autograd
+    passes through. Raises `ValueError` for an overlap outside 3..chunk - 1.
     """
     if not 3 <= overlap < chunk:
         raise ValueError(f"overlap must be in 3..{chunk - 1} (chunk is {chunk}), got {overlap}")

@@ -1,4 +1,4 @@
-"""A prior whose every answer is known exactly."""
+"""A prior in closed form: each prompt is a Gaussian over latents, so all answers are exact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sds.priors.base import Cond
 
 
 class GaussianPrior:
-    """A prior whose answers are exact: each prompt is one Gaussian N(mean, std^2) over latents.
+    """A prior in closed form: each prompt is one Gaussian N(mean, std^2) over latents [B, D, L].
 
     The codec is orthogonal: frames of `hop` samples, each through an orthonormal DCT, so latent
     channel d is the frequency (d + 1/2) rate / (2 hop) and a std over channels is a spectrum.
@@ -76,6 +76,8 @@ class GaussianPrior:
         return audio if like is None else audio[..., : like.shape[-1]]
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """D = (s^2 x + sigma^2 m) / (s^2 + sigma^2): the posterior mean, exactly."""
+        """Denoise x [B, D, L] at sigma [B]: the posterior mean (s^2 x + sigma^2 m) / (s^2 +
+        sigma^2) [B, D, L], exactly.
+        """
         variance, noise = cond["std"] ** 2, (sigma**2)[:, None, None]
         return (variance * x + noise * cond["mean"]) / (variance + noise)

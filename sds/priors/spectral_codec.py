@@ -72,22 +72,27 @@ def _overlap_add(frames: Tensor) -> Tensor:
 
 
 def to_db(magnitude: Tensor) -> Tensor:
-    """20 log10, floored at -90 dB, shifted and scaled to about unit variance."""
+    """Magnitudes [...] to decibels [...]: 20 log10, floored at -90 dB, shifted and scaled to about
+    unit variance.
+    """
     db = 20.0 * torch.log10(magnitude.clamp_min(10.0 ** (FLOOR_DB / 20.0)))
     return (db - CENTRE_DB) / SCALE_DB
 
 
 def from_db(level: Tensor) -> Tensor:
-    """The inverse of `to_db`; what is at the floor becomes silence, and nothing passes +10 dB.
+    """Scaled decibels [...] to magnitudes [...], the inverse of `to_db`.
 
-    A prior may ask for any level: guidance of 60 extrapolates decibels, and would overflow.
+    What is at the floor becomes silence, and nothing passes +10 dB: guidance of 60 extrapolates
+    decibels, and would overflow.
     """
     db = (level * SCALE_DB + CENTRE_DB).clamp_max(CEILING_DB)
     return torch.where(db > FLOOR_DB + 1.0, 10.0 ** (db / 20.0), torch.zeros_like(db))
 
 
 def mel_matrix(rate: int, mels: int) -> Tensor:
-    """[mels, 1025] triangles on the Slaney mel scale, each summing to 1 (a mean, not a sum)."""
+    """Mel matrix [mels, 1025] of triangles on the Slaney scale at `rate` Hz, each row summing to 1
+    (a mean, not a sum). Raises `ValueError` for more mels than bins can hold.
+    """
     from torchaudio.functional import melscale_fbanks
 
     weights: Tensor = melscale_fbanks(
@@ -99,7 +104,9 @@ def mel_matrix(rate: int, mels: int) -> Tensor:
 
 
 def mel_spread(mel: Tensor) -> Tensor:
-    """[1025, mels]: every bin as the mean of the bands over it, linear in dB."""
+    """Matrix [1025, mels] that gives every bin the mean of the bands of mel [mels, 1025] over it,
+    linear in dB.
+    """
     spread = (mel / mel.amax(1, keepdim=True)).T
     empty = torch.where(spread.sum(1) < 1e-6)[0]
     for row in empty:  # below the first or above the last band
@@ -120,7 +127,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, width, L] -> the same."""
+        """Activations x [B, width, L] after the block, of the same shape."""
         y: Tensor = self.norm(self.depthwise(x).transpose(1, 2))
         y = self.narrow(F.gelu(self.widen(y))).transpose(1, 2)
         out: Tensor = x + y
@@ -198,12 +205,14 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
         return to_db(self.mel @ stft(audio).abs())
 
     def encode_levels(self, levels: Tensor) -> Tensor:
-        """[B, mels, 4L] -> latents [B, latent, L]."""
+        """Encode scaled mel decibels [B, mels, 4L] to latents [B, latent, L]."""
         z: Tensor = self.analysis(_group(levels))
         return z.transpose(1, 2)
 
     def decode_levels(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents [B, latent, L] -> scaled dB on bins [B, 1025, 4L] and on mels [B, mels, 4L]."""
+        """Decode latents [B, latent, L] to scaled dB on bins [B, 1025, 4L] and on mels [B, mels,
+        4L].
+        """
         z = z.transpose(1, 2)
         mel = _ungroup(self.synthesis(z))
         bins = self.spread @ mel + self.dec_out(self.dec(_ungroup(self.dec_in(z))))
@@ -233,16 +242,17 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
 
 
 def griffin_lim(magnitude: Tensor, start: Tensor, *, rounds: int, momentum: float = 0.9) -> Tensor:
-    """Fast Griffin-Lim (arXiv 1304.4394, algorithm 2): audio [B, T] of |STFT| [B, 1025, L].
+    """Reconstruct audio [B, T] from |STFT| [B, 1025, L] by fast Griffin-Lim (arXiv 1304.4394,
+    algorithm 2).
 
-    `start` is a complex spectrogram whose phase is the first guess.
+    `start` [B or 1, 1025, L] is a complex spectrogram whose phase is the first guess.
     """
     phase = torch.sgn(start)
     before = torch.zeros_like(phase)
     for _ in range(rounds):
-        now = stft(istft(magnitude * phase))
-        phase = torch.sgn(now + momentum * (now - before))
-        before = now
+        spectrum = stft(istft(magnitude * phase))
+        phase = torch.sgn(spectrum + momentum * (spectrum - before))
+        before = spectrum
     return istft(magnitude * phase)
 
 
@@ -266,12 +276,12 @@ def _ungroup(x: Tensor) -> Tensor:
 
 
 def principal(codec: SpectralCodec, levels: Tensor) -> float:
-    """Set the linear paths to the principal components of levels [N, mels, 4L].
+    """Fit the codec's linear maps to mel levels [N, mels, 4L]: their principal components.
 
     A component of standard deviation s becomes a latent of deviation s ** (1 - FLATTEN) / k, k such
-    that latents have unit variance on average: between no whitening (the prior hears only the loud
-    components) and full whitening (it wastes itself on faint ones). Returns the share of variance
-    that the kept components explain.
+    that latents have unit variance on average: between no whitening (the prior is trained on the
+    loud components only) and full whitening (it spends itself on faint ones). Returns the share of
+    variance, 0..1, that the kept components explain.
     """
     x = _group(levels).reshape(-1, codec.analysis.in_features)
     mean = x.mean(0)

@@ -1,8 +1,8 @@
-"""The one adapter to stable-audio-tools checkpoints: the shipped default, Stable Audio Open, ...
+"""Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio Open) to `Prior`.
 
-A checkpoint predicts v or a velocity at a time t; the rest of Scorewire asks for D(x; sigma) with
-x = x0 + sigma n (Karras et al. 2022, section 2). The conversions, `to_time` and `to_x0`, follow
-from writing the checkpoint's noisy latent z as x divided by its scale:
+A checkpoint predicts v or a velocity at a time t; the rest of Scorewire asks for D(x; sigma) with x
+= x0 + sigma n (Karras et al. 2022, section 2). The conversions, `to_time` and `to_x0`, follow from
+writing the checkpoint's noisy latent z as x divided by its scale:
 
     v               z = alpha x0 + s n, alpha = cos(pi t/2), s = sin(pi t/2), v = alpha n - s x0;
                     sigma = s / alpha, so t = 2/pi atan(sigma), z = x / sqrt(1 + sigma^2), and
@@ -38,14 +38,18 @@ CACHED_PROMPTS = 1024
 
 
 def to_time(objective: str, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """The checkpoint's time t and the factor z / x at noise level `sigma`; see the module text."""
+    """The checkpoint's time t [B] and the factor z / x [B] at noise levels sigma [B]; see the
+    module text.
+    """
     if objective == "v":
         return torch.atan(sigma) * (2.0 / math.pi), torch.rsqrt(1.0 + sigma**2)
     return sigma / (1.0 + sigma), 1.0 / (1.0 + sigma)
 
 
 def to_x0(objective: str, z: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
-    """The clean latent from z and the network's answer v; `sigma` broadcasts against z."""
+    """The clean latent [B, D, L] from z [B, D, L] and the network's answer v [B, D, L]; `sigma`
+    broadcasts, [B, 1, 1].
+    """
     if objective == "v":
         return (z - sigma * v) * torch.rsqrt(1.0 + sigma**2)
     return z - sigma / (1.0 + sigma) * v
@@ -54,10 +58,10 @@ def to_x0(objective: str, z: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
 class StableAudioPrior:
     """A `ConditionedDiffusionModelWrapper` with a diffusion transformer, as a `Prior`.
 
-    Weights are frozen; autograd follows the caller through encode, decode and denoise. Tensors may
-    live anywhere: answers come back where the question was. With `bf16` the transformer runs in
-    bfloat16 (its time features do not: near t = 1 bfloat16 has steps of 1/256); the codec always
-    runs in float32. Audio longer than `chunk` latent frames goes through the codec in pieces.
+    Weights are frozen; autograd follows the caller through encode, decode and denoise. Arguments
+    may be on any device; results are on the same. With `bf16` the transformer runs in bfloat16 (its
+    time features do not: near t = 1 bfloat16 has steps of 1/256); the codec always runs in float32.
+    Audio longer than `chunk` latent frames goes through the codec in pieces.
     """
 
     def __init__(
@@ -108,14 +112,15 @@ class StableAudioPrior:
         return math.ceil(seconds * self.sample_rate / self._unit) * self._unit // self.ratio
 
     def embed(self, prompts: Sequence[str], seconds: float) -> Cond:
-        """Conditioning of each prompt for a clip of `seconds`; remembered, so asking again is free.
+        """Conditioning of each of B prompts, tensors [B, ...] by name, for a clip of `seconds`;
+        cached.
 
         "" is the branch the model was trained without text on. For the library's conditioners that
         is not the embedding of an empty text: all cross-attention and prepended tokens are zeros
         (those of the duration too), the global condition keeps the duration, and
         `classifier_free_guidance` is the library's own guidance. For "scorewire_text" it is the
-        empty text: its tokens, and its part of the global condition, are zeros; the duration is
-        heard in both places.
+        empty text: its tokens, and its part of the global condition, are zeros; the duration is in
+        both places. Raises `ValueError` for no prompts or seconds that are not finite and above 0.
         """
         if not (math.isfinite(seconds) and seconds > 0):
             raise ValueError(f"seconds must be finite and above 0, got {seconds}")
@@ -133,9 +138,9 @@ class StableAudioPrior:
                 "whole_seconds": math.ceil(seconds),
                 "zero": 0,
             }
-            asked = {name: given[kind] for name, kind in self._feeds.items()}
+            values = {name: given[kind] for name, kind in self._feeds.items()}
             with quiet(), torch.inference_mode(False), torch.no_grad():
-                tensors = self._model.conditioner([asked], self.device)
+                tensors = self._model.conditioner([values], self.device)
                 inputs = self._model.get_conditioning_inputs(tensors)
             # The transformer drops the masks; padding is already zeros.
             names = ("cross_attn_cond", "global_cond", "prepend_cond")
@@ -210,7 +215,10 @@ class StableAudioPrior:
         return F.pad(audio, (0, short))[..., : like.shape[-1]]
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
-        """D(x; sigma, cond), x [B, D, L], sigma [B]; cond of batch 1 is shared by all."""
+        """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L].
+
+        A `cond` of batch 1 is shared by all; raises `ValueError` for any other than 1 or B.
+        """
         for name, value in cond.items():
             if len(value) not in (1, len(x)):
                 raise ValueError(f"{name} must have batch 1 or {len(x)}, got {len(value)}")
@@ -248,7 +256,7 @@ def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
 
 
 def load_prior(model: str = "default", *, device: str | None = None) -> StableAudioPrior:
-    """The prior called "default", or in a folder, or on the hub ("owner/name").
+    """Load the prior called "default", or in a folder, or on the hub ("owner/name").
 
     `device` is "cpu" or "cuda"; None takes the GPU if there is one, and on it bfloat16. Raises
     `ModelUnavailable` with one sentence. Torch's generators and global switches stay as they were.
@@ -283,9 +291,10 @@ def sample(
     generator: torch.Generator,
     sampler: Sampler = tab3,
 ) -> Tensor:
-    """New audio [B, C, T], one a prompt, by `sampler` from pure noise.
+    """Generate audio [B, C, T], one clip of `seconds` a prompt, by `sampler` from pure noise.
 
-    `generator` lives on the CPU, so a seed means the same sound on every machine.
+    `steps` evaluations with guidance `scale`. `generator` lives on the CPU, so a seed means the
+    same sound on every machine.
     """
     shape = (len(prompts), prior.latent_channels, prior.latent_frames(seconds))
     sigmas = karras(steps, *prior.sigmas)

@@ -1,7 +1,7 @@
-"""From a model_config.json to a stable-audio-tools module, the library kept in its place.
+"""Build stable-audio-tools modules from a model_config.json, without the library's side effects.
 
 The library is slow to import, prints, warns and changes global torch settings: nothing here imports
-it before it is asked for, and all of that stays inside `quiet`.
+it before it is needed, and all of that stays inside `quiet`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ SECONDS_CONDITIONERS = frozenset({"number", "int"})
 
 
 def build_model(config: Mapping[str, Any]) -> nn.Module:
-    """The `ConditionedDiffusionModelWrapper` a model_config.json describes, freshly initialised.
+    """Build the `ConditionedDiffusionModelWrapper` of a model_config.json, freshly initialised.
 
     The library's own factory builds it. Two types are ours: the pretransform "scorewire_spectral"
     (`sds.priors.spectral_codec.SpectralCodec(**config)`) and the conditioner "scorewire_text"
     (`sds.priors.text_embedding.StaticText(output_dim, **config)`); they are put in the places the
-    factory left empty. Weights come from torch's global generator, as in any module.
+    factory left empty. Weights come from torch's global generator, as in any module. Raises
+    `ModelUnavailable`.
     """
     own = copy.deepcopy(dict(config))  # the factory pops and reverses entries
     _check_type(own)
@@ -107,9 +108,11 @@ def _check_type(config: Mapping[str, Any]) -> None:
 
 
 def conditioner_types(config: Mapping[str, Any]) -> dict[str, str]:
-    """What each conditioner is fed: prompt, seconds, whole_seconds, or zero (the clip's start).
+    """The input of each conditioner by name: prompt, seconds, whole_seconds, or zero (the clip's
+    start).
 
-    Refuses what a prompt and a duration cannot drive, before anything slow happens.
+    Raises `ModelUnavailable` for a model that a prompt and a duration cannot drive, before anything
+    slow happens.
     """
     _check_type(config)
     try:

@@ -5,7 +5,7 @@ then reduced by PCA, as Model2Vec does), so words near in meaning are near in sp
 reach beyond the training captions, at the cost of a table look-up. `sds.train.text` makes the file.
 
 Sentence vectors have norm sqrt(dim), not 1: with norm 1 a default-initialised projection makes the
-text far quieter than the time embedding, and the prior never learns to listen.
+text far quieter than the time embedding, and the prior never learns to use it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def sentence(text: str, *, limit: int = 48) -> Tensor:
 
 
 def sentences(texts: Sequence[str]) -> Tensor:
-    """`sentence` of each text, [B, D]."""
+    """Sentence vectors [B, D] of B texts, as `sentence` makes them."""
     return torch.stack([sentence(text) for text in texts])
 
 

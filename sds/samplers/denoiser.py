@@ -1,4 +1,4 @@
-"""What every sampler calls: D(x, sigma)."""
+"""The denoiser D(x; sigma), which every sampler calls."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Schedules and solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
+"""Solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
 
 One function a solver, each readable beside its paper; duplication between them is deliberate.
-`sigmas` is [N + 1], or [N + 1, B] with a schedule for each item, falling, and may end in zero.
-The random start is the caller's: x = x0 + sigmas[0] * noise.
+`sigmas` is [N + 1], or [N + 1, B] with a schedule for each item, falling, and may end in zero. The
+random start is the caller's: x = x0 + sigmas[0] * noise.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ Sampler: TypeAlias = Callable[[Denoiser, Tensor, Tensor], Tensor]
 
 
 def euler(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Karras et al. 2022, algorithm 1 without the correction: first order, and DDIM at eta 0.
+    """Solve the ODE from x [B, D, L] down `sigmas` [N + 1] or [N + 1, B] by Euler steps; x at the
+    last.
 
-    A last level of zero returns the last D: z_{j+1} = alpha_{j+1} x0 + sigma_{j+1} eps divided by
+    Karras et al. 2022, algorithm 1 without the correction: first order, and DDIM at eta 0. A last
+    level of zero returns the last D: z_{j+1} = alpha_{j+1} x0 + sigma_{j+1} eps divided by
     alpha_{j+1} is x0 + sigma_{j+1} d.
     """
     for sigma, after in zip(_per_item(sigmas[:-1], x), _per_item(sigmas[1:], x), strict=True):
@@ -32,7 +34,11 @@ def euler(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
 
 
 def heun(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
-    """Karras et al. 2022, algorithm 1: second order, two evaluations a step (one for the last)."""
+    """Solve the ODE from x [B, D, L] down `sigmas` [N + 1] or [N + 1, B] by Heun steps; x at the
+    last.
+
+    Karras et al. 2022, algorithm 1: second order, two evaluations a step (one for the last).
+    """
     for sigma, after in zip(_per_item(sigmas[:-1], x), _per_item(sigmas[1:], x), strict=True):
         d = (x - denoise(x, sigma)) / _wide(sigma, x)
         ahead = x + _wide(after - sigma, x) * d

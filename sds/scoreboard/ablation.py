@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sds.datasets.evaluation_items import one_shots
 from sds.distillation.distill import Score, distill
-from sds.distillation.recipes import RECIPES
+from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.scoreboard.patch import evenly_spaced, paired_difference, prompts
@@ -35,7 +35,7 @@ COLUMNS = (
     Column("diverged", "diverged", 2, "lower"),
 )
 
-PLAIN = replace(RECIPES["paper"], steps=40, samples=2)
+PLAIN = replace(RECIPES["paper"].distillation, steps=40, samples=2)
 VARIANTS = {
     "plain": PLAIN,
     "encoder": replace(PLAIN, domain="encoder"),
@@ -102,7 +102,7 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
         job.setting.prior,
         job.prompt.text,
         job.u0[:1],
-        recipe=VARIANTS[method],
+        recipe=PatchRecipe(VARIANTS[method]),
         generator=job.setting.generator("ablation", job.item),
         score=_latest(),
     ):
@@ -118,7 +118,7 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
 
 
 def _latest() -> Score:
-    """A evaluation scorer that prefers what it hears later, so that `distill` ends with its last
+    """An evaluation scorer that prefers what it hears later, so that `distill` ends with its last
     patch.
     """
     looks = count()

@@ -19,7 +19,7 @@ from cmaes import CMA, SepCMA
 from torch import Tensor
 
 from sds.distillation.distill import CHUNK, distill
-from sds.distillation.recipes import RECIPES, Recipe
+from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.scoreboard.board import Instrument, Setting
 from sds.signal.audio_files import with_channels
 from sds.similarity.base import TextAudioSimilarity
@@ -151,7 +151,7 @@ class Job:
         return who.similarity(sound, rate, [self.prompt.text])[:, 0]
 
 
-def _distill(job: Job, recipe: Recipe, u0: Tensor) -> Iterator[Found]:
+def _distill(job: Job, recipe: PatchRecipe, u0: Tensor) -> Iterator[Found]:
     for step in distill(
         job.render,
         job.setting.prior,
@@ -170,7 +170,9 @@ def _default(job: Job) -> Iterator[Found]:
 
 
 def _generate_then_fit(job: Job) -> Iterator[Found]:
-    fitting = replace(RECIPES[BUDGET], generations=0, fit_steps=FIT_STEPS, steps=0)
+    recipe = RECIPES[BUDGET]
+    still = replace(recipe.distillation, steps=0)
+    fitting = replace(recipe, distillation=still, generations=0, fit_steps=FIT_STEPS)
     return _distill(job, fitting, job.u0[: fitting.candidates])
 
 

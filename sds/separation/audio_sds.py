@@ -18,14 +18,19 @@ from sds.signal.spectrogram import magnitudes, squared_distance
 
 @dataclass(frozen=True, slots=True)
 class Latents:
-    """L_rec + gamma * sum over sources of Decoder-SDS, by Adam on the latents."""
+    """Settings of separation by latents: L_rec + gamma * sum over sources of Decoder-SDS, by Adam.
 
-    recipe: Recipe  # steps, lr, guidance, t_range, samples, denoise_steps, scales
+    - `recipe`: of it `steps`, `lr`, `guidance`, `t_range`, `samples`, `denoise_steps`, `scales` and
+      `phi` are read. No default.
+    - `gamma`: weight of Decoder-SDS beside the reconstruction, >= 0. No default.
+    """
+
+    recipe: Recipe
     gamma: float
 
 
-LATENTS = Latents(recipe=RECIPES["paper"], gamma=0.02)
-"""The paper's values as far as known (reference notes, section 1.1)."""
+LATENTS = Latents(recipe=RECIPES["paper"].distillation, gamma=0.02)
+"""The paper's values as far as digests of it give them."""
 
 
 def audio_sds_stems(
@@ -37,10 +42,11 @@ def audio_sds_stems(
     method: Latents,
     generator: torch.Generator,
 ) -> Iterator[WindowProgress]:
-    """Stems of one window mix [C, T]: decoded latents as they are, no projection on the mixture.
+    """Separate one window mix [C, T] at `rate` Hz into stems [K, C, T], one latent a source.
 
-    With a mono prior each channel has its own latents, R = C rows; a stereo prior takes one row.
-    The latents start at the mixture's own: the prompts part them.
+    Stems are decoded latents as they are, not projected on the mixture. With a mono prior each
+    channel has its own latents, R = C rows; a stereo prior takes one row. The latents start at the
+    mixture's own: the prompts separate them.
     """
     recipe, k = method.recipe, len(prompts)
     audio = resample(mix, rate, prior.sample_rate)

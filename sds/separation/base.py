@@ -1,4 +1,4 @@
-"""What all separation methods share: the window, the floor, progress."""
+"""What all separation methods share: the window of the masks, their floor, progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ of what it makes of the audio, one window of the prior's."""
 
 @dataclass(frozen=True, slots=True)
 class WindowProgress:
-    """How far one window is; the last one has its stems [K, C, T]."""
+    """How far one window is; the last one has its stems [K, C, T].
+
+    - `fraction`: of the window's work, 0..1; `stage`: what is being done.
+    - `figures`: numbers of the moment, such as a loss, by name.
+    """
 
     fraction: float
     stage: str

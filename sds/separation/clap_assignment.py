@@ -1,12 +1,10 @@
-"""What the search scorer makes of a separation: who should have which component, which candidate
-is best.
+"""Component assignment by the search scorer: each component to the stem whose prompt it fits.
 
-A mixture has few components (`sds.separation.nmf`), so who has how much of each is a few dozen
-numbers.
-`optimise_shares` moves them until every stem sounds like its own prompt and like no other's, and
-no other stem sounds like it. In so few numbers there is no room for what fools a network without
-being heard; still, `pull` holds them near what was known before. The search scorer listens, so
-that the evaluation scorer who reports has chosen nothing.
+A mixture has few components (`sds.separation.nmf`), so the share of each prompt in each component
+is a few dozen numbers. `optimise_shares` moves them until every stem is near its own prompt and no
+other's, and no other stem is near its prompt. In so few numbers there is no room for what fools a
+network without being audible; still, `pull` holds them near the other evidence. The search scorer
+is used, so that the evaluation scorer, which reports, has chosen nothing.
 """
 
 from __future__ import annotations
@@ -31,11 +29,12 @@ LR = 0.3  # of Adam on the logits of the shares
 
 
 def component_bands(towers: Towers, w: Tensor, h: Tensor, magnitude: Tensor, rate: int) -> Tensor:
-    """Powers [R, MELS, L], on the search scorer's bands and frames, of what each component has of
-    a sound.
+    """Powers [R, MELS, L] of each component of a sound, on the search scorer's mel bands and
+    frames.
 
-    Components W [F, R], H [R, N] of magnitudes [F, N] at `rate`, windows of 2 (F - 1) samples and a
-    hop of a quarter. A component has its share of a bin's power, so powers of components add up.
+    Components W [F, R], H [R, N] of magnitudes [F, N] at `rate` Hz, windows of 2 (F - 1) samples
+    and a hop of a quarter. A component has its share of a bin's power, so powers of components add
+    up.
     """
     window = 2 * (len(magnitude) - 1)
     bins = torch.arange(len(magnitude)) * (rate / window) * (N_FFT / RATE)
@@ -48,8 +47,8 @@ def component_bands(towers: Towers, w: Tensor, h: Tensor, magnitude: Tensor, rat
 
 
 def embed_components(towers: Towers, power: Tensor) -> Tensor:
-    """Unit vectors [K, dim] of powers [K, MELS, L]; long sounds in windows, as the evaluation
-    scorer does.
+    """Unit vectors [K, dim] of powers [K, MELS, L]; long sounds in windows, as `TwoTowerScorer`
+    takes them.
     """
     count = max(1, round(power.shape[-1] * HOP / RATE / WINDOW))
     x = levels(F.pad(power, (0, max(0, _MIN_FRAMES - power.shape[-1]))))
@@ -58,7 +57,7 @@ def embed_components(towers: Towers, power: Tensor) -> Tensor:
 
 
 def contrastive_logits(cosines: Tensor) -> Tensor:
-    """How sure it is, of cosines [K, K] of stems and prompts, which is whose; at most 0.
+    """Mean log-probability, at most 0, that each stem belongs to its prompt, of cosines [K, K].
 
     The log-probability of the right pairs both ways (InfoNCE; Radford et al. 2021, arXiv
     2103.00020, figure 3), a mean over the 2 K of them.
@@ -71,12 +70,12 @@ def contrastive_logits(cosines: Tensor) -> Tensor:
 def optimise_shares(
     towers: Towers, parts: Tensor, words: Tensor, likes: Tensor, *, steps: int, pull: float = 1.0
 ) -> Iterator[Tensor]:
-    """Logits [K, R] of the shares of components that the search scorer can tell apart best, step
-    by step.
+    """Optimise the shares of components so that the search scorer tells the stems apart; logits [K,
+    R] after each step.
 
-    Components as powers [R, MELS, L], prompts as unit vectors [K, dim]. It maximises K
-    `contrastive_logits` of the stems + `pull` * sum over components of their share of the energy *
-    the mean of `likes` [K, R] (what is known of them, a logarithm) under the shares.
+    Components are powers `parts` [R, MELS, L], prompts unit vectors `words` [K, dim]. It maximises
+    K `contrastive_logits` of the stems + `pull` * sum over components of their share of the energy
+    * the mean of `likes` [K, R] (log-likelihoods from the other evidence) under the shares.
     """
     energy = parts.sum((1, 2))
     weight = pull * len(words) * energy / energy.sum().clamp_min(1e-20) * likes
@@ -95,10 +94,10 @@ def optimise_shares(
 
 @torch.no_grad()
 def contrastive_score(towers: Towers, parts: Tensor, words: Tensor, likes: Tensor) -> float:
-    """`contrastive_logits` of the stems that shares softmax(likes) [K, R] make of components [R,
-    MELS, L].
+    """`contrastive_logits`, at most 0, of the stems that shares softmax(likes) [K, R] make.
 
-    What candidates are ranked by, before the search scorer has moved any of them.
+    Of components [R, MELS, L] and prompts' unit vectors [K, dim]. Candidates are ranked by it,
+    before the search scorer has moved any of them.
     """
     stems = embed_components(towers, torch.einsum("kr,rml->kml", likes.softmax(0), parts))
     return float(contrastive_logits(stems @ words.T))
@@ -113,5 +112,5 @@ def _columns(matrix: Tensor, at: Tensor) -> Tensor:
     low = at.floor().long().clamp(0, last)
     high = (low + 1).clamp_max(last)
     share = at - at.floor()
-    found = matrix[:, low] * (1 - share) + matrix[:, high] * share
-    return found * (at <= last)
+    columns = matrix[:, low] * (1 - share) + matrix[:, high] * share
+    return columns * (at <= last)

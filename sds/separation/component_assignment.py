@@ -1,8 +1,8 @@
-"""Who gets which component of a mixture: all who know what words sound like are asked.
+"""Component assignment: which prompts get how much of each component of a mixture.
 
-The prior is, by what it makes of the noised mixture for each prompt; so is the network that was
-trained to answer prompts (`sds.separation.query_network`); and the search scorer hears what the
-stems would be (`sds.separation.clap_assignment`).
+Three kinds of evidence count: the prior's estimates of the mixture for each prompt, the shares of
+the network that was trained to separate by prompts (`sds.separation.query_network`), and the search
+scorer's embeddings of the stems (`sds.separation.clap_assignment`).
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ def assign_components(
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Logits [K + 1, F, N] of components of mid [1, C', T] shared out to prompts, the last of them.
+    """Logits [K + 1, F, N] of masks from components of mid [1, C', T], assigned to prompts.
 
-    Before that it yields nothing, [0], whenever it has worked for less than a second or so.
+    `spectrum` [1, C', F, N] is that of mid. The logits are the last it yields; before them it
+    yields an empty tensor [0] whenever it has worked for less than a second or so.
 
-    A look denoises the mixture itself for each prompt, from the same noise. Single bins of that say
-    little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's. What
-    counts is how well each component of the mixture fits the estimates. Of the query network's
+    An estimate denoises the mixture itself for each prompt, from the same noise. Its single bins
+    mean little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's.
+    What counts is how well each component of the mixture fits the estimates. Of the query network's
     shares it is their mean over the energy of a component.
     """
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
-    asked: Tensor | None = None  # [K or K + 1, F, N]
+    shares: Tensor | None = None  # [K or K + 1, F, N]
     if networks.query is not None:
-        asked = yield from _silent_last(
+        shares = yield from _silent_last(
             query_shares(networks.query, prompts, mid, prior.sample_rate)
         )
     # a lone one competes with the rest, of which the prior knows nothing
@@ -58,22 +59,14 @@ def assign_components(
     for _ in range(method.estimates if several else 0):
         estimator = prompted_levels(prior, prompts, mid, method=method, generator=generator)
         estimates.append((yield from _silent_last(estimator)))
-    bins = single_bins(estimates, asked, method.power)
+    bins = single_bins(estimates, shares, method.power)
     scorer = networks.search_scorer if several and (method.listen or method.kept) else None
-    made: list[tuple[float, Tensor]] = []
+    candidates: list[tuple[float, Tensor]] = []
     for _ in range(method.candidates):
         w, h = yield from _silent_last(
             nmf_steps(magnitude, method.components, steps=method.factor_steps, generator=generator)
         )
-        likes = torch.zeros(())
-        for levels in estimates:
-            like = affinity(w, h, levels).clamp_min(1e-6).log()  # [K, R]
-            likes = likes + method.sharpness / len(estimates) * like
-        if asked is not None:
-            likes = (
-                likes
-                + method.query * component_shares(w, h, magnitude, asked).clamp_min(1e-4).log()
-            )
+        likes = _component_likes(w, h, magnitude, estimates, shares, method)
         masks, score = masks_from_shares(w, h, likes.softmax(0)), 0.0
         if scorer is not None:
             bands = component_bands(scorer.towers, w, h, magnitude, prior.sample_rate)
@@ -84,12 +77,35 @@ def assign_components(
                     optimise_shares(scorer.towers, bands, words, likes, steps=method.listen)
                 )
                 masks = (masks + masks_from_shares(w, h, moved.softmax(0))) / 2
-        made.append((score, masks))
-    made.sort(key=lambda one: -one[0])
-    masks = torch.stack([masks for _, masks in made[: method.kept or None]]).mean(0)
-    found = (1 - method.grain) * masks.log() + method.grain * bins
-    spent = torch.full((1, *magnitude.shape), -30.0)  # the prompts name all there is
-    yield torch.cat([found, spent]) if several else found
+        candidates.append((score, masks))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    masks = torch.stack([masks for _, masks in candidates[: method.kept or None]]).mean(0)
+    logits = (1 - method.grain) * masks.log() + method.grain * bins
+    # several prompts are taken to leave nothing over: the rest gets e^-30
+    rest = torch.full((1, *magnitude.shape), -30.0)
+    yield torch.cat([logits, rest]) if several else logits
+
+
+def _component_likes(
+    w: Tensor,
+    h: Tensor,
+    magnitude: Tensor,
+    estimates: Sequence[Tensor],
+    shares: Tensor | None,
+    method: Masks,
+) -> Tensor:
+    """Log-likelihoods [K, R] that components W [F, R], H [R, N] belong to each prompt.
+
+    By estimates of magnitudes [K, F, N] and the query network's shares [K, F, N].
+    """
+    likes = torch.zeros(())
+    for levels in estimates:
+        like = affinity(w, h, levels).clamp_min(1e-6).log()  # [K, R]
+        likes = likes + method.sharpness / len(estimates) * like
+    if shares is not None:
+        like = component_shares(w, h, magnitude, shares).clamp_min(1e-4).log()
+        likes = likes + method.query * like
+    return likes
 
 
 def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, method: Masks) -> int:
@@ -109,29 +125,33 @@ def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, me
 def query_shares(
     network: Query, prompts: Sequence[str], mid: Tensor, rate: int
 ) -> Iterator[Tensor]:
-    """The query network's shares of mid [1, C', T] at `rate`: [K, F, N], a lone prompt's with the
-    rest, [2, F, N]. They are the last it yields; before them, after each window, nothing, [0]."""
-    for shares in network.sharing(mid.mean(1, keepdim=True), rate, prompts):
+    """Shares [K, F, N] of prompts in mid [1, C', T] at `rate` Hz by the query network.
+
+    A lone prompt's come with the rest, [2, F, N]. They are the last it yields; before them it
+    yields an empty tensor [0] after each window.
+    """
+    for shares in network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts):
         lone = len(prompts) == 1 and len(shares) == 1
         yield torch.cat([shares, 1 - shares]) if lone else shares
 
 
-def single_bins(estimates: Sequence[Tensor], asked: Tensor | None, power: float) -> Tensor:
-    """Logarithms of each source's share [K, F, N] of single bins, by all who were asked.
+def single_bins(estimates: Sequence[Tensor], network_shares: Tensor | None, power: float) -> Tensor:
+    """Log-shares [K, F, N] of each source in single bins, from all evidence there is.
 
-    Of magnitudes denoised for the prompts, each of its own level, and of the network's shares.
+    `estimates` are magnitudes [K, F, N] denoised for the prompts, each of its own level,
+    `network_shares` the query network's shares [K, F, N] or None; `power` is that of the masks.
     """
-    found = torch.zeros(())
+    logs = torch.zeros(())
     if estimates:
         powers = sum(
             (e.square() / e.square().sum((1, 2), keepdim=True).clamp_min(1e-30) for e in estimates),
             torch.zeros(()),
         )
         shares = powers / powers.sum(0).clamp_min(1e-30)
-        found = found + power / 2 * shares.clamp_min(FLOOR).log()
-    if asked is not None:
-        found = found + asked.clamp_min(FLOOR).log()
-    return found
+        logs = logs + power / 2 * shares.clamp_min(FLOOR).log()
+    if network_shares is not None:
+        logs = logs + network_shares.clamp_min(FLOOR).log()
+    return logs
 
 
 def prompted_levels(
@@ -142,10 +162,11 @@ def prompted_levels(
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Magnitudes [K, F, N] of mid [1, C', T] denoised from time `at` for each prompt, at last.
+    """Estimate magnitudes [K, F, N] of each prompt's part of mid [1, C', T], denoised from time
+    `method.at`.
 
-    Longer sounds than the prior takes are denoised in windows, whose powers are cross-faded. It
-    yields nothing, [0], after each prompt in each of them.
+    Sounds longer than the prior takes are denoised in windows, whose powers are cross-faded. The
+    result is the last it yields; before it an empty tensor [0] after each prompt in each window.
     """
     hop, total = N // 4, mid.shape[-1]
     windows = _windows(prior, total)
@@ -153,20 +174,20 @@ def prompted_levels(
     for (begin, end), fade in zip(windows, fades(windows), strict=True):
         part = mid[..., begin * hop : min(total, end * hop)]
         estimates = method.estimator(prior, prompts, part, t=method.at, generator=generator)
-        for power, found in zip(powers, estimates, strict=True):
-            power[..., begin:end] += found[..., : end - begin] * fade
+        for power, estimate in zip(powers, estimates, strict=True):
+            power[..., begin:end] += estimate[..., : end - begin] * fade
             yield NOTHING
     yield powers.sqrt()
 
 
 def _silent_last(work: Iterator[T]) -> Generator[Tensor, None, T]:
     """The last of what some work yields; for each of it nothing is yielded, [0]."""
-    found = next(work)
+    last = next(work)
     yield NOTHING
-    for now in work:
-        found = now
+    for value in work:
+        last = value
         yield NOTHING
-    return found
+    return last
 
 
 def _windows(prior: Prior, samples: int) -> list[Span]:

@@ -1,9 +1,9 @@
-"""Masks after generated references (DGMO, 2025, arXiv 2506.02858), on the mixture as it is.
+"""Masks fitted to generated references (DGMO, 2025, arXiv 2506.02858), on the mixture as it is.
 
-The prior makes each prompt's sound out of the mixture (`sds.separation.zerosep`), with more
-guidance than separation could bear. What it makes is only a reference: masks on the mixture are
-fitted until what they leave is nearest to it in mel bands. Then the reference is made anew from
-what they left.
+The prior generates each prompt's sound from the mixture (`sds.separation.zerosep`), with more
+guidance than separation could bear. The result is only a reference: masks on the mixture are fitted
+until what they leave is nearest to it in mel bands. Then the reference is made anew from what they
+left.
 """
 
 from __future__ import annotations
@@ -27,11 +27,17 @@ MELS = 80
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """`rounds` of new references, the recipe's steps of Adam on the masks' logits after each."""
+    """Settings of DGMO.
 
-    recipe: Recipe  # steps, lr, guidance, inversion, peak; t_range[1] is where inversion ends
+    - `recipe`: of it `lr`, `guidance`, `inversion` (DDIM steps up), `peak`, `steps` (of Adam on the
+      masks' logits in a round) and `t_range[1]` (where inversion ends) are read. No default.
+    - `rounds`: of new references, >= 1; 3.
+    - `start`: of the logits, nepers; 3.0 lets nearly all of the mixture through.
+    """
+
+    recipe: Recipe
     rounds: int = 3
-    start: float = 3.0  # of the logits: nearly all of the mixture is let through
+    start: float = 3.0
 
 
 REFERENCES = References(
@@ -49,15 +55,20 @@ def reference_stems(
     method: References,
     generator: torch.Generator,
 ) -> Iterator[WindowProgress]:
-    """Stems of one window mix [C, T] at `rate`, which the prior must take at once. Draws nothing.
+    """Separate one window mix [C, T] at `rate` Hz into stems [K, C, T] by masks fitted to
+    references.
 
-    Masks are sigmoids, one a prompt; where they sum to more than 1 they are scaled down to it.
+    The prior must take the window at once. Draws nothing. Masks are sigmoids, one a prompt; where
+    they sum to more than 1 they are scaled down to it.
     """
     recipe = method.recipe
     mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
     mid = mid * peak_gain(mid, recipe.peak)
     spectrum = stft(mid, N)  # [1, C', F, N]
-    heard, mel = spectrum.abs().square().mean(1).sqrt(), mel_bands(prior.sample_rate)  # [1, F, N]
+    magnitudes, mel = (
+        spectrum.abs().square().mean(1).sqrt(),
+        mel_bands(prior.sample_rate),
+    )  # [1, F, N]
     logits = torch.full((len(prompts), *spectrum.shape[2:]), method.start)
     masks = torch.ones_like(logits)
     for i in range(method.rounds):
@@ -68,7 +79,9 @@ def reference_stems(
                 for prompt, source in zip(prompts, sources, strict=True)
             ]
         )
-        logits, loss = fit_masks(logits, heard, match_levels(wanted, mel @ heard), mel, recipe)
+        logits, loss = fit_masks(
+            logits, magnitudes, match_levels(wanted, mel @ magnitudes), mel, recipe
+        )
         masks = logits.sigmoid()
         yield WindowProgress((i + 1) / (method.rounds + 1), "references", {"loss": loss})
     masks = masks / masks.sum(0).clamp_min(1.0)
@@ -76,34 +89,35 @@ def reference_stems(
 
 
 def reference(prior: Prior, prompt: str, source: Tensor, recipe: Recipe) -> Tensor:
-    """Magnitudes [1, F, N] of what the prior makes of source [1, C', T'] for the prompt."""
+    """Magnitudes [1, F, N] that the prior generates from source [1, C', T'] for the prompt."""
     t, steps = recipe.t_range[1], recipe.inversion
     (z,) = prompted_latents(prior, [prompt], source, t=t, steps=steps, guidance=recipe.guidance)
     return magnitude(prior.decode(z, like=source), N).square().mean(1).sqrt()
 
 
-def match_levels(wanted: Tensor, heard: Tensor) -> Tensor:
-    """References [K, M, N] at the level at which each fits the mixture [1, M, N] best.
+def match_levels(wanted: Tensor, mixture: Tensor) -> Tensor:
+    """Scale references [K, M, N] to the levels at which each fits the mixture [1, M, N] best.
 
     Denoised estimates are quieter than the truth, each round's more so than the last one's.
     """
-    inner = (wanted * heard).sum((1, 2), keepdim=True)
+    inner = (wanted * mixture).sum((1, 2), keepdim=True)
     return wanted * (inner / wanted.square().sum((1, 2), keepdim=True).clamp_min(1e-12))
 
 
 def fit_masks(
-    logits: Tensor, heard: Tensor, wanted: Tensor, mel: Tensor, recipe: Recipe
+    logits: Tensor, mixture: Tensor, wanted: Tensor, mel: Tensor, recipe: Recipe
 ) -> tuple[Tensor, float]:
-    """Logits [K, F, N] of masks on magnitudes [1, F, N] nearest to mel magnitudes [K, M, N]; loss.
+    """Fit logits [K, F, N] of masks on magnitudes [1, F, N] to mel magnitudes [K, M, N]; logits and
+    loss.
 
-    The loss is the squared distance in the bands over the reference's own square.
+    `mel` is [M, F]. The loss is the squared distance in the bands over the reference's own square.
     """
     moved = logits.clone().requires_grad_(True)
     adam = torch.optim.Adam([moved], lr=recipe.lr)
     scale = wanted.square().sum().clamp_min(1e-12)
     loss = torch.zeros(())
     for _ in range(recipe.steps):
-        loss = (mel @ (moved.sigmoid() * heard) - wanted).square().sum() / scale
+        loss = (mel @ (moved.sigmoid() * mixture) - wanted).square().sum() / scale
         adam.zero_grad()
         torch.autograd.backward([loss], inputs=[moved])
         adam.step()
@@ -111,7 +125,7 @@ def fit_masks(
 
 
 def mel_bands(rate: int) -> Tensor:
-    """Bands [MELS, F] up to half the rate, triangles on the mel scale, for windows of N."""
+    """Mel bands [MELS, F] up to half the rate, triangles, for windows of N samples at `rate` Hz."""
     hertz = torch.arange(N // 2 + 1) * (rate / N)
     mels = 2595 * (1 + hertz / 700).log10()
     centre = torch.linspace(0, float(mels[-1]), MELS + 2)[1:-1, None]

@@ -12,33 +12,69 @@ from sds.separation.zerosep import zerosep_estimate
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Components or joint annealing, then the recipe's steps (may be 0).
+    """Settings of separation by masks: components or joint annealing, then the recipe's steps.
 
-    Annealing and steps push by the recipe's guidance, components are given away without.
+    - `recipe`: guidance of annealing and of the steps (assigning components uses none), `peak`, and
+      for the steps all but `anneal`, `domain`, `emphasis`, `roll` and `look`; `steps` may be 0. No
+      default.
+
+    Components (several prompts, or one and the query network):
+
+    - `components`: spectra that the mixture is factorised into, >= 0; 0 anneals instead; 32.
+    - `block`: seconds that are factorised at once, above 0; 20.
+    - `factor_steps`: multiplicative updates of a factorisation, >= 1; 100.
+    - `candidates`: factorisations from other random starts, >= 1; 1.
+    - `kept`: of these, how many with the clearest stems by the search scorer are averaged, >= 0; 0
+      averages all; 0.
+    - `estimator`: how the prior estimates each prompt's part; `noised_estimate`.
+    - `at`: time, 0..1, whose noise level it starts from; 0.85.
+    - `estimates`: how many of them, of other noises, >= 0; 0 leaves the prior out; 4.
+    - `query`: weight of the query network's log-shares of a component, >= 0; 0 leaves it out; 0.
+    - `listen`: Adam steps of the search scorer on the shares of components, >= 0; 0 leaves it out;
+      0.
+    - `grain`: weight, 0..1, of single bins against their components in the log-masks; 0.25.
+    - `sharpness`: exponent of the affinities of components, above 0: 1 is soft, 100 is all or
+      nothing; 12.
+
+    Joint annealing:
+
+    - `draws`: annealings of other noises, whose powers are averaged, >= 1; 3.
+    - `rounds`: noise levels of an annealing, >= 1; the powers of the later half count; 6.
+    - `levels`: times of the last and of the first of them, 0..1; (0.5, 0.95).
+    - `rest`: share, 0..1, of the power that a lone prompt leaves, given to the residual; 0.3.
+
+    Both:
+
+    - `gamma`: weight of Decoder-SDS against leaving the mixture unexplained, >= 0; 0.02.
+    - `spatial`: whether a stereo mixture is separated by the sources' places as well; False.
+    - `power`: masks are |T_k|^power / sum, above 0; 2 is Wiener; 1.5.
+    - `coarse`: bins and frames that one logit covers in the first half of the steps, each >= 1;
+      (16, 4).
+    - `smooth`: weight of the logits' total variation, >= 0; 0.02.
     """
 
     recipe: Recipe
-    components: int = 32  # spectra that the mixture is made of; 0: none, each bin for itself
-    block: float = 20.0  # seconds that are taken apart into components at once
+    components: int = 32
+    block: float = 20.0
     factor_steps: int = 100
-    candidates: int = 1  # factorisations from other random starts ...
-    kept: int = 0  # ... of which those that the search scorer finds clearest are averaged; 0: all
-    estimator: PromptedEstimate = noised_estimate  # how the prior is asked
-    at: float = 0.85  # the noise level at which components are given to prompts ...
-    estimates: int = 4  # ... and how many noises; 0: the prior is not asked
-    query: float = 0.0  # weight of the query network's shares of a component, 0: not asked
-    listen: int = 0  # steps in which the search scorer moves the shares of components
-    grain: float = 0.25  # weight of single bins against their components, geometric
-    sharpness: float = 12.0  # a share is affinity^sharpness / sum: 1 is soft, 100 is all or nothing
-    draws: int = 3  # annealings of other noises, whose powers are averaged
-    rounds: int = 6  # noise levels of an annealing; the powers of the later half count
-    levels: tuple[float, float] = (0.5, 0.95)  # the last and the first of them
-    gamma: float = 0.02  # weight of Decoder-SDS against leaving the mixture unexplained
-    spatial: bool = False  # in stereo, sources are told apart by where they are, too
-    power: float = 1.5  # masks are |T_k|^power / sum; 2 is Wiener
-    rest: float = 0.3  # share of the power that a lone prompt leaves, given to the residual
-    coarse: tuple[int, int] = (16, 4)  # bins and frames a logit covers in the first half
-    smooth: float = 0.02  # weight of the logits' total variation
+    candidates: int = 1
+    kept: int = 0
+    estimator: PromptedEstimate = noised_estimate
+    at: float = 0.85
+    estimates: int = 4
+    query: float = 0.0
+    listen: int = 0
+    grain: float = 0.25
+    sharpness: float = 12.0
+    draws: int = 3
+    rounds: int = 6
+    levels: tuple[float, float] = (0.5, 0.95)
+    gamma: float = 0.02
+    spatial: bool = False
+    power: float = 1.5
+    rest: float = 0.3
+    coarse: tuple[int, int] = (16, 4)
+    smooth: float = 0.02
 
 
 MASKS = Masks(
@@ -51,7 +87,7 @@ MASKS = Masks(
         denoise_steps=3,
         refresh=8,
         log_weight=0.05,
-        peak=0.5,  # a faint track would be strange to a prior that heard loud ones
+        peak=0.5,  # the prior was trained on loud clips
     )
 )
 # The numbers below were chosen on pairs, triples and bands of held-back clips (docs/stems.md).
@@ -70,5 +106,5 @@ BEST = replace(DEFAULT, candidates=4)
 
 
 def uses_components(method: Masks, sources: int, network: bool) -> bool:
-    """Whether so many prompts are given components; a lone one only where the network is asked."""
+    """Whether components are used for so many prompts; for one only with the query network."""
     return method.components > 0 and (sources > 1 or (network and method.query > 0))

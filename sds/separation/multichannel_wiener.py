@@ -1,11 +1,11 @@
-"""Where sources are between two loudspeakers: another way to tell them apart, beside masks.
+"""Multichannel Wiener filter: separate sources by their places between two loudspeakers.
 
 A mask takes from both channels alike, so two sources that sound in one bin stay mixed in it. Panned
 sources need not: a filter of the two channels can turn towards the one and cancel the other. Here
-each source has one covariance of the channels, for all frequencies and all of a window, found where
-the masks are sure of it; by it and the masks' powers the multichannel Wiener filter gives to each
-source its part of each bin (Duong, Vincent & Gribonval 2010, IEEE TASLP 18(7)). The parts add up to
-the mixture, and where the channels are the same the filter is the mask.
+each source has one covariance of the channels, for all frequencies and all of a window, estimated
+where the masks are sure of it; by it and the masks' powers the multichannel Wiener filter gives to
+each source its part of each bin (Duong, Vincent & Gribonval 2010, IEEE TASLP 18(7)). The parts add
+up to the mixture, and where the channels are the same the filter is the mask.
 
 More rounds, as in their EM, won more on panned pairs and lost up to 6 dB on pairs in rooms.
 """
@@ -20,7 +20,8 @@ DIFFUSE = 0.03  # of each covariance's level, without direction: rooms, and what
 
 
 def wiener_stems(masks: Tensor, spectrum: Tensor) -> Tensor:
-    """Parts [K, 2, F, N] of a spectrum [2, F, N] for masks [K, F, N] whose sum is at most 1.
+    """Filter a spectrum [2, F, N] into parts [K, 2, F, N] for masks [K, F, N] whose sum is at most
+    1.
 
     What the masks leave is one more source, that is not returned.
     """
@@ -31,19 +32,21 @@ def wiener_stems(masks: Tensor, spectrum: Tensor) -> Tensor:
 
 
 def covariances(weights: Tensor, spectrum: Tensor) -> Tensor:
-    """Covariances R [K, 2, 2] of the channels of a spectrum [2, F, N], bins weighted by [K, F, N].
+    """Estimate covariances R [K, 2, 2] of the channels of a spectrum [2, F, N], bins weighted by
+    [K, F, N].
 
     Real, of trace 2 and `DIFFUSE` of the identity: panning is a gain a channel, and no delay.
     """
     products = (spectrum[:, None] * spectrum[None].conj()).real  # [2, 2, F, N]
     r = torch.einsum("kfn,cdfn->kcd", weights, products)
     level = r.diagonal(dim1=1, dim2=2).sum(1).clamp_min(1e-20) / 2
-    found: Tensor = r / level[:, None, None] + DIFFUSE * torch.eye(2)
-    return found
+    normalised: Tensor = r / level[:, None, None] + DIFFUSE * torch.eye(2)
+    return normalised
 
 
 def multichannel_wiener(shares: Tensor, r: Tensor, spectrum: Tensor) -> Tensor:
-    """v_k R_k (sum_j v_j R_j)^-1 x [K, 2, F, N] of x [2, F, N]; shares v [K, F, N], R [K, 2, 2].
+    """Wiener-filter x [2, F, N] into v_k R_k (sum_j v_j R_j)^-1 x [K, 2, F, N]; shares v [K, F, N],
+    R [K, 2, 2].
 
     The inverse of [[a, b], [b, d]] is [[d, -b], [-b, a]] / (a d - b^2).
     """

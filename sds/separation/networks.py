@@ -1,4 +1,4 @@
-"""The networks that separation may ask beside the prior."""
+"""The networks that separation may use beside the prior."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Networks beside the prior; None for one that is not asked, or not there."""
+    """Networks beside the prior; None for one that is not used, or not there."""
 
     query: Query | None = None
     search_scorer: TwoTowerScorer | None = None

@@ -1,4 +1,4 @@
-"""Non-negative factors of a magnitude spectrogram: spectra and when they sound.
+"""Non-negative matrix factorisation of a magnitude spectrogram: spectra and their activations.
 
 A source is made of few spectra that come back (Smaragdis & Brown 2003), so what is undecided from
 bin to bin is decided for a whole component, by all the bins and frames in which it sounds.
@@ -18,19 +18,22 @@ AT_ONCE = 10  # steps of a factorisation between two yields
 def nmf(
     magnitude: Tensor, components: int, *, steps: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Spectra W [F, R], each summing to 1, and activations H [R, N] with W H near `magnitude`.
+    """Factorise magnitudes [F, N] into spectra W [F, R], each summing to 1, and activations H [R,
+    N].
 
-    Multiplicative updates that never raise the Kullback-Leibler divergence (Lee & Seung 2001,
-    theorem 2), from random starts.
+    Multiplicative updates that never raise the Kullback-Leibler divergence of W H (Lee & Seung
+    2001, theorem 2), `steps` of them from a random start.
     """
-    *_, found = nmf_steps(magnitude, components, steps=steps, generator=generator)
-    return found
+    *_, factors = nmf_steps(magnitude, components, steps=steps, generator=generator)
+    return factors
 
 
 def nmf_steps(
     magnitude: Tensor, components: int, *, steps: int, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """`nmf` as it goes: W and H at its start, after each `AT_ONCE` steps, and at its end."""
+    """`nmf` step by step: W [F, R] and H [R, N] at its start, after each `AT_ONCE` steps, and at
+    its end.
+    """
     bins, frames = magnitude.shape
     draws = torch.rand(components, bins + frames, generator=generator) + 0.1
     w, h = (x.to(magnitude) for x in (draws[:, :bins].T, draws[:, bins:]))
@@ -47,7 +50,8 @@ def nmf_steps(
 
 
 def affinity(w: Tensor, h: Tensor, estimates: Tensor) -> Tensor:
-    """How much of each component is in each estimate [K, F, N], whatever its level; [K, R].
+    """How much of each component W [F, R], H [R, N] is in each estimate [K, F, N], whatever its
+    level; [K, R].
 
     The cosine of the two, but for the component's own norm.
     """
@@ -58,7 +62,8 @@ def affinity(w: Tensor, h: Tensor, estimates: Tensor) -> Tensor:
 
 
 def component_shares(w: Tensor, h: Tensor, magnitude: Tensor, shares: Tensor) -> Tensor:
-    """The part [K, R] of each component's energy that lies in shares [K, F, N] of the bins.
+    """The part [K, R], 0..1, of the energy of components W [F, R], H [R, N] that lies in shares [K,
+    F, N].
 
     A component has its part of W H of each bin's energy in `magnitude` [F, N].
     """
@@ -69,7 +74,7 @@ def component_shares(w: Tensor, h: Tensor, magnitude: Tensor, shares: Tensor) ->
 
 
 def masks_from_shares(w: Tensor, h: Tensor, shares: Tensor) -> Tensor:
-    """Masks [K, F, N] that sum to 1, from the share [K, R] that each source has of a component."""
+    """Masks [K, F, N] that sum to 1, from shares [K, R] of components W [F, R], H [R, N]."""
     parts = torch.einsum("fr,kr,rn->kfn", w, shares, h) + TINY
     masks: Tensor = parts / parts.sum(0)
     return masks

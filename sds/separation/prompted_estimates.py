@@ -1,4 +1,4 @@
-"""What a prior makes of a mixture for each prompt: a look, as powers on the masks' own bins."""
+"""Estimates of each prompt's part of a mixture by a prior, as powers on the bins of the masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from sds.signal.spectrogram import stft
 def noised_estimate(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """A `Look`: noise of time t, and one step back for each prompt."""
+    """Estimate powers [F, N] of each prompt's part of audio [1, C', T'] from noise of time t, in
+    one step; a `PromptedEstimate`.
+    """
     cond = prior.embed(prompts, audio.shape[-1] / prior.sample_rate)
     denoise = classifier_free_guidance(prior, cond, cond, 1.0)
     sources = audio.expand(len(prompts), -1, -1)

@@ -1,10 +1,10 @@
-"""A mask for any prompt in one pass: the prior's transformer, taught to share out a mixture.
+"""A mask for any prompt in one pass: the prior's transformer, trained to separate a mixture.
 
-The prior knows what words sound like; separation needs the same knowledge asked in another way
+The prior knows what words sound like; separation needs the same knowledge in another form
 (language-queried separation: LASS-Net, Liu et al. 2022, arXiv 2203.15147; AudioSep, arXiv
-2308.05037). So the shipped prior's transformer hears the mixture's latents where noisy ones were,
-and low-rank changes of its matrices (LoRA, Hu et al. 2022, arXiv 2106.09685) and a new head make
-its answer a mask: the logit of the prompt's share of each cell, 128 mel bands by 11.6 ms.
+2308.05037). So the shipped prior's transformer is given the mixture's latents where noisy ones
+were, and low-rank changes of its matrices (LoRA, Hu et al. 2022, arXiv 2106.09685) and a new head
+make its answer a mask: the logit of the prompt's share of each cell, 128 mel bands by 11.6 ms.
 
     mixture -> mel levels -> latents -> transformer (prompt) -> patches of logits [128 x 8 cells]
 
@@ -60,12 +60,12 @@ class LowRank(nn.Module):
         self.down = nn.Parameter(torch.randn(rank, inside) / inside**0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """W [outside, inside] -> the same."""
+        """W + up down, [outside, inside], of weight W [outside, inside]."""
         return weight + self.up @ self.down
 
 
 class QueryNet(nn.Module):
-    """Mel levels of mixtures and text features -> logits of the texts' shares."""
+    """Network from mel levels of mixtures and text features to logits of the texts' shares."""
 
     def __init__(self, model: Any, *, rank: int) -> None:
         """`model` is the prior's module with its weights, which are frozen; changes are added."""
@@ -99,21 +99,24 @@ class QueryNet(nn.Module):
         return out
 
     def among(self, logits: Tensor) -> Tensor:
-        """Logits [..., K, M, L], each for itself -> log of shares among the K alone, in sum 1.
+        """Normalise logits [..., K, M, L], each for itself, to log-shares among the K alone, whose
+        sum is 1.
 
-        A prompt's logit compares it with all else, so were each certain, half the difference of
-        two would be the logit between them; but each is a guess of its own, and two guesses say
-        more than one. How much more is learned.
+        A prompt's logit compares it with all else. Were each certain, half the difference of two
+        would be the logit between them; as two independent estimates of one quantity they justify a
+        larger factor, and `sharpness` is learned.
         """
         return (self.sharpness * logits).log_softmax(-3)
 
     def tokens(self, z: Tensor, text: Tensor) -> Tensor:
-        """Last states [B, N, width] of the transformer for latents and texts [B, 1 + PIECES, D]."""
+        """Last states [B, N, width] of the transformer for latents z [B, D, L] and texts [B, 1 +
+        PIECES, D].
+        """
         parts, dit, b = self.conditioners, self.dit, len(z)
         prompt, lone = parts["prompt"].proj_out(text), parts["sentence"].proj_out(text[:, :1])
         seconds = z.shape[-1] * GROUP * HOP / RATE
         duration = parts["seconds_total"]([seconds] * b, z.device)[0]
-        told = dit.timestep_features(torch.full((b, 1), TIME, device=z.device))
+        time = dit.timestep_features(torch.full((b, 1), TIME, device=z.device))
         state = dit.to_global_embed(torch.cat([lone, duration], dim=-1)[:, 0])
         z = dit.preprocess_conv(z) + z
         p = dit.patch_size
@@ -121,18 +124,22 @@ class QueryNet(nn.Module):
         out: Tensor = dit.transformer(
             x,
             context=dit.to_cond_embed(torch.cat([prompt, duration], dim=1)),
-            global_cond=state + dit.to_timestep_embed(told),
+            global_cond=state + dit.to_timestep_embed(time),
             use_checkpointing=False,
         )
         return out
 
-    def learned(self) -> dict[str, Tensor]:
-        """What training changes, by name: all that has to be kept beside the prior."""
+    def trainable_parameters(self) -> dict[str, Tensor]:
+        """Parameters that training changes, each [...] by name: all that has to be kept beside the
+        prior.
+        """
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
 
 def text_features(prompts: Sequence[str]) -> Tensor:
-    """[K, 1 + PIECES, D]: the sentence vector of each prompt, then those of its word pieces."""
+    """Text features [K, 1 + PIECES, D]: the sentence vector of each of K prompts, then those of its
+    word pieces.
+    """
     out = torch.zeros(len(prompts), 1 + PIECES, dim())
     for row, prompt in zip(out, prompts, strict=True):
         row[0] = sentence(prompt)
@@ -142,7 +149,9 @@ def text_features(prompts: Sequence[str]) -> Tensor:
 
 
 def build(*, rank: int) -> tuple[QueryNet, str]:
-    """The network over the shipped prior, changes zero, and the hash of the prior's weights."""
+    """Build the network over the shipped prior, changes zero; with the hash of the
+    prior's weights.
+    """
     checkpoint = find("default")
     with torch.random.fork_rng(devices=[]):
         model = build_model(checkpoint.config)
@@ -160,14 +169,14 @@ class Query:
         self.net = net.eval().requires_grad_(False)
         self.model_hash = model_hash
 
-    def heard(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
+    def mel_logits(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
         """Logits [K, M, T / HOP] of each prompt's share of audio [T] at RATE."""
-        *_, found = self.hearing(audio, prompts)
-        return found
+        *_, logits = self.mel_logits_by_window(audio, prompts)
+        return logits
 
     @torch.no_grad()
-    def hearing(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """`heard` window by window: what is found so far, after each."""
+    def mel_logits_by_window(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """`mel_logits` window by window: the logits [K, M, T / HOP] so far, after each."""
         windows = self.windows(len(audio), RATE)
         count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
         audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
@@ -186,36 +195,40 @@ class Query:
         return spans(max(LATENTS, frames), LATENTS)
 
     def logits(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """[K, F, N]: `heard` of mid [1, 1, T] at `rate`, on the cells of
-        `sds.signal.spectrogram.stft`.
-        """
-        *_, heard = self.hearing(_mono(mid, rate), prompts)
-        return self._gridded(heard, mid.shape[-1], rate)
+        """Logits [K, F, N] of each prompt's share of mid [1, 1, T] at `rate` Hz.
 
-    def _gridded(self, heard: Tensor, samples: int, rate: int) -> Tensor:
+        On the bins of `sds.signal.spectrogram.stft(mid, N)`.
+        """
+        *_, logits = self.mel_logits_by_window(_mono(mid, rate), prompts)
+        return self._on_bins(logits, mid.shape[-1], rate)
+
+    def _on_bins(self, logits: Tensor, samples: int, rate: int) -> Tensor:
         hertz = torch.arange(N // 2 + 1) * (rate / N)
         seconds = torch.arange(samples // (N // 4) + 1) * (N / 4 / rate)
         centres = self.net.codec.mel @ torch.arange(BINS).float() * (RATE / N_FFT)
         frames = seconds * (RATE / HOP) - 0.5  # ours lie between the samples, not around them
-        return _interpolate(heard, _places(hertz, centres), frames)
+        return _interpolate(logits, _places(hertz, centres), frames)
 
     def shares(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """Each prompt's share [K, F, N], 0..1, of the cells of `sds.signal.spectrogram.stft(mid,
+        """Each prompt's share [K, F, N], 0..1, of the bins of `sds.signal.spectrogram.stft(mid,
         2048)`.
 
-        Of mid [1, 1, T] at `rate`. Their sum is at most 1: what is left to 1 belongs to none of the
-        prompts. Divide by the sum where they name all there is. Any length, in windows.
+        Of mid [1, 1, T] at `rate` Hz, of any length, in windows. Their sum is at most 1: what is
+        left to 1 belongs to none of the prompts. Divide by the sum where nothing else is in the
+        mixture. Raises `ValueError` for another shape.
         """
-        *_, found = self.sharing(mid, rate, prompts)
-        return found
+        *_, shares = self.shares_by_window(mid, rate, prompts)
+        return shares
 
-    def sharing(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """`shares`, the last of what it yields; after each window before that nothing, [0]."""
-        found = torch.zeros(0)
-        for heard in self.hearing(_mono(mid, rate), prompts):
-            found = heard
+    def shares_by_window(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
+        """The same as `shares` [K, F, N], which it yields last; before that an empty tensor [0]
+        after each window.
+        """
+        mel_logits = torch.zeros(0)
+        for so_far in self.mel_logits_by_window(_mono(mid, rate), prompts):
+            mel_logits = so_far
             yield torch.zeros(0)
-        logits = self._gridded(found, mid.shape[-1], rate)
+        logits = self._on_bins(mel_logits, mid.shape[-1], rate)
         yield self.net.among(logits).exp() * logits.sigmoid().sum(0).clamp_max(1.0)
 
 
@@ -243,7 +256,7 @@ def _interpolate(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def load_query(folder: Path = FOLDER) -> Query | None:
-    """The separator in `folder`; None when there is none.
+    """Load the separator in `folder`; None when there is none.
 
     Raises `ModelUnavailable` when it was trained over other weights than the default prior's.
     """
@@ -258,7 +271,7 @@ def load_query(folder: Path = FOLDER) -> Query | None:
             f"{base}; train it anew with sds.train.query."
         )
     tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(net.learned(), tensors):
+    if wrong := misfits(net.trainable_parameters(), tensors):
         raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors, strict=False)
     return Query(net, model_hash=digest(path))

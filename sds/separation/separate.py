@@ -4,14 +4,15 @@ A method is a value; `METHODS` names those that ship. `paper` is Audio-SDS (Rich
 2025, arXiv 2505.04621): one latent a source, reconstruction plus gamma times Decoder-SDS. The
 others move masks on the complex mixture (`sds.separation.time_frequency_masks`), so the mixture's
 phase is kept, no codec caps the fidelity and the reconstruction term is exactly zero. They differ
-in who is asked for the masks: `masks` the prior, `fast` a network trained for it, `default` both
-and the search scorer, `best` the same of several factorisations. What was tried beside them is in
-`sds.scoreboard.separate`.
+in the evidence for the masks: `masks` uses the prior, `fast` a network trained for it, `default`
+both and the search scorer, `best` the same of several factorisations. What was tried beside them is
+in `sds.scoreboard.separate`.
 
-A file is parted window by window. What a window gives depends on the sound in it, the seed and its
-number, on nothing else: windows may be done in any order, by several processes, or half of them
-tomorrow, and the stems are the same. `separate` does them all in memory; for long files the caller
-does one at a time (`plan`, `part_window`) and adds them up on disk (`windows.overlap_add`).
+A file is separated window by window. The result of a window depends on the sound in it, the seed
+and its number, on nothing else: windows may be done in any order, by several processes, or half of
+them tomorrow, and the stems are the same. `separate` does them all in memory; for long files the
+caller does one at a time (`plan`, `part_window`) and adds them up on disk
+(`sds.signal.overlap_add`).
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ Read = Callable[[int, int], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Stems:
-    """How far, and at the end the result; safe to stop after any.
+    """How far a separation is, and at the end its result; safe to stop after any.
 
-    `figures` are numbers of the moment by name. The last one has `stems` [K, C, T], in the order of
-    the prompts, and `residual` [C, T] = mix - sum of stems; before that both are None.
+    - `fraction`: of the work, 0..1; `stage`: what is being done; `figures`: numbers of the moment.
+    - `stems`: [K, C, T] in the order of the prompts, None before the end.
+    - `residual`: [C, T] = mix - sum of stems, None before the end.
     """
 
     fraction: float
@@ -67,10 +69,11 @@ class Stems:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The windows of a file of `samples`, and how many samples more each of them hears.
+    """The windows of a file of `samples`, and how many samples beyond its end each of them is
+    given.
 
-    A generator of clips fades out where it is told that a clip ends (stable-audio-tools' models
-    were trained on clips with silence behind them). So each window is heard `tail` samples longer
+    A generator of clips fades out where a clip is said to end (stable-audio-tools' models were
+    trained on clips with silence behind them). So each window is separated `tail` samples longer
     than it is kept, the last one with its end mirrored: every end that is kept is a middle.
     """
 
@@ -83,9 +86,12 @@ class Plan:
 class Separation:
     """What all windows of a file share.
 
-    `prior` and `networks` are asked for one stem a prompt by `method`. `rate` is the file's in Hz.
-    `negatives` compete for the mixture as the prompts do, and their stems are left out. All random
-    numbers of a window come from `seed` and its index.
+    - `prior`, `networks`: the models that `method` uses; by default no networks beside the prior.
+    - `prompts`: one a stem, at least 1; `negatives`: prompts that compete for the mixture as well,
+      whose stems go into the residual; none by default.
+    - `rate`: that of the file in Hz.
+    - `method`: one of `METHODS`, or a value like them.
+    - `seed`: of all random numbers; those of a window come from it and the window's index.
     """
 
     prior: Prior
@@ -98,13 +104,13 @@ class Separation:
 
     @property
     def sources(self) -> int:
-        """How many prompts share the mixture."""
+        """How many prompts compete for the mixture, negatives included."""
         return len(self.prompts) + len(self.negatives)
 
 
 def plan(separation: Separation, samples: int) -> Plan:
-    """How a file of `samples` is cut: windows as long as the method takes at once, or evenly
-    shorter.
+    """Cut a file of `samples` into windows as long as the method takes at once, or
+    evenly shorter.
     """
     rate = separation.rate
     size = max(1, int(_longest(separation) * rate))
@@ -117,18 +123,22 @@ def plan(separation: Separation, samples: int) -> Plan:
 def part_window(
     separation: Separation, plan: Plan, read: Read, index: int
 ) -> Iterator[WindowProgress]:
-    """Separate window `index` of a file; the last `WindowProgress` has its stems
-    [K, C, end - begin], not yet faded.
+    """Separate window `index` of a file; the last `WindowProgress` has its stems [K, C, end -
+    begin].
+
+    They are not yet faded.
     """
     begin, end = plan.windows[index]
-    heard = read(begin, min(plan.samples, end + plan.tail))
-    heard = reflect_pad(heard, end - begin + plan.tail)
+    mix = read(begin, min(plan.samples, end + plan.tail))
+    mix = reflect_pad(mix, end - begin + plan.tail)
     generator = Generator().manual_seed(window_seed(separation.seed, index))
-    for now in _work(separation, heard, generator):
-        if now.stems is None:
-            yield now
+    for progress in _work(separation, mix, generator):
+        if progress.stems is None:
+            yield progress
         else:
-            yield replace(now, stems=now.stems[: len(separation.prompts), :, : end - begin])
+            yield replace(
+                progress, stems=progress.stems[: len(separation.prompts), :, : end - begin]
+            )
 
 
 def separate(
@@ -142,51 +152,56 @@ def separate(
     negatives: Sequence[str] = (),
     networks: Networks = NO_NETWORKS,
 ) -> Iterator[Stems]:
-    """Take mix [C, T] at `rate` Hz apart into one stem a prompt and a residual.
+    """Separate mix [C, T] at `rate` Hz into one stem a prompt and a residual.
 
-    Rate, channels and sample count stay as they came; what the `negatives` name goes into the
-    residual, with all that nobody named. Closing the generator stops it within a step. All random
-    numbers come from `generator`, on the CPU.
+    Rate, channels and sample count stay as they are. What the `negatives` name goes into the
+    residual, as does what no prompt names. Closing the generator stops it within a step. All random
+    numbers come from `generator`, on the CPU. Raises `ValueError` for no prompts, or for a mix that
+    is not mono or stereo with at least 1 sample.
     """
     if mix.ndim != 2 or mix.shape[0] not in (1, 2) or mix.shape[1] == 0:
         raise ValueError(f"mix must be [C, T] with 1 or 2 channels, got {list(mix.shape)}")
     if not prompts:
         raise ValueError("prompts must name at least 1 stem, got none")
-    asked = Separation(
-        prior, tuple(prompts), rate, method, drawn_seed(generator), tuple(negatives), networks
+    separation = Separation(
+        prior, tuple(prompts), rate, method, draw_seed(generator), tuple(negatives), networks
     )
-    cut = plan(asked, mix.shape[1])
+    cut = plan(separation, mix.shape[1])
     stems = torch.zeros(len(prompts), *mix.shape)
     for i, ((begin, end), fade) in enumerate(zip(cut.windows, fades(cut.windows), strict=True)):
-        work = part_window(asked, cut, lambda begin, end: mix[:, begin:end], i)
-        for now in work:
-            yield Stems((i + now.fraction) / len(cut.windows), now.stage, now.figures)
-            if now.stems is not None:
-                stems[..., begin:end] += now.stems * fade
+        work = part_window(separation, cut, lambda begin, end: mix[:, begin:end], i)
+        for progress in work:
+            yield Stems(
+                (i + progress.fraction) / len(cut.windows), progress.stage, progress.figures
+            )
+            if progress.stems is not None:
+                stems[..., begin:end] += progress.stems * fade
     yield Stems(1.0, "done", {}, stems, mix - stems.sum(0))
 
 
-def drawn_seed(generator: Generator) -> int:
-    """The seed that all windows of a file share."""
+def draw_seed(generator: Generator) -> int:
+    """Draw the seed that all windows of a file share."""
     return int(torch.randint(2**62, (), generator=generator))
 
 
 def window_seed(seed: int, index: int) -> int:
-    """A window's own seed: far from its neighbours', and the same whoever comes to it first."""
+    """Derive a window's own seed from the file's and its index, in 0..2^63: unlike its
+    neighbours'.
+    """
     digest = hashlib.sha256(f"{seed} {index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def network_hashes(method: Method, sources: int, networks: Networks) -> dict[str, str]:
-    """Name and hash of each network beside the prior that the method asks for so many prompts."""
+    """Name and hash of each network beside the prior that the method uses for so many prompts."""
     if not isinstance(method, Masks):
         return {}
     scored = sources > 1 and (method.listen or method.kept)
-    asked = {
+    used = {
         "query_network": networks.query if method.query else None,
         "search_scorer": networks.search_scorer if scored else None,
     }
-    return {name: network.model_hash for name, network in asked.items() if network is not None}
+    return {name: network.model_hash for name, network in used.items() if network is not None}
 
 
 def with_steps(method: Method, steps: int | None) -> Method:

@@ -1,18 +1,18 @@
-"""Separation by time-frequency masks that a prior shapes: softmax over K prompts and the rest.
+"""Separation by time-frequency masks: softmax over K prompts and the rest, shaped by a prior.
 
 Masks act on the complex mixture spectrogram, so whatever they are, the stems and the residual sum
 to the mixture and keep its phase. They are the same for both channels; where those differ, sources
 may be told apart by their places as well (`sds.separation.multichannel_wiener`).
 
-With several prompts the mixture is taken apart into spectra that come back (`sds.separation.nmf`),
-each shared out by who knows what it is: by how well it fits what the prior makes of the noised
-mixture for each prompt, by the shares that a network trained to answer prompts gives it
-(`sds.separation.query_network`), and by what the search scorer hears in the stems
-(`sds.separation.clap_assignment`). Without components, and for a lone prompt, masks come from
-annealing all sources jointly: noise each masked source, denoise it for its prompt and away from
-another source's, mask the mixture anew by the powers of the results, and again with less noise.
-That is MSDM's sampling (Mariani et al. 2023, arXiv 2302.02257) with a projection on the mixture in
-place of its Dirac score. Decoder-SDS may move the masks' logits from there.
+With several prompts the mixture is factorised into spectra that come back (`sds.separation.nmf`),
+and each is shared out: by how well it fits the prior's estimates for each prompt, by the shares of
+a network trained to separate by prompts (`sds.separation.query_network`), and by the search
+scorer's embeddings of the stems (`sds.separation.clap_assignment`). Without components, and for a
+lone prompt, masks come from annealing all sources jointly: noise each masked source, denoise it for
+its prompt and away from another source's, mask the mixture anew by the powers of the results, and
+again with less noise. That is MSDM's sampling (Mariani et al. 2023, arXiv 2302.02257) with a
+projection on the mixture in place of its Dirac score. Decoder-SDS may move the masks' logits from
+there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def masked_stems(
     generator: torch.Generator,
     networks: Networks = NO_NETWORKS,
 ) -> Iterator[WindowProgress]:
-    """Stems of one window mix [C, T] at `rate`; the masks come from its mid signal."""
+    """Separate one window mix [C, T] at `rate` Hz into stems [K, C, T] by masks from its mid
+    signal.
+    """
     recipe = method.recipe
     mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
@@ -55,7 +57,7 @@ def masked_stems(
     if not method.query:
         networks = replace(networks, query=None)
     if networks.query is None and not method.estimates:
-        method = replace(method, estimates=1)  # somebody has to be asked
+        method = replace(method, estimates=1)  # without evidence there are no masks
     if uses_components(method, len(prompts), networks.query is not None):
         first = component_assignment.count_steps(
             prior, len(prompts), mid.shape[-1], networks, method
@@ -68,8 +70,8 @@ def masked_stems(
         work = anneal(prior, prompts, mid, spectrum, method, generator)
     count = first + recipe.steps + 1
     logits = torch.zeros(0)
-    for i, found in enumerate(work, start=1):
-        logits = found
+    for i, estimate in enumerate(work, start=1):
+        logits = estimate
         yield WindowProgress(i / count, "estimate", {})
 
     if recipe.steps:
@@ -90,13 +92,17 @@ def anneal(
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Logits [K + 1, F, N] of mid [1, C', T] by annealing all sources jointly; after each round."""
+    """Logits [K + 1, F, N] of masks by annealing all sources of mid [1, C', T] jointly; after each
+    round.
+
+    `spectrum` [1, C', F, N] is that of mid.
+    """
     guidance = method.recipe.guidance
     seconds = mid.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     mixture = spectrum.abs().square().mean(1)[0]  # [F, N]
-    # Several prompts are taken to name all there is: a share for the rest would cost every stem.
-    # A lone one has nobody to compete with: its level decides, which one step from t > 0.5 loses.
+    # Several prompts are taken to leave nothing over: a share for the rest would cost every stem.
+    # A lone one competes with none: its level decides, which one step from t > 0.5 loses.
     alone = len(prompts) == 1
     rest, steps = (method.rest, 16) if alone else (0.0, 1)
     low, high = method.levels
@@ -114,22 +120,23 @@ def anneal(
             new = new * (mixture.sum() / new.sum().clamp_min(1e-12))
         if done >= method.rounds // 2:
             powers, counted = powers + new, counted + 1
-        now = prompted_logits(new, mixture, rest=rest, power=method.power)
-        sources = istft(now.softmax(0)[:-1, None] * spectrum, N, mid.shape[-1])
+        estimate = prompted_logits(new, mixture, rest=rest, power=method.power)
+        sources = istft(estimate.softmax(0)[:-1, None] * spectrum, N, mid.shape[-1])
         mean = powers / counted if counted else new
         yield prompted_logits(mean, mixture, rest=rest, power=method.power)
 
 
 def rotate_conditions(cond: Cond, by: int) -> Cond:
-    """Row k + `by` in the place of row k: for each source the prompt of another."""
+    """Rotate tensors [K, ...] by `by` rows: for each source the prompt of another."""
     return {name: value.roll(-by, 0) for name, value in cond.items()}
 
 
 def prompted_logits(powers: Tensor, mixture: Tensor, *, rest: float, power: float) -> Tensor:
-    """Logits [K + 1, F, N] whose softmax is |T_k|^p / sum_j |T_j|^p, the last one the rest.
+    """Logits [K + 1, F, N] of masks |T_k|^p / sum_j |T_j|^p from powers [K, F, N], the last one the
+    rest.
 
-    The rest is a share of what the prompts leave of the mixture's power over some 350 Hz and 0.2 s
-    (both are random from bin to bin: their difference there says nothing).
+    The rest is a share of what the prompts leave of the mixture's power [F, N] over some 350 Hz and
+    0.2 s (both are random from bin to bin: their difference there means nothing).
     """
     left = _blur(mixture - powers.sum(0)).clamp_min(0)
     everything = torch.cat([powers, rest * left[None]]) + FLOOR * mixture + 1e-12
@@ -152,11 +159,11 @@ def refine(
     method: Masks,
     generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, float]]:
-    """Decoder-SDS on mask logits [K + 1, F, N]: coarse corrections first, then fine ones.
+    """Refine mask logits [K + 1, F, N] by Decoder-SDS: coarse corrections first, then fine ones.
 
-    The loss is L_rec(sum of stems, mixture) + gamma * sum of L_SDS(stem), as in
-    `sds.separation.audio_sds`; here the first term says only that the residual should not swallow
-    what a prompt can explain.
+    Of mid [1, C', T] with its spectrum [1, C', F, N]. The loss is L_rec(sum of stems, mixture) +
+    gamma * sum of L_SDS(stem), as in `sds.separation.audio_sds`; here the first term says only that
+    the residual should not swallow what a prompt can explain.
 
     Yields the corrected logits and the loss after each step. No network is differentiated.
     """
@@ -192,8 +199,8 @@ def refine(
                 prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator, invert=invert
             )
             wanted = as_loud_as(magnitudes(x.detach(), recipe.scales), wanted)
-        heard = magnitudes(x, recipe.scales)
-        l_sds = relative_distance(heard, wanted, log_weight=recipe.log_weight).sum()
+        spectra = magnitudes(x, recipe.scales)
+        l_sds = relative_distance(spectra, wanted, log_weight=recipe.log_weight).sum()
         total = magnitudes(x.sum(0, keepdim=True), recipe.scales)
         l_rec = relative_distance(total, whole, log_weight=recipe.log_weight).sum()
         loss = l_rec + method.gamma * l_sds
@@ -206,10 +213,10 @@ def refine(
 def apply(
     masks: Tensor, mix: Tensor, rate: int, mask_rate: int, *, spatial: bool = False
 ) -> Tensor:
-    """Stems [K, C, T] of mix [C, T] at `rate` under masks [K, F, N] made at `mask_rate`.
+    """Apply masks [K, F, N] made at `mask_rate` Hz to mix [C, T] at `rate` Hz: stems [K, C, T].
 
     At another rate the masks are interpolated in Hz and seconds; what lies above the masks' top
-    frequency goes to no stem. `spatial` parts a stereo mix also by where the sources are.
+    frequency goes to no stem. `spatial` separates a stereo mix by the sources' places as well.
     """
     n = 4 * max(1, round(N * rate / mask_rate / 4))
     spectrum = stft(mix[None], n)  # [1, C, F', N']

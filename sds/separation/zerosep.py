@@ -1,4 +1,4 @@
-"""What prompts make of a mixture from its own place in a prior's noise (`targets.inverted`).
+"""ZeroSep: each prompt's part of a mixture by DDIM inversion and denoising.
 
 Noise is drawn at random in score distillation; the deterministic way up from a sound to noise keeps
 the sound in it, so that the way down for a prompt keeps what fits the prompt.
@@ -25,10 +25,11 @@ STEPS = 10  # of the paper's 50, for a fifth of the time
 def prompted_latents(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, steps: int, guidance: float
 ) -> Iterator[Tensor]:
-    """ZeroSep (Huang et al. 2025, arXiv 2505.23625): latents [1, D, L] of each prompt in a mixture.
+    """Latents [1, D, L] of each prompt's part of audio [1, C', T'], one window, by ZeroSep.
 
-    The mixture's latent is inverted without a prompt, and denoised with each. Guidance 0 gives the
-    mixture again, 1 parts it, more invents (the paper's finding). Audio [1, C', T'], one window.
+    Huang et al. 2025 (arXiv 2505.23625). The mixture's latent is inverted to time `t` without a
+    prompt, and denoised with each. Guidance 0 gives the mixture again, 1 separates it, more invents
+    (the paper's finding).
     """
     seconds = audio.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
@@ -45,6 +46,8 @@ def prompted_latents(
 def zerosep_estimate(
     prior: Prior, prompts: Sequence[str], audio: Tensor, *, t: float, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """A `Look`: powers [F, N] of each prompt's part by ZeroSep; draws nothing."""
+    """Estimate powers [F, N] of each prompt's part of audio [1, C', T'] by ZeroSep; draws nothing.
+    A `PromptedEstimate`.
+    """
     for z in prompted_latents(prior, prompts, audio, t=t, steps=STEPS, guidance=1.0):
         yield stft(prior.decode(z, like=audio), N).abs().square().mean(1)[0]

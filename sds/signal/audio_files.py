@@ -64,7 +64,7 @@ class Recording:
             what = "is a folder" if self.path.is_dir() else "does not exist"
             raise ValueError(f"audio file {self.path} {what}")
         self._stack = ExitStack()  # of what is closed with it
-        with self._saying():
+        with self._clear_errors():
             self._file = self._opened(seconds) if raw is None else self._window(raw)
         self.rate, self.channels = int(self._file.samplerate), int(self._file.channels)
         self.frames = int(self._file.frames)
@@ -78,7 +78,7 @@ class Recording:
         try:
             return soundfile.SoundFile(self.path)
         except soundfile.LibsndfileError:
-            folder = ffmpeg.decoded(self.path, seconds=seconds)
+            folder = ffmpeg.decode(self.path, seconds=seconds)
             if folder is None:
                 raise
             self._stack.callback(folder.cleanup)
@@ -103,7 +103,7 @@ class Recording:
 
     def read(self, begin: int, end: int) -> Tensor:
         """Samples [C, end - begin], fewer behind the end of the file, as they are."""
-        with self._saying():
+        with self._clear_errors():
             if self._file.tell() != begin:
                 self._file.seek(begin)
             data = self._file.read(end - begin, dtype="float32", always_2d=True)  # [T, C]
@@ -130,12 +130,12 @@ class Recording:
             raise ValueError(f"{what} samples up to {peak:.3g}; at most {MAX_PEAK:.3g} are allowed")
 
     @contextmanager
-    def _saying(self) -> Iterator[None]:
+    def _clear_errors(self) -> Iterator[None]:
         try:
             yield
         except soundfile.LibsndfileError as error:
-            said = f"{self.path} is not an audio file that can be read"
-            raise ValueError(f"{said}{ffmpeg.advice(self.path)}") from error
+            reason = f"{self.path} is not an audio file that can be read"
+            raise ValueError(f"{reason}{ffmpeg.advice(self.path)}") from error
         except OSError as error:
             raise ValueError(f"audio file {self.path} cannot be read: {error.strerror}") from error
 

@@ -34,18 +34,21 @@ CONTAINERS = (
 
 
 def container(path: Path) -> str | None:
-    """What ffmpeg calls the container of a file; None for one that it is not asked to read."""
+    """Name, as ffmpeg has it, of the container of a file by its first bytes; None for one that
+    ffmpeg is not used for.
+    """
     with path.open("rb") as file:
         head = file.read(16)
-    found = (name for mark, at, name in CONTAINERS if head[at : at + len(mark)] == mark)
-    return next(found, None)
+    names = (name for mark, at, name in CONTAINERS if head[at : at + len(mark)] == mark)
+    return next(names, None)
 
 
-def decoded(path: Path, *, seconds: float) -> tempfile.TemporaryDirectory[str] | None:
-    """A folder with the file's sound as `sound.wav`, float32; None where ffmpeg cannot say.
+def decode(path: Path, *, seconds: float) -> tempfile.TemporaryDirectory[str] | None:
+    """Decode a file with ffmpeg: a folder with its sound as `sound.wav`, float32; None where it
+    cannot.
 
-    That is without ffmpeg, for a file of no known container, and for one that ffmpeg refuses. It
-    goes with the object. More than `seconds` are cut off a second later.
+    That is without ffmpeg, for a file of no known container, and for one that ffmpeg refuses. The
+    folder goes with the object. Of more than `seconds` the rest is cut off a second later.
     """
     program, kind = shutil.which("ffmpeg"), container(path)
     if program is None or kind is None:
@@ -82,14 +85,22 @@ def _frames(path: Path) -> int | None:
     if program is None:
         return None
 
-    def told(*asked: str) -> dict[str, Any]:
-        command = [program, *asked, "-select_streams", "a:0", "-of", "json", *_source(path, "mov")]
+    def probe(*arguments: str) -> dict[str, Any]:
+        command = [
+            program,
+            *arguments,
+            "-select_streams",
+            "a:0",
+            "-of",
+            "json",
+            *_source(path, "mov"),
+        ]
         done = subprocess.run(command, check=True, capture_output=True)
         return dict(read_json(done.stdout))
 
     try:
-        whole = told("-ignore_editlist", "1", "-show_streams")["streams"][0]
-        first = told("-show_packets", "-read_intervals", "%+#1")["packets"][0]
+        whole = probe("-ignore_editlist", "1", "-show_streams")["streams"][0]
+        first = probe("-show_packets", "-read_intervals", "%+#1")["packets"][0]
         frames = int(whole["duration_ts"]) + min(0, int(first["pts"]))
     except (OSError, subprocess.CalledProcessError, ValueError, LookupError):
         return None
@@ -97,7 +108,7 @@ def _frames(path: Path) -> int | None:
 
 
 def advice(path: Path) -> str:
-    """What to do about a file that is not read, to stand behind the sentence that says so."""
+    """Advice for a file that is not read, to follow the sentence that says so."""
     if container(path) is None:
         return f"; {READ} are read"
     if shutil.which("ffmpeg"):

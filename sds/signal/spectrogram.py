@@ -43,21 +43,25 @@ def magnitude(audio: Tensor, n: int) -> Tensor:
 
 
 def magnitudes(audio: Tensor, scales: Sequence[int] = SCALES) -> list[Tensor]:
-    """S_m(audio) for each window size m."""
+    """Magnitude spectrograms S_m of audio [B, C, T], one [B, C, m/2 + 1, N] a window size m."""
     return [magnitude(audio, n) for n in scales]
 
 
 def squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """The paper's 1/2 sum_m || S_m - T_m ||^2, each norm a mean over bins; [B]."""
+    """Squared distance [B] between spectrograms a and b, lists of [B, C, F, N], one a window size.
+
+    The paper's 1/2 sum_m || S_m - T_m ||^2, each norm a mean over bins.
+    """
     terms = [(x - y).square().flatten(1).mean(1) / 2 for x, y in zip(a, b, strict=True)]
     return torch.stack(terms).sum(0)
 
 
 def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: float) -> Tensor:
-    """Linear and logarithmic distance of S_m to targets T_m, both without unit; [B].
+    """Linear and logarithmic distance [B] of spectrograms a to targets b, lists of [B, C, F, N].
 
-    sum_m 1/2 [ |S - T|^2 / |T|^2 + log_weight mean (log(S + e) - log(T + e))^2 ], e = 1 % of the
-    target's root mean square: quiet partials and tails count, the floor of the recording does not.
+    sum_m 1/2 [ |S - T|^2 / |T|^2 + log_weight mean (log(S + e) - log(T + e))^2 ], without unit, e =
+    1 % of the target's root mean square: quiet partials and tails count, the floor of the recording
+    does not.
     """
     terms = []
     for x, y in zip(a, b, strict=True):
@@ -88,12 +92,16 @@ def shares(powers: Tensor) -> Tensor:
 
 
 def log_spectra(audio: Tensor, scales: Sequence[int]) -> list[Tensor]:
-    """log(S_m + 0.01) of audio [B, C, T] brought to level 1 (root mean square), for each m."""
+    """Log spectrograms log(S_m + 0.01), one [B, C, F, N] a window size m, of audio [B, C, T]
+    brought to a root mean square of 1.
+    """
     return [(magnitude(audio / level_of(audio), n) + 0.01).log() for n in scales]
 
 
 def log_gaps(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-    """Multi-scale log-spectral distance, mean |log S - log T|, of each a to each b; [A, B]."""
+    """Multi-scale log-spectral distance [A, B], mean |log S - log T| in nepers, of each of a [A, C,
+    F, N] to each of b [B, C, F, N]; both are lists, one a window size.
+    """
     gaps = [(x[:, None] - y[None]).abs().flatten(2).mean(2) for x, y in zip(a, b, strict=True)]
     return torch.stack(gaps).mean(0)
 

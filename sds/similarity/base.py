@@ -1,4 +1,4 @@
-"""What text-audio similarity models have in common."""
+"""The protocol of text-audio similarity models."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from torch import Tensor
 
 
 class TextAudioSimilarity(Protocol):
-    """A evaluation scorer: how well sounds match prompts."""
+    """A model that scores how well sounds match prompts."""
 
     name: str
 
     def similarity(self, audio: Tensor, rate: int, prompts: list[str]) -> Tensor:
-        """Audio [B, C, T] at `rate` against K prompts: [B, K], higher is closer."""
+        """Similarity [B, K] of audio [B, C, T] at `rate` Hz with each of K prompts, higher is
+        closer.
+        """

@@ -1,14 +1,14 @@
-"""LAION-CLAP as a evaluation scorer, through `transformers` (Wu et al. 2023, arXiv 2211.06687).
+"""LAION-CLAP as an evaluation scorer, through `transformers` (Wu et al. 2023, arXiv 2211.06687).
 
 Audio is prepared as for the CLAP score of stable-audio-metrics: mono, 48 kHz, peak at -1 dB, a
-round trip through int16. What CLAP leaves to chance is fixed here. It hears 10 s, and of longer
-audio random pieces: here windows of 10 s are heard and their embeddings averaged. Of a batch of
-short clips a fused checkpoint fuses one, drawn at random: here every window is heard alone.
+round trip through int16. What CLAP leaves to chance is fixed here. It embeds 10 s, and of longer
+audio random pieces: here windows of 10 s are embedded and averaged. Of a batch of short clips a
+fused checkpoint fuses one, drawn at random: here every window is embedded alone.
 
 Usual checkpoints: laion/larger_clap_general, laion/larger_clap_music, and laion/clap-htsat-fused,
 by LAION's account the 630k-audioset-fusion-best of the papers. Their pages say Apache-2.0; the
 recordings they were trained on have many licences, some not named. None ships with Scorewire. A
-checkpoint that a search has looked at flatters it: report with another one.
+checkpoint that a search has used flatters it: report with another one.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def prepare(audio: Tensor, rate: int, to: int) -> Tensor:
 
     Silence stays silence.
     """
-    heard = resample(mono(audio.cpu().float()), rate, to)
-    peak = heard.abs().amax(-1, keepdim=True)
-    heard = heard * torch.where(peak > 0, PEAK / peak, 0.0)
-    return (heard * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
+    signal = resample(mono(audio.cpu().float()), rate, to)
+    peak = signal.abs().amax(-1, keepdim=True)
+    signal = signal * torch.where(peak > 0, PEAK / peak, 0.0)
+    return (signal * 32767).trunc() / 32767  # LAION's conversion cuts, it does not round
 
 
 class LaionClapScorer:
-    """A ClapModel with its feature extractor and tokenizer; does what
-    `sds.similarity.two_tower.TwoTowerScorer` does.
+    """A ClapModel with its feature extractor and tokenizer, with the methods of
+    `sds.similarity.two_tower.TwoTowerScorer`.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class LaionClapScorer:
 
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
-        """Unit vectors [B, dim] of audio [B, C, T] at `rate`."""
+        """Unit vectors [B, dim] of audio [B, C, T] at `rate` Hz."""
         mono = prepare(audio, rate, self.extractor.sampling_rate)
         windows = spans(mono.shape[-1], self.extractor.nb_max_samples, overlap=0.0)
-        heard = [torch.stack([self._hear(clip[a:b]) for a, b in windows]) for clip in mono]
-        return F.normalize(torch.stack(heard).mean(1), dim=1)  # [B, windows, dim] -> [B, dim]
+        vectors = [torch.stack([self._hear(clip[a:b]) for a, b in windows]) for clip in mono]
+        return F.normalize(torch.stack(vectors).mean(1), dim=1)  # [B, windows, dim] -> [B, dim]
 
     def _hear(self, window: Tensor) -> Tensor:
         """Unit vector [dim] of 10 s or less [T]."""
         features = self.extractor(
             window.numpy(), sampling_rate=self.extractor.sampling_rate, return_tensors="pt"
         )
-        heard: Tensor = self.model.get_audio_features(**features).pooler_output[0]
-        return heard
+        vector: Tensor = self.model.get_audio_features(**features).pooler_output[0]
+        return vector
 
     @torch.no_grad()
     def similarity(self, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
@@ -90,11 +90,11 @@ class LaionClapScorer:
 
 
 def load_clap(name: str) -> LaionClapScorer:
-    """The CLAP in a folder, or of a hub id: "owner/name", or "owner/name@revision".
+    """Load the CLAP in a folder, or of a hub id: "owner/name", or "owner/name@revision".
 
     Only safetensors are read, no pickle: where the main revision has nothing else, name another.
-    Nothing is downloaded that is in the hub's local cache.
-    Raises `ModelUnavailable`: one sentence that says what to do.
+    Nothing is downloaded that is in the hub's local cache. Raises `ModelUnavailable`: one sentence
+    that says what to do.
     """
     path = Path(name).expanduser()
     folder = path if path.is_dir() else _on_hub(name)

@@ -1,13 +1,14 @@
-"""How well does this sound match that text: two towers, one for log-mel spectra, one for sentences.
+"""How well a sound matches a text: two towers, one for log-mel spectra, one for sentences.
 
 Trained apart from the prior, on other clips (`sds.train.scorer`), with nothing learned in common:
-its own mel front end, its own networks; only the frozen word vectors of
-`sds.priors.text_embedding` serve both. The score is the cosine of the two embeddings, as CLAP's is
-(Elizalde et al. 2022, arXiv 2206.04769).
+its own mel front end, its own networks; only the frozen word vectors of `sds.priors.text_embedding`
+serve both. The score is the cosine of the two embeddings, as CLAP's is (Elizalde et al. 2022, arXiv
+2206.04769).
 
-Two are shipped. Searches listen with the one in EAR, which therefore flatters what they find; the
-one in FOLDER reports, and has chosen nothing of what the scoreboard has. It has chosen one thing:
-which of the factory's prompts became presets (`sds.train.factory`).
+Two are shipped. Searches maximise the one in SEARCH_SCORER, which therefore flatters what they
+find; the one in FOLDER, the evaluation scorer, reports, and has chosen nothing of what the
+scoreboard has. It has chosen one thing: which of the factory's prompts became presets
+(`sds.train.factory`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ SEARCH_SCORER = weights_folder("search_scorer")
 
 
 def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
-    """Audio [B, T] -> dB relative to the loudest band, in -80..0, scaled to -1..1 [B, MELS, L]."""
+    """Log-mel levels [B, MELS, L] of audio [B, T] at RATE: dB relative to the loudest band, in
+    -80..0, scaled to -1..1.
+    """
     spectrum = torch.stft(
         F.pad(audio, (0, max(0, N_FFT - audio.shape[-1]))),
         N_FFT,
@@ -46,7 +49,7 @@ def log_mel(audio: Tensor, mel: Tensor) -> Tensor:
 
 
 def levels(power: Tensor) -> Tensor:
-    """Powers [B, MELS, L] in the bands -> what the towers hear, as `log_mel` has it.
+    """Log-mel levels [B, MELS, L] of band powers [B, MELS, L], scaled as `log_mel` has it.
 
     The same at any level; silence is all one level.
     """
@@ -105,8 +108,8 @@ class Towers(nn.Module):
 
 
 class TwoTowerScorer:
-    """The shipped evaluation scorer. Longer audio is heard in windows and the embeddings
-    averaged.
+    """A pair of trained towers as a scorer; longer audio is embedded in windows of WINDOW seconds,
+    whose vectors are averaged.
     """
 
     def __init__(self, towers: Towers, name: str, *, model_hash: str = "") -> None:
@@ -115,14 +118,14 @@ class TwoTowerScorer:
 
     @torch.no_grad()
     def hear(self, audio: Tensor, rate: int) -> Tensor:
-        """Unit vectors [B, dim] of audio [B, C, T] at `rate`."""
-        heard = mono(audio)  # [B, T]
+        """Unit vectors [B, dim] of audio [B, C, T] at `rate` Hz."""
+        signal = mono(audio)  # [B, T]
         if rate != RATE:
-            heard = resample(heard, rate, RATE)
-        heard = F.pad(heard, (0, max(0, int(MIN_SECONDS * RATE) - heard.shape[-1])))
+            signal = resample(signal, rate, RATE)
+        signal = F.pad(signal, (0, max(0, int(MIN_SECONDS * RATE) - signal.shape[-1])))
         step = int(WINDOW * RATE)
-        count = max(1, round(heard.shape[-1] / step))
-        parts = [self.towers.hear(part) for part in heard.tensor_split(count, dim=-1)]
+        count = max(1, round(signal.shape[-1] / step))
+        parts = [self.towers.hear(part) for part in signal.tensor_split(count, dim=-1)]
         return F.normalize(torch.stack(parts).mean(0), dim=1)
 
     @torch.no_grad()
@@ -139,7 +142,7 @@ class TwoTowerScorer:
 
 
 def load_scorer(folder: Path = FOLDER) -> TwoTowerScorer:
-    """The evaluation scorer in `folder`.
+    """Load the scorer in `folder`.
 
     Raises `FileNotFoundError` when there is none, `ModelUnavailable` for weights that do not fit or
     are not finite.

@@ -39,7 +39,7 @@ FRAMES = 32  # latent frames in a training crop, 1.5 s
 def batch(
     corpus: Corpus, weights: npt.NDArray[np.float64], size: int, rng: np.random.Generator
 ) -> Tensor:
-    """Random crops [size, T] at random gain."""
+    """Draw random crops [size, T] of clips at random gain."""
     picks = rng.choice(len(corpus.clips), size, p=weights)
     audio = torch.stack([corpus.crop(corpus.clips[i], FRAMES * HOP * GROUP, rng) for i in picks])
     gain = 10.0 ** (torch.from_numpy(rng.uniform(-15, 3, size)).float() / 20.0)
@@ -47,7 +47,9 @@ def batch(
 
 
 def losses(codec: SpectralCodec, audio: Tensor, noise: float) -> tuple[Tensor, Tensor]:
-    """Mean |dB| error over bins (mel-weighted) and over mels."""
+    """Mean |dB| errors of the codec on audio [B, T]: over bins (mel-weighted) and over mels, both
+    []; `noise` is the largest deviation added to latents.
+    """
     magnitude = stft(audio).abs()
     bins, mel = to_db(magnitude), to_db(codec.mel @ magnitude)
     z = codec.encode_levels(mel)
@@ -60,8 +62,18 @@ def losses(codec: SpectralCodec, audio: Tensor, noise: float) -> tuple[Tensor, T
     return error * SCALE_DB, (mel_hat - mel).abs().mean() * SCALE_DB
 
 
-def main() -> None:
-    """Train, with a checkpoint every three minutes."""
+@torch.no_grad()
+def report(codec: SpectralCodec, check: Tensor, step: int, speed: float) -> None:
+    """Log the losses on held-back audio [B, T] after a step."""
+    bins, mel = losses(codec, check, 0.0)
+    log.info(
+        "step %d held-back: bins %.3f dB, mel %.3f dB; latent std %.3f; %.1f steps/s",
+        step, bins, mel, codec.encode(check[:, None]).std(), speed,
+    )  # fmt: skip
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/codec"))
@@ -72,7 +84,12 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.2)
     parser.add_argument("--latent", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
@@ -105,14 +122,7 @@ def main() -> None:
         optimizer.step()
         step += 1
         if step % 250 == 0 or step == first + 1:
-            with torch.no_grad():
-                a, b = losses(codec, check, 0.0)
-                deviation = codec.encode(check[:, None]).std()
-            speed = (step - first) / (time.monotonic() - begin)
-            log.info(
-                "step %d held-back: bins %.3f dB, mel %.3f dB; latent std %.3f; %.1f steps/s",
-                step, a, b, deviation, speed,
-            )  # fmt: skip
+            report(codec, check, step, (step - first) / (time.monotonic() - begin))
         if checkpoint.due():
             checkpoint.save(step, codec, optimizer)
             stop = step

@@ -23,7 +23,7 @@ COUNTS = {"fm": 12288, "impact": 4096}  # impact patches have thirty times as ma
 
 
 def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int) -> Bank:
-    """A bank of `count` random patches."""
+    """Render and embed `count` random patches of a synth."""
     generator = torch.Generator().manual_seed(seed)
     patches, vectors = [], []
     for start in range(0, count, CHUNK):
@@ -34,9 +34,9 @@ def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: in
         vectors.append(search_scorer.hear(sound, RATE).half())
         if start % (64 * CHUNK) == 0:
             log.info("%s: %d of %d", renderer.name, start, count)
-    u, heard = torch.cat(patches)[:count], torch.cat(vectors)[:count]
-    told = synth(renderer.name, renderer.version, len(renderer.params))
-    return Bank(u, heard, told, search_scorer.model_hash)
+    u, embeddings = torch.cat(patches)[:count], torch.cat(vectors)[:count]
+    instrument = synth(renderer.name, renderer.version, len(renderer.params))
+    return Bank(u, embeddings, instrument, search_scorer.model_hash)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the shipped prior has learned: does the evaluation scorer recognise what it generates?
+"""Check what the shipped prior has learned: the evaluation scorer names what it generates.
 
     python -m sds.train.check --per-class 4 --guidance 1 4 7
 
@@ -31,18 +31,22 @@ CLASSES = (
 def confusion(
     evaluation_scorer: TwoTowerScorer, audio: Tensor, truth: list[str], names: tuple[str, ...]
 ) -> float:
-    """Top-1 of audio [B, 1, T] against `truth`, among `names`; logs what was taken for what."""
+    """Top-1, 0..1, of audio [B, 1, T] against `truth`, among `names`; logs what was
+    taken for what.
+    """
     guess = [names[i] for i in evaluation_scorer.similarity(audio, RATE, names).argmax(1).tolist()]
     for name in dict.fromkeys(truth):
-        heard = [g for g, t in zip(guess, truth, strict=True) if t == name]
-        log.debug("%s: %s", name, ", ".join(heard))
+        guesses = [g for g, t in zip(guess, truth, strict=True) if t == name]
+        log.debug("%s: %s", name, ", ".join(guesses))
     return float(sum(g == t for g, t in zip(guess, truth, strict=True)) / len(truth))
 
 
 def real(
     folder: Path, names: tuple[str, ...], prior: StableAudioPrior, evaluation_scorer: TwoTowerScorer
 ) -> None:
-    """The evaluation scorer on held-back recordings of the classes, before and after the codec."""
+    """Log the top-1 of the evaluation scorer on held-back recordings of the classes, before and
+    after the codec.
+    """
     held = Corpus(folder, frozenset({"held"}), half="report")
     picks = {n: [c for c in held.clips if c.label == n][:6] for n in names}
     clips = [c for some in picks.values() for c in some]
@@ -61,7 +65,7 @@ def real(
 
 
 def main() -> None:
-    """Generate, evaluation scorer, print."""
+    """Generate, let the evaluation scorer name the clips, log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--model", default="default")

@@ -1,4 +1,4 @@
-"""What the training scripts share: the learning-rate curve, the moving average, checkpoints."""
+"""What the training scripts share: learning-rate curve, moving average, checkpoints."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def average_into(mean: nn.Module, model: nn.Module, decay: float) -> None:
 
 
 def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's moments as named tensors, so that they fit in a safetensors file."""
+    """Flatten the optimiser's moments to tensors [...] by name, so that they fit in a safetensors
+    file.
+    """
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{key}": value if isinstance(value, Tensor) else torch.tensor(float(value))
@@ -43,7 +45,7 @@ def flat_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
-    """The inverse of `flat_optimizer`."""
+    """Restore the moments [...] that `flat_optimizer` flattened; its inverse."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in flat.items():
         index, key = name.split(".", 1)

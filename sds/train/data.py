@@ -23,7 +23,9 @@ LONG = 10.0  # seconds of a clip that count
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Where a clip lies in its part, and what is said of it."""
+    """Where a clip lies in its part (start and frames in samples), its captions, class
+    and split.
+    """
 
     part: str
     start: int

@@ -1,5 +1,4 @@
-"""Make the factory presets: six prompts a family searched, the five that the evaluation scorer
-likes best kept.
+"""Make the factory presets: of six prompts a family, the five with the evaluation scorer's best.
 
     python -m sds.train.factory --out presets/factory
 
@@ -106,7 +105,7 @@ PROMPTS: dict[str, tuple[tuple[str, str, str, int, float], ...]] = {
 
 def search(out: Path) -> dict[str, dict[str, float]]:
     """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
-    found: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     with subprocess.Popen(
         python_child("bridge.worker"),
         stdin=subprocess.PIPE,
@@ -131,15 +130,15 @@ def search(out: Path) -> dict[str, dict[str, float]]:
                     }
                     result = ask(worker, job)
                     path.write_text(json.dumps(result))
-                found.setdefault(family, {})[name] = result["score_after"]
+                scores.setdefault(family, {})[name] = result["score_after"]
                 log.info("%s: %s, %.2f", family, name, result["score_after"])
         if worker.stdin:
             worker.stdin.close()
-    return found
+    return scores
 
 
 def ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
-    """One job's result. Raises `RuntimeError` with the worker's reason when there is none."""
+    """Run one job. Raises `RuntimeError` with the worker's reason when there is no result."""
     if worker.stdin is None or worker.stdout is None:
         raise ValueError("the worker needs pipes")
     worker.stdin.write(json.dumps(job) + "\n")

@@ -130,12 +130,13 @@ class Latents:
         *,
         plain: bool = False,
     ) -> Batch:
-        """`count` random windows of `frames`; `plain` leaves out dropping and all variation.
+        """Draw `count` random windows of `frames` latent frames; `plain` leaves out dropping and
+        all variation.
 
         A clip longer than the window fills it from anywhere; a shorter one begins the window and
-        silence follows. The duration told is the seconds of sound in the window, or (for every
-        second clip) the window itself, so that 2 s of a kick drum is a kick and its silence.
-        Speed (with it pitch and length), level and balance vary.
+        silence follows. The duration in the condition is the seconds of sound in the window, or
+        (for every second clip) the window itself, so that 2 s of a kick drum is a kick and its
+        silence. Speed (with it pitch and length), level and balance vary.
         """
         device = self.z.device
 
@@ -159,8 +160,8 @@ class Latents:
             text = torch.where(rand(count) < DROP, torch.zeros_like(text), text)
             change = torch.randn(count, 2, generator=g, device=device)
             change = change * torch.tensor([GAIN_DB, TILT_DB], device=device)
-            heard = torch.arange(frames, device=device) < sounding[:, None]
+            audible = torch.arange(frames, device=device) < sounding[:, None]
             z = codec.at_speed(z.transpose(1, 2), speed, frames).transpose(1, 2)
-            z = z + heard[..., None] * (change @ codec.tilts())[:, None]
-        told = torch.where(rand(count) < 0.5, whole, sounding) * SECONDS_A_FRAME
-        return Batch(z.transpose(1, 2).contiguous(), self.text[text].float(), told)
+            z = z + audible[..., None] * (change @ codec.tilts())[:, None]
+        seconds = torch.where(rand(count) < 0.5, whole, sounding) * SECONDS_A_FRAME
+        return Batch(z.transpose(1, 2).contiguous(), self.text[text].float(), seconds)

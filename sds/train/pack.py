@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Floating tensors as float16, the rest (counters) as they are."""
+    """Convert float32 tensors [...] to float16; the rest (counters) stay as they are."""
     return {
         k: (v.half() if v.dtype == torch.float32 else v).contiguous() for k, v in tensors.items()
     }
@@ -35,14 +35,16 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 # Training on from good weights with small batches forgets as it learns. Between both ends of the
 # straight line the loss is lower than at either (Wortsman et al. 2022, arXiv 2109.01903, WiSE-FT).
 def interpolate(old: dict[str, Tensor], new: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """(1 - share) old + share new, tensor by tensor; both must have the same."""
+    """Interpolate (1 - share) old + share new, tensor by tensor [...]. Raises `ValueError` unless
+    both have the same names.
+    """
     if odd := sorted(old.keys() ^ new.keys()):
         raise ValueError(f"both models must have the same tensors; only one has {odd[0]}")
     return {k: torch.lerp(v.float(), new[k].float(), share) for k, v in old.items()}
 
 
 def write(tensors: dict[str, Tensor], path: Path) -> None:
-    """Save atomically, readable by all."""
+    """Save tensors [...] atomically, readable by all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     save_file(tensors, partial)
@@ -52,7 +54,7 @@ def write(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def main() -> None:
-    """Pack what is named."""
+    """Pack the parts that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--prior", type=Path)

@@ -58,9 +58,9 @@ def pairs(corpus: Corpus) -> list[Mixture]:
             f"{len(real)} recordings and {len(made)} made sounds"
         )
     chances = {id(pool): class_weights(pool) for pool in (real, made)}
-    found: list[Mixture] = []
-    while len(found) < PAIRS:
-        pools = (real, real) if len(found) % 2 else (real, made)
+    mixtures: list[Mixture] = []
+    while len(mixtures) < PAIRS:
+        pools = (real, real) if len(mixtures) % 2 else (real, made)
         two = [pool[rng.choice(len(pool), p=chances[id(pool)])] for pool in pools]
         if two[0].label == two[1].label:
             continue
@@ -70,16 +70,18 @@ def pairs(corpus: Corpus) -> list[Mixture]:
             continue
         sounds = 0.1 * sounds / powers.sqrt()
         prompts = tuple(clip.captions[0] for clip in two)
-        found.append(
+        mixtures.append(
             Mixture(
-                f"pair {len(found)}", prompts, sounds.sum(0)[None], tuple(sounds[:, None]), RATE
+                f"pair {len(mixtures)}", prompts, sounds.sum(0)[None], tuple(sounds[:, None]), RATE
             )
         )
-    return found
+    return mixtures
 
 
 def query_stems(query: Query, mixture: Mixture) -> Tensor:
-    """Stems [K, C, T] under the shares of its prompts, normalised: they name all there is."""
+    """Stems [K, C, T] of a mixture under the shares of its prompts, which are
+    normalised to sum 1.
+    """
     shares = query.shares(mono(mixture.audio)[None, None], mixture.rate, mixture.prompts)
     return apply_masks(mixture, shares / shares.sum(0).clamp_min(1e-9))
 
@@ -91,7 +93,9 @@ def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
 
 
 def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
-    """Which of SHARPNESS makes the best stems: the loss finds what is likely, this what is loud."""
+    """Choose the one of SHARPNESS whose stems have the highest SI-SDR; training only maximises
+    likelihood.
+    """
     answers = [query.logits(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
     means = {}
     for sharpness in SHARPNESS:

@@ -1,5 +1,4 @@
-"""Fit when a sound counts as present (`sds.detection.presence`), and measure it and the
-suggestions.
+"""Fit when a sound counts as present (`sds.detection.presence`), and measure it.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
@@ -100,7 +99,7 @@ def make_mixtures(
 
 
 def user_phrase(clip: Clip, rng: np.random.Generator) -> str:
-    """What a user may call it: a phrase for its class, or its first caption."""
+    """Draw a name that a user may give a clip: a phrase for its class, or its first caption."""
     phrases = PHRASES.get(clip.label, (clip.label,))
     return clip.captions[0] if rng.random() < 0.5 else phrases[rng.integers(len(phrases))]
 
@@ -118,27 +117,33 @@ def place_clip(audio: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def rows(networks: PresenceNetworks, mixtures: Sequence[LabelledMixture]) -> tuple[Tensor, Tensor]:
-    """Figures [N, 3] of every prompt of the mixtures, and whether its sound is there [N]."""
-    found, there = [], []
+    """Figures [N, 3] of every prompt of the mixtures, and whether its sound is there,
+    booleans [N].
+    """
+    tables, there = [], []
     for mixture in mixtures:
         prompts = [*mixture.there, *mixture.absent]
-        found.append(presence_figures(networks, mixture.audio, RATE, prompts))
+        tables.append(presence_figures(networks, mixture.audio, RATE, prompts))
         there += [i < len(mixture.there) for i in range(len(prompts))]
-    return torch.cat(found).double(), torch.tensor(there)
+    return torch.cat(tables).double(), torch.tensor(there)
 
 
 def presence_figures(
     networks: PresenceNetworks, audio: Tensor, rate: int, prompts: Sequence[str]
 ) -> Tensor:
     """The three figures [K, 3] of prompts in audio [C, T] that a calibration weighs."""
-    heard = measure_activity(networks.tagger, audio, rate)
-    *_, found = evidence(networks, heard, lambda begin, end: audio[:, begin:end], rate, prompts)
-    near = cosines(networks.tagger, heard, prompts)
-    return torch.cat([recording_cosine(near, heard.loud)[:, None], found], 1)
+    activity = measure_activity(networks.tagger, audio, rate)
+    *_, gathered = evidence(
+        networks, activity, lambda begin, end: audio[:, begin:end], rate, prompts
+    )
+    near = cosines(networks.tagger, activity, prompts)
+    return torch.cat([recording_cosine(near, activity.loud)[:, None], gathered], 1)
 
 
 def fit_logistic(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
-    """Weights [D] and offset of the logistic function of figures x [N, D], by Newton's method."""
+    """Fit weights [D] and offset of the logistic function of figures x [N, D] to what is `there`
+    [N], by Newton's method.
+    """
     both = torch.cat([x, torch.ones_like(x[:, :1])], 1)
     beta = torch.zeros(both.shape[1], dtype=x.dtype)
     for _ in range(50):
@@ -149,13 +154,17 @@ def fit_logistic(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
 
 
 def area(x: Tensor, there: Tensor) -> float:
-    """AUC: how often a present sound has a higher cosine than an absent one, ties half."""
+    """AUC of scores x [N] for what is `there` [N]: how often a present sound has a higher one than
+    an absent one, ties half.
+    """
     more = x[there][:, None] - x[~there][None]
     return float(((more > 0).double() + 0.5 * (more == 0).double()).mean())
 
 
 def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, float]:
-    """AUC, and at the threshold how many present sounds are missed and absent ones believed."""
+    """AUC of figures x [N, 3] for what is `there` [N], and how many present sounds are missed and
+    absent ones believed at the threshold.
+    """
     chance = calibration.probability(x)
     called = chance >= calibration.threshold
     return {
@@ -170,25 +179,25 @@ def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, flo
 def suggestions(
     networks: PresenceNetworks, audio: Tensor, rate: int, calibration: Calibration
 ) -> tuple[list[Suggestion], list[Suggestion]]:
-    """What is suggested for audio [C, T], and the parts of it that `auto` would separate."""
+    """Suggestions for audio [C, T] at `rate` Hz, and the parts of it that `auto` would separate."""
 
     def read(begin: int, end: int) -> Tensor:
         return audio[:, begin:end]
 
-    heard = measure_activity(networks.tagger, audio, rate)
-    *_, found = suggest(networks, heard, read, rate, top=RIVALS, calibration=calibration)
-    return found, active_spans(networks, heard, read, rate, found)
+    activity = measure_activity(networks.tagger, audio, rate)
+    *_, names = suggest(networks, activity, read, rate, top=RIVALS, calibration=calibration)
+    return names, active_spans(networks, activity, read, rate, names)
 
 
 def recall(
-    found: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
+    suggested: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
 ) -> dict[str, float]:
     """How often a true class is among the classes of the TOP suggestions, beside chance."""
     names = vocabulary()
     classes = classes_of(names)
     hits = [
-        label in {classes[names.index(one.prompt)] for one in some[:TOP]}
-        for some, true in zip(found, labels, strict=True)
+        label in {classes[names.index(suggestion.prompt)] for suggestion in some[:TOP]}
+        for some, true in zip(suggested, labels, strict=True)
         for label in true
     ]
     share = {label: classes.count(label) / len(classes) for label in set(classes)}
@@ -211,7 +220,7 @@ def classes_of(names: Sequence[str]) -> list[str]:
 def separation_figures(
     networks: PresenceNetworks, mixtures: Sequence[Mixture], calibration: Calibration
 ) -> dict[str, float]:
-    """SI-SDR improvement in dB of stems that `auto` makes, matched, beside those told what to make.
+    """SI-SDR improvement in dB of stems that `auto` makes, matched, beside those of given prompts.
 
     The query network makes both. Each source is matched with another stem, as it is best for all.
     """
@@ -219,7 +228,7 @@ def separation_figures(
     for mixture in mixtures:
         _, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
         count += len(chosen)
-        stems = network_stems(networks, mixture, [one.prompt for one in chosen])
+        stems = network_stems(networks, mixture, [suggestion.prompt for suggestion in chosen])
         ways = permutations(range(len(stems)), len(mixture.sources))
         auto.append(max(improvement(mixture, stems[list(way)]) for way in ways))
         told_of.append(improvement(mixture, query_stems(networks.query, mixture)))
@@ -245,14 +254,14 @@ def score_recorded(
 ) -> dict[str, float]:
     """`figures` on recorded mixtures: the prompts of all others are absent from each."""
     x, there = [], []
-    found = recorded(data)
-    for mixture in found:
-        prompts = [prompt for one in found for prompt in one.prompts]
+    mixtures = recorded(data)
+    for mixture in mixtures:
+        prompts = [prompt for item in mixtures for prompt in item.prompts]
         x.append(presence_figures(networks, mixture.audio, mixture.rate, prompts))
         there += [prompt in mixture.prompts for prompt in prompts]
         names, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
-        log.info("%s: %s", mixture.name, ", ".join(one.prompt for one in names[:TOP]))
-        log.info("%s, auto: %s", mixture.name, ", ".join(one.prompt for one in chosen))
+        log.info("%s: %s", mixture.name, ", ".join(item.prompt for item in names[:TOP]))
+        log.info("%s, auto: %s", mixture.name, ", ".join(item.prompt for item in chosen))
     return figures(torch.cat(x).double(), torch.tensor(there), calibration)
 
 
@@ -285,8 +294,8 @@ def main() -> None:
     result["held"] = figures(other_x, other_there, calibration)
     source = make_mixtures(reported_on, np.random.default_rng(args.seed + 2), sounds=2)
     pairs_named = [next(source) for _ in range(PAIRS)]
-    found = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
-    result["suggest"] = recall(found, [pair.labels for pair in pairs_named])
+    suggested = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
+    result["suggest"] = recall(suggested, [pair.labels for pair in pairs_named])
     result["auto"] = separation_figures(networks, pairs(reported_on), calibration)
     args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
     if args.score:
@@ -313,7 +322,9 @@ def table(file: Path) -> list[str]:
 
 
 def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
-    """The logistic function fitted, and the threshold that misses MISSED of the present sounds."""
+    """Fit the logistic function of figures x [N, 3] to what is `there` [N], and the threshold that
+    misses MISSED of the present sounds.
+    """
     weights, offset = fit_logistic(x, there)
     first, second, third = weights.tolist()
     calibration = Calibration((first, second, third), offset, 0.0, hashes)

@@ -63,7 +63,9 @@ def encode(data: Path, out: Path, codec: SpectralCodec) -> None:
 
 
 def velocity(model: Any, z: Tensor, t: Tensor, text: Tensor, seconds: Tensor) -> Tensor:
-    """The network's v for noisy latents z [B, D, L], text features and seconds [B]."""
+    """The network's v [B, D, L] for noisy latents z [B, D, L] at t [B], text features [B, 1 +
+    pieces, dim] and seconds [B].
+    """
     parts = model.conditioner.conditioners
     prompt, lone = parts["prompt"].proj_out(text), parts["sentence"].proj_out(text[:, :1])
     duration = parts["seconds_total"](seconds.tolist(), z.device)[0]
@@ -78,7 +80,7 @@ def velocity(model: Any, z: Tensor, t: Tensor, text: Tensor, seconds: Tensor) ->
 
 
 def loss(model: Any, batch: Batch, g: torch.Generator) -> Tensor:
-    """Mean squared error of v over a batch, t stratified on [0, 1]."""
+    """Mean squared error [] of v over a batch, t stratified on 0..1."""
     z, b = batch.z, len(batch.z)
     t = (torch.arange(b, device=z.device) + torch.rand(b, generator=g, device=z.device)) / b
     angle = (t * torch.pi / 2)[:, None, None]
@@ -87,8 +89,8 @@ def loss(model: Any, batch: Batch, g: torch.Generator) -> Tensor:
     v = angle.cos() * noise - angle.sin() * z
     bf16 = z.device.type == "cuda"
     with torch.autocast(z.device.type, torch.bfloat16, enabled=bf16):
-        said = velocity(model, noisy, t, batch.text, batch.seconds)
-    return ((said.float() - v) ** 2).mean()
+        v_hat = velocity(model, noisy, t, batch.text, batch.seconds)
+    return ((v_hat.float() - v) ** 2).mean()
 
 
 @torch.no_grad()
@@ -100,7 +102,9 @@ def held_back_loss(model: Any, held: Latents, codec: SpectralCodec) -> float:
 
 
 def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
-    """Write what ships: the average in half precision, and its loss on held-back clips."""
+    """Write the weights to ship: the average in half precision, with its loss on
+    held-back clips.
+    """
     tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata={"held_back": str(held_loss)})
@@ -108,15 +112,15 @@ def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
 
 
 def least(path: Path) -> float:
-    """The loss that `keep_best` wrote; infinity when there is none."""
+    """Read the loss that `keep_best` wrote; infinity when there is none."""
     if not path.is_file():
         return float("inf")
     with safe_open(path, framework="pt") as file:
         return float((file.metadata() or {}).get("held_back", "inf"))
 
 
-def main() -> None:
-    """Train, with a checkpoint every three minutes."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="corpus to encode first")
     parser.add_argument("--codec", type=Path, default=Path("runs/codec"))
@@ -135,7 +139,12 @@ def main() -> None:
     )
     parser.add_argument("--check", type=int, default=500, help="steps between two held-back losses")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     config = read_json(args.config)
     codec = load_codec(args.codec, config["model"]["pretransform"]["config"])
@@ -144,28 +153,40 @@ def main() -> None:
         encode(args.data, args.out, codec)
     if args.encode_only:
         return
-    files = sorted(args.out.glob("*.latents"))
     max_pieces = config["model"]["conditioning"]["configs"][0]["config"]["max_pieces"]
-    latents, held = (
-        Latents(
-            [path for path in files if path.name.startswith(HELD) == back],
-            max_pieces=max_pieces,
-            device=args.device,
-            real=1.0 if back else args.real,
-            half="choose" if back else None,  # what ships is chosen by it
-        )
-        for back in (False, True)
-    )
+    latents, held = (load_latents(args, max_pieces, back=back) for back in (False, True))
     codec.requires_grad_(False).to(args.device)
-
     torch.manual_seed(args.seed)
+    train(args, begin_model(args, config), latents, held, codec)
+
+
+def load_latents(args: argparse.Namespace, max_pieces: int, *, back: bool) -> Latents:
+    """The latents in `args.out` to train on, or (`back`) those of held-back clips."""
+    files = sorted(args.out.glob("*.latents"))
+    return Latents(
+        [path for path in files if path.name.startswith(HELD) == back],
+        max_pieces=max_pieces,
+        device=args.device,
+        real=1.0 if back else args.real,
+        half="choose" if back else None,  # what ships is chosen by it
+    )
+
+
+def begin_model(args: argparse.Namespace, config: dict[str, Any]) -> Any:
+    """The model of a model_config.json without its codec, with the weights that --begin names."""
     with quiet():
         model: Any = build_model(config)
     model.pretransform = None
     if args.begin:
         begun = read_tensors(args.begin).items()
         model.load_state_dict({k: v for k, v in begun if not k.startswith(CODEC)})
-    model.to(args.device)
+    return model.to(args.device)
+
+
+def train(
+    args: argparse.Namespace, model: Any, latents: Latents, held: Latents, codec: SpectralCodec
+) -> None:
+    """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
     mean = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02
@@ -195,15 +216,15 @@ def main() -> None:
         average_into(mean, model, min(args.ema, (step + 1) / (step + 10)))
         total = total.to(error.device) + error.detach()
         if step % args.check == 0:
-            now = held_back_loss(mean, held, codec)
+            held_loss = held_back_loss(mean, held, codec)
             speed = (step - first) / (time.monotonic() - begin)
             log.info(
                 "step %d loss %.4f, held back %.4f, %.2f steps/s",
-                step, float(total) / args.check, now, speed,
+                step, float(total) / args.check, held_loss, speed,
             )  # fmt: skip
             total = torch.zeros(())
-            if now < best:
-                best = now
+            if held_loss < best:
+                best = held_loss
                 keep_best(args.out / BEST, mean, best)
         if checkpoint.due():
             checkpoint.save(step, model, optimizer, mean)

@@ -46,13 +46,20 @@ CAPTIONS = 4  # of a clip, at most
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Mixtures as the network hears them, and what it should say."""
+    """Mixtures as the network is given them, and its targets.
 
-    levels: Tensor  # [B, M, L] in scaled dB
-    weight: Tensor  # [B, M, L] of each cell; each mixture's sum to 1
-    text: Tensor  # [B, K, 1 + PIECES, D]
-    shares: Tensor  # [B, K, M, L] the true ones
-    there: Tensor  # [B, K] whether the sound is in the mixture
+    - `levels`: [B, M, L] in scaled dB.
+    - `weight`: [B, M, L] of each cell; each mixture's sum to 1.
+    - `text`: [B, K, 1 + PIECES, D] features of the prompts.
+    - `shares`: [B, K, M, L], the true ones, 0..1.
+    - `there`: [B, K], whether the prompt's sound is in the mixture.
+    """
+
+    levels: Tensor
+    weight: Tensor
+    text: Tensor
+    shares: Tensor
+    there: Tensor
 
 
 class Mixer:
@@ -72,15 +79,17 @@ class Mixer:
 
     def clips(self, rng: np.random.Generator, count: int) -> list[Clip]:
         """`count` clips of different classes."""
-        found: list[Clip] = []
-        while len(found) < count:
+        chosen: list[Clip] = []
+        while len(chosen) < count:
             clip = self.corpus.clips[rng.choice(len(self.weights), p=self.weights)]
-            if all(clip.label != other.label for other in found):
-                found.append(clip)
-        return found
+            if all(clip.label != other.label for other in chosen):
+                chosen.append(clip)
+        return chosen
 
     def sound(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
-        """[frames] of a clip at some speed and unit power; a short one anywhere, or repeated."""
+        """Draw [frames] of a clip at some speed and unit power; a short one anywhere,
+        or repeated.
+        """
         speed = float(rng.uniform(*SPEED))
         size = int(frames * speed)
         audio = self.corpus.crop(clip, min(size, clip.frames), rng)
@@ -94,7 +103,7 @@ class Mixer:
         return audio / audio.square().mean().sqrt().clamp_min(1e-4)
 
     def batch(self, size: int, rng: np.random.Generator) -> Batch:
-        """`size` mixtures."""
+        """Draw `size` mixtures."""
         rows = [self.row(rng) for _ in range(size)]
         levels, weight, text, shares, there = (
             torch.stack(part) for part in zip(*rows, strict=True)
@@ -102,7 +111,9 @@ class Mixer:
         return Batch(levels, weight, text, shares, there)
 
     def row(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """One mixture, as the fields of a `Batch` without their first axis."""
+        """Draw one mixture, as the fields of a `Batch` without their first axis: [M, L], [M, L],
+        [K, 1 + PIECES, D], [K, M, L], [K].
+        """
         count = 3 if rng.random() < THREE else 2
         clips = self.clips(rng, PROMPTS)
         sounds = torch.stack([self.sound(clip, FRAMES * HOP, rng) for clip in clips[:count]])
@@ -110,20 +121,20 @@ class Mixer:
         sounds = sounds * 10 ** (decibels[:, None] / 20)
         gain = PEAK * 10 ** (rng.uniform(*GAIN_DB) / 20) / sounds.sum(0).abs().max()
         spectra = stft(sounds * gain)  # [count, 1025, FRAMES]
-        heard = self.mel @ spectra.sum(0).abs()
+        mixture = self.mel @ spectra.sum(0).abs()
         powers = self.mel @ spectra.abs().square()
-        shares = torch.zeros(PROMPTS, *heard.shape)
+        shares = torch.zeros(PROMPTS, *mixture.shape)
         shares[:count] = powers / powers.sum(0).clamp_min(1e-12)
-        said = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
-        text = self.text[[self.place[caption] for caption in said]].float()
+        captions = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
+        text = self.text[[self.place[caption] for caption in captions]].float()
         weight = powers.sqrt()
         weight = (weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)).mean(0)
         there = torch.arange(PROMPTS) < count
-        return to_db(heard), weight, text, shares, there
+        return to_db(mixture), weight, text, shares, there
 
 
 def loss(net: QueryNet, batch: Batch, *, bf16: bool) -> Tensor:
-    """The sum of the two cross entropies of the module's text."""
+    """The sum [] of the two cross entropies of the module's text, over a batch."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = net(batch.levels, batch.text)
     logits = logits.float()
@@ -143,9 +154,13 @@ def held_back_loss(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
 
 
 def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
-    """Write what ships: the learned tensors in half precision, and what they belong to."""
+    """Write the weights to ship: the trained tensors in half precision, with what they
+    belong to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: p.detach().half().contiguous() for name, p in mean.learned().items()}
+    tensors = {
+        name: p.detach().half().contiguous() for name, p in mean.trainable_parameters().items()
+    }
     partial = folder / "model.partial"
     save_file(tensors, partial)
     partial.chmod(0o644)
@@ -153,8 +168,8 @@ def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
     (folder / "query.json").write_text(json.dumps({"rank": rank, "prior": prior}, indent=1) + "\n")
 
 
-def main() -> None:
-    """Train, with a checkpoint every three minutes."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/query"))
@@ -168,13 +183,20 @@ def main() -> None:
     parser.add_argument("--check", type=int, default=250, help="steps between two held-back losses")
     parser.add_argument("--no-bf16", action="store_true", help="for processors without bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     bf16 = not args.no_bf16
     torch.manual_seed(args.seed)
     net, prior = build(rank=args.rank)
     mean = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(net.learned().values(), lr=args.rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.AdamW(
+        net.trainable_parameters().values(), lr=args.rate, betas=(0.9, 0.99)
+    )
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
@@ -182,7 +204,7 @@ def main() -> None:
         Corpus(args.data, frozenset({"held"}), half="choose"), net.codec.mel, real=args.real
     )
     rng = np.random.default_rng(args.seed + step)
-    size = sum(p.numel() for p in net.learned().values()) / 1e6
+    size = sum(p.numel() for p in net.trainable_parameters().values()) / 1e6
     log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)
     begin, first, total = time.monotonic(), step, 0.0
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
@@ -194,7 +216,7 @@ def main() -> None:
         error = loss(net, mixer.batch(args.batch, rng), bf16=bf16)
         optimizer.zero_grad()
         torch.autograd.backward([error])
-        nn.utils.clip_grad_norm_(net.learned().values(), 1.0)
+        nn.utils.clip_grad_norm_(net.trainable_parameters().values(), 1.0)
         optimizer.step()
         step += 1
         total += error.item()

@@ -69,16 +69,16 @@ def write(data: Path, out: Path) -> None:
 
 def accuracy(real: Reference) -> dict[str, tuple[int, int]]:
     """Class -> recordings named rightly by the classifier without their fold, and recordings."""
-    found = dict.fromkeys(CLASSES, (0, 0))
+    counts = dict.fromkeys(CLASSES, (0, 0))
     firsts = set(real.rows(CLASSES).tolist())
     for fold in range(FOLDS):
         rows = [i for i in sorted(firsts) if real.folds[i] == fold]
         if not rows:
             continue
         for i, name in zip(rows, real.classes(fold).nearest(real.x[rows]), strict=True):
-            right, of = found[real.labels[i]]
-            found[real.labels[i]] = right + (name == real.labels[i]), of + 1
-    return found
+            right, of = counts[real.labels[i]]
+            counts[real.labels[i]] = right + (name == real.labels[i]), of + 1
+    return counts
 
 
 def main() -> None:
@@ -89,11 +89,11 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     write(args.data, args.out)
-    found = accuracy(reference(args.out))
-    for name, (right, of) in found.items():
+    counts = accuracy(reference(args.out))
+    for name, (right, of) in counts.items():
         log.info("%-10s %3d of %3d", name, right, of)
-    shares = [right / of for right, of in found.values() if of]
-    right, of = (sum(column) for column in zip(*found.values(), strict=True))
+    shares = [right / of for right, of in counts.values() if of]
+    right, of = (sum(column) for column in zip(*counts.values(), strict=True))
     log.info("top-1 %.3f of %d recordings, %.3f mean over classes", right / of, of,
              sum(shares) / len(shares))  # fmt: skip
 

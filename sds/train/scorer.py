@@ -38,7 +38,9 @@ def batch(
     rng: np.random.Generator,
     text: dict[str, Tensor],
 ) -> tuple[Tensor, Tensor, list[str]]:
-    """Audio [B, T], sentence vectors [B, D], labels; crops, speed, gain, hiss and tilt vary."""
+    """Draw audio [B, T], sentence vectors [B, D] and labels; crops, speed, gain, hiss and tilt
+    vary.
+    """
     seconds = float(rng.uniform(1.0, WINDOW))
     picks = [corpus.clips[i] for i in rng.choice(len(corpus.clips), size, p=weights)]
     speed = float(rng.uniform(0.85, 1.18))
@@ -53,7 +55,9 @@ def batch(
 
 
 def loss(towers: Towers, audio: Tensor, text: Tensor, labels: list[str]) -> Tensor:
-    """Symmetric cross-entropy against the soft targets."""
+    """Symmetric cross-entropy [] of audio [B, T] and sentence vectors [B, D] against the soft
+    targets.
+    """
     logits = towers.hear(audio) @ towers.read(text).T * towers.log_scale.exp().clamp(max=50.0)
     names = np.array(labels)
     same = torch.from_numpy(names[:, None] == names[None]).float()
@@ -76,8 +80,8 @@ def top1(towers: Towers, corpus: Corpus, clips: list[Clip], names: list[str]) ->
     return right / len(clips)
 
 
-def main() -> None:
-    """Train, with a checkpoint every three minutes."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/judge"))
@@ -87,7 +91,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)

@@ -1,15 +1,14 @@
-"""Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, taught to hear
-sounds in mixtures.
+"""Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on mixtures.
 
     python -m sds.train.tagger --data runs/corpus --out runs/listener --minutes 15
 
-Begins with the evaluation scorer, or with what --start names. A mixture is WINDOW seconds of 1 to
-4 clips of different classes, each within 6 dB of the mean. Every pair of a mixture and a caption
-of the batch is asked for by itself, with a sigmoid (Zhai et al. 2023, arXiv 2303.15343, algorithm
-1): a caption of a clip in there is 1, and so is one that says the same of its class; what may name
-a sound in there is not asked, others are 0.
-Resumes from --out. The weights to ship are --out/shipped.safetensors, in half precision; after
-that `sds.train.presence` has to be run.
+Begins with the evaluation scorer, or with what --start names. A mixture is WINDOW seconds of 1 to 4
+clips of different classes, each within 6 dB of the mean. Every pair of a mixture and a caption of
+the batch counts by itself, with a sigmoid (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): the
+target of a caption of a clip in the mixture is 1, and so is that of one of the same class and
+meaning; a caption that may name a sound in the mixture does not count, the target of others is 0.
+Resumes from --out. The weights to ship are --out/shipped.safetensors, in half precision; after that
+`sds.train.presence` has to be run.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Mixer:
         self.weights = weights / weights.sum()
 
     def mixture(self, rng: np.random.Generator) -> tuple[Tensor, list[Clip]]:
-        """[SIZE] at peak 1, tilted, with some hiss; and the clips in it."""
+        """Draw a mixture [SIZE] at peak 1, tilted, with some hiss; and the clips in it."""
         clips: list[Clip] = []
         sounds: list[Tensor] = []
         count = 1 + rng.choice(len(SOUNDS), p=SOUNDS)
@@ -96,7 +95,8 @@ class Mixer:
 
 
 def targets(clips: list[list[Clip]], vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Answers [B, N] in 0..1 for each mixture's clips and all captions, and which are asked.
+    """Targets [B, N] in 0..1 for each mixture's clips and all captions, and which pairs count [B,
+    N].
 
     `vectors` [N, D] are the sentence vectors of one caption a clip, in order.
     """
@@ -114,10 +114,12 @@ def targets(clips: list[list[Clip]], vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss(model: Tagger, audio: Tensor, clips: list[list[Clip]], text: Tensor) -> Tensor:
-    """Binary cross-entropy of all pairs that are asked, a mean over mixtures."""
-    there, asked = targets(clips, text)
+    """Binary cross-entropy [] of all pairs that count, a mean over mixtures: audio [B, T], sentence
+    vectors [N, D].
+    """
+    there, counted = targets(clips, text)
     pairs = F.binary_cross_entropy_with_logits(model(audio, text), there, reduction="none")
-    return (asked * pairs).sum() / len(clips)
+    return (counted * pairs).sum() / len(clips)
 
 
 def main() -> None:
@@ -126,7 +128,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/listener"))
     parser.add_argument(
-        "--start", type=Path, default=FOLDER, help="folder of a evaluation scorer's weights"
+        "--start", type=Path, default=FOLDER, help="folder of an evaluation scorer's weights"
     )
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--steps", type=int, default=700)
@@ -148,8 +150,8 @@ def main() -> None:
             group["lr"] = cosine(step, total=args.steps, warm=20, peak=args.rate)
         rows = [mixer.mixture(rng) for _ in range(args.batch)]
         clips = [some for _, some in rows]
-        said = [str(rng.choice(clip.captions)) for some in clips for clip in some]
-        error = loss(model, torch.stack([audio for audio, _ in rows]), clips, sentences(said))
+        captions = [str(rng.choice(clip.captions)) for some in clips for clip in some]
+        error = loss(model, torch.stack([audio for audio, _ in rows]), clips, sentences(captions))
         optimizer.zero_grad()
         torch.autograd.backward([error])
         optimizer.step()

@@ -55,19 +55,19 @@ def find_fonts(given: Sequence[Path]) -> list[Path]:
     missing = [str(path) for path in given if not path.is_file()]
     if missing:
         raise ValueError(f"--font must name sound font files, got {', '.join(missing)}")
-    found = list(given)
+    fonts = list(given)
     if not given:
         paths = [
             [folder / name for folder in FOLDERS if (folder / name).is_file()] for name in FONTS
         ]
-        found = [some[0] for some in paths if some]
-    if not found:
+        fonts = [some[0] for some in paths if some]
+    if not fonts:
         raise ValueError(
             "no sound font: install the packages fluid-soundfont-gm and "
             f"musescore-general-soundfont ({' and '.join(FONTS)}, both MIT licence), "
             "or name a General MIDI font with --font"
         )
-    return found
+    return fonts
 
 
 def find_synth() -> str:
@@ -82,9 +82,9 @@ def write_scores(scores: Sequence[Score]) -> tuple[mido.MidiFile, list[float]]:
     """One MIDI file with all scores in a row, and the second at which each begins."""
     events: list[tuple[float, int, mido.Message]] = []
     starts: list[float] = []
-    now = 0.0
+    time = 0.0
     for score in scores:
-        begin = now + LEAD
+        begin = time + LEAD
         starts.append(begin)
         for channel, program in score.programs:
             quiet = [mido.Message("control_change", channel=channel, control=c) for c in (120, 121)]
@@ -92,12 +92,12 @@ def write_scores(scores: Sequence[Score]) -> tuple[mido.MidiFile, list[float]]:
                 "control_change", channel=channel, control=91, value=100 if score.reverb else 0
             )
             choose = mido.Message("program_change", channel=channel, program=program)
-            events += [(now, 0, message) for message in (*quiet, level, choose)]
+            events += [(time, 0, message) for message in (*quiet, level, choose)]
         for start, seconds, channel, key, velocity in score.notes:
             on = mido.Message("note_on", channel=channel, note=key, velocity=velocity)
             off = mido.Message("note_off", channel=channel, note=key)
             events += [(begin + start, 2, on), (begin + start + seconds, 1, off)]
-        now = begin + score.seconds + GAP
+        time = begin + score.seconds + GAP
     file = mido.MidiFile(ticks_per_beat=480)
     track = mido.MidiTrack()
     file.tracks.append(track)
@@ -106,7 +106,7 @@ def write_scores(scores: Sequence[Score]) -> tuple[mido.MidiFile, list[float]]:
         here = round(when * TICKS_A_SECOND)
         track.append(message.copy(time=here - tick))
         tick = here
-    track.append(mido.MetaMessage("end_of_track", time=round(now * TICKS_A_SECOND) - tick))
+    track.append(mido.MetaMessage("end_of_track", time=round(time * TICKS_A_SECOND) - tick))
     return file, starts
 
 

@@ -53,15 +53,15 @@ def measure_features(audio: Audio) -> Features:
     piece = piece - piece.mean()
     power = np.abs(np.fft.rfft(piece * np.hanning(len(piece)))) ** 2 + 1e-12
     hertz = np.fft.rfftfreq(len(piece), 1 / RATE)
-    heard = (hertz > 40) & (hertz < 16000)
+    loud_enough = (hertz > 40) & (hertz < 16000)
     # power of noise is exponentially distributed: its median is ln 2 of its mean
-    floor = median_filter(power[heard], 31) / np.log(2)
+    floor = median_filter(power[loud_enough], 31) / np.log(2)
     pitch, harmonicity = _pitch(piece)
     return Features(
-        centroid=float((hertz * power)[heard].sum() / power[heard].sum()),
+        centroid=float((hertz * power)[loud_enough].sum() / power[loud_enough].sum()),
         attack=(loudest - begin) * frame / RATE,
         decay=after * frame / RATE,
-        noisiness=float(np.clip(floor.sum() / power[heard].sum(), 0, 1)),
+        noisiness=float(np.clip(floor.sum() / power[loud_enough].sum(), 0, 1)),
         pitch=pitch,
         harmonicity=harmonicity,
     )

@@ -293,26 +293,28 @@ def _drums(rng: random.Random, seconds: float, name: str) -> Score:
 
 
 def _band(rng: random.Random, seconds: float, name: str) -> Score:
-    said, numbers, style, drums = BANDS[rng.randrange(len(BANDS))]
+    words, numbers, style, drums = BANDS[rng.randrange(len(BANDS))]
     tempo, pace = _tempo(rng)
-    scale = SCALES["jazzy" if "jazz" in said else "minor" if "metal" in said else "major"]
+    scale = SCALES["jazzy" if "jazz" in words else "minor" if "metal" in words else "major"]
     notes: list[Played] = []
     programs: list[tuple[int, int]] = []
     for channel, number in enumerate(numbers):
         program = PROGRAMS[number]
         programs.append((channel, number))
         if program.label == "bass":
-            kind = "walking" if "jazz" in said else "riff"
+            kind = "walking" if "jazz" in words else "riff"
             notes += line(rng, program, scale, seconds, tempo, kind=kind, channel=channel)
         elif channel and len(numbers) > 1 and program.label in ("piano", "guitar", "organ"):
             notes += chords(rng, program, scale, seconds, tempo, channel=channel)
         else:
             notes += line(rng, program, scale, seconds, tempo, kind="melody", channel=channel)
     if drums != "none":
-        kit = 25 if "machine" in said or drums == "kick" else 32 if "jazz" in said else 0
+        kit = 25 if "machine" in words or drums == "kick" else 32 if "jazz" in words else 0
         programs.append((DRUM_CHANNEL, kit))
         parts = [0] if drums == "kick" else [0, 1, 2]
         notes += groove(rng, style, int(seconds * tempo / 60) + 1, tempo, parts)
     kept = tuple(note for note in notes if note[0] < seconds)
-    captions = compose_captions([said, f"{said} playing", f"music with {said}"], [pace, style], rng)
+    captions = compose_captions(
+        [words, f"{words} playing", f"music with {words}"], [pace, style], rng
+    )
     return Score(kept, tuple(programs), seconds, captions, "music", name, name)

@@ -100,4 +100,4 @@ def procedural(seed: int, *, hours: float, workers: int = 1) -> Iterator[Clip]:
     each = round(hours * 3600 / mean / len(MAKERS))
     items = [(name, index) for index in range(each) for name in MAKERS]
     made = spread(partial(clip, seed=seed), items, workers=workers)
-    return (one for one in made if audible(one.audio) and len(one.audio) > RATE // 20)
+    return (make for make in made if audible(make.audio) and len(make.audio) > RATE // 20)

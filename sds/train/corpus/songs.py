@@ -22,18 +22,18 @@ def read_song(file: Path) -> tuple[list[Played], list[tuple[float, int, int]]]:
     notes: list[Played] = []
     changes: list[tuple[float, int, int]] = []
     open_notes: dict[tuple[int, int], tuple[float, int]] = {}
-    now = 0.0
+    time = 0.0
     for message in mido.MidiFile(file):
-        now += message.time
+        time += message.time
         if message.type == "program_change":
-            changes.append((now, message.channel, message.program))
+            changes.append((time, message.channel, message.program))
         elif message.type in ("note_on", "note_off"):
             key = (message.channel, message.note)
             if key in open_notes:
                 start, velocity = open_notes.pop(key)
-                notes.append((start, max(now - start, 0.02), *key, velocity))
+                notes.append((start, max(time - start, 0.02), *key, velocity))
             if message.type == "note_on" and message.velocity:
-                open_notes[key] = (now, message.velocity)
+                open_notes[key] = (time, message.velocity)
     return sorted(notes), changes
 
 
@@ -83,11 +83,11 @@ def _whole(
     notes: list[Played], programs: dict[int, int], rng: random.Random, name: str
 ) -> Score:  # fmt: skip
     counts = Counter(note[2] for note in notes)
-    said = list(dict.fromkeys(channel_name(c, programs[c]) for c, _ in counts.most_common(4)))
-    band = " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
+    words = list(dict.fromkeys(channel_name(c, programs[c]) for c, _ in counts.most_common(4)))
+    band = " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
     nouns = [f"music with {band}", band, "video game music", "instrumental music", "song playing"]
-    nouns += [f"{said[0]} music", f"instrumental music, {band}"]
-    if {"drums"} < set(said) and any("guitar" in word for word in said):
+    nouns += [f"{words[0]} music", f"instrumental music, {band}"]
+    if {"drums"} < set(words) and any("guitar" in word for word in words):
         nouns.append("rock band playing")
     captions = compose_captions(nouns, _words(notes), rng)
     group = name.rsplit("/", 1)[0]

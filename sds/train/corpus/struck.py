@@ -137,11 +137,11 @@ def pot(rng: Rng, seconds: float) -> Take:
     metal_part = hit(modes(count, hertz, t60, gains), log_uniform(rng, 0.0004, 0.0018))
     wood_f, wood_t, wood_g = body(rng, MATERIALS["wood"])
     wood_part = hit(modes(count, wood_f, wood_t, wood_g), 0.0005)
-    one = metal_part / np.abs(metal_part).max() + 0.35 * wood_part / np.abs(wood_part).max()
+    blow = metal_part / np.abs(metal_part).max() + 0.35 * wood_part / np.abs(wood_part).max()
     times = [0.0]
     if rng.random() < 0.4:
         times += list(np.cumsum(rng.uniform(0.25, 0.7, int(rng.integers(1, 5)))))
-    audio = mix_at(count, [(when, one * rng.uniform(0.7, 1.0)) for when in times])
+    audio = mix_at(count, [(when, blow * rng.uniform(0.7, 1.0)) for when in times])
     thing = str(rng.choice(["pot", "pan", "frying pan", "saucepan", "cooking pot"]))
     nouns = f"hitting {thing} with wooden spoon; wooden spoon on a {thing}; {thing} struck"
     nouns += f"; banging on a {thing}; kitchen {thing} hit; metal {thing} hit with a spoon"
@@ -158,8 +158,8 @@ def coins(rng: Rng, seconds: float) -> Take:
         hertz = log_uniform(rng, 2500, 6500) * np.array([1.0, 1.73, 2.33, 2.9])
         when, gap, level = float(rng.uniform(0, 0.8)), float(rng.uniform(0.1, 0.25)), 1.0
         while gap > 0.012:
-            one = modes(samples(0.5), hertz, 0.35 / (1 + hertz / 6000), rng.uniform(0.3, 1, 4))
-            events.append((when, one * level))
+            blow = modes(samples(0.5), hertz, 0.35 / (1 + hertz / 6000), rng.uniform(0.3, 1, 4))
+            events.append((when, blow * level))
             when, gap, level = when + gap, gap * rng.uniform(0.6, 0.85), level * 0.75
     what = "coin dropped on a table; coin spinning; dropping a coin" if number == 1 else ""
     nouns = what or "coins dropping; coins jingling; metal coins; handful of coins; loose change"
@@ -175,13 +175,13 @@ def bell(rng: Rng, seconds: float) -> Take:
         [1.5, 1, 0.8, 0.6, 0.7, 0.4, 0.4, 0.3, 0.2, 0.15], 2
     )
     gains = np.tile([0.5, 0.8, 0.7, 0.4, 1, 0.4, 0.4, 0.3, 0.25, 0.2], 2)
-    one = hit(modes(count, hertz, t60, gains), 0.0004)
+    blow = hit(modes(count, hertz, t60, gains), 0.0004)
     nouns = "bell; bell ringing; bell struck; ringing bell"
     if prime < 350:
         nouns = "church bell; large bell; bell tower; bell ringing"
     elif prime > 1000:
         nouns = "small bell; hand bell; desk bell; bell ringing"
-    return take(one, nouns, size(prime, 350, 1000, "low/middle/high"), "metal", hz=prime)
+    return take(blow, nouns, size(prime, 350, 1000, "low/middle/high"), "metal", hz=prime)
 
 
 def chimes(rng: Rng, seconds: float) -> Take:
@@ -192,8 +192,8 @@ def chimes(rng: Rng, seconds: float) -> Take:
     events: list[tuple[float, Curve]] = []
     for _ in range(int(rng.integers(6, 22))):
         hertz = rng.choice(tubes) * np.array([1.0, 2.76, 5.4])
-        one = modes(samples(2.5), hertz, [2.2, 1.1, 0.5], [1, 0.5, 0.25])
-        events.append((float(rng.uniform(0, seconds * 0.8)), one * rng.uniform(0.2, 1)))
+        blow = modes(samples(2.5), hertz, [2.2, 1.1, 0.5], [1, 0.5, 0.25])
+        events.append((float(rng.uniform(0, seconds * 0.8)), blow * rng.uniform(0.2, 1)))
     nouns = "wind chimes; chimes; metal wind chimes; chimes tinkling in the wind"
     return take(mix_at(count, events), nouns, size(base, 950, 1500, "low//high"), "bright")
 
@@ -219,7 +219,7 @@ def breaking_glass(rng: Rng, seconds: float) -> Take:
     events: list[tuple[float, Curve]] = [(0.0, crash)]
     for _ in range(int(rng.integers(30, 90))):
         hertz = log_uniform(rng, 1800, 9000) * np.array([1, 1.6, 2.2])
-        one = modes(samples(0.3), hertz, 0.2 / (1 + hertz / 5000), rng.uniform(0.1, 0.6, 3))
-        events.append((0.01 + float(rng.exponential(0.25)), one))
+        blow = modes(samples(0.3), hertz, 0.2 / (1 + hertz / 5000), rng.uniform(0.1, 0.6, 3))
+        events.append((0.01 + float(rng.exponential(0.25)), blow))
     nouns = "glass breaking; glass shattering; window smashed; breaking glass; bottle smashing"
     return take(mix_at(count, events), nouns, "bright", "sharp", "sudden")
