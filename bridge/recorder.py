@@ -75,7 +75,7 @@ class Block:
     transport: int | None
     planar: bytes
 
-    def interleaved(self) -> array.array[float]:
+    def interleave(self) -> array.array[float]:
         """The samples as a file has them."""
         planar = array.array("f", self.planar)
         channels = len(planar) // self.frames
@@ -193,7 +193,7 @@ def _matching(client: Any, patterns: tuple[str, ...]) -> list[Any]:
     return matching
 
 
-class Orders:
+class RecorderCommands:
     """The last command from stdin: "", "stop" or "cancel"."""
 
     def __init__(self) -> None:
@@ -217,9 +217,9 @@ class Orders:
         self.said = self.said or "stop"
 
 
-def record(job: Record, capture: Capture, orders: Orders) -> Iterator[Event]:
+def record(job: Record, capture: Capture, orders: RecorderCommands) -> Iterator[Event]:
     """Write what is captured until `orders`, the job's duration or the server's end."""
-    clock, take = Clock(job.id), Take(job, capture)
+    clock, take = Clock(job.id), RecordedFile(job, capture)
     limit = math.inf if job.duration is None else round(job.duration * capture.rate)
     last_said = flushed = last_block = time.monotonic()
     try:
@@ -258,7 +258,7 @@ def record(job: Record, capture: Capture, orders: Orders) -> Iterator[Event]:
         yield clock.done(take.result() | {"ended": ended})
 
 
-class Take:
+class RecordedFile:
     """A file being recorded."""
 
     def __init__(self, job: Record, capture: Capture) -> None:
@@ -289,7 +289,7 @@ class Take:
         silence = max(0, missing)
         self._lost += silence
         self._write(bytes(silence * width), width, limit)
-        mixed = block.interleaved()
+        mixed = block.interleave()
         self._peak_now = max(self._peak_now, max(mixed), -min(mixed))
         self._peak = max(self._peak, self._peak_now)
         self._write(mixed.tobytes(), width, limit)
@@ -354,7 +354,7 @@ def _db(peak: float) -> float:
     return 20 * math.log10(peak) if peak > 1e-10 else -200.0
 
 
-def events(line: str, orders: Orders) -> Iterator[Event]:
+def events(line: str, orders: RecorderCommands) -> Iterator[Event]:
     """The events of the job on a line; whatever goes wrong is the last of them."""
     job_id = ""
     try:
@@ -385,7 +385,7 @@ def main() -> None:
         logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
         sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
         raise_priority()
-        orders = Orders()
+        orders = RecorderCommands()
         parent_watch.on_death(orders.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, orders.stop)

@@ -12,7 +12,7 @@ from bridge.player.protocol import Happening
 from bridge.service import discovery
 from bridge.service.config import Config
 from bridge.service.job_server import Server, _sweeping
-from bridge.service.ledger import owned
+from bridge.service.ledger import own_ledger
 from bridge.service.player_process import PlayerProcess
 from bridge.service.signals import stopping_on_signals
 from presets.library import Library
@@ -40,7 +40,7 @@ async def run_server(
     from bridge.http.server import serve_http
 
     async with stopping_on_signals() as stop:
-        with owned(config.ledger) as store:
+        with own_ledger(config.ledger) as store:
             lost = store.recover()
             for job_id in lost:
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import atomic_output, names
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 from bridge.service import file_access
 from presets import dx7_file, import_dx7, save
 
@@ -34,7 +34,7 @@ def syx(
     rows: list[dict[str, Any]] = []
     refused = ""
     digits = max(2, len(str(count)))
-    with atomic_output.folder(out, Terms(replace)) as made:
+    with atomic_output.folder(out, WriteRules(replace)) as made:
         for number, (dx7_voice, doubts) in enumerate(zip(dump.voices, dump.doubts, strict=True), 1):
             if voice not in (None, number):
                 continue

@@ -147,7 +147,7 @@ def jobs(
         raise CommandFailed("bad-input", reason, exit_code=2)
     from bridge.cli import tables
     from bridge.service import config
-    from bridge.service.ledger import Entry, State, Store, described
+    from bridge.service.ledger import Entry, State, Store, describe_entry
 
     known: State | None = next((name for name in get_args(State) if name == state), None)
     ledger = config.load(config_file).ledger
@@ -156,5 +156,5 @@ def jobs(
     if ledger.is_file():
         with Store(ledger) as store:
             entries = store.list(limit=limit, state=known)
-            rows = [described(entry, store.ahead(entry)) for entry in entries]
+            rows = [describe_entry(entry, store.ahead(entry)) for entry in entries]
     show({"jobs": rows}, lambda: tables.jobs(rows), as_json)

@@ -313,7 +313,7 @@ def columns(rows: Iterable[tuple[str, ...]], *, widest: int | None = None) -> Te
             wide = cell_len(cell) if widest is None else min(widest, cell_len(cell))
             widths[place] = max(widths.get(place, 0), wide)
     lines = [
-        "  ".join(_padded(cell, widths[place]) for place, cell in enumerate(row[:-1]))
+        "  ".join(_pad(cell, widths[place]) for place, cell in enumerate(row[:-1]))
         + ("  " if len(row) > 1 else "")
         + row[-1]
         for row in cells
@@ -321,7 +321,7 @@ def columns(rows: Iterable[tuple[str, ...]], *, widest: int | None = None) -> Te
     return Text("\n".join(line.rstrip() for line in lines))
 
 
-def _padded(cell: str, width: int) -> str:
+def _pad(cell: str, width: int) -> str:
     return cell if cell_len(cell) >= width else set_cell_size(cell, width)
 
 

@@ -170,7 +170,7 @@ class LocalEngine:
                     # It died of its last job, as this one came in: a new worker, one more time.
                     await self._drop_worker(0.0)
                     return await self._run(ticket)
-                return await self._buried(worker, ticket)
+                return await self._report_death(worker, ticket)
             event = _parse(line, job_id)
             answered = answered or event is not None
             if isinstance(event, Done | Failed | Cancelled):
@@ -196,7 +196,7 @@ class LocalEngine:
             await self._worker.close(patience)
             self._worker = None
 
-    async def _buried(self, worker: Child, ticket: _Ticket) -> Event:
+    async def _report_death(self, worker: Child, ticket: _Ticket) -> Event:
         """Make the last event of a job whose worker has died: how it died."""
         await self._drop_worker(0.0)
         if worker.tail:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import write_terms
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from presets import moves
 from presets.moves import Move, Rename
 
@@ -56,7 +56,7 @@ class Output:
 
     folder: Path
     partial: Path
-    terms: Terms = ORDINARY
+    terms: WriteRules = ORDINARY
 
     @property
     def scratch(self) -> Path:
@@ -74,7 +74,9 @@ class Output:
 
 
 @contextmanager
-def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) -> Iterator[Output]:
+def folder(
+    target: Path, terms: WriteRules = ORDINARY, *, stale: Iterable[str] = ()
+) -> Iterator[Output]:
     """A partial folder, published into `target` at the end and dropped on any exception.
 
     Files of an earlier job under other names stay, but for those named in `stale`, which go as the
@@ -106,7 +108,7 @@ def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) 
 
 @contextmanager
 def resumable(
-    target: Path, key: str, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()
+    target: Path, key: str, terms: WriteRules = ORDINARY, *, stale: Iterable[str] = ()
 ) -> Iterator[Output]:
     """`folder` for long work: `scratch` is as a crashed process with the same `key` left it.
 

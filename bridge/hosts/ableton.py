@@ -26,9 +26,9 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from bridge.hosts import installing
-from bridge.hosts.base import HostCannot, Placed
+from bridge.hosts.base import HostCannot, HostResult
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
 from bridge.protocol import osc_wire
@@ -57,7 +57,7 @@ class Ableton:
     patience: float = 2.0
     longest: float = 120.0
 
-    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: WriteRules = ORDINARY) -> HostResult:
         """Stems and residual on new tracks behind the others, unwarped, in the open set.
 
         Raises `ValueError` when Live does not answer or cannot; the files are where they were.
@@ -66,16 +66,16 @@ class Ableton:
         files = tuple(track.file for track in placing.tracks)
         done = self._ask(_request(placing))
         if done is not None:
-            return Placed(f"in Live: {done}; {_by_hand(placing)}", files)
+            return HostResult(f"in Live: {done}; {_by_hand(placing)}", files)
         by = AbletonOSC(*self.ports, patience=self.patience, longest=self.longest)
-        if by.here():
-            return Placed(f"in Live: {by.place(placing)}; {_by_hand(placing)}", files)
+        if by.answers():
+            return HostResult(f"in Live: {by.place(placing)}; {_by_hand(placing)}", files)
         raise ValueError(
             "Live did not answer: choose Scorewire among its control surfaces (`scorewire install "
             f"ableton` puts it there), or drag the files of {manifest.parent} onto tracks"
         )
 
-    def load_preset(self, preset: Path, track: str) -> Placed:
+    def load_preset(self, preset: Path, track: str) -> HostResult:
         """Refused: Live opens no file in an instrument for others."""
         raise HostCannot("Live cannot load a preset for us: export it, and drag it onto the track")
 
@@ -143,7 +143,7 @@ class AbletonOSC:
         self._to, self._back = ("127.0.0.1", to), ("127.0.0.1", back)
         self._patience, self._longest = patience, longest
 
-    def here(self) -> bool:
+    def answers(self) -> bool:
         """Whether it answers."""
         with self._talk() as talk:
             return talk.ask("/live/test") is not None
@@ -247,7 +247,7 @@ class _Talk:
         return float(value)
 
 
-def install(path: Path | None, *, force: bool) -> Placed:
+def install(path: Path | None, *, force: bool) -> HostResult:
     """Put the Remote Script into the User Library `path`, or the usual one.
 
     Raises `ValueError` when it is not there, or holds another script of that name and `force` is
@@ -255,10 +255,10 @@ def install(path: Path | None, *, force: bool) -> Placed:
     """
     files = installing.write_scripts(_home(path), _files(), force=force)
     text = "restart Live, and choose Scorewire in Settings > Link, Tempo & MIDI > Control Surface"
-    return Placed(text, files)
+    return HostResult(text, files)
 
 
-def uninstall(path: Path | None, *, force: bool) -> Placed:
+def uninstall(path: Path | None, *, force: bool) -> HostResult:
     """Take away what `install` put there. Raises as that does."""
     return installing.remove_scripts(_home(path), _files(), force=force)
 

@@ -78,14 +78,14 @@ def layout(path: Path) -> Layout:
     path = stems.manifest_path(path)
     manifest = stems.load(path)
 
-    def there(name: str) -> Path:
+    def audio_path(name: str) -> Path:
         return stems.part_header(manifest, path, name).path
 
     tracks = [
-        Track(_name(stem), there(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
+        Track(_name(stem), audio_path(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
         for stem in manifest.stems
     ]
-    tracks.append(Track("residual", there(manifest.residual)))
+    tracks.append(Track("residual", audio_path(manifest.residual)))
     return Layout(
         name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import mido
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import HostCannot, Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostCannot, HostResult
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout
 
@@ -32,7 +32,7 @@ def active_spans(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[
             begin = None
 
 
-def write_midi(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write_midi(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write a MIDI file without a note: the tempo map, a marker at the stems' start and end.
 
     Where a prompt begins and ceases to be heard, a marker says so too.
@@ -50,7 +50,9 @@ def write_midi(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     score = mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track], charset="utf-8")
     with whole(file, terms) as path:
         score.save(path)
-    return Placed(f"import {file.name} with its tempo map, then the stems at the marker", (file,))
+    return HostResult(
+        f"import {file.name} with its tempo map, then the stems at the marker", (file,)
+    )
 
 
 def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
@@ -72,7 +74,7 @@ def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
     yield tick(end), mido.MetaMessage("marker", text=f"{layout.name} stems end")
 
 
-def write_audacity(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write_audacity(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write a list of files with their offset, and labels that say where each prompt is heard.
 
     The source is left out: a list cannot mute it.
@@ -91,4 +93,4 @@ def write_audacity(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Place
     with whole(file, terms) as path:
         lines = (f'file "{name}" offset {layout.start!r}' for name in names)
         path.write_text("\n".join(["window", *lines, ""]), encoding="utf-8")
-    return Placed(f"open {file.name} in Audacity, then import {labels.name}", (file, labels))
+    return HostResult(f"open {file.name} in Audacity, then import {labels.name}", (file, labels))

@@ -170,7 +170,7 @@ class Blobs:
             path.unlink(missing_ok=True)
         self._refuse_unless_fits(total, needed)
 
-    def _shelf(self, used: Collection[str]) -> _Shelf:
+    def _shelf(self, used: Collection[str]) -> _Usage:
         """What is here, and which wholes may go, what was used longest ago first."""
         sizes = {path: path.stat() for path in self.folder.glob("*/*") if path.is_file()}
         droppable = [
@@ -180,7 +180,7 @@ class Blobs:
         ]
         droppable.sort(key=lambda path: sizes[path].st_mtime)
         loose = sum(sizes[path].st_size for path in droppable)
-        return _Shelf(sum(stat.st_size for stat in sizes.values()), loose, droppable)
+        return _Usage(sum(stat.st_size for stat in sizes.values()), loose, droppable)
 
     def _refuse_unless_fits(self, total: int, needed: int, loose: int = 0) -> None:
         """`loose` bytes on the disk will be free by then."""
@@ -205,7 +205,7 @@ class Blobs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class _Usage:
     """Bytes in all, those of files that may go, and these files in their order."""
 
     total: int

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from bridge.http import files, jobs
 from bridge.http.journal import Ended
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 from bridge.protocol.events import Done, Event
 
 LAST = "end"  # the id of the event a job ends with, also after a restart
@@ -31,7 +31,7 @@ async def stream(request: Request) -> Response:
         return Response(status_code=204)
     if request.method == "HEAD":  # its answer would end no sooner than the job
         return Response(media_type=EVENTS)
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     after = int(last_id) if last_id.isdecimal() and len(last_id) < 10 else 0
     return StreamingResponse(
         _event_stream(web, entry.job.id, after),
@@ -40,7 +40,7 @@ async def stream(request: Request) -> Response:
     )
 
 
-async def _event_stream(web: Web, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _event_stream(web: HttpState, job_id: str, after: int) -> AsyncIterator[bytes]:
     """Events as text, and a comment when nothing happened for `web.heartbeat` seconds."""
     yield b"retry: %d\n\n" % RETRY_MS
     page = web.journal.page(job_id)
@@ -64,7 +64,7 @@ async def _event_stream(web: Web, job_id: str, after: int) -> AsyncIterator[byte
             yield b": nothing new\n\n"
 
 
-def _text(web: Web, event: Event, number: str) -> bytes:
+def _text(web: HttpState, event: Event, number: str) -> bytes:
     """One event as the stream says it; `done` with the names of its files."""
     fields = event.model_dump()
     if isinstance(event, Done):

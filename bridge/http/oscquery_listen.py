@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from bridge.http import access, oscquery
 from bridge.http.broadcast import MAX_LISTENERS, Listener
 from bridge.http.responses import Problem, answer
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 from bridge.osc.addresses import REQUESTS, Refused, understand
 from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
@@ -35,7 +35,7 @@ HARMLESS -= {oscquery.LOAD}
 
 async def describe(request: Request) -> Response:
     """A node, one of its attributes, or HOST_INFO."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     query = request.url.query
     if query == "HOST_INFO":
         return answer(_host_info(web, request))
@@ -52,7 +52,7 @@ async def describe(request: Request) -> Response:
 
 async def converse(socket: WebSocket) -> None:
     """One websocket, from its opening to its end."""
-    web: Web = socket.app.state.web
+    web: HttpState = socket.app.state.web
     await socket.accept()
     listener = Listener()
     if not web.broadcast.admit(listener, trusted=socket.scope[access.TRUSTED]):
@@ -89,7 +89,7 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
                 await socket.send_bytes(frame)
 
 
-def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
+def _command(web: HttpState, socket: WebSocket, listener: Listener, text: str) -> None:
     """LISTEN or IGNORE one path."""
     try:
         fields = read_json(text)
@@ -109,7 +109,7 @@ def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None
         listener.paths.add(path)
 
 
-def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes) -> None:
+def _osc(web: HttpState, socket: WebSocket, listener: Listener, peer: str, data: bytes) -> None:
     """A request, when the client has the token; from another machine none that names files."""
     if not socket.scope[access.TRUSTED]:
         _wrong(listener, "OSC needs the header `Authorization: Bearer TOKEN` of this websocket")
@@ -144,13 +144,13 @@ def _may_hear(connection: HTTPConnection) -> bool:
     return bool(connection.scope[access.TRUSTED] or not connection.scope[access.FAR])
 
 
-def _find(web: Web, path: str) -> oscquery.Node | None:
+def _find(web: HttpState, path: str) -> oscquery.Node | None:
     player = web.server.player
     loaded = player.loaded if player else frozenset[int]()
     return oscquery.find(oscquery.namespace(plays=player is not None, loaded=loaded), path)
 
 
-def _host_info(web: Web, request: Request) -> dict[str, Any]:
+def _host_info(web: HttpState, request: Request) -> dict[str, Any]:
     config = web.server.config
     host, port = request.scope["server"]
     return {

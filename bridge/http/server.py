@@ -44,7 +44,7 @@ class Connection(H11Protocol):
             connection for connection in self.connections if not connection.transport.is_closing()
         ]
         strangers = [
-            connection.transport for connection in open_connections if not _trusted(connection)
+            connection.transport for connection in open_connections if not _is_trusted(connection)
         ]
         if len(open_connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
@@ -63,7 +63,7 @@ class Connection(H11Protocol):
             self.loop.call_later(PATIENCE_FOR_HEAD, self._look, self.cycle if answered else self)
 
 
-def _trusted(connection: object) -> bool:
+def _is_trusted(connection: object) -> bool:
     """Whether the last request of a connection, or its websocket, came with the token."""
     scope = getattr(connection, "scope", None) or {}
     return bool(scope.get(access.TRUSTED))
@@ -78,8 +78,8 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
     config = osc.server.config
     token = access.token(config.token_file)
     blobs = Blobs(config.blobs, limit=config.upload_limit, quota=config.upload_quota)
-    web = state.Web(osc, blobs, heartbeat=heartbeat)
-    door = access.Door(app.build(web), token=token, names=config.http_names)
+    web = state.HttpState(osc, blobs, heartbeat=heartbeat)
+    door = access.AccessCheck(app.build(web), token=token, names=config.http_names)
     listener = _bound(config.http_host, osc.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(
         door,

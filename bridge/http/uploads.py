@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bridge.http import blobs
 from bridge.http.responses import Problem, answer, body
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _NUMBER = re.compile(r"\d{1,15}")
@@ -95,7 +95,7 @@ async def _receive(
     request: Request, store: blobs.Blobs, digest: str, fields: dict[str, str]
 ) -> Response:
     span = content_range(request.headers)
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     with store.writing(digest, at=span.at, total=span.total, used=web.files_in_use()) as writer:
         async for chunk in body(request):
             writer.write(chunk)
@@ -108,7 +108,7 @@ async def _receive(
 
 
 def _store(request: Request) -> tuple[blobs.Blobs, str]:
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     try:
         return web.blobs, blobs.check_digest(request.path_params["hash"])
     except ValueError as error:

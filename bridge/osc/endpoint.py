@@ -36,7 +36,7 @@ from bridge.protocol.kinds import result_path
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
-from bridge.service.rate_limited_log import Rarely
+from bridge.service.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class OscEndpoint(asyncio.DatagramProtocol):
         answers: Mapping[str, Answer],
     ) -> None:
         self.server = server
-        self._inbox = datagrams.Inbox(own, self.handle)
-        self._refusals = Rarely(log)
+        self._inbox = datagrams.DatagramQueue(own, self.handle)
+        self._refusals = RateLimitedLog(log)
         self.port = 0
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()

@@ -155,7 +155,7 @@ class PortAudio:
             self._stream = sounddevice.OutputStream(
                 samplerate=self.rate, blocksize=frames, device=device_info["index"], channels=2,
                 dtype="float32", latency="low",
-                callback=self._process, finished_callback=self._ended,
+                callback=self._process, finished_callback=self._mark_gone,
             )  # fmt: skip
             self._stream.start()
         except sounddevice.PortAudioError as error:  # another program has it
@@ -168,7 +168,7 @@ class PortAudio:
         events = [self._events.popleft() for _ in range(len(self._events))]
         out[:] = self._play(events, frames)[:, None]
 
-    def _ended(self) -> None:
+    def _mark_gone(self) -> None:
         if not self._closing:
             self.gone = "the sound card is gone"
 

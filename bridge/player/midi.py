@@ -164,7 +164,7 @@ class Midi:
             self._touch(key, channel)
             return
         if self.learning is not None and number not in NO_KNOBS:
-            self._learned(channel, number)
+            self._learn_controller(channel, number)
         channel.moved.add(number)
         if number in self.controllers:
             self._turn(self._leader(key), number, value)
@@ -255,7 +255,7 @@ class Midi:
         self._reset(key, 0)
         self._instrument.release_all(key)
 
-    def _learned(self, channel: Channel, number: int) -> None:
+    def _learn_controller(self, channel: Channel, number: int) -> None:
         """Give a controller to the knob that waits for one.
 
         Of a pair that sends 14 bits, number - 32 is the coarse one: a low byte is taken for itself

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.player import protocol
 from bridge.player.audio_outputs import NoDevice
 from bridge.player.device import Device
-from bridge.player.instrument import LINES, Retired, Wanted
+from bridge.player.instrument import LINES, MissingNote, RetiredSound
 from bridge.player.options import Options
 from bridge.player.slots import Slots
 from bridge.protocol.jobs import sentence
@@ -70,9 +70,9 @@ class Player:
             self._leaving = True
         elif isinstance(item, str):
             self._line(item)
-        elif isinstance(item, Wanted):
+        elif isinstance(item, MissingNote):
             self.slots.render(item)
-        elif isinstance(item, Retired):
+        elif isinstance(item, RetiredSound):
             self.slots.retire(item)
         elif isinstance(item, BaseModel):
             if isinstance(item, protocol.Turned):

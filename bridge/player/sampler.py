@@ -186,7 +186,7 @@ class Sampler:
         for line in lines:
             answer = read_json(line)
             self._hear(lambda answer=answer: self._take(answer))  # type: ignore[misc]
-        self._hear(self._gone)
+        self._hear(self._handle_exit)
 
     def _take(self, answer: dict[str, Any]) -> None:
         request, self._current = self._current, None
@@ -225,7 +225,7 @@ class Sampler:
                 child.stdin.close()
         child.wait()
 
-    def _gone(self) -> None:
+    def _handle_exit(self) -> None:
         if self._child is not None:
             self._bury(self._child)
         self._child = None

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from bridge.player import loading as sounds
 from bridge.player import macros, protocol, sampler
 from bridge.player.audio_outputs import LONGEST_BLOCK, Message
-from bridge.player.instrument import Instrument, Retired, Wanted
+from bridge.player.instrument import Instrument, MissingNote, RetiredSound
 from bridge.player.midi import Midi
 from presets import Preset, load, ranges
 
@@ -138,7 +138,7 @@ class Slots:
 
         return sampler.Request(sound, note, done, log.warning)
 
-    def render(self, wanted: Wanted) -> None:
+    def render(self, wanted: MissingNote) -> None:
         """Render a note that the instrument lacks."""
         held = self._held.get(wanted.slot)
         if held is not None and held.sound.patch is None:
@@ -181,7 +181,7 @@ class Slots:
 
         self._sampler.want(sampler.Request(sound, round(held.preset.note), first, log.warning))
 
-    def retire(self, retired: Retired) -> None:
+    def retire(self, retired: RetiredSound) -> None:
         """Render nothing more of a sound that has been replaced; `free` gives back its memory."""
         self._sampler.drop(retired.sound)
         self._retired.append(retired.sound)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
 from bridge.stems import excerpt as audition
@@ -36,7 +36,7 @@ MAX_STEMS = 8
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
 
 
-class Writes(Frozen):
+class WritingJob(Frozen):
     """Fields of every job that writes files; `terms` is what they allow.
 
     - `id`: the job's id, unlike those of all other jobs
@@ -54,9 +54,9 @@ class Writes(Frozen):
     within: tuple[str, ...] = Field(default=(), max_length=64)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> WriteRules:
         """Under which terms its files are written."""
-        return Terms(self.replace, self.new, self.within)
+        return WriteRules(self.replace, self.new, self.within)
 
 
 def _format(name: str) -> str:
@@ -98,7 +98,7 @@ Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 
 
-class DesignPatch(Writes):
+class DesignPatch(WritingJob):
     """Design a patch from a prompt.
 
     The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
@@ -140,7 +140,7 @@ class DesignPatch(Writes):
     slot: int | None = Field(default=None, ge=1, le=128)
 
 
-class Separate(Writes):
+class Separate(WritingJob):
     """Separate a track into stems and a residual that add up to it.
 
     - `file`: audio file to separate
@@ -186,7 +186,7 @@ class Separate(Writes):
 
     @field_validator("prompts")
     @classmethod
-    def _some(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+    def _check_prompts(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
         if not prompts and not known.data.get("auto"):
             sizes = {"field_type": "Tuple", "min_length": 1, "actual_length": 0}
             raise PydanticKnownError("too_short", sizes)
@@ -194,7 +194,7 @@ class Separate(Writes):
 
     @field_validator("negatives")
     @classmethod
-    def _not_wanted_too(cls, negatives: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+    def _check_negatives(cls, negatives: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
         both = [name for name in negatives if name in known.data.get("prompts", ())]
         if both:
             raise ValueError(f"must name what no stem is to hold, and {both[0]!r} is a prompt too")
@@ -225,7 +225,7 @@ class Suggest(Frozen):
     top: int = Field(default=8, ge=1, le=50)
 
 
-class RenderPreset(Writes):
+class RenderPreset(WritingJob):
     """Render a preset file to a WAV file.
 
     - `preset`: preset file
@@ -249,7 +249,7 @@ class RenderPreset(Writes):
     plugin: str | None = None
 
 
-class Export(Writes):
+class Export(WritingJob):
     """Export a preset to files of other synths.
 
     - `preset`: preset file
@@ -293,7 +293,7 @@ class Export(Writes):
         return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
 
 
-class Vary(Writes):
+class Vary(WritingJob):
     """Make variations of a preset.
 
     - `preset`: preset file
@@ -314,7 +314,7 @@ class Vary(Writes):
     seed: Seed = 0
 
 
-class Morph(Writes):
+class Morph(WritingJob):
     """Make presets on the way from one to another, both ends among them.
 
     - `preset`: preset file of one end
@@ -333,7 +333,7 @@ class Morph(Writes):
     steps: int = Field(default=5, ge=2, le=100)
 
 
-class EditPreset(Writes):
+class EditPreset(WritingJob):
     """Edit a preset by words, such as "darker".
 
     - `preset`: preset file
@@ -358,7 +358,7 @@ class EditPreset(Writes):
     model: str = "default"
 
 
-class Evaluate(Writes):
+class Evaluate(WritingJob):
     """Measure the scoreboard.
 
     Rows in `out` that an earlier job left are not measured again where all that decides them is the
@@ -416,7 +416,7 @@ def check(name: str, ok: bool, text: str, fix: str = "", *, optional: bool = Fal
     }
 
 
-class Record(Writes):
+class Record(WritingJob):
     """Record what plays on a JACK server into a WAV file that does not exist yet.
 
     - `out`: WAV file
@@ -462,7 +462,7 @@ class QueueFull(ValueError):
     """As many jobs wait already as the server takes."""
 
 
-def same(job: Job, known: Job) -> bool:
+def same_request(job: Job, known: Job) -> bool:
     """Whether two jobs ask for the same, but for id and what the server adds by itself."""
     added = {"id", "new", "within"}
     kind = type(job) is type(known)

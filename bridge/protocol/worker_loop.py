@@ -90,7 +90,7 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
     last, stage = 0.0, ""
     try:
         for event in events:
-            if inbox.stopped(job.id) and not isinstance(event, Done):
+            if inbox.must_stop(job.id) and not isinstance(event, Done):
                 _stop(events, interrupted=inbox.closing.is_set())
                 yield Cancelled(id=job.id)
                 return
@@ -143,7 +143,7 @@ class Inbox:
         self.closing.set()
         self.todo.put(None)
 
-    def stopped(self, job_id: str) -> bool:
+    def must_stop(self, job_id: str) -> bool:
         """Whether a job must stop at its next step."""
         return self.closing.is_set() or job_id in self._cancelled
 

@@ -22,7 +22,7 @@ from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, Writes
+from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, WritingJob
 from bridge.protocol.kinds import kind_of, out_folder, result_path
 from bridge.service import file_access
 from bridge.service.config import Config
@@ -104,7 +104,7 @@ class Server:
         return job.id
 
     def _repeats(self, job: Job, known: Entry) -> bool:
-        if not jobs.same(job, known.job):
+        if not jobs.same_request(job, known.job):
             return False
         return known.ended is None or time.time() - known.ended < self.config.repeat
 
@@ -284,7 +284,7 @@ def _place(job: Separate, host: str, done: Done) -> Done | Failed:
 
 def _publish(job: Job, done: Done) -> Done | Failed:
     """Write the whole result beside the files it names; OSC then carries only its path."""
-    if not (isinstance(job, Writes) and kind_of(job).result):
+    if not (isinstance(job, WritingJob) and kind_of(job).result):
         return done
     path = Path(result_path(job, done.result))
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"

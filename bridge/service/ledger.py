@@ -93,7 +93,7 @@ class Entry:
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[Store]:
+def own_ledger(path: Path) -> Iterator[Store]:
     """The ledger of the one server that writes here; a damaged one is set aside first (`aside`).
 
     Raises `ValueError` as `Store` and `Store.own` do.
@@ -290,11 +290,11 @@ class Store:
 
     def get(self, job_id: str) -> Entry | None:
         """The job of this id, None when there is none."""
-        return self._one("WHERE id = ?", (job_id,))
+        return self._fetch_one("WHERE id = ?", (job_id,))
 
     def by_request(self, client: str, request: int) -> Entry | None:
         """The newest job that this client asked for under this request id."""
-        return self._one(
+        return self._fetch_one(
             "WHERE client = ? AND request = ? ORDER BY number DESC LIMIT 1", (client, request)
         )
 
@@ -321,7 +321,7 @@ class Store:
         ).fetchone()
         return int(count)
 
-    def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
+    def _fetch_one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
         return None if row is None else _readable(row)
@@ -366,7 +366,7 @@ def _readable(row: tuple[Any, ...]) -> Entry | None:
         return None
 
 
-def described(entry: Entry, ahead: int | None) -> dict[str, Any]:
+def describe_entry(entry: Entry, ahead: int | None) -> dict[str, Any]:
     """All that the ledger knows of a job, as HTTP and `scorewire jobs --json` say it.
 
     `ahead` is `Store.ahead`'s.

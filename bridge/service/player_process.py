@@ -187,13 +187,15 @@ class PlayerProcess:
 
     def _bury(self, player: Child) -> None:
         words = f"; its last words: {player.tail[-1][:200]}" if player.tail else ""
-        reason = f"the player ended ({player.ending}) and is started again{self._left_out()}{words}"
+        reason = (
+            f"the player ended ({player.ending}) and is started again{self._leave_out()}{words}"
+        )
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(NotPlayed("crashed", reason))
         self._tell(protocol.Gone(name="player", reason=reason))
 
-    def _left_out(self) -> str:
+    def _leave_out(self) -> str:
         """Empty the slot that was being loaded when the player died; what is said of it."""
         if not self._begun:
             return ""

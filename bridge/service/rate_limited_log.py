@@ -11,7 +11,7 @@ MAX_SOURCES = 256  # beyond these all are one
 OTHERS = "others"
 
 
-class Rarely:
+class RateLimitedLog:
     """Logs the first line of a source at once, and counts its others for `WINDOW` seconds.
 
     Belongs to the event loop that runs.

@@ -147,7 +147,7 @@ def start_samples(path: Path, rate: int) -> int:
 def ixml_start(text: str, rate: int) -> int:
     """Read the place in the session from iXML, in samples at `rate` Hz; 0 without one."""
     try:
-        root = parsed(text)
+        root = parse_ixml(text)
         high, low, at = (
             int(root.findtext(f"{STAMP}{end}") or default)
             for end, default in (
@@ -164,7 +164,7 @@ def ixml_start(text: str, rate: int) -> int:
     return start if at == rate else round(start * rate / at)
 
 
-def parsed(ixml: str) -> ET.Element:
+def parse_ixml(ixml: str) -> ET.Element:
     """The tree of iXML that anybody may have written; `ValueError` or `ParseError` for none.
 
     Declarations are refused: iXML has no document type, and entities can be bombs.

@@ -167,7 +167,7 @@ class Manifest(BaseModel):
 
     @field_validator("stems")
     @classmethod
-    def _told_apart(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
+    def _name_stems(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
         """Every stem has a name and a colour of its own."""
         names = display_names([stem.name or stem.prompt for stem in stems])
         return tuple(

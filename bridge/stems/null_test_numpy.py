@@ -21,7 +21,7 @@ from bridge.stems import levels, null_test
 FRAMES = 2**15  # a block: all files' blocks stay in the cache
 
 
-def add_up(path: Path) -> null_test.Sum:
+def add_up(path: Path) -> null_test.NullDepth:
     """As `stems.add_up`, which is the slow and obvious version."""
     headers, gains = null_test.check(path)
     doubles = floats = power = 0.0
@@ -36,7 +36,7 @@ def add_up(path: Path) -> null_test.Sum:
         doubles += float(double @ double)
         left = x - bus
         floats += float(left @ left)
-    return null_test.Sum(levels.null_db(doubles, power), levels.null_db(floats, power))
+    return null_test.NullDepth(levels.null_db(doubles, power), levels.null_db(floats, power))
 
 
 def blocks(header: wav.Wav) -> Iterator[NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.files import wav
 from bridge.stems import manifest
-from bridge.stems.bwf_metadata import parsed
+from bridge.stems.bwf_metadata import parse_ixml
 
 
 def job_of_stem_set(path: Path) -> dict[str, Any]:
@@ -62,6 +62,6 @@ def _by_file(path: Path) -> dict[str, Any]:
 
 def _lists(ixml: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every tag of our block, with its texts in order."""
-    ours = parsed(ixml).findall("SCOREWIRE/*")
+    ours = parse_ixml(ixml).findall("SCOREWIRE/*")
     for tag in dict.fromkeys(element.tag for element in ours):
         yield tag, tuple(element.text or "" for element in ours if element.tag == tag)

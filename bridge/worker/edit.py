@@ -54,7 +54,7 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         name = _file_name(job, start)
         out.expect(*file_names(name))
         files = begin_search(out, name, start, rate=rate, match=match)
-        patch = _unchanged(job, start, prior, new, wanted)
+        patch = _begin_edit(job, start, prior, new, wanted)
         patch, done = yield from _follow(job, patch, steps, files, clock)
         result = files.finish(patch, done)
         result |= {"prompt": new, "changed": patch.values != start.values}
@@ -70,7 +70,7 @@ def _file_name(job: EditPreset, start: Preset) -> str:
     return name
 
 
-def _unchanged(
+def _begin_edit(
     job: EditPreset, start: Preset, prior: Prior | None, new: str, wanted: Trait | None
 ) -> Preset:
     """The values of the start under the name, prompt and provenance of the result."""

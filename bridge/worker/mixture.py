@@ -69,7 +69,7 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
     """
     powers: list[Tensor] = []
     yield clock.progress(0.0, "reading the file")
-    with opened(file) as recording:
+    with open_recording(file) as recording:
         rate, frames = recording.rate, 0
         rest = torch.zeros(0)
         for piece in recording.pieces(int(PIECE_SECONDS * rate)):
@@ -94,7 +94,7 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
     )
 
 
-def opened(file: Path) -> Recording:
+def open_recording(file: Path) -> Recording:
     """A file as a recording; a WAV whose header libsndfile does not understand as
     `bridge.files.wav` does."""
     header = _header(file)
@@ -115,7 +115,7 @@ def opened(file: Path) -> Recording:
 def copy(mixture: Mixture, begin: int, end: int, path: Path, bext: wav.Bext, ixml: str) -> None:
     """Samples begin..end of the file as a float WAV, which any process can read from anywhere."""
     with (
-        opened(mixture.file) as recording,
+        open_recording(mixture.file) as recording,
         wav.Writer(
             path,
             rate=mixture.rate,

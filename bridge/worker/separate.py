@@ -24,7 +24,7 @@ from bridge.stems.bwf_metadata import Origin, tags
 from bridge.worker import mixture, stem_writer, suggest
 from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.window_store import Finished, Row
+from bridge.worker.window_store import FinishedWindows, Row
 from sds.priors.base import Prior
 from sds.separation.networks import Networks
 from sds.separation.separate import (
@@ -149,10 +149,10 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
 
 def _write_stems(
     task: _Task, path: Path, out: atomic_output.Output, clock: worker_loop.Clock
-) -> Generator[Event, None, tuple[Finished, stem_writer.Levels]]:
+) -> Generator[Event, None, tuple[FinishedWindows, stem_writer.Levels]]:
     """Separate all windows of the WAV at `path`, and add them up into the files of the set."""
     levels = stem_writer.Levels()
-    with mixture.opened(path) as recording:
+    with mixture.open_recording(path) as recording:
         finished = yield from _separate_windows(task, recording, out, clock)
         blocks = overlap_add(finished.windows, finished.pieces())
         for share in stem_writer.write(task.origin, recording, blocks, out, levels):
@@ -163,7 +163,7 @@ def _write_stems(
 
 def _separate_windows(
     task: _Task, recording: Recording, out: atomic_output.Output, clock: worker_loop.Clock
-) -> Generator[Event, None, Finished]:
+) -> Generator[Event, None, FinishedWindows]:
     """Separate every window to disk; those that an earlier run left are not done again."""
     origin = task.origin
     separation = Separation(
@@ -172,7 +172,7 @@ def _separate_windows(
         draw_seed(torch.Generator().manual_seed(origin.seed)), origin.negatives, task.networks,
     )  # fmt: skip
     cut = plan(separation, recording.frames)
-    finished = Finished(out.scratch, cut.windows, len(origin.prompts), recording.channels)
+    finished = FinishedWindows(out.scratch, cut.windows, len(origin.prompts), recording.channels)
     todo = [i for i in range(len(cut.windows)) if i not in finished]
     share = (SEPARATED - TAGGED) / len(cut.windows)
     clock.resume(SEPARATED - share * len(todo))
@@ -207,7 +207,7 @@ def _manifest(
         channels=source.channels,
         start_samples=origin.start_samples,
         tempo=job.tempo,
-        stems=suggest.present_stems(_stems(task, path, out, levels), task.presence.heard),
+        stems=suggest.present_stems(_stems(task, path, out, levels), task.presence.measured),
         absent=suggest.absent_prompts(task.presence.absent),
         residual=stem_writer.names(origin)[-1],
         residual_rms_db=levels.rms_db[-1],

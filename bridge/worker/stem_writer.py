@@ -15,7 +15,7 @@ from bridge.files import atomic_output, wav
 from bridge.stems import manifest
 from bridge.stems.bwf_metadata import Origin, tags
 from bridge.stems.levels import null_db
-from bridge.worker.mixture import interleave, opened
+from bridge.worker.mixture import interleave, open_recording
 from sds.signal.audio_files import Recording
 
 RESIDUAL = "residual"
@@ -96,5 +96,5 @@ def write(
 
 def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
     """Samples [1, C, T] of a file from `begin` on, as an evaluation scorer takes them."""
-    with opened(path) as recording:
+    with open_recording(path) as recording:
         return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]

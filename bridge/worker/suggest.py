@@ -31,11 +31,11 @@ INSTEAD = 3  # sounds that are named when none asked for is there
 class StemPrompts:
     """The prompts that get a stem, what the tagger found of them, and of those that get none.
 
-    Nothing is in `heard` and `absent` where it is not known what is there.
+    Nothing is in `measured` and `absent` where it is not known what is there.
     """
 
     prompts: tuple[str, ...]
-    heard: tuple[Suggestion, ...] = ()
+    measured: tuple[Suggestion, ...] = ()
     absent: tuple[Suggestion, ...] = ()
 
     @property
@@ -54,7 +54,7 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
     networks = presence_networks(models)
     if networks is None:
         raise ValueError("there is no tagger in this installation: nothing can be suggested")
-    with mixture.opened(Path(job.file)) as recording:
+    with mixture.open_recording(Path(job.file)) as recording:
         activity = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
         work = suggest(networks, activity, recording.read, recording.rate, top=job.top)
         suggestions = yield from last_with_progress(work, clock, 0.6)
@@ -96,7 +96,7 @@ def presence_check(
         return StemPrompts(job.prompts)
     if not (words or job.auto):
         return StemPrompts(job.prompts)
-    with mixture.opened(Path(job.file)) as recording:
+    with mixture.open_recording(Path(job.file)) as recording:
         read, rate = recording.read, recording.rate
         activity = yield from measure_activity(recording, networks.tagger, clock, begin, end)
         likely: list[Suggestion] = []
@@ -131,7 +131,7 @@ def presence_check(
             )
     return StemPrompts(
         prompts=tuple(sound.prompt for sound in here),
-        heard=tuple(here),
+        measured=tuple(here),
         absent=tuple(sound for sound in suggestions if sound not in here),
     )
 

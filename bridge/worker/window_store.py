@@ -21,7 +21,7 @@ Row = tuple[float, str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedWindows:
     """The stems [K, C, end - begin] of each window that is done, faded, in files of their own.
 
     A window is there whole or not at all. `rows` are the curves of its steps.
