@@ -280,7 +280,7 @@ def test_a_server_that_is_stuck_ends_the_recording(tmp_path, monkeypatch):
 
 def test_channels_are_interleaved():
     planar = np.arange(6, dtype="<f4")
-    assert list(Block(0, 2, None, planar.tobytes()).interleaved()) == [0, 2, 4, 1, 3, 5]
+    assert list(Block(0, 2, None, planar.tobytes()).interleave()) == [0, 2, 4, 1, 3, 5]
 
 
 def run_engine(program, *, leave=False):
