@@ -22,15 +22,15 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from bridge.files import atomic_output
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 
 kind, target, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 names = sys.argv[4].split()
 
 def place():
     if kind == "folder":
-        return atomic_output.folder(target, Terms(True), stale=("result.json",))
-    return atomic_output.resumable(target, "key", Terms(True), stale=("result.json",))
+        return atomic_output.folder(target, WriteRules(True), stale=("result.json",))
+    return atomic_output.resumable(target, "key", WriteRules(True), stale=("result.json",))
 
 def write(what):
     with place() as out:
