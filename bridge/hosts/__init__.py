@@ -39,7 +39,7 @@ from bridge.hosts import (
     reaper,
     rpp,
 )
-from bridge.hosts.base import FileHost, Host, HostCannot, Installer, Placed
+from bridge.hosts.base import FileHost, Host, HostCannot, HostResult, Installer
 
 HOSTS: dict[str, Host] = {
     "folder": FileHost("folder", "", folder.write),
@@ -61,4 +61,4 @@ INSTALLERS = {
     "ableton": Installer(ableton.install, ableton.uninstall),
 }
 
-__all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "Installer", "Placed"]
+__all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "HostResult", "Installer"]
