@@ -18,6 +18,5 @@
   write where.
 - `stems`: Stem sets: the manifest, the null test, what a stem's file says of itself.
 - `worker`: THE SEAM: the one process where presets, renderers and priors meet.
-- `recorder`: The live recorder, in a process of its own: what plays on a JACK server goes into a
-  WAV.
+- `recorder`: Record what plays on a JACK server into a WAV, in a process of its own.
 """

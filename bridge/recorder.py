@@ -1,4 +1,4 @@
-"""The live recorder, in a process of its own: what plays on a JACK server goes into a WAV.
+"""Record what plays on a JACK server into a WAV, in a process of its own.
 
     python -m bridge.recorder
 
@@ -76,7 +76,7 @@ class Block:
     transport: int | None
     planar: bytes
 
-    def interleaved(self) -> array.array[float]:
+    def interleave(self) -> array.array[float]:
         """The samples as a file has them."""
         planar = array.array("f", self.planar)
         channels = len(planar) // self.frames
@@ -173,11 +173,11 @@ class Capture:
 def _matching(client: Any, patterns: tuple[str, ...]) -> list[Any]:
     """Output ports in the order of the patterns, each once."""
     ports = client.get_ports(is_audio=True, is_output=True)
-    found: list[Any]
+    matching: list[Any]
     if not patterns:
-        found = list(client.get_ports(is_audio=True, is_output=True, is_physical=True))
+        matching = list(client.get_ports(is_audio=True, is_output=True, is_physical=True))
     else:
-        found = []
+        matching = []
         for pattern in patterns:
             exact = [port for port in ports if port.name == pattern]
             try:
@@ -187,14 +187,16 @@ def _matching(client: Any, patterns: tuple[str, ...]) -> list[Any]:
             if not some:
                 names = ", ".join(port.name for port in ports) or "none"
                 raise CannotRecord("bad-input", f"no port is named {pattern!r}; there are {names}")
-            found += [port for port in some if port.name not in {f.name for f in found}]
-    if not 1 <= len(found) <= MAX_CHANNELS:
-        raise CannotRecord("bad-input", f"1 to {MAX_CHANNELS} inputs are needed, got {len(found)}")
-    return found
+            matching += [port for port in some if port.name not in {f.name for f in matching}]
+    if not 1 <= len(matching) <= MAX_CHANNELS:
+        raise CannotRecord(
+            "bad-input", f"1 to {MAX_CHANNELS} inputs are needed, got {len(matching)}"
+        )
+    return matching
 
 
-class Orders:
-    """What was said meanwhile: "", "stop" or "cancel"."""
+class RecorderCommands:
+    """The last command from stdin: "", "stop" or "cancel"."""
 
     def __init__(self) -> None:
         self.said = ""
@@ -217,30 +219,30 @@ class Orders:
         self.said = self.said or "stop"
 
 
-def record(job: Record, capture: Capture, orders: Orders) -> Iterator[Event]:
+def record(job: Record, capture: Capture, orders: RecorderCommands) -> Iterator[Event]:
     """Write what is captured until `orders`, the job's duration or the server's end."""
-    clock, take = Clock(job.id), Take(job, capture)
+    clock, take = Clock(job.id), RecordedFile(job, capture)
     limit = math.inf if job.duration is None else round(job.duration * capture.rate)
-    said = flushed = heard = time.monotonic()
+    last_said = flushed = last_block = time.monotonic()
     try:
         yield clock.progress(0.0, "recording")
         ended = ""
         while not ended:
             ended = orders.said or capture.gone
             for block in capture.blocks():  # what came before the order is kept
-                heard = time.monotonic()
+                last_block = time.monotonic()
                 ended = take.add(block, limit) or ended
                 if take.frames >= limit:
                     ended = "duration"
                     break
-            now = time.monotonic()
-            if now - heard > SILENT:
+            seconds = time.monotonic()
+            if seconds - last_block > SILENT:
                 ended = ended or f"JACK gave nothing for {SILENT:g} s"
-            if now - flushed > FLUSH:
-                flushed = now
+            if seconds - flushed > FLUSH:
+                flushed = seconds
                 take.flush()
-            if now - said > SAY:
-                said = now
+            if seconds - last_said > SAY:
+                last_said = seconds
                 yield clock.progress(min(1.0, take.frames / limit), "recording", take.figures())
             if not ended:
                 time.sleep(POLL)
@@ -258,7 +260,7 @@ def record(job: Record, capture: Capture, orders: Orders) -> Iterator[Event]:
         yield clock.done(take.result() | {"ended": ended})
 
 
-class Take:
+class RecordedFile:
     """A file being recorded."""
 
     def __init__(self, job: Record, capture: Capture) -> None:
@@ -289,7 +291,7 @@ class Take:
         silence = max(0, missing)
         self._lost += silence
         self._write(bytes(silence * width), width, limit)
-        mixed = block.interleaved()
+        mixed = block.interleave()
         self._peak_now = max(self._peak_now, max(mixed), -min(mixed))
         self._peak = max(self._peak, self._peak_now)
         self._write(mixed.tobytes(), width, limit)
@@ -319,7 +321,7 @@ class Take:
         )  # fmt: skip
 
     def flush(self) -> None:
-        """Make the file whole up to here."""
+        """Write a header for all frames so far."""
         if self._writer is not None:
             self._writer.flush()
 
@@ -336,7 +338,7 @@ class Take:
         return {"seconds": seconds, "peak_db": _db(peak), "xruns": float(self._capture.xruns)}
 
     def result(self) -> dict[str, Any]:
-        """What there is in the end."""
+        """The result of the job."""
         return {
             "wav": str(self.path),
             "frames": self.frames,
@@ -354,7 +356,7 @@ def _db(peak: float) -> float:
     return 20 * math.log10(peak) if peak > 1e-10 else -200.0
 
 
-def events(line: str, orders: Orders) -> Iterator[Event]:
+def events(line: str, orders: RecorderCommands) -> Iterator[Event]:
     """The events of the job on a line; whatever goes wrong is the last of them."""
     job_id = ""
     try:
@@ -385,7 +387,7 @@ def main() -> None:
         logging.basicConfig(stream=sys.stderr, format="%(name)s: %(message)s")
         sys.setswitchinterval(0.0001)  # the audio thread waits at most this long for the lock
         raise_priority()
-        orders = Orders()
+        orders = RecorderCommands()
         parent_watch.on_death(orders.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, orders.stop)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.files import atomic_output, write_terms
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 
 NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
 # Two jobs in one folder; the second is killed before its rename number `argv[3]`.
@@ -22,15 +22,15 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from bridge.files import atomic_output
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 
 kind, target, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 names = sys.argv[4].split()
 
 def place():
     if kind == "folder":
-        return atomic_output.folder(target, Terms(True), stale=("result.json",))
-    return atomic_output.resumable(target, "key", Terms(True), stale=("result.json",))
+        return atomic_output.folder(target, WriteRules(True), stale=("result.json",))
+    return atomic_output.resumable(target, "key", WriteRules(True), stale=("result.json",))
 
 def write(what):
     with place() as out:
@@ -111,7 +111,7 @@ def test_a_move_that_fails_takes_back_those_before_it(
         (tmp_path / name).write_text("old")
     real = write_terms.move
 
-    def move(source: Path, place: Path, terms: Terms) -> None:
+    def move(source: Path, place: Path, terms: WriteRules) -> None:
         if place.name == "b.wav":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
         real(source, place, terms)
@@ -119,7 +119,7 @@ def test_a_move_that_fails_takes_back_those_before_it(
     monkeypatch.setattr(write_terms, "move", move)
 
     def job() -> None:
-        with atomic_output.folder(tmp_path, Terms(replace=True)) as out:
+        with atomic_output.folder(tmp_path, WriteRules(replace=True)) as out:
             (out.partial / "deep").mkdir()
             for name in (*NAMES, "not there before"):
                 (out.partial / name).write_text("new")

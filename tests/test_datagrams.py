@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from bridge.osc import datagrams
-from bridge.osc.datagrams import Inbox, bound
+from bridge.osc.datagrams import DatagramQueue, bound
 
 
 class Endpoint(asyncio.DatagramProtocol):
@@ -24,7 +24,7 @@ async def received(count, *, size=8, wait=5.0):
     with contextlib.closing(bound("127.0.0.1", 0)) as own:
         loop = asyncio.get_running_loop()
         transport, endpoint = await loop.create_datagram_endpoint(Endpoint, sock=own)
-        endpoint.inbox = Inbox(own, lambda data, _: heard.append(int(data)))
+        endpoint.inbox = DatagramQueue(own, lambda data, _: heard.append(int(data)))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for number in range(count):
                 sender.sendto(b"%0*d" % (size, number), own.getsockname())

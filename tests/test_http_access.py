@@ -205,7 +205,7 @@ def scope(host, **headers) -> Scope:
     ],
 )  # fmt: skip
 def test_another_machine_is_known_also_behind_a_proxy(host, headers, far):
-    door = access.Door(lambda *_: None, token="t" * 30)
+    door = access.AccessCheck(lambda *_: None, token="t" * 30)
     asked = scope(host, **headers)
     door._check(asked)
     assert asked[access.FAR] is far
@@ -213,7 +213,7 @@ def test_another_machine_is_known_also_behind_a_proxy(host, headers, far):
 
 
 def test_two_hosts_are_none():
-    door = access.Door(lambda *_: None, token="t" * 30)
+    door = access.AccessCheck(lambda *_: None, token="t" * 30)
     asked = scope("127.0.0.1")
     asked["headers"].append((b"host", b"localhost"))
     with pytest.raises(Problem, match="Host must be this machine"):

@@ -350,6 +350,7 @@ def test_an_upload_that_drips_is_told_so_and_kept(running, monkeypatch):
             with contextlib.suppress(TimeoutError):
                 said = line.recv(4096)
         assert said.startswith(b"HTTP/1.1 408")
+        line.settimeout(60)
         assert b"slower than 1024 bytes a second" in said + line.recv(4096)
 
 

@@ -20,6 +20,7 @@ from bridge.http import jobs as web_jobs
 from bridge.http.journal import MAX_PAGES, Journal
 from bridge.http.responses import Problem
 from bridge.protocol.events import Best, Done, Progress
+from bridge.protocol.kinds import KINDS
 from bridge.service import job_server
 from bridge.service.ledger import Store
 from tests.http_server import ROOT, Http, Running, blob, serving
@@ -189,7 +190,7 @@ def test_a_running_search_offers_its_newest_preview(tmp_path):
     best = {"id": "j1", "step": 2, "score": 0.5}
     journal.note(Best(preset=f"{folder}/best-2.json", wav=f"{folder}/best-2.wav", **best))
     with Store(tmp_path / "jobs.sqlite") as store:
-        job = web_jobs.KINDS["patch"].model_validate(patch(str(tmp_path)) | {"id": "j1"})
+        job = KINDS["patch"].model.model_validate(patch(str(tmp_path)) | {"id": "j1"})
         store.add(job, client="c", request=1)
         assert files.files_of_job(store.get("j1"), journal) == {
             "best.json": folder / "best-2.json", "best.wav": folder / "best-2.wav",
@@ -445,7 +446,7 @@ HASH = "sha256:" + "0" * 64
 )
 def test_another_machine_names_no_path_of_this_one(fields, words):
     with pytest.raises(Problem, match=words):
-        web_jobs._check_far(fields)
+        web_jobs._check_far(KINDS[fields["kind"]], fields)
 
 
 FAR = {"X_Forwarded_For": "192.0.2.7"}
@@ -465,8 +466,11 @@ def test_from_another_machine_uploads_alone_lead_to_files(client):
 
 
 def test_another_machine_may_ask_for_what_it_uploaded():
-    web_jobs._check_far({"kind": "separate", "file": HASH + "/a.wav", "prompts": ["a"], "seed": 1})
-    web_jobs._check_far({"kind": "patch", "prompt": "a", "renderer": "fm", "start": None})
+    for fields in (
+        {"kind": "separate", "file": HASH + "/a.wav", "prompts": ["a"], "seed": 1},
+        {"kind": "patch", "prompt": "a", "renderer": "fm", "start": None},
+    ):
+        web_jobs._check_far(KINDS[fields["kind"]], fields)
 
 
 def test_allowed_folders_leave_uploads_and_results_open(tmp_path):

@@ -16,7 +16,7 @@ from bridge.protocol.jobs import (
     Probe,
     RenderPreset,
     Separate,
-    Writes,
+    WritingJob,
     job_adapter,
     line_adapter,
     new_id,
@@ -118,7 +118,7 @@ def test_the_table_of_kinds_has_a_row_for_each_model() -> None:
 def test_a_row_names_fields_of_its_model(kind: JobKind) -> None:
     fields = set(kind.model.model_fields)
     assert {*kind.reads, *kind.reads_folder, *(kind.far or "").split()} <= fields
-    assert ("out" in fields) == (kind.writes != "nothing") == issubclass(kind.model, Writes)
+    assert ("out" in fields) == (kind.writes != "nothing") == issubclass(kind.model, WritingJob)
     assert kind.far is None or not {"out", "host", "model", *INPUTS} & set(kind.far.split())
 
 

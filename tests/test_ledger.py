@@ -12,7 +12,7 @@ import pytest
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
 from bridge.protocol.jobs import DesignPatch, Record, RenderPreset
-from bridge.service.ledger import MIGRATIONS, Store, described, mend, owned
+from bridge.service.ledger import MIGRATIONS, Store, describe_entry, mend, own_ledger
 from presets import Preset
 from presets.library import Library
 from tests.children import first_line
@@ -60,7 +60,7 @@ def test_the_place_in_the_queue(store):
     assert places() == [None, None, 1, 2]
     store.finish("a", "cancelled")
     assert places() == [None, None, 0, 1]
-    said = described(store.get("c"), 1)
+    said = describe_entry(store.get("c"), 1)
     assert (said["state"], said["ahead"], said["job"]["prompt"]) == ("queued", 1, "kick")
 
 
@@ -238,13 +238,13 @@ def damaged(path):
 def test_a_damaged_ledger_is_set_aside_and_kept(tmp_path, caplog):
     path = tmp_path / "jobs.sqlite"
     data = damaged(path)
-    with owned(path) as store:
+    with own_ledger(path) as store:
         assert store.list() == ()
         assert store.aside.name.startswith("jobs-damaged-")
         assert store.aside.read_bytes() == data
         store.add(patch("new"), client="c", request=1)
     assert f"the job ledger {path} is damaged: it is kept as {store.aside}" in caplog.text
-    with owned(path) as store:
+    with own_ledger(path) as store:
         assert store.aside is None
         assert [entry.job.id for entry in store.list()] == ["new"]
 
@@ -265,7 +265,7 @@ def test_a_command_beside_no_server_sets_a_damaged_ledger_aside(tmp_path):
 def test_what_is_no_database_is_set_aside_too(tmp_path):
     path = tmp_path / "jobs.sqlite"
     path.write_text("a diary, by mistake " * 500)
-    with owned(path) as store:
+    with own_ledger(path) as store:
         assert store.list() == ()
         assert store.aside.read_text() == "a diary, by mistake " * 500
 
@@ -275,7 +275,7 @@ def test_two_damaged_ledgers_of_one_second_are_both_kept(tmp_path, monkeypatch):
     path = tmp_path / "jobs.sqlite"
     for text in ("first" * 500, "second" * 500):
         path.write_text(text)
-        with owned(path):
+        with own_ledger(path):
             pass
         path.unlink()
     kept = sorted(p.read_text()[:5] for p in tmp_path.glob("jobs-damaged-*.sqlite"))
@@ -284,8 +284,8 @@ def test_two_damaged_ledgers_of_one_second_are_both_kept(tmp_path, monkeypatch):
 
 def test_the_ledger_of_a_server_that_runs_is_not_touched(tmp_path):
     path = tmp_path / "jobs.sqlite"
-    with owned(path):
-        with pytest.raises(ValueError, match="another server already uses"), owned(path):
+    with own_ledger(path):
+        with pytest.raises(ValueError, match="another server already uses"), own_ledger(path):
             pass
 
 
@@ -293,7 +293,7 @@ def test_folders_of_ours_are_for_their_user_alone(tmp_path):
     sound = Preset(name="a", renderer="fm", renderer_version=1, values={})
     before = os.umask(0)
     try:
-        with owned(tmp_path / "a" / "b" / "jobs.sqlite"):
+        with own_ledger(tmp_path / "a" / "b" / "jobs.sqlite"):
             pass
         Library(tmp_path / "c" / "library").add(sound)
         disk = tmp_path / "c" / "library" / ".work"

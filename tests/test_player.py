@@ -147,7 +147,7 @@ def test_any_fault_of_one_line_is_refused_and_the_next_is_heard(presets, monkeyp
     here.tell(kind="panic", id="c")
     assert here.said()[-2:] == [("refused", "b"), ("ok", "c")]
     assert "ZeroDivisionError: division by zero" in here.out.getvalue()
-    here.player._sampler.close()
+    here.player.slots._sampler.close()
 
 
 def test_a_signal_ends_it_cleanly(tmp_path):
@@ -212,42 +212,42 @@ def test_another_rate_keeps_slots_channels_and_loads_on_their_way(presets, monke
     here.render()
     here.tell(kind="assign", channel=1, slot=128)
     here.tell(kind="load", slot=2, preset=str(presets / "i.json"), id="b")
-    player.instrument.catch_up()
-    play = player._make(44100)
+    player.slots.instrument.catch_up()
+    play = player.slots.play_function(44100)
     while here.sent:
         here.sent.pop(0)
-        if player._sampler._current is not None:
+        if player.slots._sampler._current is not None:
             break
-    here.sent = [(player._sampler, player._sampler._current)]
-    player._rebuild()
+    here.sent = [(player.slots._sampler, player.slots._sampler._current)]
+    player.slots.rebuild()
     for _ in range(4):
         here.render()
     assert ("ok", "b") in here.said()
-    player.instrument.catch_up()
+    player.slots.instrument.catch_up()
     for slot in (1, 2):
-        player.instrument.press(slot, 0, 60, 100)
+        player.slots.instrument.press(slot, 0, 60, 100)
         assert np.abs(play((), 512)).max() > 0.1
-        player.instrument.silence()
+        player.slots.instrument.silence()
         play((), 4096)
-    assert player._midi.channels[0].slot == 128
-    assert player.instrument.rate == 44100
-    player._sampler.close()
+    assert player.slots.midi.channels[0].slot == 128
+    assert player.slots.instrument.rate == 44100
+    player.slots._sampler.close()
 
 
 def test_the_newest_load_wins_at_once_and_what_it_replaces_takes_no_memory(presets, monkeypatch):
     here = Here(monkeypatch)
-    free = here.player._sampler.store._free[0]
+    free = here.player.slots._sampler.store._free[0]
     for command in "abc":
         here.tell(kind="load", slot=1, preset=str(presets / "i.json"), id=command)
     assert here.said() == [("refused", "a"), ("refused", "b")]
     here.render()  # a's note, which nobody wants
-    assert here.player._sampler.store._free == [free]
+    assert here.player.slots._sampler.store._free == [free]
     here.render()
     assert here.said()[2:] == [("loaded", ""), ("ok", "c")]
     here.tell(kind="load", slot=2, preset=str(presets / "i.json"), id="d")
     here.tell(kind="unload", slot=2)
     assert here.said()[4:] == [("refused", "d")]
-    here.player._sampler.close()
+    here.player.slots._sampler.close()
 
 
 def test_what_is_rendered_unasked_leaves_half_of_the_store(presets, monkeypatch):
@@ -262,7 +262,7 @@ def test_what_is_rendered_unasked_leaves_half_of_the_store(presets, monkeypatch)
     assert ("ok", "1") in said
     assert ("ok", "2") in said
     assert ("refused", "3") in said
-    here.player._sampler.close()
+    here.player.slots._sampler.close()
 
 
 @pytest.mark.parametrize("arguments", [("--frames", "0"), ("--frames", "9000"), ("--rate", "1")])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bridge.player import loading, macros, prerender
-from bridge.player.instrument import LINES, Instrument, Retired, Wanted
+from bridge.player.instrument import LINES, Instrument, MissingNote, RetiredSound
 from bridge.player.midi import BAR, Midi
 from bridge.player.protocol import Learned, Program, Turned
 from bridge.player.sampler import Store, notes
@@ -266,7 +266,7 @@ def test_a_better_patch_waits_for_the_next_note():
     rig.play(RATE)
     rig.hear(0x90, 69, 100)
     assert hz(rig.play(RATE)) == pytest.approx(880.0, abs=0.5)
-    assert Retired(old) in rig.said
+    assert RetiredSound(old) in rig.said
 
 
 def test_while_a_clock_runs_it_waits_for_the_bar():
@@ -318,7 +318,7 @@ def test_a_sampled_note_plays_at_once_and_exactly_when_it_is_rendered():
     sound = rig.load(1, preset)
     assert sound.patch is None
     rig.hear(0x90, 62, 100)
-    assert rig.said == [Wanted(1, 62)]
+    assert rig.said == [MissingNote(1, 62)]
     assert peak(rig.play(BLOCK)) == 0.0  # nothing is there yet
     audio = {n: prerender.note(preset, n, RATE) for n in (60, 62)}
     store = np.concatenate(list(audio.values()))
@@ -327,7 +327,7 @@ def test_a_sampled_note_plays_at_once_and_exactly_when_it_is_rendered():
     rig.hear(0x90, 62, 100)
     pitched = rig.play(RATE)
     sound.samples = {**sound.samples, 62: loading.Sample(audio[60].size, audio[62].size)}
-    assert rig.said.count(Wanted(1, 62)) == 2
+    assert rig.said.count(MissingNote(1, 62)) == 2
     rig.instrument.silence()
     rig.play(4800)
     rig.hear(0x90, 62, 50)
@@ -336,7 +336,7 @@ def test_a_sampled_note_plays_at_once_and_exactly_when_it_is_rendered():
     kept = min(RATE, audio[62].size - round(prerender.FADE * RATE))
     assert np.abs(exact - expected)[:kept].max() < 1e-5 * peak(expected)
     assert hz(pitched) == pytest.approx(hz(exact), rel=0.2)
-    assert rig.said.count(Wanted(1, 62)) == 2
+    assert rig.said.count(MissingNote(1, 62)) == 2
 
 
 def test_an_emptied_slot_rings_out_and_then_is_silent():

@@ -160,9 +160,9 @@ def test_slots_are_played_over_osc_and_a_dead_player_comes_back(tmp_path):
 DEADLY = """
 import os
 from bridge.player import __main__ as program
-from bridge.player import player
-real = player.load
-player.load = lambda file: os._exit(9) if "deadly" in file else real(file)
+from bridge.player import slots
+real = slots.load
+slots.load = lambda file: os._exit(9) if "deadly" in file else real(file)
 program.main()
 """
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from bridge.service import rate_limited_log
-from bridge.service.rate_limited_log import OTHERS, OncePerWindow, Rarely
+from bridge.service.rate_limited_log import OTHERS, OncePerWindow, RateLimitedLog
 
 
 def said(monkeypatch, caplog, talk):
@@ -12,7 +12,7 @@ def said(monkeypatch, caplog, talk):
     caplog.set_level(logging.INFO)
 
     async def main():
-        lines = Rarely(logging.getLogger("x"))
+        lines = RateLimitedLog(logging.getLogger("x"))
         await talk(lines)
         await asyncio.sleep(0.2)
 

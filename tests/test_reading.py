@@ -17,7 +17,7 @@ from bridge.service import config, discovery
 from bridge.service.language_model import parse_prompts
 from bridge.service.ledger import Store
 from bridge.stems import manifest
-from bridge.worker.window_store import Finished
+from bridge.worker.window_store import FinishedWindows
 from presets.library import Library, slots
 from presets.moves import promised
 from presets.reading import DEPTH, LARGEST, read_json, read_text, read_toml
@@ -115,7 +115,7 @@ def manifest_of_items(path: Path) -> None:
 
 def windows(path: Path) -> None:
     path.rename(path.with_name("window-00000.json"))
-    Finished(path.parent, [(0, 1)], 1, 1).curves()
+    FinishedWindows(path.parent, [(0, 1)], 1, 1).curves()
 
 
 DOORS = {
@@ -168,7 +168,7 @@ def test_deep_lines_are_noise(tmp_path: Path, text: str) -> None:
 
 def test_a_recorder_hears_what_comes_after_a_deep_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", iter([f"{DEEP}\n", '{"kind": "cancel"}\n']))
-    orders = recorder.Orders()
+    orders = recorder.RecorderCommands()
     orders.hear()
     assert orders.said == "cancel"
 

@@ -24,7 +24,7 @@ from bridge.execution.recording import RecordingEngine
 from bridge.files import wav
 from bridge.protocol.events import event_adapter
 from bridge.protocol.jobs import Record
-from bridge.recorder import CLOCK, Block, Take
+from bridge.recorder import CLOCK, Block, RecordedFile
 from bridge.service import file_access
 from tests.children import first_line
 from tests.peers import peer
@@ -235,7 +235,7 @@ def block(at, frames, value=0.5):
 
 
 def test_a_late_period_is_silence_and_what_follows_is_in_its_place(tmp_path):
-    take = Take(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
+    take = RecordedFile(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
     start = CLOCK - 128  # JACK's clock wraps once a day
     for at in (0, 64, 256, 320):  # two periods of 64 are missing
         assert take.add(block(start + at, 64), limit=330) == ""
@@ -249,7 +249,7 @@ def test_a_late_period_is_silence_and_what_follows_is_in_its_place(tmp_path):
 
 def test_a_clock_that_is_ahead_for_a_moment_shifts_nothing_for_good(tmp_path):
     """jackd's dummy driver on a busy machine: a period too far, then back."""
-    take = Take(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
+    take = RecordedFile(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
     for at, value in ((0, 0.1), (128, 0.2), (128, 0.3), (320, 0.4), (384, 0.5)):
         assert take.add(block(at, 64, value), limit=1e9) == ""
     take.close()
@@ -261,7 +261,7 @@ def test_a_clock_that_is_ahead_for_a_moment_shifts_nothing_for_good(tmp_path):
 
 @pytest.mark.parametrize("jump", [11 * 48000, -11 * 48000])
 def test_a_clock_that_jumps_ends_the_take(tmp_path, jump):
-    take = Take(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
+    take = RecordedFile(Record(id="r", out=str(tmp_path / "a.wav")), Desk())
     take.add(block(1000, 64), limit=1e9)
     assert take.add(block(1064 + jump, 64), limit=1e9) == "JACK's clock has jumped"
     take.close()
@@ -271,7 +271,7 @@ def test_a_clock_that_jumps_ends_the_take(tmp_path, jump):
 def test_a_server_that_is_stuck_ends_the_recording(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder, "SILENT", 0.05)
     job = Record(id="r", out=str(tmp_path / "a.wav"))
-    *_, failed = recorder.record(job, Desk(), recorder.Orders())
+    *_, failed = recorder.record(job, Desk(), recorder.RecorderCommands())
     assert (failed.code, failed.reason) == (
         "no-sound", "nothing came from JACK: JACK gave nothing for 0.05 s",
     )  # fmt: skip
@@ -280,7 +280,7 @@ def test_a_server_that_is_stuck_ends_the_recording(tmp_path, monkeypatch):
 
 def test_channels_are_interleaved():
     planar = np.arange(6, dtype="<f4")
-    assert list(Block(0, 2, None, planar.tobytes()).interleaved()) == [0, 2, 4, 1, 3, 5]
+    assert list(Block(0, 2, None, planar.tobytes()).interleave()) == [0, 2, 4, 1, 3, 5]
 
 
 def run_engine(program, *, leave=False):

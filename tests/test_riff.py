@@ -18,7 +18,7 @@ from tests import odd_files
 def test_odd_files_are_read_whole_and_where_they_begin(tmp_path: Path, case: str) -> None:
     _, frames, start = odd_files.CASES[case]
     path = odd_files.write(tmp_path, case)
-    with mixture.opened(path) as recording:
+    with mixture.open_recording(path) as recording:
         assert (recording.rate, recording.channels, recording.frames) == (48000, 2, frames)
         (heard,) = recording.pieces(frames)
     np.testing.assert_array_equal(heard.T.numpy(), odd_files.sound()[:frames])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bridge import worker
 from bridge.cli import main
-from bridge.cli.evaluate import merged
+from bridge.cli.evaluate import merge_pages
 from bridge.protocol.events import Done, Progress
 from bridge.protocol.jobs import Evaluate
 from sds.datasets import evaluation_items
@@ -43,7 +43,7 @@ class Identity(GaussianPrior):
 
 
 class Deaf:
-    """A evaluation scorer that hears the first prompt whatever sounds."""
+    """An evaluation scorer that hears the first prompt whatever sounds."""
 
     name = "deaf"
 
@@ -388,17 +388,17 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
 def test_a_report_keeps_the_sections_of_suites_that_were_not_run() -> None:
     old = "# Old\n\nhead\n\n## separate\n\n1\n\n### separate, all\n\n2\n\n## codec\n\n3\n"
     new = "# New\n\n## prior\n\n4\n\n## codec\n\n5\n"
-    assert merged(old, new) == (
+    assert merge_pages(old, new) == (
         "# New\n\n## codec\n\n5\n\n## prior\n\n4\n\n## separate\n\n1\n\n### separate, all\n\n2\n"
     )
-    assert merged("", new) == "# New\n\n## codec\n\n5\n\n## prior\n\n4\n"
-    assert merged(merged(old, new), new) == merged(old, new)
+    assert merge_pages("", new) == "# New\n\n## codec\n\n5\n\n## prior\n\n4\n"
+    assert merge_pages(merge_pages(old, new), new) == merge_pages(old, new)
 
 
 def test_the_published_page_is_what_the_command_writes() -> None:
     """Nothing by hand: its head is the report's, and every section says what measured it."""
     page = (Path(__file__).parents[1] / "docs" / "scoreboard.md").read_text(encoding="utf-8")
-    assert merged(page, report.HEAD) == page
+    assert merge_pages(page, report.HEAD) == page
     sections = page.split("\n## ")[1:]
     assert [section.split("\n", 1)[0] for section in sections] == list(SUITES)
     assert all("\n\n- Measured 20" in section for section in sections)

@@ -293,7 +293,7 @@ def test_one_field_changes(method):
 
 
 class Loyal:
-    """A evaluation scorer that likes nothing better than the first sound it heard for a prompt."""
+    """An evaluation scorer that likes nothing better than the first sound it heard for a prompt."""
 
     name = "loyal"
 
@@ -351,7 +351,7 @@ def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
 
 def test_divergence_is_said_and_the_last_sound_judged(setting, tmp_path):
     """60 times a mean near the largest number is no number."""
-    means = {prompt: 1e38 if prompt else 0.0 for prompt in PROMPTS}
+    means = {prompt: 1e37 if prompt else 0.0 for prompt in PROMPTS}
     prior = GaussianPrior(means, PROMPTS, sample_rate=RATE, hop=HOP)
     far = replace(setting, prior=prior, instruments=setting.instruments[:1], items=1)
     for row in run(far, ablation.suite, tmp_path / "rows.jsonl"):

@@ -25,7 +25,7 @@ from bridge.protocol.jobs import Separate
 from bridge.stems import excerpt, null_test
 from bridge.stems import manifest as stems
 from bridge.worker import mixture, models, separate, suggest
-from bridge.worker.window_store import Finished
+from bridge.worker.window_store import FinishedWindows
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.tagging import Suggestion
 from sds.separation.separate import METHODS
@@ -216,7 +216,7 @@ def test_a_job_that_fails_leaves_nothing(tmp_path: Path, failure: Exception) -> 
 
 
 def test_windows_on_disk_are_what_was_put(tmp_path: Path) -> None:
-    kept = Finished(tmp_path, [(0, 5), (3, 8)], 2, 1)
+    kept = FinishedWindows(tmp_path, [(0, 5), (3, 8)], 2, 1)
     x = torch.rand(2, 1, 5)
     assert 1 not in kept
     kept.put(1, x, [(0.5, "a", {"loss": 1.0})])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.files import atomic_output, write_terms
-from bridge.files.write_terms import ORDINARY, Terms, ours
+from bridge.files.write_terms import ORDINARY, WriteRules, is_ours
 from bridge.hosts.files import whole
 
 SOUND = b"somebody's sound"
@@ -34,18 +34,18 @@ def test_a_file_of_others_stays_unless_asked(tmp_path):
         publish(place, b"ours")
     assert place.read_bytes() == SOUND
     assert os.listdir(place.parent) == ["kick.wav"]
-    publish(place, b"ours", Terms(replace=True))
+    publish(place, b"ours", WriteRules(replace=True))
     assert place.read_bytes() == b"ours"
 
 
 def test_what_we_made_is_ours_until_it_is_changed(tmp_path):
     place = tmp_path / "out" / "kick.wav"
     publish(place, b"first")
-    assert ours(place)
+    assert is_ours(place)
     publish(place, b"second")
     assert place.read_bytes() == b"second"
     place.write_bytes(b"louder")
-    assert not ours(place)
+    assert not is_ours(place)
     with pytest.raises(ValueError, match="or it was changed since"):
         publish(place, b"third")
     assert place.read_bytes() == b"louder"
@@ -55,14 +55,14 @@ def test_a_copy_elsewhere_is_not_ours_and_a_moved_folder_is_asked_about(tmp_path
     place = tmp_path / "out" / "kick.wav"
     publish(place, b"first")
     place.parent.rename(tmp_path / "moved")
-    assert not ours(tmp_path / "moved" / "kick.wav")
+    assert not is_ours(tmp_path / "moved" / "kick.wav")
 
 
 def test_only_new_files_means_none_of_ours_either(tmp_path):
     place = tmp_path / "out" / "kick.wav"
-    publish(place, b"first", Terms(new=True))
+    publish(place, b"first", WriteRules(new=True))
     with pytest.raises(ValueError, match="only new files may be written without the key"):
-        publish(place, b"second", Terms(new=True))
+        publish(place, b"second", WriteRules(new=True))
     assert place.read_bytes() == b"first"
 
 
@@ -90,7 +90,7 @@ def test_a_link_in_the_place_of_a_file_is_never_followed(tmp_path):
         place.symlink_to(target)
         with pytest.raises(ValueError, match="is there already"):
             publish(place, b"ours")
-        publish(place, b"ours", Terms(replace=True))
+        publish(place, b"ours", WriteRules(replace=True))
         assert not place.is_symlink()
         place.unlink()
     assert secret.read_bytes() == SOUND
@@ -103,7 +103,7 @@ def test_a_folder_that_became_a_link_meanwhile_is_not_written_to(tmp_path):
     (allowed / "out").mkdir(parents=True)
     source = allowed / ".draft"
     source.write_bytes(b"ours")
-    terms = Terms(new=True, within=(str(allowed),))
+    terms = WriteRules(new=True, within=(str(allowed),))
     terms.check(allowed / "out" / "kick.wav")
     (allowed / "out").rmdir()
     (allowed / "out").symlink_to(secret)
@@ -127,7 +127,7 @@ def test_a_link_put_there_between_the_check_and_the_move_changes_nothing(tmp_pat
         add(*arguments)
 
     monkeypatch.setattr(write_terms, "_add", swapped)
-    terms = Terms(new=True, within=(str(allowed),))
+    terms = WriteRules(new=True, within=(str(allowed),))
     write_terms.move(source, allowed / "out" / "kick.wav", terms)
     assert os.listdir(secret) == []
     assert (allowed / "aside" / "kick.wav").read_bytes() == b"ours"
@@ -163,10 +163,10 @@ def test_without_hard_links_a_new_file_is_moved_and_an_old_one_stays(tmp_path, m
 def test_a_link_of_the_user_is_a_folder_as_any(tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "music").symlink_to(tmp_path / "disk")
-    for terms in (ORDINARY, Terms(within=(str(tmp_path / "music"),))):
+    for terms in (ORDINARY, WriteRules(within=(str(tmp_path / "music"),))):
         publish(tmp_path / "music" / "a" / "kick.wav", b"ours", terms)
     assert (tmp_path / "disk" / "a" / "kick.wav").read_bytes() == b"ours"
-    assert ours(tmp_path / "disk" / "a" / "kick.wav")
+    assert is_ours(tmp_path / "disk" / "a" / "kick.wav")
 
 
 def test_a_record_that_cannot_be_read_lets_nothing_be_replaced(tmp_path, caplog):
@@ -175,7 +175,7 @@ def test_a_record_that_cannot_be_read_lets_nothing_be_replaced(tmp_path, caplog)
     for leftover in (tmp_path / "data").iterdir():
         leftover.unlink()
     write_terms.record_file().write_bytes(b"no database, but long enough to be looked at " * 40)
-    assert not ours(place)
+    assert not is_ours(place)
     assert "cannot be read" in caplog.text
     publish(tmp_path / "out" / "snare.wav", b"new")  # what is new can still be written
     assert "cannot be written down" in caplog.text
@@ -189,7 +189,7 @@ def test_the_record_keeps_the_newest(tmp_path, monkeypatch):
         (count,) = record.execute("SELECT count(*) FROM made").fetchone()
     record.close()
     assert count == 3
-    assert [ours(tmp_path / "out" / f"{number}.wav") for number in (1, 2)] == [False, True]
+    assert [is_ours(tmp_path / "out" / f"{number}.wav") for number in (1, 2)] == [False, True]
 
 
 def test_a_file_of_one_host_is_under_the_same_terms(tmp_path):
@@ -206,7 +206,7 @@ def test_a_new_file_is_created_where_nothing_is(tmp_path):
     with write_terms.create(place, ORDINARY) as file:
         file.write(SOUND)
     assert place.read_bytes() == SOUND
-    assert not ours(place)
+    assert not is_ours(place)
     place.unlink()
     place.symlink_to(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="nothing is written over"):

@@ -1,7 +1,8 @@
 """Whole programs of the light process: the server, `doctor`, jobs asked for by files.
 
-- `doctor`: `scorewire doctor`: do what a first job needs, say what is missing and how to get it.
-- `folder_requests`: A separation asked for by files in a folder: for hosts whose scripts have no
-  sockets.
-- `serve`: One process of ledger, worker, OSC and HTTP, until SIGINT or SIGTERM.
+- `doctor`: Check what a first job needs, and say what is missing and how to get it: `scorewire
+  doctor`.
+- `folder_requests`: Run a separation requested by files in a folder: for hosts whose scripts have
+  no sockets.
+- `serve`: Run ledger, worker, OSC and HTTP in one process, until SIGINT or SIGTERM.
 """

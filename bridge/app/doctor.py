@@ -1,4 +1,4 @@
-"""`scorewire doctor`: do what a first job needs, say what is missing and how to get it.
+"""Check what a first job needs, and say what is missing and how to get it: `scorewire doctor`.
 
 Light here; the kernel and the model are tried in a worker process, by a `Probe` job.
 """
@@ -133,7 +133,7 @@ async def _ask(host: str, port: int, address: str, req: int) -> osc_wire.Message
 
 
 async def _player(config: Config) -> Check:
-    """Start a player and read its first line. Without a sound device all but playing works."""
+    """Start a player and check its sound device; without one all but playing works."""
     try:
         player = await Child.start(config.player)
     except OSError as error:
@@ -162,7 +162,7 @@ async def _player(config: Config) -> Check:
 
 
 async def _probe(config: Config, model: str) -> list[Check]:
-    """Have a worker try its kernel, its model and its evaluation scorer."""
+    """Ask a worker whether its kernel, model and evaluation scorer work."""
     job = Probe(id=new_id(), model=model)
     async with LocalEngine(config.worker, grace=config.grace, stall=config.stall) as engine:
         async for event in engine.submit(job):

@@ -1,4 +1,4 @@
-"""A separation asked for by files in a folder: for hosts whose scripts have no sockets.
+"""Run a separation requested by files in a folder: for hosts whose scripts have no sockets.
 
     python -m bridge.app.folder_requests FOLDER
 
@@ -54,7 +54,7 @@ class Status:
         self._last = Progress(id="", fraction=0, stage="starting")
 
     def hear(self, event: Event) -> None:
-        """Take what a job says of how far it is."""
+        """Write the progress of a job into the status line."""
         if isinstance(event, Progress):
             self._last = event
             self.beat()
@@ -75,14 +75,14 @@ class Status:
 def read(folder: Path, settings: config.Config) -> Separate:
     """The job asked for in `folder`. `ValueError` with one sentence when it is none."""
     path = folder / REQUEST
-    asked = read_json(path, MAX_REQUEST)
+    fields = read_json(path, MAX_REQUEST)
     try:
-        name = asked["file"]
+        name = fields["file"]
         if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
             raise ValueError(f"file must be the name of one in the folder, got {name!r}")
-        asked["file"] = str(folder / name)
+        fields["file"] = str(folder / name)
         fixed = {"id": jobs.new_id(), "out": str(folder), "host": HOST}
-        return Separate.model_validate({"model": settings.model} | asked | fixed)
+        return Separate.model_validate({"model": settings.model} | fields | fixed)
     except ValidationError as error:
         raise ValueError(jobs.sentence(error)) from error
     except (TypeError, KeyError) as error:
@@ -90,7 +90,7 @@ def read(folder: Path, settings: config.Config) -> Separate:
 
 
 def hand_over(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry | None:
-    """The job's life in the server that runs here, whose models are loaded, until it ends.
+    """Run the job in the server of this machine, whose models are loaded, until it ends.
 
     None when no server runs, takes it, or lives to its end: then it is ours, and goes on behind
     the last window that the server finished.
@@ -100,8 +100,8 @@ def hand_over(job: Separate, settings: config.Config, folder: Path, status: Stat
         return None
     try:
         token = settings.token_file.read_text(encoding="ascii").strip()
-        asked = job.model_dump(mode="json", exclude={"id"})
-        address = f"/v1/jobs/{server.ask('POST', '/v1/jobs', token, asked)['id']}"
+        body = job.model_dump(mode="json", exclude={"id"})
+        address = f"/v1/jobs/{server.ask('POST', '/v1/jobs', token, body)['id']}"
     except (ValueError, OSError) as error:
         log.info("the server does not take the job: %s", error)
         return None
@@ -142,7 +142,7 @@ async def work(job: Separate, settings: config.Config, folder: Path, status: Sta
 
 
 def answer(folder: Path, settings: config.Config) -> None:
-    """Do what is asked in `folder`; how it ended stands in its `status.txt`."""
+    """Run the request in `folder`, and write how it ended to its `status.txt`."""
     status = Status(folder)
     status.beat()
     try:

@@ -1,4 +1,4 @@
-"""One process of ledger, worker, OSC and HTTP, until SIGINT or SIGTERM."""
+"""Run ledger, worker, OSC and HTTP in one process, until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.player.protocol import Happening
 from bridge.service import discovery
 from bridge.service.config import Config
 from bridge.service.job_server import Server, _sweeping
-from bridge.service.ledger import owned
+from bridge.service.ledger import own_ledger
 from bridge.service.player_process import PlayerProcess
 from bridge.service.signals import stopping_on_signals
 from presets.library import Library
@@ -26,7 +26,7 @@ async def run_server(
     play: bool = False,
     announce: bool = False,
     ready: Callable[[int, int], None] | None = None,
-    heard: Callable[[Happening], None] | None = None,
+    on_happening: Callable[[Happening], None] | None = None,
 ) -> None:
     """Run the whole light process until SIGINT or SIGTERM; `ready` is told OSC's and HTTP's port.
 
@@ -40,7 +40,7 @@ async def run_server(
     from bridge.http.server import serve_http
 
     async with stopping_on_signals() as stop:
-        with owned(config.ledger) as store:
+        with own_ledger(config.ledger) as store:
             lost = store.recover()
             for job_id in lost:
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)
@@ -48,8 +48,8 @@ async def run_server(
             async with AsyncExitStack() as stack:
                 player = PlayerProcess(config.player, Library(config.library)) if play else None
                 if player is not None:
-                    if heard is not None:
-                        player.listen("terminal", heard)
+                    if on_happening is not None:
+                        player.listen("terminal", on_happening)
                     await stack.enter_async_context(player)
                 server = await stack.enter_async_context(Server(config, store, engine, player))
                 await stack.enter_async_context(_sweeping(server, lost))
@@ -58,8 +58,8 @@ async def run_server(
                 log.info("OSC on %s port %d (UDP)", config.osc_host, osc.port)
                 log.info("HTTP on %s port %d", config.http_host, http)
                 if announce:
-                    there = mdns_service(config, osc=osc.port, http=http)
-                    await stack.enter_async_context(there)
+                    service = mdns_service(config, osc=osc.port, http=http)
+                    await stack.enter_async_context(service)
                 place = discovery.publish(
                     config.data, host=config.http_host, http=http, osc=osc.port
                 )

@@ -1,20 +1,18 @@
 """The commands of `scorewire`, a subject a file; `main` puts them together.
 
 - `__main__`: `python -m bridge.cli`: what `scorewire` runs.
-- `base`: What all commands share: their usual options, the run of a job, the way to show a
-  result.
+- `base`: Options that commands share, running a job, and showing its result.
 - `choices`: The names that help texts list, as literals: the tables they come from take long to
   load.
 - `evaluate`: The scoreboard: eval.
-- `hosts`: Stems onto the tracks of a DAW, and our scripts into it.
-- `import_presets`: Files of other synths to preset files; what was lost is said voice by voice.
+- `hosts`: Put stems on the tracks of a DAW, and install our scripts in it.
+- `import_presets`: Import files of other synths as preset files, and list what each voice lost.
 - `library`: `scorewire library`: keep presets, find them again, give them slots.
 - `main`: `scorewire`: its commands, from `serve` to `library` (`bridge.cli`).
-- `presets`: Prompts to patches, and what can be done with a patch: patch, render, edit, export .
-- `record`: Audio in: record from JACK.
-- `serve`: The server and what is around it: serve, play, doctor, jobs.
-- `stems`: Tracks to stems: separate, and verify what came of it.
-- `suggest`: What is in a track: suggest.
-- `tables`: What people see in a terminal: progress with the time left, and a few lines at the
-  end.
+- `presets`: Make patches from prompts, and work with patches: patch, render, edit, export .
+- `record`: Record audio from JACK.
+- `serve`: Run and inspect the server: serve, play, doctor, jobs.
+- `stems`: Separate tracks into stems, and verify that stems add up.
+- `suggest`: Suggest prompts for a track.
+- `tables`: Format progress with the time left, and results as a few lines, for a terminal.
 """

@@ -1,4 +1,4 @@
-"""What all commands share: their usual options, the run of a job, the way to show a result.
+"""Options that commands share, running a job, and showing its result.
 
 Importing a module of commands loads typer and nothing else of weight, so that help comes at once:
 what a command works with is imported in the command.
@@ -61,7 +61,7 @@ def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> Non
 
 
 def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
-    """The result of a job of `kind` run here and now on an own worker.
+    """Run a job of `kind` on a worker of this process, and return its result.
 
     A `model` of None is the configured one. Raises pydantic's `ValidationError` when `values` make
     no job, `CommandFailed` when it has no result.

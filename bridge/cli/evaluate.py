@@ -45,14 +45,14 @@ def eval_(
     """
     import json
 
-    from bridge.files.write_terms import Terms
+    from bridge.files.write_terms import WriteRules
     from bridge.hosts.files import whole
     from bridge.protocol.jobs import Evaluate
     from presets.reading import read_json
 
     if report is not None and not report.absolute().parent.is_dir():
         raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
-    terms = Terms(replace)
+    terms = WriteRules(replace)
     if report is not None:
         terms.check(report.absolute())
     result = run(
@@ -71,7 +71,7 @@ def eval_(
     if report is not None:
         before = report.read_text(encoding="utf-8") if report.exists() else ""
         with whole(report.absolute(), terms) as partial:
-            partial.write_text(merged(before, page), encoding="utf-8")
+            partial.write_text(merge_pages(before, page), encoding="utf-8")
     if as_json:
         figures = read_json(Path(result["figures"]))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))
@@ -79,7 +79,7 @@ def eval_(
         typer.echo(page)
 
 
-def merged(before: str, page: str) -> str:
+def merge_pages(before: str, page: str) -> str:
     """A page whose sections (their "## suite" lines begin them) replace or join those of before.
 
     The head is the new page's; sections stand in the order of the suites.

@@ -1,4 +1,4 @@
-"""Stems onto the tracks of a DAW, and our scripts into it."""
+"""Put stems on the tracks of a DAW, and install our scripts in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.cli.base import CommandFailed, Json, Replace, absolute, show
 from bridge.cli.choices import HOSTS, INSTALLERS
 
 if TYPE_CHECKING:
-    from bridge.hosts import Placed
+    from bridge.hosts import HostResult
 
 app = typer.Typer()
 
@@ -33,12 +33,12 @@ def place(
     """Put stems where their source lay, in a DAW or its project file."""
     _check("--host", host, HOSTS)
     from bridge import hosts
-    from bridge.files.write_terms import Terms
+    from bridge.files.write_terms import WriteRules
     from bridge.stems import manifest as stems
 
     manifest = stems.manifest_path(manifest.expanduser())
     placed = hosts.HOSTS[host].place_audio(
-        manifest, Path(absolute(out or manifest.parent)), Terms(replace)
+        manifest, Path(absolute(out or manifest.parent)), WriteRules(replace)
     )
     _show(host, placed, as_json)
 
@@ -71,7 +71,7 @@ def _check(what: str, name: str, known: Iterable[str]) -> None:
         raise CommandFailed("bad-input", reason, exit_code=2)
 
 
-def _show(host: str, placed: Placed, as_json: bool) -> None:
+def _show(host: str, placed: HostResult, as_json: bool) -> None:
     from bridge.cli import tables
 
     result = {"host": host, "text": placed.text, "files": [str(file) for file in placed.files]}

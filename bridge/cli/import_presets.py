@@ -1,4 +1,4 @@
-"""Files of other synths to preset files; what was lost is said voice by voice."""
+"""Import files of other synths as preset files, and list what each voice lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import atomic_output, names
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 from bridge.service import file_access
 from presets import dx7_file, import_dx7, save
 
@@ -25,22 +25,22 @@ def syx(
     with file.open("rb") as opened:
         data = opened.read(dx7_file.MAX_BYTES + 1)
     try:
-        found = dx7_file.read(data)
+        dump = dx7_file.read(data)
     except ValueError as error:
         raise ValueError(f"file {file}: {error}") from error
-    count = len(found.voices)
+    count = len(dump.voices)
     if voice is not None and not 1 <= voice <= count:
         raise ValueError(f"voice must be 1 .. {count}, got {voice}")
     rows: list[dict[str, Any]] = []
     refused = ""
     digits = max(2, len(str(count)))
-    with atomic_output.folder(out, Terms(replace)) as made:
-        for number, (one, doubts) in enumerate(zip(found.voices, found.doubts, strict=True), 1):
+    with atomic_output.folder(out, WriteRules(replace)) as made:
+        for number, (dx7_voice, doubts) in enumerate(zip(dump.voices, dump.doubts, strict=True), 1):
             if voice not in (None, number):
                 continue
-            row: dict[str, Any] = {"voice": number, "name": one.name.strip()}
+            row: dict[str, Any] = {"voice": number, "name": dx7_voice.name.strip()}
             try:
-                preset, lost = import_dx7.to_preset(one)
+                preset, lost = import_dx7.to_preset(dx7_voice)
             except ValueError as error:
                 refused = str(error)
                 rows.append(row | {"refused": refused})
@@ -48,8 +48,8 @@ def syx(
             name = names.slug(preset.name, otherwise="voice")
             path = made.partial / f"{number:0{digits}d}-{name}.json"
             save(preset, path)
-            doubtful = (f"message: {said}" for said in doubts)
+            doubtful = (f"message: {doubt}" for doubt in doubts)
             rows.append(row | {"preset": made.final(path), "lost": [*doubtful, *lost]})
         if all("refused" in row for row in rows):
             raise ValueError(refused)
-    return {"voices": rows, "passed_over": list(found.passed_over)}
+    return {"voices": rows, "passed_over": list(dump.passed_over)}

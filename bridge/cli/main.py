@@ -44,8 +44,8 @@ for subject in (
     app.add_typer(subject)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version
 
         typer.echo(f"scorewire {version('scorewire')}")

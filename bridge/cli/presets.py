@@ -1,4 +1,4 @@
-"""Prompts to patches, and what can be done with a patch: patch, render, edit, export ..."""
+"""Make patches from prompts, and work with patches: patch, render, edit, export ..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio in: record from JACK."""
+"""Record audio from JACK."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def record(
     job = Record.model_validate(file_access.bound(job, settings, trusted=True))
     file_access.check(job, read=settings.readable, write=settings.writable)
     with ExitStack() as stack:
-        told = None if as_json else stack.enter_context(tables.progress_line())
-        last = asyncio.run(_take(job, told))
+        progress = None if as_json else stack.enter_context(tables.progress_line())
+        last = asyncio.run(_take(job, progress))
     if isinstance(last, Done):
         result = last.result
         show(result, lambda: tables.record(result), as_json)
@@ -72,7 +72,7 @@ def record(
         raise CommandFailed(last.code, last.reason)
 
 
-async def _take(job: Record, told: tables.Show | None) -> Event | None:
+async def _take(job: Record, progress: tables.Show | None) -> Event | None:
     """The last event of a recording that Ctrl-C stops."""
     import asyncio
     from contextlib import aclosing
@@ -91,7 +91,7 @@ async def _take(job: Record, told: tables.Show | None) -> Event | None:
         ending = asyncio.create_task(end())
         async with aclosing(engine.submit(job)) as events:
             async for event in events:
-                if told is not None:
-                    told(event)
+                if progress is not None:
+                    progress(event)
         ending.cancel()
     return event

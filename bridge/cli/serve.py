@@ -1,4 +1,4 @@
-"""The server and what is around it: serve, play, doctor, jobs."""
+"""Run and inspect the server: serve, play, doctor, jobs."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def play_(
     library = Library(settings.library)
     loaded = [(load(path), path.with_suffix(".wav")) for path in presets or ()]
     for slot, (preset, wav) in enumerate(loaded, start=1):
-        kept = library.add(preset, preview=wav if wav.is_file() else None, once=True)
-        library.assign(slot, kept.path.name)
+        entry = library.add(preset, preview=wav if wav.is_file() else None, once=True)
+        library.assign(slot, entry.path.name)
     chosen = [*settings.player]
     chosen += ["--output", output] if output != "auto" else []
     chosen += ["--device", device] if device else []
@@ -102,12 +102,14 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
             typer.echo(line)
         sys.stdout.flush()
 
-    def heard(happening: Happening) -> None:
+    def show_happening(happening: Happening) -> None:
         if (line := tables.device(happening)) and not as_json:
             typer.echo(line)
             sys.stdout.flush()
 
-    asyncio.run(run_server(settings, play=play, announce=announce, ready=ready, heard=heard))
+    asyncio.run(
+        run_server(settings, play=play, announce=announce, ready=ready, on_happening=show_happening)
+    )
 
 
 @app.command()
@@ -119,8 +121,8 @@ def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
     from bridge.service import config
 
     settings = config.load(config_file)
-    said = {"token": access.token(settings.token_file), "file": str(settings.token_file)}
-    typer.echo(json.dumps(said) if as_json else said["token"])
+    result = {"token": access.token(settings.token_file), "file": str(settings.token_file)}
+    typer.echo(json.dumps(result) if as_json else result["token"])
 
 
 @app.command("doctor")
@@ -159,14 +161,14 @@ def jobs(
         raise CommandFailed("bad-input", reason, exit_code=2)
     from bridge.cli import tables
     from bridge.service import config
-    from bridge.service.ledger import Entry, State, Store, described
+    from bridge.service.ledger import Entry, State, Store, describe_entry
 
-    known: State | None = next((one for one in get_args(State) if one == state), None)
+    known: State | None = next((name for name in get_args(State) if name == state), None)
     ledger = config.load(config_file).ledger
     entries: tuple[Entry, ...] = ()
     rows = []
     if ledger.is_file():
         with Store(ledger) as store:
             entries = store.list(limit=limit, state=known)
-            rows = [described(entry, store.ahead(entry)) for entry in entries]
+            rows = [describe_entry(entry, store.ahead(entry)) for entry in entries]
     show({"jobs": rows}, lambda: tables.jobs(rows), as_json)

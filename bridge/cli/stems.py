@@ -1,4 +1,4 @@
-"""Tracks to stems: separate, and verify what came of it."""
+"""Separate tracks into stems, and verify that stems add up."""
 
 from __future__ import annotations
 
@@ -14,66 +14,74 @@ NULL_LIMIT_DB = -100.0
 
 app = typer.Typer()
 
+Mixture = Annotated[
+    Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3; others by ffmpeg.")
+]
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar=TEXT,
+        help="What one stem holds; once for each stem. The excerpt's when left out.",
+    ),
+]
+Negatives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--negative", metavar=TEXT, help="What no stem is to hold: it goes to the residual."
+    ),
+]
+Excerpt = Annotated[
+    float | None,
+    typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
+]
+Auto = Annotated[
+    bool, typer.Option("--auto", help="Suggest prompts by what is heard, beside those given.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
+]
+Method = Annotated[
+    str | None, typer.Option(help="default, fast, best, masks or paper; when left out default.")
+]
 Refinement = Annotated[
     int | None, typer.Option(help="Distillation steps; when left out 1000 for paper, else 0.")
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="The same seed on the same machine: the same files. When left out 0."),
+]
+StartSamples = Annotated[
+    int | None,
+    typer.Option(help="Where the file begins in the session; else as its bext says."),
+]
+TempoMap = Annotated[
+    str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
+]
+Host = Annotated[str | None, typer.Option(help=f"Put the stems on tracks too: {', '.join(HOSTS)}.")]
+Like = Annotated[
+    Path | None,
+    typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
 ]
 
 
 @app.command()
 def separate(
-    file: Annotated[
-        Path, typer.Argument(help="The mixture: WAV, FLAC, Ogg, AIFF or MP3; others by ffmpeg.")
-    ],
+    file: Mixture,
     out: Out,
-    prompts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--prompt",
-            metavar=TEXT,
-            help="What one stem holds; once for each stem. The excerpt's when left out.",
-        ),
-    ] = None,
-    negatives: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--negative",
-            metavar=TEXT,
-            help="What no stem is to hold: it goes to the residual.",
-        ),
-    ] = None,
-    excerpt: Annotated[
-        float | None,
-        typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
-    ] = None,
-    auto: Annotated[
-        bool, typer.Option("--auto", help="Suggest prompts by what is heard, beside those given.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
-    ] = False,
-    method: Annotated[
-        str | None, typer.Option(help="default, fast, best, masks or paper; when left out default.")
-    ] = None,
+    prompts: Prompts = None,
+    negatives: Negatives = None,
+    excerpt: Excerpt = None,
+    auto: Auto = False,
+    force: Force = False,
+    method: Method = None,
     steps: Refinement = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="The same seed on the same machine: the same files. When left out 0."),
-    ] = None,
+    seed: Seed = None,
     model: Model = None,
-    start_samples: Annotated[
-        int | None,
-        typer.Option(help="Where the file begins in the session; else as its bext says."),
-    ] = None,
-    tempo: Annotated[
-        str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help=f"Put the stems on tracks too: {', '.join(HOSTS)}.")
-    ] = None,
-    like: Annotated[
-        Path | None,
-        typer.Option(help="Ask as for another stem set: its folder, its stems.json or one stem."),
-    ] = None,
+    start_samples: StartSamples = None,
+    tempo: TempoMap = None,
+    host: Host = None,
+    like: Like = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
@@ -86,21 +94,8 @@ def separate(
     """
     from bridge.cli import tables
     from bridge.protocol.jobs import Separate
-    from bridge.stems import excerpt as audition
-    from bridge.stems import remake
 
-    asked: dict[str, Any] = {}
-    if like is not None:
-        asked = remake.job_of_stem_set(like.expanduser())
-        if method not in (None, asked["method"]):
-            asked["steps"] = None  # those of another method say nothing
-    elif not (prompts or auto):
-        asked = audition.settings_of_excerpt(out.expanduser(), file.expanduser())
-        if not asked:
-            reason = (
-                "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
-            )
-            raise CommandFailed("bad-input", reason, exit_code=2)
+    earlier = _earlier_settings(out, file, like, method, complete=bool(prompts or auto))
     given = {
         "prompts": tuple(prompts) if prompts else None,
         "negatives": tuple(negatives) if negatives else None,
@@ -114,7 +109,7 @@ def separate(
         Separate,
         as_json,
         file=absolute(file),
-        **asked | {key: value for key, value in given.items() if value is not None},
+        **earlier | {key: value for key, value in given.items() if value is not None},
         auto=auto,
         out=absolute(out),
         excerpt=excerpt,
@@ -124,6 +119,30 @@ def separate(
         replace=replace,
     )
     show(result, lambda: tables.separate(result), as_json)
+
+
+def _earlier_settings(
+    out: Path, file: Path, like: Path | None, method: str | None, *, complete: bool
+) -> dict[str, Any]:
+    """The fields of an earlier separation: that of `like`, else of an excerpt in `out`.
+
+    None are taken over where the command is `complete` without them. Raises `CommandFailed` when
+    there is neither prompt nor excerpt.
+    """
+    from bridge.stems import excerpt, remake
+
+    if like is not None:
+        fields = remake.job_of_stem_set(like.expanduser())
+        if method not in (None, fields["method"]):
+            fields["steps"] = None  # those of another method say nothing
+        return fields
+    if complete:
+        return {}
+    fields = excerpt.settings_of_excerpt(out.expanduser(), file.expanduser())
+    if not fields:
+        reason = "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+        raise CommandFailed("bad-input", reason, exit_code=2)
+    return fields
 
 
 @app.command()
@@ -140,12 +159,12 @@ def verify(
     from bridge.stems import null_test
 
     manifest = stems.manifest_path(folder.expanduser())
-    found = null_test.add_up_fast(manifest)
-    ok = max(found.double_db, found.float_db) < NULL_LIMIT_DB
+    rest = null_test.add_up_fast(manifest)
+    ok = max(rest.double_db, rest.float_db) < NULL_LIMIT_DB
     result = {
         "manifest": absolute(manifest),
-        "null_db": round(found.double_db, 2),
-        "null_float32_db": round(found.float_db, 2),
+        "null_db": round(rest.double_db, 2),
+        "null_float32_db": round(rest.float_db, 2),
         "ok": ok,
     }
     show(result, lambda: tables.verify(result, NULL_LIMIT_DB), as_json)

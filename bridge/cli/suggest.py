@@ -1,4 +1,4 @@
-"""What is in a track: suggest."""
+"""Suggest prompts for a track."""
 
 from __future__ import annotations
 

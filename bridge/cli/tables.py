@@ -1,4 +1,4 @@
-"""What people see in a terminal: progress with the time left, and a few lines at the end.
+"""Format progress with the time left, and results as a few lines, for a terminal.
 
 The lines are neither wrapped nor cut, whatever the width: a path can be copied whole. Only `jobs`
 has a line a job, in which what was asked for is cut to the width.
@@ -159,8 +159,8 @@ def edit(result: dict[str, Any]) -> Text:
     """The result of `edit`."""
     text = Text("\n").join([patch(result), _pairs(("of the prompt", result["prompt"]))])
     if not result["changed"]:
-        said = _pairs(("changed", "no: the search scorer found nothing nearer to the words"))
-        text = Text("\n").join([text, said])
+        note = _pairs(("changed", "no: the search scorer found nothing nearer to the words"))
+        text = Text("\n").join([text, note])
     return text
 
 
@@ -172,10 +172,10 @@ def variations(result: dict[str, Any]) -> Text:
 def voices(result: dict[str, Any]) -> Text:
     """The result of `import`: what one voice lost in sentences, of several how many there are."""
     rows = result["voices"]
-    passed = [("passed over", said) for said in result["passed_over"]]
+    passed = [("passed over", reason) for reason in result["passed_over"]]
     if len(rows) == 1 and "preset" in rows[0]:
         (row,) = rows
-        lost = (("lost", said) for said in row["lost"])
+        lost = (("lost", reason) for reason in row["lost"])
         return _pairs(("voice", row["name"]), ("preset", row["preset"]), *lost, *passed)
     lines = [
         (
@@ -234,11 +234,11 @@ def checks(report: dict[str, Any]) -> Text:
     return text
 
 
-def slots(found: Mapping[int, Path], play: bool) -> list[str]:
+def slots(presets: Mapping[int, Path], play: bool) -> list[str]:
     """The lines of `play` on what each slot plays."""
-    if play and not found:
+    if play and not presets:
         return ["No slot holds a preset: `scorewire library slot 1 NAME` puts one there."]
-    return [f"slot {number}: {path.stem}" for number, path in sorted(found.items())]
+    return [f"slot {number}: {path.stem}" for number, path in sorted(presets.items())]
 
 
 def device(happening: protocol.Happening) -> str:
@@ -275,8 +275,8 @@ def _job(row: dict[str, Any]) -> tuple[str, ...]:
     what = job.get("prompt") or Path(job.get("file") or job.get("preset") or "").name
     what = what or ", ".join(job.get("suites", ())) or Path(job.get("out", "")).name
     reason = f"{what}: {row['reason']}" if row["reason"] else what
-    asked = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
-    return row["id"], row["kind"], state, asked, " ".join(reason.split())
+    created = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
+    return row["id"], row["kind"], state, created, " ".join(reason.split())
 
 
 def suggestions(result: dict[str, Any]) -> Text:
@@ -314,7 +314,7 @@ def columns(rows: Iterable[tuple[str, ...]], *, widest: int | None = None) -> Te
             wide = cell_len(cell) if widest is None else min(widest, cell_len(cell))
             widths[place] = max(widths.get(place, 0), wide)
     lines = [
-        "  ".join(_padded(cell, widths[place]) for place, cell in enumerate(row[:-1]))
+        "  ".join(_pad(cell, widths[place]) for place, cell in enumerate(row[:-1]))
         + ("  " if len(row) > 1 else "")
         + row[-1]
         for row in cells
@@ -322,7 +322,7 @@ def columns(rows: Iterable[tuple[str, ...]], *, widest: int | None = None) -> Te
     return Text("\n".join(line.rstrip() for line in lines))
 
 
-def _padded(cell: str, width: int) -> str:
+def _pad(cell: str, width: int) -> str:
     return cell if cell_len(cell) >= width else set_cell_size(cell, width)
 
 

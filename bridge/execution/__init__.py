@@ -6,5 +6,6 @@
   for the log.
 - `local`: One supervised worker process on this machine: JSON lines in, JSON lines out, files by
   path.
-- `recording`: Recordings: each in a process of its own, at once, beside whatever a worker does.
+- `recording`: Run recordings, each in a process of its own, at once, beside whatever a worker
+  does.
 """

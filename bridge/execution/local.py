@@ -151,7 +151,7 @@ class LocalEngine:
         if ticket.deadline is not None:
             return Cancelled(id=job_id)
         worker.send(ticket.job.model_dump_json())
-        heard = False
+        answered = False
         while True:
             try:
                 # Not `wait_for`: until Python 3.12 it forgets that it was cancelled when a line
@@ -166,13 +166,13 @@ class LocalEngine:
                 reason = f"the worker said nothing for {self._stall:g} s and was stopped"
                 return Failed(id=job_id, code="stalled", reason=reason)
             if line is None:
-                if warm and not heard and ticket.deadline is None:
+                if warm and not answered and ticket.deadline is None:
                     # It died of its last job, as this one came in: a new worker, one more time.
                     await self._drop_worker(0.0)
                     return await self._run(ticket)
-                return await self._buried(worker, ticket)
+                return await self._report_death(worker, ticket)
             event = _parse(line, job_id)
-            heard = heard or event is not None
+            answered = answered or event is not None
             if isinstance(event, Done | Failed | Cancelled):
                 return event
             if event is not None:
@@ -196,8 +196,8 @@ class LocalEngine:
             await self._worker.close(patience)
             self._worker = None
 
-    async def _buried(self, worker: Child, ticket: _Ticket) -> Event:
-        """The worker died in the middle of a job: say how."""
+    async def _report_death(self, worker: Child, ticket: _Ticket) -> Event:
+        """Make the last event of a job whose worker has died: how it died."""
         await self._drop_worker(0.0)
         if worker.tail:
             log.error("the worker's last words:\n%s", "\n".join(worker.tail))

@@ -1,4 +1,4 @@
-"""Recordings: each in a process of its own, at once, beside whatever a worker does."""
+"""Run recordings, each in a process of its own, at once, beside whatever a worker does."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RecordingEngine:
             yield Failed(id=job.id, code="interrupted", reason=reason)
             return
         try:
-            async with aclosing(self._heard(job)) as events:
+            async with aclosing(self._follow_child(job)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -91,7 +91,7 @@ class RecordingEngine:
             if not self._children:
                 self._empty.set()
 
-    async def _heard(self, job: Job) -> AsyncGenerator[Event, None]:
+    async def _follow_child(self, job: Job) -> AsyncGenerator[Event, None]:
         """The recorder from its start to its end."""
         try:
             child = await Child.start(self._command)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.files import write_terms
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from presets import moves
 from presets.moves import Move, Rename
 
@@ -56,7 +56,7 @@ class Output:
 
     folder: Path
     partial: Path
-    terms: Terms = ORDINARY
+    terms: WriteRules = ORDINARY
 
     @property
     def scratch(self) -> Path:
@@ -74,7 +74,9 @@ class Output:
 
 
 @contextmanager
-def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) -> Iterator[Output]:
+def folder(
+    target: Path, terms: WriteRules = ORDINARY, *, stale: Iterable[str] = ()
+) -> Iterator[Output]:
     """A partial folder, published into `target` at the end and dropped on any exception.
 
     Files of an earlier job under other names stay, but for those named in `stale`, which go as the
@@ -106,7 +108,7 @@ def folder(target: Path, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()) 
 
 @contextmanager
 def resumable(
-    target: Path, key: str, terms: Terms = ORDINARY, *, stale: Iterable[str] = ()
+    target: Path, key: str, terms: WriteRules = ORDINARY, *, stale: Iterable[str] = ()
 ) -> Iterator[Output]:
     """`folder` for long work: `scratch` is as a crashed process with the same `key` left it.
 
@@ -155,9 +157,9 @@ def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) ->
         if partial == but or partial.is_symlink() or not partial.is_dir():
             continue
         pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
-        kept = partial.name.startswith(UNFINISHED)
+        resumable = partial.name.startswith(UNFINISHED)
         others = pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid))
-        if not kept and (others or not pid.isdigit()):
+        if not resumable and (others or not pid.isdigit()):
             idle = False
             continue
         if (lock := _lock(partial, 0.0)) is None:
@@ -166,7 +168,7 @@ def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) ->
         promised = (partial / MOVES).exists()
         _settle(Output(target, partial))
         lock.close()
-        if promised or unfinished or not kept:
+        if promised or unfinished or not resumable:
             _drop(partial)
     return idle
 
@@ -190,7 +192,7 @@ def no_room(error: BaseException | None, folder: Path | None = None) -> bool:
 
 
 def code_of(error: BaseException, otherwise: str) -> str:
-    """The code of a failure: "no-room" where the disk is full."""
+    """The error code of a failure: "no-room" where the disk is full, else `otherwise`."""
     return "no-room" if no_room(error) else otherwise
 
 
@@ -227,8 +229,8 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
         if not file.is_dir():
             out.terms.check(Path(out.final(file)))
     names = [str(file.relative_to(out.partial)) for file in below if not file.is_dir()]
-    told = [(f"{out.partial.name}/{name}", name) for name in names]
-    told += [
+    moved = [(f"{out.partial.name}/{name}", name) for name in names]
+    moved += [
         (name, f"{out.partial.name}/{REPLACED}/{name}")
         for name in stale
         if name not in names and out.terms.replaces(out.folder / name)
@@ -241,24 +243,24 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
     (out.partial / REPLACED).mkdir()
     backed = all([_second_name(out, name) for name in names])
     write_terms.note([(out.partial / name, out.folder / name) for name in names])
-    moves.promise(out.partial / MOVES, told)
+    moves.promise(out.partial / MOVES, moved)
     try:
-        _make(out, told, lambda source, target: _move(out, source, target))
+        _make(out, moved, lambda source, target: _move(out, source, target))
     except (OSError, ValueError):
         if backed:
-            _undo(out, told)
+            _undo(out, moved)
             (out.partial / MOVES).unlink()
         raise
 
 
 def _second_name(out: Output, name: str) -> bool:
     """Keep the file that `name` will replace under a second name, where the disk has such."""
-    there, kept = out.folder / name, out.partial / REPLACED / name
-    if not there.exists():
+    target, backup = out.folder / name, out.partial / REPLACED / name
+    if not target.exists():
         return True
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    backup.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.link(there, kept, follow_symlinks=False)
+        os.link(target, backup, follow_symlinks=False)
     except OSError:
         return False
     return True
@@ -272,19 +274,19 @@ def _move(out: Output, source: Path, target: Path) -> None:
         source.replace(target)
 
 
-def _make(out: Output, told: list[Move], move: Rename = Path.replace) -> None:
-    moves.make(out.folder, told, move)
-    for folder in {(out.folder / target).parent for _, target in told}:
+def _make(out: Output, planned: list[Move], move: Rename = Path.replace) -> None:
+    moves.make(out.folder, planned, move)
+    for folder in {(out.folder / target).parent for _, target in planned}:
         moves.sync(folder)
 
 
-def _undo(out: Output, told: list[Move]) -> None:
+def _undo(out: Output, planned: list[Move]) -> None:
     """Take moves back: new files out of their places, then the old ones into them."""
-    for source, target in reversed(told):
+    for source, target in reversed(planned):
         if not os.path.lexists(out.folder / source):
             (out.folder / target).replace(out.folder / source)
-            if (kept := out.partial / REPLACED / target).exists():
-                kept.replace(out.folder / target)
+            if (backup := out.partial / REPLACED / target).exists():
+                backup.replace(out.folder / target)
 
 
 def _settle(out: Output) -> None:
@@ -293,24 +295,24 @@ def _settle(out: Output) -> None:
     if not path.exists():
         return
     try:
-        told = moves.promised(path)
-        _check(out, told)
+        planned = moves.promised(path)
+        _check(out, planned)
     except ValueError as error:
         log.warning("not taken up: %s", error)
         return
     try:
-        _make(out, told)
+        _make(out, planned)
     except OSError as error:
         log.warning("what was begun in %s is taken back: %s", out.folder, error)
         with suppress(OSError):
-            _undo(out, told)
+            _undo(out, planned)
     path.unlink()
 
 
-def _check(out: Output, told: list[Move]) -> None:
+def _check(out: Output, planned: list[Move]) -> None:
     """Raise `ValueError` unless every move is between `out.partial` and its folder."""
     here = out.folder.resolve()
-    for source, target in told:
+    for source, target in planned:
         inside = [name.startswith(f"{out.partial.name}/") for name in (source, target)]
         places = [(out.folder / name).parent.resolve() for name in (source, target)]
         if inside.count(True) != 1 or not all(place.is_relative_to(here) for place in places):

@@ -1,4 +1,4 @@
-"""Chunks of RIFF files, as they are and not only as they should be; and those that a FLAC keeps.
+"""Read the chunks of RIFF files, also of files that break the rules, and those that a FLAC keeps.
 
 WAV is RIFF with chunks of a name, a size and a body of an even length (Multimedia Programming
 Interface and Data Specifications 1.0, 1991). RF64 (EBU Tech 3306) and BW64 (ITU-R BS.2088) say
@@ -134,7 +134,7 @@ def _padding(file: BinaryIO, end: int, size: int) -> int:
 
 
 def _large(ds64: bytes) -> dict[bytes, int]:
-    """The sizes that a ds64 chunk tells, by chunk."""
+    """Read the sizes in a ds64 chunk, by chunk name."""
     if len(ds64) < DS64.size:
         return {}
     _, data, _, entries = DS64.unpack(ds64[: DS64.size])

@@ -53,7 +53,7 @@ class Bext:
 
 @dataclass(frozen=True, slots=True)
 class Wav:
-    """What a WAV's header says; `bext` is None and `ixml` empty without that chunk.
+    """The header of a WAV; `bext` is None and `ixml` empty without that chunk.
 
     `bits` are those that a sample takes in the file, a multiple of 8.
     """
@@ -201,14 +201,14 @@ def read_header(path: Path) -> Wav:
     Raises `ValueError` with one sentence for any other file.
     """
     with path.open("rb") as file:
-        found = riff.read(file)
-        if found is None:
+        chunks = riff.read(file)
+        if chunks is None:
             raise ValueError(f"{path.name} is not a WAV file")
-        fmt, data = found.body(file, b"fmt ")[:64], found.find(b"data")
-        texts = {name: found.body(file, name) for name in (b"bext", b"iXML")}
+        fmt, data = chunks.body(file, b"fmt ")[:64], chunks.find(b"data")
+        texts = {name: chunks.body(file, name) for name in (b"bext", b"iXML")}
     if len(fmt) < 16 or data is None:
         raise ValueError(f"{path.name} is a WAV without a format or without samples")
-    if found.order != "<":
+    if chunks.order != "<":
         raise ValueError(f"{path.name} is a big-endian WAV: its samples are not read here")
     kind, channels, rate, _, align, valid = struct.unpack("<HHIIHH", fmt[:16])
     if kind == _EXTENSIBLE and len(fmt) >= 26:

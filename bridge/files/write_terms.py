@@ -1,4 +1,4 @@
-"""What may be written where: files that Scorewire did not make stay, and no link leads elsewhere.
+"""Check and record what is written where: others' files stay, and no link leads elsewhere.
 
 A record in the user's data folder (`made.sqlite`) has each file that was published here, with its
 size and time. A file that was changed since is the user's own. Standard library and platformdirs.
@@ -29,7 +29,7 @@ Moves = Sequence[tuple[Path, Path]]  # (source, place)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WriteRules:
     """Under which terms files are written.
 
     `replace`: files that others made may be replaced. `new`: nothing that is there may be, not even
@@ -50,7 +50,7 @@ class Terms:
             raise ValueError(
                 f"{place} is there already, and only new files may be written without the key"
             )
-        if not self.replace and not ours(place):
+        if not self.replace and not is_ours(place):
             raise ValueError(
                 f"{place} is there already, and Scorewire did not make it, or it was changed "
                 "since: name another place, or ask for it to be replaced (--replace, replace=1)"
@@ -58,7 +58,7 @@ class Terms:
 
     def replaces(self, place: Path) -> bool:
         """Whether there is a file at `place` that may be replaced or removed."""
-        return place.is_file() and not self.new and (self.replace or ours(place))
+        return place.is_file() and not self.new and (self.replace or is_ours(place))
 
     def check_folder(self, folder: Path) -> None:
         """Raise `ValueError` when `folder` lies outside of `within`."""
@@ -67,7 +67,7 @@ class Terms:
         inside("out", folder, allowed, by=by)
 
 
-ORDINARY = Terms()
+ORDINARY = WriteRules()
 
 
 def inside(name: str, path: Path, allowed: Sequence[Path], *, by: str = "") -> None:
@@ -80,10 +80,10 @@ def inside(name: str, path: Path, allowed: Sequence[Path], *, by: str = "") -> N
         raise ValueError(f"{name} {path} is outside the folders allowed{by}: {folders}")
 
 
-def publish(moves: Moves, terms: Terms) -> None:
+def publish(moves: Moves, terms: WriteRules) -> None:
     """Move each file to its place, all of them checked before the first is moved.
 
-    Raises `ValueError` as `Terms.check`. What is moved is ours from then on.
+    Raises `ValueError` as `WriteRules.check`. What is moved is ours from then on.
     """
     for _, place in moves:
         terms.check(place)
@@ -92,13 +92,13 @@ def publish(moves: Moves, terms: Terms) -> None:
         move(source, place, terms)
 
 
-def move(source: Path, place: Path, terms: Terms) -> None:
+def move(source: Path, place: Path, terms: WriteRules) -> None:
     """Rename `source` to `place`, checked once more in the folder that is then held open.
 
     Where nothing was, nothing that came meanwhile is replaced. Raises `ValueError`.
     """
-    with _held(place.parent, terms) as folder:
-        if terms.replace or (not terms.new and ours(place)):
+    with _open_folder(place.parent, terms) as folder:
+        if terms.replace or (not terms.new and is_ours(place)):
             _rename(source, place, folder)
             return
         try:
@@ -108,13 +108,13 @@ def move(source: Path, place: Path, terms: Terms) -> None:
             raise ValueError(f"{place} came to be there meanwhile: try again") from error
 
 
-def create(place: Path, terms: Terms) -> BinaryIO:
+def create(place: Path, terms: WriteRules) -> BinaryIO:
     """Open a new file at `place` for writing. Raises `ValueError` when something is there already.
 
     What is written to it does not count as ours: it is not replaced unless asked.
     """
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0)
-    with _held(place.parent, terms) as folder:
+    with _open_folder(place.parent, terms) as folder:
         try:
             if folder is None:
                 number = os.open(place, flags, 0o666)
@@ -144,7 +144,7 @@ def note(moves: Moves) -> None:
         log.warning("what was made cannot be written down in %s: %s", record_file(), error)
 
 
-def ours(place: Path) -> bool:
+def is_ours(place: Path) -> bool:
     """Whether the file at `place` is one that Scorewire made, unchanged since; links are not."""
     try:
         status = os.lstat(place)
@@ -153,8 +153,8 @@ def ours(place: Path) -> bool:
     try:
         with _record() as record:
             row = (_key(place), status.st_size, status.st_mtime_ns)
-            asked = "SELECT 1 FROM made WHERE path = ? AND bytes = ? AND time = ?"
-            return record.execute(asked, row).fetchone() is not None
+            query = "SELECT 1 FROM made WHERE path = ? AND bytes = ? AND time = ?"
+            return record.execute(query, row).fetchone() is not None
     except (OSError, sqlite3.Error) as error:
         log.warning("what was made cannot be read from %s: %s", record_file(), error)
         return False
@@ -185,7 +185,7 @@ def _key(place: Path) -> bytes:
 
 
 @contextmanager
-def _held(folder: Path, terms: Terms) -> Iterator[int | None]:
+def _open_folder(folder: Path, terms: WriteRules) -> Iterator[int | None]:
     """The folder open, as a file descriptor, and known to lie where it may.
 
     Whoever puts a link in the place of one of its parents now changes nothing more. None where the

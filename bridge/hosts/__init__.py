@@ -2,23 +2,22 @@
 
 - `ableton`: Ableton Live: our Remote Script in it, or AbletonOSC, puts stems into the
   arrangement.
-- `ardour`: Ardour while it runs: a region's sound out of its files, and the list of what to
-  import.
+- `ardour`: Serve a running Ardour: cut a region's sound out of its files, list what to import.
 - `ardour_install`: Our two actions in Ardour: its file `ui_scripts` read, kept and written, and
   the script files.
 - `ardour_session`: An Ardour session in a folder: a track a stem and the residual, then the
   source, muted.
-- `base`: What a host is to us: four verbs, and a sentence where it has no such verb.
+- `base`: The interface of a host: four operations, and `HostCannot` for those that it lacks.
 - `dawproject`: DAWproject 1.0, the open exchange file of Bitwig Studio, Studio One, Cubase and
   others.
 - `files`: Files of a host: how one names another, names all of them accept, and files that appear
   whole.
-- `folder`: The host that always works: the files stay where they are, and a page says where they
+- `folder`: The host without a DAW: the files stay where they are, and a page says where they
   belong.
 - `installing`: Scripts of ours in the folder of a DAW: put there and taken away, a changed file
   never lost.
-- `layout`: A stem set as tracks on a timeline: what every host writes in its own words.
-- `markers`: Places in others' words: a MIDI file of tempo and markers; files and labels for
+- `layout`: Lay out a stem set as tracks on a timeline: what every host writes in its own format.
+- `markers`: Write places as a MIDI file of tempo and markers, and as files and labels for
   Audacity.
 - `reaper`: REAPER: Lua actions that separate what is selected, and the list of tracks they place.
 - `rpp`: A REAPER project file: a folder track of the stems and the residual, then the source,
@@ -39,7 +38,7 @@ from bridge.hosts import (
     reaper,
     rpp,
 )
-from bridge.hosts.base import FileHost, Host, HostCannot, Installer, Placed
+from bridge.hosts.base import FileHost, Host, HostCannot, HostResult, Installer
 
 HOSTS: dict[str, Host] = {
     "folder": FileHost("folder", "", folder.write),
@@ -61,4 +60,4 @@ INSTALLERS = {
     "ableton": Installer(ableton.install, ableton.uninstall),
 }
 
-__all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "Installer", "Placed"]
+__all__ = ["HOSTS", "INSTALLERS", "FileHost", "Host", "HostCannot", "HostResult", "Installer"]

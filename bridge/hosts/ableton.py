@@ -26,9 +26,9 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from bridge.hosts import installing
-from bridge.hosts.base import HostCannot, Placed
+from bridge.hosts.base import HostCannot, HostResult
 from bridge.hosts.files import whole
 from bridge.hosts.layout import Layout, layout
 from bridge.protocol import osc_wire
@@ -57,7 +57,7 @@ class Ableton:
     patience: float = 2.0
     longest: float = 120.0
 
-    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: WriteRules = ORDINARY) -> HostResult:
         """Stems and residual on new tracks behind the others, unwarped, in the open set.
 
         Raises `ValueError` when Live does not answer or cannot; the files are where they were.
@@ -66,16 +66,16 @@ class Ableton:
         files = tuple(track.file for track in placing.tracks)
         done = self._ask(_request(placing))
         if done is not None:
-            return Placed(f"in Live: {done}; {_by_hand(placing)}", files)
+            return HostResult(f"in Live: {done}; {_by_hand(placing)}", files)
         by = AbletonOSC(*self.ports, patience=self.patience, longest=self.longest)
-        if by.here():
-            return Placed(f"in Live: {by.place(placing)}; {_by_hand(placing)}", files)
+        if by.answers():
+            return HostResult(f"in Live: {by.place(placing)}; {_by_hand(placing)}", files)
         raise ValueError(
             "Live did not answer: choose Scorewire among its control surfaces (`scorewire install "
             f"ableton` puts it there), or drag the files of {manifest.parent} onto tracks"
         )
 
-    def load_preset(self, preset: Path, track: str) -> Placed:
+    def load_preset(self, preset: Path, track: str) -> HostResult:
         """Refused: Live opens no file in an instrument for others."""
         raise HostCannot("Live cannot load a preset for us: export it, and drag it onto the track")
 
@@ -89,15 +89,15 @@ class Ableton:
             raise HostCannot("Live shows no message: it does not run with the Scorewire script")
 
     def _ask(self, request: dict[str, Any]) -> str | None:
-        """What our script did; None when nobody took the request. Raises `ValueError`."""
+        """Ask our script by files; None when nobody took the request. Raises `ValueError`."""
         private_folder(self.folder)
         number = f"{time.time_ns():020d}-{secrets.token_hex(2)}"
-        asked, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
-        with whole(asked) as path:
+        request_file, answered = (self.folder / f"{k}-{number}.json" for k in ("request", "answer"))
+        with whole(request_file) as path:
             path.write_text(json.dumps(request), encoding="utf-8")
-        _until(lambda: not asked.exists(), self.patience)
+        _until(lambda: not request_file.exists(), self.patience)
         try:
-            asked.unlink()
+            request_file.unlink()
         except FileNotFoundError:  # it was taken
             _until(answered.exists, self.longest)
         else:
@@ -120,7 +120,7 @@ def _request(placing: Layout) -> dict[str, Any]:
 
 
 def _by_hand(placing: Layout) -> str:
-    """What is left to the musician: Live's faders have no scale in dB for others."""
+    """List the gains to set by hand: Live's faders have no scale in dB for other programs."""
     gains = [f"{t.name} to {t.gain_db:+.1f} dB" for t in placing.tracks if t.gain_db]
     return "; set ".join(["mute the track they came from", *gains])
 
@@ -143,7 +143,7 @@ class AbletonOSC:
         self._to, self._back = ("127.0.0.1", to), ("127.0.0.1", back)
         self._patience, self._longest = patience, longest
 
-    def here(self) -> bool:
+    def answers(self) -> bool:
         """Whether it answers."""
         with self._talk() as talk:
             return talk.ask("/live/test") is not None
@@ -162,8 +162,8 @@ class AbletonOSC:
                     talk.say("/live/track/create_audio_clip", number, str(track.file), beat)
                     self._clip(talk, number)
             except ValueError:
-                now = int(talk.number("/live/song/get/num_tracks"))
-                for number in reversed(range(before, now)):
+                tracks_now = int(talk.number("/live/song/get/num_tracks"))
+                for number in reversed(range(before, tracks_now)):
                     talk.say("/live/song/delete_track", number)
                 talk.need("/live/song/get/num_tracks")  # they are gone when this is answered
                 raise
@@ -190,7 +190,7 @@ class AbletonOSC:
 
 
 class _Talk:
-    """A conversation: datagrams there and back, one question at a time."""
+    """An exchange of datagrams with Live: one request and one answer at a time."""
 
     def __init__(self, to: tuple[str, int], back: tuple[str, int], patience: float) -> None:
         self._to, self._patience = to, patience
@@ -247,7 +247,7 @@ class _Talk:
         return float(value)
 
 
-def install(path: Path | None, *, force: bool) -> Placed:
+def install(path: Path | None, *, force: bool) -> HostResult:
     """Put the Remote Script into the User Library `path`, or the usual one.
 
     Raises `ValueError` when it is not there, or holds another script of that name and `force` is
@@ -255,10 +255,10 @@ def install(path: Path | None, *, force: bool) -> Placed:
     """
     files = installing.write_scripts(_home(path), _files(), force=force)
     text = "restart Live, and choose Scorewire in Settings > Link, Tempo & MIDI > Control Surface"
-    return Placed(text, files)
+    return HostResult(text, files)
 
 
-def uninstall(path: Path | None, *, force: bool) -> Placed:
+def uninstall(path: Path | None, *, force: bool) -> HostResult:
     """Take away what `install` put there. Raises as that does."""
     return installing.remove_scripts(_home(path), _files(), force=force)
 

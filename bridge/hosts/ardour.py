@@ -1,4 +1,4 @@
-"""Ardour while it runs: a region's sound out of its files, and the list of what to import.
+"""Serve a running Ardour: cut a region's sound out of its files, list what to import.
 
 The Lua actions in `scripts/ardour` speak to `bridge.osc.host_requests`; Ardour's Lua sends OSC and
 hears none, so answers are files below `scorewire/REQ` in the session's folder:
@@ -49,13 +49,13 @@ def sources(text: str) -> tuple[tuple[int, Path], ...]:
     >>> sources("0\t/a/x%L.wav\n0\t/a/x%R.wav")[1]
     (0, PosixPath('/a/x%R.wav'))
     """
-    found = []
+    pairs = []
     for line in text.split("\n"):
         channel, _, path = line.partition("\t")
         if not re.fullmatch(r"\d{1,4}", channel) or not path.startswith("/"):
             raise ValueError(f"sources must be lines of a channel, a tab and a path, got {line!r}")
-        found.append((int(channel), Path(path)))
-    return tuple(found)
+        pairs.append((int(channel), Path(path)))
+    return tuple(pairs)
 
 
 def session_folder(text: str) -> Path:
@@ -99,8 +99,8 @@ def _source(path: Path, channel: int, region: Region) -> Iterator[array[float]]:
     if channel >= header.channels:
         raise ValueError(f"{path.name} has {header.channels} channels, and no channel {channel}")
     if region.start < 0 or region.start + region.length > header.frames:
-        asked = f"{region.start} .. {region.start + region.length}"
-        raise ValueError(f"{path.name} has {header.frames} samples, the region plays {asked}")
+        frames = f"{region.start} .. {region.start + region.length}"
+        raise ValueError(f"{path.name} has {header.frames} samples, the region plays {frames}")
     offset = header.offset + region.start * header.channels * header.bits // 8
     part = replace(header, offset=offset, frames=region.length)
     return (array("f", block[channel :: header.channels]) for block in wav.samples(part))

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from bridge.hosts.base import Placed
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import whole
 
 SCRIPTS = Path(__file__).parent / "scripts" / "ardour"
@@ -36,7 +36,7 @@ _ASSIGNMENT = re.compile(rb"\s*scripts(?:\[(\d+)\]" + _KEY + rb"*)? = " + _VALUE
 CONF = "port 9557\ndialog yes\nmute yes\n"
 
 
-def install(path: Path | None, *, force: bool) -> Placed:
+def install(path: Path | None, *, force: bool) -> HostResult:
     """Put both actions into free slots of `ui_scripts`, and their files into `scripts`.
 
     `path` is one configuration folder; None takes every Ardour of this user. Other scripts stay
@@ -47,8 +47,8 @@ def install(path: Path | None, *, force: bool) -> Placed:
     files: list[Path] = []
     for folder in _folders(path):
         slots = _read(folder)
-        free = (number for number in range(1, SLOTS + 1) if number not in _without_ours(slots))
-        wanted = _without_ours(slots)
+        free = (number for number in range(1, SLOTS + 1) if number not in _remove_ours(slots))
+        wanted = _remove_ours(slots)
         for text in texts:
             slot = next(free, None)
             if slot is None:
@@ -61,15 +61,15 @@ def install(path: Path | None, *, force: bool) -> Placed:
         if force or not (folder / SETTINGS).exists():
             _put(folder / SETTINGS, CONF)
         files += [folder / UI_SCRIPTS, folder / SETTINGS]
-    return Placed("start Ardour: the actions are under Edit > Lua Scripts", tuple(files))
+    return HostResult("start Ardour: the actions are under Edit > Lua Scripts", tuple(files))
 
 
-def uninstall(path: Path | None, *, force: bool) -> Placed:
+def uninstall(path: Path | None, *, force: bool) -> HostResult:
     """Take away what `install` put there; with `force` the settings too."""
     files: list[Path] = []
     for folder in _folders(path):
         slots = _read(folder)
-        _write(folder, slots, _without_ours(slots))
+        _write(folder, slots, _remove_ours(slots))
         ours = [folder / "scripts" / name for name in FILES]
         ours += [folder / SETTINGS] if force else []
         files += [file for file in ours if file.exists()]
@@ -77,7 +77,7 @@ def uninstall(path: Path | None, *, force: bool) -> Placed:
             file.unlink(missing_ok=True)
         with suppress(OSError):  # it holds scripts of others, or is not there
             (folder / "scripts").rmdir()
-    return Placed("taken away" if files else "there was nothing to take away", tuple(files))
+    return HostResult("taken away" if files else "there was nothing to take away", tuple(files))
 
 
 def read_slots(text: str) -> dict[int, bytes]:
@@ -92,13 +92,13 @@ def read_slots(text: str) -> dict[int, bytes]:
     slots: dict[int, bytes] = {}
     at = 0
     while program[at:].strip():
-        found = _ASSIGNMENT.match(program, at)
-        if found is None:
+        assignment = _ASSIGNMENT.match(program, at)
+        if assignment is None:
             raise ValueError(f"{UI_SCRIPTS} holds {program[at : at + 40]!r}, not read here")
-        if found.group(1):
-            slot = int(found.group(1))
-            slots[slot] = slots.get(slot, b"") + found.group(0).strip() + b" "
-        at = found.end()
+        if assignment.group(1):
+            slot = int(assignment.group(1))
+            slots[slot] = slots.get(slot, b"") + assignment.group(0).strip() + b" "
+        at = assignment.end()
     return slots
 
 
@@ -110,12 +110,12 @@ def write_slots(text: str, slots: dict[int, bytes]) -> str:
 
 
 def name_of(script: bytes) -> str:
-    """What the script of a slot is called."""
+    """Read the name of the script in a slot."""
     match = re.search(rb'\["n"\] = "((?:[^"\\]|\\.)*)"', script)
     return "" if match is None else re.sub(rb"\\(.)", rb"\1", match.group(1)).decode()
 
 
-def _without_ours(slots: dict[int, bytes]) -> dict[int, bytes]:
+def _remove_ours(slots: dict[int, bytes]) -> dict[int, bytes]:
     ours = {_title((SCRIPTS / name).read_text(encoding="utf-8")) for name in FILES}
     return {slot: script for slot, script in slots.items() if name_of(script) not in ours}
 
@@ -159,13 +159,13 @@ def _folders(path: Path | None) -> list[Path]:
         base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
     pattern = re.compile(r"ardour\d+", re.IGNORECASE)
     children = sorted(base.iterdir()) if base.is_dir() else []
-    found = [one for one in children if pattern.fullmatch(one.name) and one.is_dir()]
-    if not found:
+    folders = [child for child in children if pattern.fullmatch(child.name) and child.is_dir()]
+    if not folders:
         raise ValueError(
             f"there is no folder of Ardour's settings in {base}: start Ardour once, or name the "
             "folder with --path"
         )
-    return found
+    return folders
 
 
 def _read(folder: Path) -> dict[int, bytes]:
@@ -180,7 +180,7 @@ def _write(folder: Path, before: dict[int, bytes], wanted: dict[int, bytes]) -> 
     text = EMPTY
     if file.exists():
         text = file.read_text(encoding="utf-8")
-        if before == _without_ours(before):  # as it was before we came
+        if before == _remove_ours(before):  # as it was before we came
             _put(folder / BACKUP, text)
     _put(file, write_slots(text, wanted))
 

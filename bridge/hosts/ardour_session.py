@@ -12,8 +12,8 @@ from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import file_name_text, one_line, whole
 from bridge.hosts.layout import Layout, Track
 
@@ -24,7 +24,7 @@ OURS = 'modified-with="Scorewire'  # the mark of a session that Ardour has not s
 TAKEN = ("Master", "Monitor", "Click", "Auditioner")  # names that Ardour needs for itself
 
 
-def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write the session `file`, and copies of the audio where Ardour keeps it: `interchange/`.
 
     Raises `ValueError` when another session is there: what somebody did in Ardour is not lost.
@@ -43,7 +43,7 @@ def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
     with whole(file, terms) as path:
         session.tree.write(path, encoding="UTF-8", xml_declaration=True)
     files = (file, *(audio / track.file.name for track in layout.everything))
-    return Placed(f"open {file.name} in Ardour 7 or newer", files)
+    return HostResult(f"open {file.name} in Ardour 7 or newer", files)
 
 
 def clock(layout: Layout, samples: int) -> str:

@@ -1,4 +1,4 @@
-"""What a host is to us: four verbs, and a sentence where it has no such verb.
+"""The interface of a host: four operations, and `HostCannot` for those that it lacks.
 
 Every host is fed by one manifest (`bridge.stems.manifest`), through `layout`.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.files.names import slug
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from bridge.hosts.layout import Layout, layout
 
 
@@ -21,7 +21,7 @@ class HostCannot(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class HostResult:
     """What a verb made: one sentence for people, and the files, the one to open first."""
 
     text: str
@@ -39,7 +39,7 @@ class Host(Protocol):
     def name(self) -> str:
         """As in HOSTS."""
 
-    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: WriteRules = ORDINARY) -> HostResult:
         """Put the stems of the manifest file on tracks, where the source lay.
 
         `out` is where files go: a folder, or a file with the host's suffix. A host that runs puts
@@ -47,7 +47,7 @@ class Host(Protocol):
         which files may be replaced.
         """
 
-    def load_preset(self, preset: Path, track: str) -> Placed:
+    def load_preset(self, preset: Path, track: str) -> HostResult:
         """Load a preset file into the instrument on the track of that name."""
 
     def set_param(self, track: str, param: str, value: float) -> None:
@@ -60,7 +60,7 @@ class Host(Protocol):
 class Act(Protocol):
     """Puts our scripts into a DAW, or takes them away."""
 
-    def __call__(self, path: Path | None, *, force: bool) -> Placed:
+    def __call__(self, path: Path | None, *, force: bool) -> HostResult:
         """`path` is the DAW's folder of settings, None the usual one.
 
         Raises `ValueError` when it is not there, or holds a file of ours that was changed and
@@ -70,7 +70,7 @@ class Act(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """How our scripts get into a DAW, and out of it again."""
+    """The two functions that install our scripts in a DAW and remove them."""
 
     install: Act
     uninstall: Act
@@ -86,9 +86,9 @@ class FileHost:
 
     name: str
     suffix: str
-    write: Callable[[Layout, Path, Terms], Placed]
+    write: Callable[[Layout, Path, WriteRules], HostResult]
 
-    def place_audio(self, manifest: Path, out: Path, terms: Terms = ORDINARY) -> Placed:
+    def place_audio(self, manifest: Path, out: Path, terms: WriteRules = ORDINARY) -> HostResult:
         """Write the file `out`, or a new one named as the source into the folder `out`."""
         placing = layout(manifest)
         if not self.suffix:
@@ -100,7 +100,7 @@ class FileHost:
         out.parent.mkdir(parents=True, exist_ok=True)
         return self.write(placing, out, terms)
 
-    def load_preset(self, preset: Path, track: str) -> Placed:
+    def load_preset(self, preset: Path, track: str) -> HostResult:
         """Refused: a file has no instrument."""
         raise HostCannot(f"{self.name} cannot load a preset: it is a file, not a running host")
 

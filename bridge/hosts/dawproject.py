@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 
@@ -27,7 +27,9 @@ _AGES_AGO = (1980, 1, 1, 0, 0, 0)  # of every entry, so that the same stems give
 _GROUP, _MASTER, _TEMPO = "group", "master", "tempo"
 
 
-def write(layout: Layout, file: Path, terms: Terms = ORDINARY, *, embed: bool = True) -> Placed:
+def write(
+    layout: Layout, file: Path, terms: WriteRules = ORDINARY, *, embed: bool = True
+) -> HostResult:
     """Write `file`: a group of the stems and the residual, then the source, muted.
 
     With `embed` the audio is copied into it, else it points to the files where they are.
@@ -43,7 +45,7 @@ def write(layout: Layout, file: Path, terms: Terms = ORDINARY, *, embed: bool = 
             entry.file_size = track.file.stat().st_size  # above 2 GiB the entry has another header
             with track.file.open("rb") as audio, archive.open(entry, "w") as copy:
                 shutil.copyfileobj(audio, copy, 2**20)
-    return Placed(f"open or drag {file.name} into the DAW", (file,))
+    return HostResult(f"open or drag {file.name} into the DAW", (file,))
 
 
 def _inside(track: Track) -> dict[str, str]:

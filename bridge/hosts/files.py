@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bridge.files import write_terms
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 
 # Control, half of a pair, not assigned, line and paragraph separators: XML and RPP refuse some.
 _UNSEEN = {"Cc", "Cs", "Cn", "Zl", "Zp"}
@@ -26,11 +26,11 @@ def link(file: Path, folder: Path) -> str:
     >>> link(Path("/a/b/c.wav"), Path("/a/d"))
     '../b/c.wav'
     """
-    there = file.parent.resolve() / file.name
+    target = file.parent.resolve() / file.name
     try:
-        return Path(os.path.relpath(there, folder.resolve())).as_posix()
+        return Path(os.path.relpath(target, folder.resolve())).as_posix()
     except ValueError:  # Windows: no relative path leads to another drive
-        return there.as_posix()
+        return target.as_posix()
 
 
 def file_name_text(name: str) -> str:
@@ -57,7 +57,7 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def whole(path: Path, terms: Terms | None = None) -> Iterator[Path]:
+def whole(path: Path, terms: WriteRules | None = None) -> Iterator[Path]:
     """A hidden path beside `path` to write to; it takes its place at the end, or leaves nothing.
 
     With `terms` the file is one of the user's: raises `ValueError` where they do not allow it.

@@ -1,4 +1,4 @@
-"""The host that always works: the files stay where they are, and a page says where they belong."""
+"""The host without a DAW: the files stay where they are, and a page says where they belong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import link, whole
 from bridge.hosts.layout import Layout, Track
 
@@ -28,7 +28,7 @@ i {{ display: inline-block; width: 1em; height: 1em }}</style>
 """
 
 
-def write(layout: Layout, out: Path, terms: Terms = ORDINARY) -> Placed:
+def write(layout: Layout, out: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write `stems.html` into the folder `out`: each file, its colour, a player, and the place."""
     out.mkdir(parents=True, exist_ok=True)
     minutes, seconds = divmod(layout.start, 60)
@@ -42,7 +42,7 @@ def write(layout: Layout, out: Path, terms: Terms = ORDINARY) -> Placed:
     with whole(page, terms) as path:
         path.write_text(text, encoding="utf-8")
     where = layout.tracks[0].file.parent
-    return Placed(f"the files are in {where}; they belong at {place}", (page,))
+    return HostResult(f"the files are in {where}; they belong at {place}", (page,))
 
 
 def _row(track: Track, folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bridge.hosts.base import Placed
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import whole
 
 
@@ -21,15 +21,15 @@ def write_scripts(folder: Path, files: dict[str, str], *, force: bool) -> tuple[
     return tuple(folder / name for name in files)
 
 
-def remove_scripts(folder: Path, files: dict[str, str], *, force: bool) -> Placed:
+def remove_scripts(folder: Path, files: dict[str, str], *, force: bool) -> HostResult:
     """The reverse of `write_scripts`: what was there, in words and paths. Raises as that does."""
     _spare(folder, files, "--force deletes it too", force=force)
-    there = tuple(folder / name for name in files if (folder / name).exists())
-    for file in there:
+    existing = tuple(folder / name for name in files if (folder / name).exists())
+    for file in existing:
         file.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-    return Placed("taken away" if there else "there was nothing to take away", there)
+    return HostResult("taken away" if existing else "there was nothing to take away", existing)
 
 
 def _spare(folder: Path, files: dict[str, str], remedy: str, *, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""A stem set as tracks on a timeline: what every host writes in its own words.
+"""Lay out a stem set as tracks on a timeline: what every host writes in its own format.
 
 Stems and residual are heard and add up to the source, so the residual is never muted; the source
 lies beside them, muted, to compare with. All start at the same sample and last equally long.
@@ -78,14 +78,14 @@ def layout(path: Path) -> Layout:
     path = stems.manifest_path(path)
     manifest = stems.load(path)
 
-    def there(name: str) -> Path:
+    def audio_path(name: str) -> Path:
         return stems.part_header(manifest, path, name).path
 
     tracks = [
-        Track(_name(stem), there(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
+        Track(_name(stem), audio_path(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
         for stem in manifest.stems
     ]
-    tracks.append(Track("residual", there(manifest.residual)))
+    tracks.append(Track("residual", audio_path(manifest.residual)))
     return Layout(
         name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,
@@ -100,7 +100,7 @@ def layout(path: Path) -> Layout:
 
 
 def _name(stem: stems.Stem) -> str:
-    """What the track is called: whoever opens the DAW sees that a sound was not in the mixture."""
+    """Name a track, with a mark where its sound was not found in the mixture."""
     return f"{stem.name} (absent)" if stem.present is False else stem.name
 
 

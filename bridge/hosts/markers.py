@@ -1,4 +1,4 @@
-"""Places in others' words: a MIDI file of tempo and markers; files and labels for Audacity."""
+"""Write places as a MIDI file of tempo and markers, and as files and labels for Audacity."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import mido
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import HostCannot, Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostCannot, HostResult
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout
 
@@ -32,25 +32,27 @@ def active_spans(activity: tuple[float, ...], seconds: float) -> Iterator[tuple[
             begin = None
 
 
-def write_midi(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write_midi(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write a MIDI file without a note: the tempo map, a marker at the stems' start and end.
 
     Where a prompt begins and ceases to be heard, a marker says so too.
     """
     track = mido.MidiTrack()
-    now = 0
+    last = 0
     for tick, message in sorted(_meta(layout), key=lambda timed: timed[0]):
-        if tick - now > LONGEST:
+        if tick - last > LONGEST:
             raise HostCannot(
                 f"a MIDI file holds no pause of more than {LONGEST // TICKS} beats, "
-                f"got {(tick - now) / TICKS:.0f}"
+                f"got {(tick - last) / TICKS:.0f}"
             )
-        track.append(message.copy(time=tick - now))
-        now = tick
+        track.append(message.copy(time=tick - last))
+        last = tick
     score = mido.MidiFile(type=0, ticks_per_beat=TICKS, tracks=[track], charset="utf-8")
     with whole(file, terms) as path:
         score.save(path)
-    return Placed(f"import {file.name} with its tempo map, then the stems at the marker", (file,))
+    return HostResult(
+        f"import {file.name} with its tempo map, then the stems at the marker", (file,)
+    )
 
 
 def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
@@ -72,7 +74,7 @@ def _meta(layout: Layout) -> Iterator[tuple[int, mido.MetaMessage]]:
     yield tick(end), mido.MetaMessage("marker", text=f"{layout.name} stems end")
 
 
-def write_audacity(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write_audacity(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write a list of files with their offset, and labels that say where each prompt is heard.
 
     The source is left out: a list cannot mute it.
@@ -91,4 +93,4 @@ def write_audacity(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Place
     with whole(file, terms) as path:
         lines = (f'file "{name}" offset {layout.start!r}' for name in names)
         path.write_text("\n".join(["window", *lines, ""]), encoding="utf-8")
-    return Placed(f"open {file.name} in Audacity, then import {labels.name}", (file, labels))
+    return HostResult(f"open {file.name} in Audacity, then import {labels.name}", (file, labels))

@@ -12,9 +12,9 @@ import os
 import sys
 from pathlib import Path
 
-from bridge.files.write_terms import ORDINARY, Terms
+from bridge.files.write_terms import ORDINARY, WriteRules
 from bridge.hosts import installing
-from bridge.hosts.base import Placed
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 from presets.python_child import python_child
@@ -25,14 +25,14 @@ ACTIONS = ("scorewire.lua", "scorewire_import.lua")
 COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
 
 
-def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write the list of stems and residual, for the action "Scorewire: import stems"."""
     head = ("scorewire-stems", 1, layout.rate, layout.start_samples, layout.frames, layout.channels)
     lines = [head, *(_line(track, file.parent) for track in layout.tracks)]
     with whole(file, terms) as path:
         text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
         path.write_text(text, encoding="utf-8", newline="\n")
-    return Placed(f"in REAPER the action scorewire_import.lua places {file.name}", (file,))
+    return HostResult(f"in REAPER the action scorewire_import.lua places {file.name}", (file,))
 
 
 def _line(track: Track, folder: Path) -> tuple[object, ...]:
@@ -57,7 +57,7 @@ def resources() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "REAPER"
 
 
-def install(path: Path | None, *, force: bool) -> Placed:
+def install(path: Path | None, *, force: bool) -> HostResult:
     """Put the actions into Scripts/Scorewire of the resource folder `path`, or the usual one.
 
     Raises `ValueError` when REAPER has no such folder, or a file there is not as we would write it
@@ -65,10 +65,12 @@ def install(path: Path | None, *, force: bool) -> Placed:
     """
     files = installing.write_scripts(_folder(path), _files(), force=force)
     actions = tuple(file for file in files if file.name in ACTIONS)
-    return Placed("in REAPER: Actions > Show action list > New action > Load ReaScript", actions)
+    return HostResult(
+        "in REAPER: Actions > Show action list > New action > Load ReaScript", actions
+    )
 
 
-def uninstall(path: Path | None, *, force: bool) -> Placed:
+def uninstall(path: Path | None, *, force: bool) -> HostResult:
     """Take away what `install` put there. Raises as that does, and leaves a changed file."""
     return installing.remove_scripts(_folder(path), _files(), force=force)
 

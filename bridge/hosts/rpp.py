@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.files.write_terms import ORDINARY, Terms
-from bridge.hosts.base import Placed
+from bridge.files.write_terms import ORDINARY, WriteRules
+from bridge.hosts.base import HostResult
 from bridge.hosts.files import file_name_text, link, whole
 from bridge.hosts.layout import Layout, Track
 
@@ -18,11 +18,11 @@ SUFFIX = ".rpp"
 _HOLD = 1  # the shape of a tempo point that holds until the next
 
 
-def write(layout: Layout, file: Path, terms: Terms = ORDINARY) -> Placed:
+def write(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResult:
     """Write `file`; every item lies where the source did, without fades or stretching."""
     with whole(file, terms) as path:
         path.write_text("\n".join([*_project(layout, file.parent), ""]), encoding="utf-8")
-    return Placed(f"open {file.name} in REAPER, or drag it into a project", (file,))
+    return HostResult(f"open {file.name} in REAPER, or drag it into a project", (file,))
 
 
 def _project(layout: Layout, folder: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who may ask: a plain ASGI wrapper around HTTP and websockets alike.
+"""Check Host, Origin and token of every request and websocket: a plain ASGI wrapper.
 
 A browser runs pages of strangers, and they can reach this port. Three things keep them out. `Host`
 must be an address or a name of this machine, so no name that is made to point here (DNS rebinding)
@@ -30,7 +30,7 @@ MIN_TOKEN = 20  # letters
 _FORWARDED = ("forwarded", "x-forwarded-for")
 
 
-class Door:
+class AccessCheck:
     """Lets in what has the right Host, Origin and token; answers 401 or 403 to the rest."""
 
     def __init__(self, app: ASGIApp, *, token: str, names: tuple[str, ...] = ()) -> None:
@@ -56,24 +56,24 @@ class Door:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._ours(hosts[0]):
+        if len(hosts) != 1 or not self._is_known_host(hosts[0]):
             got = ", ".join(hosts)[:80]
             raise Problem(
                 403, "bad-host", f"Host must be this machine, got {got!r}; see http_names"
             )
         for origin in headers.getlist("origin"):
-            if not _same(origin, hosts[0]):
+            if not _same_host(origin, hosts[0]):
                 reason = f"pages from elsewhere may not ask, and this is from {origin[:80]!r}"
                 raise Problem(403, "bad-origin", reason)
         client = scope.get("client") or ("", 0)
         scope[FAR] = not is_loopback(client[0]) or any(name in headers for name in _FORWARDED)
-        scope[TRUSTED] = self._trusted(headers)
+        scope[TRUSTED] = self._has_token(headers)
         path: str = scope["path"]
         if path.startswith(CLOSED) and path != OPEN and not scope[TRUSTED]:
             reason = "this needs `Authorization: Bearer TOKEN`; `scorewire token` says which"
             raise Problem(401, "no-token", reason, {"WWW-Authenticate": "Bearer"})
 
-    def _ours(self, host: str) -> bool:
+    def _is_known_host(self, host: str) -> bool:
         """An IP address cannot be made to point elsewhere; a name must be known."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
@@ -84,7 +84,7 @@ class Door:
             return True
         return name in self._names
 
-    def _trusted(self, headers: Headers) -> bool:
+    def _has_token(self, headers: Headers) -> bool:
         """Whether the token came; a wrong one is never taken for none."""
         given = headers.getlist("authorization")
         if not given:
@@ -97,7 +97,7 @@ class Door:
         return True
 
 
-def _same(origin: str, host: str) -> bool:
+def _same_host(origin: str, host: str) -> bool:
     try:
         return urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:  # such as `http://[`

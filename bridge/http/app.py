@@ -1,4 +1,4 @@
-"""What there is under which address: the table, and the application made of it."""
+"""The table of HTTP addresses, and the application made of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from bridge.files import atomic_output
 from bridge.http import events, jobs, openapi, oscquery_listen, uploads
 from bridge.http.responses import Problem, answer, problem
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 
 if TYPE_CHECKING:
     pass
@@ -38,8 +38,8 @@ class Endpoint:
 
 
 async def ping(request: Request) -> Response:
-    """Who is here, and whether it works."""
-    web: Web = request.app.state.web
+    """Answer with version and state."""
+    web: HttpState = request.app.state.web
     state = "busy" if web.server.busy else "idle"
     return answer({"version": importlib.metadata.version("scorewire"), "state": state})
 
@@ -64,8 +64,8 @@ async def document(request: Request) -> Response:
     return answer(openapi.document([(e.method, e.path, e.summary) for e in ENDPOINTS]))
 
 
-def build(web: Web) -> Starlette:
-    """The application, without its door (`access.Door`)."""
+def build(web: HttpState) -> Starlette:
+    """The application, without its door (`access.AccessCheck`)."""
     routes: dict[str, dict[str, Endpoint]] = {}
     for endpoint in ENDPOINTS:
         routes.setdefault(endpoint.path, {})[endpoint.method] = endpoint
@@ -107,7 +107,7 @@ def _by_method(methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Re
 async def _problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, Problem):
         raise error
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     client = request.client.host if request.client else ""
     web.refusals.say(client, f"{request.method} {request.url.path!r:.200}: {error.reason}")
     return error.response()

@@ -34,8 +34,8 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 class OutOfStep(ValueError):
     """The upload goes on at another byte than the client thinks: at `offset`."""
 
-    def __init__(self, offset: int, asked: int) -> None:
-        super().__init__(f"the upload goes on at byte {offset}, not {asked}")
+    def __init__(self, offset: int, begin: int) -> None:
+        super().__init__(f"the upload goes on at byte {offset}, not {begin}")
         self.offset = offset
 
 
@@ -52,7 +52,7 @@ class WrongHash(ValueError):
 
 
 class Superseded(ValueError):
-    """The same upload was taken up again by another request."""
+    """The same upload goes on in another request."""
 
 
 class Blobs:
@@ -135,10 +135,12 @@ class Blobs:
     def _keep(self, digest: str) -> Path:
         partial, whole = self._partial(digest), self._whole(digest)
         with partial.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != digest:
+            actual = hashlib.file_digest(file, "sha256").hexdigest()
+            if actual != digest:
                 partial.unlink()
-                raise WrongHash(f"the SHA-256 of what came is {found}, not {digest}; send it again")
+                raise WrongHash(
+                    f"the SHA-256 of what came is {actual}, not {digest}; send it again"
+                )
             os.fsync(file.fileno())
         private_folder(whole.parent)
         partial.replace(whole)
@@ -168,7 +170,7 @@ class Blobs:
             path.unlink(missing_ok=True)
         self._refuse_unless_fits(total, needed)
 
-    def _shelf(self, used: Collection[str]) -> _Shelf:
+    def _shelf(self, used: Collection[str]) -> _Usage:
         """What is here, and which wholes may go, what was used longest ago first."""
         sizes = {path: path.stat() for path in self.folder.glob("*/*") if path.is_file()}
         droppable = [
@@ -178,7 +180,7 @@ class Blobs:
         ]
         droppable.sort(key=lambda path: sizes[path].st_mtime)
         loose = sum(sizes[path].st_size for path in droppable)
-        return _Shelf(sum(stat.st_size for stat in sizes.values()), loose, droppable)
+        return _Usage(sum(stat.st_size for stat in sizes.values()), loose, droppable)
 
     def _refuse_unless_fits(self, total: int, needed: int, loose: int = 0) -> None:
         """`loose` bytes on the disk will be free by then."""
@@ -203,7 +205,7 @@ class Blobs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shelf:
+class _Usage:
     """Bytes in all, those of files that may go, and these files in their order."""
 
     total: int

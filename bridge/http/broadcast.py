@@ -1,4 +1,4 @@
-"""What the server tells everybody, heard once for all who look at it through OSCQuery."""
+"""Share one subscription to the server's messages among all websockets of OSCQuery."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Listener:
             self.frames.put_nowait(frame)
 
     def end(self, reason: str) -> None:
-        """Send it away, with a sentence: None is its last frame."""
+        """Close the websocket with a sentence: None is its last frame."""
         self._over, self.reason = True, reason
         self.frames.put_nowait(None)
 
 
 class Broadcast:
-    """The last of what was said under each address (`values`), and who listens.
+    """The last message of each address (`values`), and the websockets that listen.
 
     The news is what subscribers get over UDP, under the `req` of nobody.
     """
@@ -61,7 +61,7 @@ class Broadcast:
 
         Those with the token have room of their own. Of those without it the oldest goes.
         """
-        alike = [one for one, known in self.listeners.items() if known == trusted]
+        alike = [other for other, known in self.listeners.items() if known == trusted]
         if len(alike) >= MAX_LISTENERS:
             if trusted:
                 return False
@@ -71,7 +71,7 @@ class Broadcast:
         return True
 
     def follow(self, osc: OscEndpoint) -> Callable[[], None]:
-        """Hear what `osc` tells everybody; call the answer to end that."""
+        """Subscribe to the messages of `osc`; call what is returned to end that."""
         osc.peers[HERE] = self.hear
         osc.subscriptions.follow((HERE, 0), UNKNOWN)
 
@@ -82,7 +82,7 @@ class Broadcast:
         return end
 
     def hear(self, datagram: bytes) -> None:
-        """One message of the server: note it, and pass it on to who listens there."""
+        """Note a message, and pass it on to the websockets that listen to its address."""
         (message,) = osc_wire.decode(datagram)
         self._tell(message.address, message.args, datagram)
         if message.address == "/scorewire/play/turned":

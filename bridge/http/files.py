@@ -24,17 +24,17 @@ def files_of_job(entry: Entry, journal: Journal) -> dict[str, Path]:
     best = journal.best(entry.job.id)
     if best is None:
         return {}
-    found = _below(out_folder(entry.job), [best.preset, best.wav])
-    return {f"best{path.suffix}": path for _, path in found}
+    paths = _below(out_folder(entry.job), [best.preset, best.wav])
+    return {f"best{path.suffix}": path for _, path in paths}
 
 
 def list_files(entry: Entry, journal: Journal) -> list[dict[str, Any]]:
     """Name, bytes and address of each file."""
     place = f"/v1/jobs/{entry.job.id}/files/"
-    found = ((name, _size(path)) for name, path in files_of_job(entry, journal).items())
+    sizes = ((name, _size(path)) for name, path in files_of_job(entry, journal).items())
     return [
         {"name": name, "bytes": size, "url": place + quote(name)}
-        for name, size in found
+        for name, size in sizes
         if size is not None
     ]
 

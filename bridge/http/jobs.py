@@ -1,4 +1,4 @@
-"""Jobs over HTTP: asked for, listed, looked at, cancelled.
+"""Create, list, show and cancel jobs over HTTP.
 
 A job is one of the models of `bridge.protocol.jobs`, without its id. What it reads is a path on
 this machine, or an upload: `sha256:HASH`, or `sha256:HASH/NAME` for a name in the results. Who
@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response
 from bridge.files import atomic_output
 from bridge.http import access, blobs, files
 from bridge.http.responses import Problem, answer, body
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import job_adapter
 from bridge.protocol.kinds import INPUTS, KINDS, JobKind
@@ -34,7 +34,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 def find(request: Request) -> Entry:
     """The job of the address; raises `Problem`."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     name = request.path_params["id"]
     entry = web.server.store.get(name)
     if entry is None:
@@ -42,10 +42,10 @@ def find(request: Request) -> Entry:
     return entry
 
 
-def describe(web: Web, entry: Entry) -> dict[str, Any]:
+def describe(web: HttpState, entry: Entry) -> dict[str, Any]:
     """All that is known of a job."""
     ahead = web.server.store.ahead(entry)
-    return ledger.described(entry, ahead) | {"files": files.list_files(entry, web.journal)}
+    return ledger.describe_entry(entry, ahead) | {"files": files.list_files(entry, web.journal)}
 
 
 async def create(request: Request) -> Response:
@@ -60,7 +60,7 @@ async def suggest(request: Request) -> Response:
 
 async def index(request: Request) -> Response:
     """The newest jobs, newest first."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     text = request.query_params.get("limit", "50")
     if not (text.isdecimal() and len(text) < 4 and 1 <= int(text) <= MAX_LISTED):
         raise Problem(400, "bad-arguments", f"limit must be 1 .. {MAX_LISTED}, got {text[:40]!r}")
@@ -81,7 +81,7 @@ async def show(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Ask a job to stop at its next step."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     entry = find(request)
     if entry.state == "cancelled":
         return answer(describe(web, entry))
@@ -94,7 +94,7 @@ async def cancel(request: Request) -> Response:
 
 async def stop(request: Request) -> Response:
     """End a recording and keep it; asked twice it is as good as asked once."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     entry = find(request)
     if not isinstance(entry.job, words.Record):
         reason = f"job {entry.job.id} is no recording but {entry.job.kind}"
@@ -109,7 +109,7 @@ async def stop(request: Request) -> Response:
 
 async def download(request: Request) -> Response:
     """One file of the result, or a range of its bytes."""
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     entry = find(request)
     name = request.path_params["name"]
     path = files.files_of_job(entry, web.journal).get(name)
@@ -138,7 +138,7 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 
 def _submit(request: Request, fields: dict[str, Any]) -> Response:
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Problem(400, "bad-arguments", "Idempotency-Key must be 1 to 200 visible letters")
@@ -148,7 +148,7 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     try:
         job = job_adapter.validate_python(_resolve_fields(web, request, fields, job_id))
         if known is not None:
-            if not words.same(job, known.job):
+            if not words.same_request(job, known.job):
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(describe(web, known))
         job_id = web.server.submit(job, client=client, req=number)
@@ -160,12 +160,12 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
         full = atomic_output.no_room(error)
         raise Problem(*((507, "no-room") if full else (422, "bad-input")), str(error)) from error
     entry = web.server.store.get(job_id)
-    said = {"id": job_id} if entry is None else describe(web, entry)
-    return answer(said, 202, {"Location": f"/v1/jobs/{job_id}"})
+    body = {"id": job_id} if entry is None else describe(web, entry)
+    return answer(body, 202, {"Location": f"/v1/jobs/{job_id}"})
 
 
 def _resolve_fields(
-    web: Web, request: Request, fields: dict[str, Any], job_id: str
+    web: HttpState, request: Request, fields: dict[str, Any], job_id: str
 ) -> dict[str, Any]:
     """The fields of a job: uploads as paths, what was left out as this server has it."""
     if "id" in fields:
@@ -191,14 +191,14 @@ def _resolve_fields(
     return whole
 
 
-def _place(web: Web, kind: JobKind, job_id: str) -> str:
-    """Where results go when nobody said: a folder of the job's own, or a file in it."""
+def _place(web: HttpState, kind: JobKind, job_id: str) -> str:
+    """Choose where results go without `out`: a folder of the job's own, or a file in it."""
     folder = web.server.config.results / job_id
     return str(folder / "sound.wav" if kind.writes in ("file", "new file") else folder)
 
 
 def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
-    """Another machine's paths mean nothing here, and ours are none of its business."""
+    """Refuse fields with which another machine would name paths of this one."""
     if kind.far is None:
         raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():
@@ -210,7 +210,7 @@ def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
             raise Problem(403, "far", f"another machine may not say {name[:40]!r}")
 
 
-def _upload_path(web: Web, name: str, value: str) -> Path:
+def _upload_path(web: HttpState, name: str, value: str) -> Path:
     digest, _, called = value.removeprefix(blobs.PREFIX).partition("/")
     path = web.blobs.named(blobs.check_digest(digest), called)
     if path is None:

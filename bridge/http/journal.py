@@ -69,5 +69,5 @@ class Journal:
         page = self._pages.get(job_id)
         if page is None or page.ended:
             return None
-        found = [event for _, event in page.events if isinstance(event, Best)]
-        return found[-1] if found else None
+        best_events = [event for _, event in page.events if isinstance(event, Best)]
+        return best_events[-1] if best_events else None

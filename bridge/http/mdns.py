@@ -1,4 +1,4 @@
-"""Telling the network that we are here (mDNS), only when asked to, on one interface."""
+"""Announce the server on one network interface by mDNS, only when asked to."""
 
 from __future__ import annotations
 

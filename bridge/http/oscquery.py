@@ -108,19 +108,19 @@ def _request(address: str) -> Node:
     names = ", ".join(name[2:] for name in request.args.split())
     options = "".join(f" {name[2:]}=" for name in request.options.split())
     about = ((model and model.__doc__) or "").partition("\n")[0].partition(". ")[0].rstrip(".")
-    said = f"Takes {names}{'; options' if options else ''}{options}."
+    text = f"Takes {names}{'; options' if options else ''}{options}."
     node: Node = {
         "TYPE": "".join(name[0] for name in args),
         "ACCESS": BOTH if address == KNOB else WRITE,
         "RANGE": [_range(model, name[2:]) for name in args],
-        "DESCRIPTION": f"{about}. {said}" if about else said,
+        "DESCRIPTION": f"{about}. {text}" if about else text,
         "TAGS": ["request"],
     }
     if request.alone:
         name = request.alone[2:]
         limits = {"MIN": 0, "MAX": 1} if name == "strength" else _range(model, name)
-        said = f"{name} alone, answered by fail only."
-        overload = {"TYPE": request.alone[0], "RANGE": [limits], "DESCRIPTION": said}
+        text = f"{name} alone, answered by fail only."
+        overload = {"TYPE": request.alone[0], "RANGE": [limits], "DESCRIPTION": text}
         node["OVERLOADS"] = [overload]
     return node | ({"CRITICAL": True} if last in _JOBS else {})
 

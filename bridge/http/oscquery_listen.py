@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from bridge.http import access, oscquery
 from bridge.http.broadcast import MAX_LISTENERS, Listener
 from bridge.http.responses import Problem, answer
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 from bridge.osc.addresses import REQUESTS, Refused, understand
 from bridge.osc.endpoint import PEER
 from bridge.protocol import osc_wire
@@ -35,24 +35,24 @@ HARMLESS -= {oscquery.LOAD}
 
 async def describe(request: Request) -> Response:
     """A node, one of its attributes, or HOST_INFO."""
-    web: Web = request.app.state.web
-    asked = request.url.query
-    if asked == "HOST_INFO":
+    web: HttpState = request.app.state.web
+    query = request.url.query
+    if query == "HOST_INFO":
         return answer(_host_info(web, request))
     node = _find(web, request.url.path)
     if node is None:
         raise Problem(404, "no-address", "there is nothing under this address; see / for OSC")
     whole = oscquery.with_values(node, web.broadcast.values) if _may_hear(request) else node
-    if not asked:
+    if not query:
         return answer(whole)
-    if asked not in oscquery.ATTRIBUTES:
-        raise Problem(400, "bad-attribute", f"{asked[:40]!r} is no attribute of OSCQuery")
-    return answer({asked: whole[asked]}) if asked in whole else Response(status_code=204)
+    if query not in oscquery.ATTRIBUTES:
+        raise Problem(400, "bad-attribute", f"{query[:40]!r} is no attribute of OSCQuery")
+    return answer({query: whole[query]}) if query in whole else Response(status_code=204)
 
 
 async def converse(socket: WebSocket) -> None:
     """One websocket, from its opening to its end."""
-    web: Web = socket.app.state.web
+    web: HttpState = socket.app.state.web
     await socket.accept()
     listener = Listener()
     if not web.broadcast.admit(listener, trusted=socket.scope[access.TRUSTED]):
@@ -89,11 +89,11 @@ async def _send(socket: WebSocket, listener: Listener) -> None:
                 await socket.send_bytes(frame)
 
 
-def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None:
+def _command(web: HttpState, socket: WebSocket, listener: Listener, text: str) -> None:
     """LISTEN or IGNORE one path."""
     try:
-        said = read_json(text)
-        command, path = said["COMMAND"], said["DATA"]
+        fields = read_json(text)
+        command, path = fields["COMMAND"], fields["DATA"]
     except (ValueError, TypeError, KeyError):
         _wrong(listener, 'a command is {"COMMAND": ..., "DATA": path}')
         return
@@ -109,7 +109,7 @@ def _command(web: Web, socket: WebSocket, listener: Listener, text: str) -> None
         listener.paths.add(path)
 
 
-def _osc(web: Web, socket: WebSocket, listener: Listener, peer: str, data: bytes) -> None:
+def _osc(web: HttpState, socket: WebSocket, listener: Listener, peer: str, data: bytes) -> None:
     """A request, when the client has the token; from another machine none that names files."""
     if not socket.scope[access.TRUSTED]:
         _wrong(listener, "OSC needs the header `Authorization: Bearer TOKEN` of this websocket")
@@ -140,17 +140,17 @@ def _wrong(listener: Listener, reason: str) -> None:
 
 
 def _may_hear(connection: HTTPConnection) -> bool:
-    """News names prompts and files: this machine's own clients may hear it, others by the token."""
+    """Whether a client may listen: messages name files, so other machines need the token."""
     return bool(connection.scope[access.TRUSTED] or not connection.scope[access.FAR])
 
 
-def _find(web: Web, path: str) -> oscquery.Node | None:
+def _find(web: HttpState, path: str) -> oscquery.Node | None:
     player = web.server.player
     loaded = player.loaded if player else frozenset[int]()
     return oscquery.find(oscquery.namespace(plays=player is not None, loaded=loaded), path)
 
 
-def _host_info(web: Web, request: Request) -> dict[str, Any]:
+def _host_info(web: HttpState, request: Request) -> dict[str, Any]:
     config = web.server.config
     host, port = request.scope["server"]
     return {

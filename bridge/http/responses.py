@@ -1,4 +1,4 @@
-"""What every answer is made of: JSON, and one shape for whatever went wrong; and bodies."""
+"""Make JSON answers, one shape for all errors, and read bodies."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def problem(
     status: int, code: str, reason: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """{"error": {"code", "reason"}}."""
-    said = reason.encode("utf-8", "replace").decode()  # JSON escapes can name half a letter
-    return answer({"error": {"code": code, "reason": said}}, status, headers)
+    text = reason.encode("utf-8", "replace").decode()  # JSON escapes can name half a letter
+    return answer({"error": {"code": code, "reason": text}}, status, headers)
 
 
 async def body(request: Request) -> AsyncIterator[bytes]:
-    """What a request brings, as it comes.
+    """Read the body of a request, piece by piece.
 
     Raises `Problem` when nothing comes for long, or little for longer: a client that has gone
     without a word, or says one now and then, must not keep a connection, and the room for its

@@ -1,4 +1,4 @@
-"""Uvicorn in the loop that OSC runs in, on the first free port, gone when the server goes."""
+"""Run uvicorn in the loop that OSC runs in, on the first free port, until the server ends."""
 
 from __future__ import annotations
 
@@ -40,12 +40,16 @@ class Connection(H11Protocol):
         """One connection more (asyncio)."""
         super().connection_made(transport)
         ARRIVED[transport] = next(_count)
-        there = [one for one in self.connections if not one.transport.is_closing()]
-        strangers = [one.transport for one in there if not _trusted(one)]
-        if len(there) > 2 * MAX_CONNECTIONS:
+        open_connections = [
+            connection for connection in self.connections if not connection.transport.is_closing()
+        ]
+        strangers = [
+            connection.transport for connection in open_connections if not _is_trusted(connection)
+        ]
+        if len(open_connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
         elif len(strangers) > MAX_CONNECTIONS:
-            min(strangers, key=lambda one: ARRIVED.get(one, 0)).abort()
+            min(strangers, key=lambda connection: ARRIVED.get(connection, 0)).abort()
         self.loop.call_later(PATIENCE_FOR_HEAD, self._look, None)
 
     def _look(self, before: object) -> None:
@@ -59,7 +63,7 @@ class Connection(H11Protocol):
             self.loop.call_later(PATIENCE_FOR_HEAD, self._look, self.cycle if answered else self)
 
 
-def _trusted(connection: object) -> bool:
+def _is_trusted(connection: object) -> bool:
     """Whether the last request of a connection, or its websocket, came with the token."""
     scope = getattr(connection, "scope", None) or {}
     return bool(scope.get(access.TRUSTED))
@@ -74,8 +78,8 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
     config = osc.server.config
     token = access.token(config.token_file)
     blobs = Blobs(config.blobs, limit=config.upload_limit, quota=config.upload_quota)
-    web = state.Web(osc, blobs, heartbeat=heartbeat)
-    door = access.Door(app.build(web), token=token, names=config.http_names)
+    web = state.HttpState(osc, blobs, heartbeat=heartbeat)
+    door = access.AccessCheck(app.build(web), token=token, names=config.http_names)
     listener = _bound(config.http_host, osc.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(
         door,

@@ -1,4 +1,4 @@
-"""What all HTTP handlers share: the server, its event journal, uploads and the broadcast."""
+"""The state that HTTP handlers share: the server, its event journal, uploads and the broadcast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.http.journal import Journal
 from bridge.osc.endpoint import OscEndpoint
 from bridge.protocol.kinds import INPUTS
 from bridge.service.job_server import Server
-from bridge.service.rate_limited_log import Rarely
+from bridge.service.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ HEARTBEAT = 10.0  # seconds of silence in an event stream
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
+class HttpState:
     """What the handlers share."""
 
     osc: OscEndpoint
@@ -27,11 +27,11 @@ class Web:
     heartbeat: float = HEARTBEAT
     journal: Journal = field(default_factory=Journal)
     broadcast: Broadcast = field(default_factory=Broadcast)
-    refusals: Rarely = field(default_factory=lambda: Rarely(log))
+    refusals: RateLimitedLog = field(default_factory=lambda: RateLimitedLog(log))
 
     @property
     def server(self) -> Server:
-        """Who takes the jobs."""
+        """The job server."""
         return self.osc.server
 
     def files_in_use(self) -> tuple[str, ...]:

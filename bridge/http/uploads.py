@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bridge.http import blobs
 from bridge.http.responses import Problem, answer, body
-from bridge.http.state import Web
+from bridge.http.state import HttpState
 
 _RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _NUMBER = re.compile(r"\d{1,15}")
@@ -79,12 +79,12 @@ async def head(request: Request) -> Response:
 async def put(request: Request) -> Response:
     """201: here now. 200: it was already. 202: so far, more is to come."""
     store, digest = _store(request)
-    said = {"id": blobs.PREFIX + digest}
+    body = {"id": blobs.PREFIX + digest}
     whole = store.find(digest)
     if whole is not None:
-        return answer(said | {"bytes": whole.stat().st_size})
+        return answer(body | {"bytes": whole.stat().st_size})
     try:
-        return await _receive(request, store, digest, said)
+        return await _receive(request, store, digest, body)
     except tuple(_STATUS) as error:
         status, code = _STATUS[type(error)]
         headers = {"Upload-Offset": str(store.offset(digest) or 0)}
@@ -92,23 +92,23 @@ async def put(request: Request) -> Response:
 
 
 async def _receive(
-    request: Request, store: blobs.Blobs, digest: str, said: dict[str, str]
+    request: Request, store: blobs.Blobs, digest: str, fields: dict[str, str]
 ) -> Response:
     span = content_range(request.headers)
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     with store.writing(digest, at=span.at, total=span.total, used=web.files_in_use()) as writer:
         async for chunk in body(request):
             writer.write(chunk)
     writer.check()  # or the newer request's file would be taken for this one's
     if writer.size < span.total:
         headers = {"Upload-Offset": str(writer.size), "Upload-Complete": "?0"}
-        return answer(said | {"bytes": writer.size}, 202, headers)
+        return answer(fields | {"bytes": writer.size}, 202, headers)
     await store.keep(digest)
-    return answer(said | {"bytes": writer.size}, 201)
+    return answer(fields | {"bytes": writer.size}, 201)
 
 
 def _store(request: Request) -> tuple[blobs.Blobs, str]:
-    web: Web = request.app.state.web
+    web: HttpState = request.app.state.web
     try:
         return web.blobs, blobs.check_digest(request.path_params["hash"])
     except ValueError as error:

@@ -2,15 +2,13 @@
 
 - `addresses`: Every OSC address with its arguments, in two tables, and how a message is read by
   them.
-- `datagrams`: Datagrams taken from the kernel as fast as they come, and handled one after
+- `datagrams`: Take datagrams from the kernel as fast as they come, and handle them one after
   another.
-- `endpoint`: The OSC face: UDP on loopback, replies to whoever asked, the request id echoed
+- `endpoint`: The OSC endpoint: UDP on loopback, replies to the sender, the request id echoed
   first.
-- `host_requests`: The OSC answers for hosts that run: what a DAW's own script asks for, and how
-  it is told.
-- `player_requests`: The OSC answers of a server that plays: slots, knobs and the player's own
-  news.
-- `requests`: OSC requests to jobs: the table of answers, one function an address.
-- `subscriptions`: Who is told what happens to everybody's jobs and in the player: each for a
-  time, then no more.
+- `host_requests`: Answer the OSC requests of a running DAW's own scripts.
+- `player_requests`: Answer OSC requests for slots and knobs, and send the player's own events.
+- `requests`: Turn OSC requests into jobs: the table of handlers, one function an address.
+- `subscriptions`: Subscriptions to the events of all jobs and of the player, each for a limited
+  time.
 """

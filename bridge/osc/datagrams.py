@@ -1,4 +1,4 @@
-"""Datagrams taken from the kernel as fast as they come, and handled one after another.
+"""Take datagrams from the kernel as fast as they come, and handle them one after another.
 
 The kernel holds some hundreds of small ones (Linux as it is set up: 277, or 554 as asked for here).
 asyncio takes one from it each time round its loop, so what answers slower than others send
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bridge.service.rate_limited_log import Rarely
+from bridge.service.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def bound(host: str, port: int) -> socket.socket:
     return opened
 
 
-class Inbox:
+class DatagramQueue:
     """What came and was not yet handled, in its order."""
 
     def __init__(self, own: socket.socket, handle: Handle) -> None:
@@ -50,7 +50,7 @@ class Inbox:
         self._waiting: deque[tuple[bytes, Any]] = deque()
         self._bytes = 0
         self._busy = False
-        self._dropped = Rarely(log, logging.WARNING)
+        self._dropped = RateLimitedLog(log, logging.WARNING)
 
     def put(self, data: bytes, sender: Any) -> None:
         """Take one datagram, and all others that are there; they are handled soon."""

@@ -1,4 +1,4 @@
-"""The OSC face: UDP on loopback, replies to whoever asked, the request id echoed first.
+"""The OSC endpoint: UDP on loopback, replies to the sender, the request id echoed first.
 
 Every request of `bridge.osc.addresses` is answered, with its reply or with `/scorewire/fail`, also
 the second time. Nothing here waits, and nothing that arrives can end it.
@@ -36,7 +36,7 @@ from bridge.protocol.kinds import result_path
 from bridge.protocol.osc_wire import Message, Value
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
-from bridge.service.rate_limited_log import Rarely
+from bridge.service.rate_limited_log import RateLimitedLog
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ _WRITE: dict[str, Callable[[Any], Value]] = {"i": int, "f": float, "s": str}
 
 
 class Subscribers(Protocol):
-    """Who is told everybody's news: `bridge.osc.subscriptions.Subscriptions`."""
+    """Where messages for all subscribers go: `bridge.osc.subscriptions.Subscriptions`."""
 
     def take(self, call: Call) -> None:
         """Begin, renew or end the subscription of whoever calls."""
@@ -83,8 +83,8 @@ class OscEndpoint(asyncio.DatagramProtocol):
         answers: Mapping[str, Answer],
     ) -> None:
         self.server = server
-        self._inbox = datagrams.Inbox(own, self.handle)
-        self._refusals = Rarely(log)
+        self._inbox = datagrams.DatagramQueue(own, self.handle)
+        self._refusals = RateLimitedLog(log)
         self.port = 0
         self.peers: dict[str, Callable[[bytes], None]] = {}  # hosts without UDP: websockets
         self.tasks: set[asyncio.Task[None]] = set()
@@ -139,7 +139,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
         return True
 
     def follower(self, target: Target, req: int) -> Callable[[Event], None]:
-        """What tells `target` the events of jobs under `req`; for `Server.listen`."""
+        """Make what sends `target` the events of jobs under `req`; for `Server.listen`."""
         return JobFollower(self, target, req)
 
     def close(self) -> None:
@@ -174,15 +174,15 @@ class OscEndpoint(asyncio.DatagramProtocol):
         self, target: Target, req: int, address: str, code: str, text: str, job: str = ""
     ) -> None:
         """Say why not."""
-        said = f"refused {address or 'a datagram'} from {target[:2]}: {text}"
-        self._refusals.say(str(target[0]), said)
+        line = f"refused {address or 'a datagram'} from {target[:2]}: {text}"
+        self._refusals.say(str(target[0]), line)
         self.send(target, "/scorewire/fail", req, address, code, text, job)
 
     def _answer(self, message: Message, sender: Target) -> None:
         if message.address in REPLIES:
             # Another server, or an echo of ours: an answer would be answered for ever.
-            said = f"ignored a reply address, {message.address}, from {sender[:2]}"
-            self._refusals.say(str(sender[0]), said)
+            line = f"ignored a reply address, {message.address}, from {sender[:2]}"
+            self._refusals.say(str(sender[0]), line)
             return
         req = request_id(message.args[0] if message.args else None)
         target = reply_target(message, sender)
@@ -226,14 +226,14 @@ class JobFollower:
         send, req = self.endpoint.send, self.req
         match event:
             case Progress():
-                now = asyncio.get_running_loop().time()
-                if now - self.told < PROGRESS_GAP and event.fraction < 1:
+                seconds = asyncio.get_running_loop().time()
+                if seconds - self.told < PROGRESS_GAP and event.fraction < 1:
                     return
-                self.told = now
+                self.told = seconds
                 eta = -1.0 if event.eta is None else event.eta
                 figures = [(name, float(value)) for name, value in event.figures.items()]
-                said = (req, event.id, event.fraction, event.stage, eta)
-                send(self.target, "/scorewire/progress", *said, facts=figures)
+                values = (req, event.id, event.fraction, event.stage, eta)
+                send(self.target, "/scorewire/progress", *values, facts=figures)
             case Best():
                 best = (req, event.id, event.score, event.preset, event.wav, event.step)
                 send(self.target, "/scorewire/best", *best)
@@ -251,10 +251,10 @@ class JobFollower:
         for index, stem in enumerate(_stems(event.result), start=1):
             named = (self.req, event.id, index, stem["prompt"], stem["wav"])
             self.endpoint.send(self.target, "/scorewire/stem", *named)
-        for index, one in enumerate(event.result.get("suggestions", ()), start=1):
-            said = (self.req, event.id, index, one["prompt"], one["score"])
-            facts = [("likelihood", one["likelihood"])] if "likelihood" in one else []
-            self.endpoint.send(self.target, "/scorewire/suggestion", *said, facts=facts)
+        for index, row in enumerate(event.result.get("suggestions", ()), start=1):
+            values = (self.req, event.id, index, row["prompt"], row["score"])
+            facts = [("likelihood", row["likelihood"])] if "likelihood" in row else []
+            self.endpoint.send(self.target, "/scorewire/suggestion", *values, facts=facts)
         entry = self.endpoint.server.store.get(event.id)
         path = "" if entry is None else result_path(entry.job, event.result)
         facts = _facts(event.result)

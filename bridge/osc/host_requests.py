@@ -1,4 +1,4 @@
-"""The OSC answers for hosts that run: what a DAW's own script asks for, and how it is told."""
+"""Answer the OSC requests of a running DAW's own scripts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _from_ardour(call: Call) -> bool:
 
 def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour.Region, Separate]:
     """The region and the job, checked: all its files may be read, its folder written."""
-    said, options = call.values, dict(call.options)
+    values, options = call.values, dict(call.options)
     action = options.pop("action", "")
     options.pop("port", None)
     if action and not ardour.ACTION.fullmatch(action):
@@ -77,11 +77,11 @@ def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour
     if not 0 < _port(call) < 65536:
         raise Refused("bad-arguments", f"port must be 1 .. 65535, got {_port(call)}")
     region = ardour.Region(
-        name=said["region"], sources=ardour.sources(said["sources"]), start=said["start"],
-        length=said["length"], position=said["position"], rate=said["rate"],
+        name=values["region"], sources=ardour.sources(values["sources"]), start=values["start"],
+        length=values["length"], position=values["position"], rate=values["rate"],
     )  # fmt: skip
-    fields: dict[str, Any] = {"id": jobs.new_id(), "out": str(folder), "prompts": said["prompts"]}
-    fields |= {"start_samples": region.position, "tempo": ((0.0, said["tempo"]),)}
+    fields: dict[str, Any] = {"id": jobs.new_id(), "out": str(folder), "prompts": values["prompts"]}
+    fields |= {"start_samples": region.position, "tempo": ((0.0, values["tempo"]),)}
     options.setdefault("model", endpoint.server.config.model)
     file = folder / f"{slug(region.name, otherwise='region')}.wav"
     config, trusted = endpoint.server.config, endpoint.trusts(call)
@@ -94,7 +94,7 @@ def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour
 
 
 def _refuse(endpoint: OscEndpoint, call: Call, session: Path, folder: Path, why: str) -> None:
-    """Say why where the action looks, in a session that this server may write to."""
+    """Write the reason of a refusal where the action looks, in a session that may be written to."""
     config = endpoint.server.config
     writable = config.writable if endpoint.trusts(call) else config.open_writable
     if not writable or any(session.resolve().is_relative_to(w.resolve()) for w in writable):
@@ -124,9 +124,9 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
 
     def said(text: str) -> None:
         nonlocal last
-        now = asyncio.get_running_loop().time()
-        if now - last >= PROGRESS_GAP:
-            last = now
+        seconds = asyncio.get_running_loop().time()
+        if seconds - last >= PROGRESS_GAP:
+            last = seconds
             with suppress(OSError):  # the session was moved: the end says so
                 ardour.answer(Path(job.out), ardour.PROGRESS, text)
 

@@ -1,4 +1,4 @@
-"""The OSC answers of a server that plays: slots, knobs and the player's own news."""
+"""Answer OSC requests for slots and knobs, and send the player's own events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OSC requests to jobs: the table of answers, one function an address."""
+"""Turn OSC requests into jobs: the table of handlers, one function an address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told what happens to everybody's jobs and in the player: each for a time, then no more.
+"""Subscriptions to the events of all jobs and of the player, each for a limited time.
 
 Several controllers work beside one another: replies go to whoever asked, news to all who have a
 lease. A lease that is not renewed ends by itself, so one that was switched off is forgotten.
@@ -20,7 +20,7 @@ MAX_LEASE = 3600.0  # seconds
 
 
 class Subscriptions:
-    """The subscribers of one face, by where they hear."""
+    """The subscribers of one endpoint, by their reply address."""
 
     def __init__(self, endpoint: OscEndpoint) -> None:
         self._endpoint = endpoint

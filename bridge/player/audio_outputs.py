@@ -1,4 +1,4 @@
-"""Where the sound goes and the MIDI comes from: JACK, PortAudio with RtMidi, or a file.
+"""Audio outputs with their MIDI inputs: JACK, PortAudio with RtMidi, or a file.
 
 An output calls `Play` on its audio thread, which returns mono for both channels. It says that it
 is gone by `gone`, never by an exception on the audio thread; the player opens it again by name.
@@ -138,12 +138,16 @@ class PortAudio:
         sounddevice._terminate()  # the list of devices is made once, when PortAudio starts
         sounddevice._initialize()
         try:
-            found = sounddevice.query_devices(device or None, "output")
+            device_info = sounddevice.query_devices(device or None, "output")
         except (ValueError, sounddevice.PortAudioError) as error:
             log.info("%s", error)
             named = f" is called {device!r}" if device else " was found"
             raise NoDevice(f"no sound card{named}") from None
-        self.name, self.rate, self.frames = found["name"], int(found["default_samplerate"]), frames
+        self.name, self.rate, self.frames = (
+            device_info["name"],
+            int(device_info["default_samplerate"]),
+            frames,
+        )
         self.gone = ""
         self.xruns = 0
         self._closing = False
@@ -152,9 +156,9 @@ class PortAudio:
         self._midi = Keyboard(name, lambda data: self._events.append((0, data)))
         try:
             self._stream = sounddevice.OutputStream(
-                samplerate=self.rate, blocksize=frames, device=found["index"], channels=2,
+                samplerate=self.rate, blocksize=frames, device=device_info["index"], channels=2,
                 dtype="float32", latency="low",
-                callback=self._process, finished_callback=self._ended,
+                callback=self._process, finished_callback=self._mark_gone,
             )  # fmt: skip
             self._stream.start()
         except sounddevice.PortAudioError as error:  # another program has it
@@ -167,7 +171,7 @@ class PortAudio:
         events = [self._events.popleft() for _ in range(len(self._events))]
         out[:] = self._play(events, frames)[:, None]
 
-    def _ended(self) -> None:
+    def _mark_gone(self) -> None:
         if not self._closing:
             self.gone = "the sound card is gone"
 

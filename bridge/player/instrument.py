@@ -1,4 +1,4 @@
-"""Slots, notes and effects to blocks of audio: what an audio callback calls.
+"""Render slots, notes and effects to blocks of audio: what an audio callback calls.
 
 `block` runs on the audio thread and touches nothing slow: notes are one compiled call, effects
 were built before. Every other thread talks to it through `later`, which is heard at the next block.
@@ -32,7 +32,7 @@ Post = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MissingNote:
     """A note was struck that is not rendered yet."""
 
     slot: int
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Retired:
+class RetiredSound:
     """No slot will play this sound any more; voices still may (`reads`)."""
 
     sound: Sound
@@ -48,7 +48,7 @@ class Retired:
 
 @dataclass(slots=True)
 class Slot:
-    """A slot on the audio thread: what it plays, what it will play, where its knobs are."""
+    """A slot on the audio thread: its sound, its next sound, the positions of its knobs."""
 
     sound: Sound | None = None
     coming: Sound | None = None
@@ -72,7 +72,7 @@ class Instrument:
     """128 slots played by notes, on one stereo output of two equal channels."""
 
     def __init__(self, rate: int, frames: int, post: Post) -> None:
-        """`frames` is the longest block; `post` takes happenings, `Wanted` and `Retired`."""
+        """`frames` is the longest block; `post` takes events, `MissingNote` and `RetiredSound`."""
         self.rate, self.frames = rate, frames
         self.slots = [Slot() for _ in range(SLOTS + 1)]  # 0 is nobody's
         self._bar_until = 0  # a clock ran when it was heard last: new sounds wait for the bar
@@ -112,7 +112,7 @@ class Instrument:
     # acts, on the audio thread only; `wait` is in samples from the start of the block
 
     def use_store(self, store: NDArray[np.float32]) -> None:
-        """Samples are read from here."""
+        """Read samples from this array."""
         self._store = store
 
     def put(self, slot: int, sound: Sound | None) -> None:
@@ -174,7 +174,7 @@ class Instrument:
         """A sampled note begins, from the nearest that is rendered, and is asked for if missing."""
         nearest = sound.nearest(note)
         if nearest != note:
-            self._post(Wanted(where[2], note))
+            self._post(MissingNote(where[2], note))
         if nearest is not None:
             sample, step = sound.samples[nearest], played.hz / Note(nearest).hz
             voice.start_sample(
@@ -217,7 +217,7 @@ class Instrument:
         self._hands.touch[key] = factor
 
     def turn(self, slot: int, name: str, place: float, *, tell: bool = False) -> None:
-        """A knob moves. Level and reverb act here; who hears `Turned` builds the rest."""
+        """Move a knob. Level and reverb act here; the main thread builds the rest on `Turned`."""
         self.slots[slot].places[name] = place
         if tell:
             self._post(Turned(slot=slot, name=name, position=place))
@@ -335,7 +335,7 @@ class Instrument:
 
     def _leave(self, sound: Sound) -> None:
         if not any(sound in (here.sound, here.coming) for here in self.slots):
-            self._post(Retired(sound))
+            self._post(RetiredSound(sound))
 
     def _release_due(self, count: int) -> None:
         for due in [due for due in self._offs if due[0] < self._now + count]:

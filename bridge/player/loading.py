@@ -1,4 +1,4 @@
-"""A preset made ready to play: limits applied, effects built, off the audio thread."""
+"""Make a preset ready to play: apply limits, build effects, off the audio thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The six knobs that every patch has, and the MIDI controllers that move them.
+"""The six macro knobs of every patch, and the MIDI controllers that move them.
 
 A macro's position is in [0, 1]; at `neutral` the patch sounds as it was designed. No array library.
 """

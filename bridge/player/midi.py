@@ -1,4 +1,4 @@
-"""MIDI bytes to what an instrument does: notes, programs, controllers, clock. On the audio thread.
+"""Turn MIDI bytes into an instrument's notes, programs, controllers, clock. On the audio thread.
 
 A controller moves a knob only after it has passed the knob's position (soft take-over), so that a
 fader left elsewhere by another slot or another program does not make it jump. The channels of an
@@ -40,7 +40,7 @@ SYSTEM_LENGTHS = {0xF1: 1, 0xF2: 2, 0xF3: 1}
 
 @dataclass(slots=True)
 class Channel:
-    """What one MIDI channel was told: its slot, bank, bend, where its controllers are."""
+    """The state of a MIDI channel: its slot, bank, bend, and the values of its controllers."""
 
     slot: int
     bank: list[int] = field(default_factory=lambda: [0, 0])
@@ -164,7 +164,7 @@ class Midi:
             self._touch(key, channel)
             return
         if self.learning is not None and number not in NO_KNOBS:
-            self._learned(channel, number)
+            self._learn_controller(channel, number)
         channel.moved.add(number)
         if number in self.controllers:
             self._turn(self._leader(key), number, value)
@@ -255,7 +255,7 @@ class Midi:
         self._reset(key, 0)
         self._instrument.release_all(key)
 
-    def _learned(self, channel: Channel, number: int) -> None:
+    def _learn_controller(self, channel: Channel, number: int) -> None:
         """Give a controller to the knob that waits for one.
 
         Of a pair that sends 14 bits, number - 32 is the coarse one: a low byte is taken for itself

@@ -1,4 +1,4 @@
-"""The command line of the player process."""
+"""Parse the command line of the player process."""
 
 from __future__ import annotations
 

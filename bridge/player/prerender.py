@@ -1,4 +1,4 @@
-"""Notes to samples, for sounds that cannot be made in time: `python -m bridge.player.prerender`.
+"""Render notes that cannot be rendered in real time: `python -m bridge.player.prerender`.
 
 Lines of JSON in and out, run by `live.sampler`. A note is rendered dry, at velocity 100 (velocity
 is a gain in every renderer), cut where it has died away, and written as raw float32.
@@ -35,10 +35,10 @@ def note(preset: Preset, number: int, rate: int) -> NDArray[np.float32]:
         audio = renderer.render(u, Note(number), rate, samples)[0].mean(0).numpy()
     loud = np.nonzero(np.abs(audio) > QUIET * np.abs(audio).max())[0]
     fade = round(FADE * rate)
-    kept = np.array(audio[: int(loud[-1]) + 1 + fade if loud.size else fade])
-    tail = min(fade, kept.size)
-    kept[kept.size - tail :] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(tail) / tail)
-    return kept.astype(np.float32)
+    audible = np.array(audio[: int(loud[-1]) + 1 + fade if loud.size else fade])
+    tail = min(fade, audible.size)
+    audible[audible.size - tail :] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(tail) / tail)
+    return audible.astype(np.float32)
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:

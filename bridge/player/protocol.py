@@ -1,4 +1,4 @@
-"""What goes into and comes out of the player: one JSON object a line, told apart by `kind`.
+"""The commands and events of the player: one JSON object a line, distinguished by `kind`.
 
 Every command may carry an `id`; it is answered by `ok` or `refused` with the same id, commands
 without one by `refused` only. Slots are 1..128, MIDI channels 1..16, notes MIDI numbers.

@@ -1,4 +1,4 @@
-"""Sounds that cannot be made in time: a child renders notes, a store keeps them, none waits.
+"""Sample sounds that cannot be rendered in real time: a child renders notes, a store keeps them.
 
 All of it runs on the player's own thread. Struck notes are rendered first, then octaves, then what
 lies between, so that the nearest rendered note is soon near.
@@ -68,7 +68,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A note to render, and who hears of it: `done(note)`, or `failed(reason)`."""
+    """A note to render, and what is called then: `done(note)`, or `failed(reason)`."""
 
     sound: Sound
     note: int
@@ -109,9 +109,9 @@ class Sampler:
 
     def want(self, request: Request, urgency: float = STRUCK) -> None:
         """Render a note of a sound unless it is there or on its way; smaller urgencies first."""
-        asked = (request.sound, request.note)
+        wanted = (request.sound, request.note)
         current = None if self._unwanted else self._current
-        on_its_way = current is not None and asked == (current.sound, current.note)
+        on_its_way = current is not None and wanted == (current.sound, current.note)
         if request.note in request.sound.samples or on_its_way:
             return
         heapq.heappush(self._waiting, (urgency, next(self._count), request))
@@ -186,7 +186,7 @@ class Sampler:
         for line in lines:
             answer = read_json(line)
             self._hear(lambda answer=answer: self._take(answer))  # type: ignore[misc]
-        self._hear(self._gone)
+        self._hear(self._handle_exit)
 
     def _take(self, answer: dict[str, Any]) -> None:
         request, self._current = self._current, None
@@ -225,7 +225,7 @@ class Sampler:
                 child.stdin.close()
         child.wait()
 
-    def _gone(self) -> None:
+    def _handle_exit(self) -> None:
         if self._child is not None:
             self._bury(self._child)
         self._child = None

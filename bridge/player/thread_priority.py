@@ -1,4 +1,4 @@
-"""Every thread of the player before other programs, where the system allows it.
+"""Run every thread of the player in real time, where the system allows it.
 
 A thread that holds Python's lock while another program has its core makes the audio thread wait:
 beside five busy processes each note from a line cost a late block, and none with this.

@@ -4,6 +4,5 @@
   not wait for at its end.
 - `parent_watch`: Child processes that leave when the process which started them has died, also
   while they import.
-- `process_identity`: Which process is it: a name that no other process has had or will have,
-  while this one lives.
+- `process_identity`: Name a process so that no other ever has the name: id, start time and boot.
 """

@@ -1,4 +1,4 @@
-"""Which process is it: a name that no other process has had or will have, while this one lives."""
+"""Name a process so that no other ever has the name: id, start time and boot."""
 
 from __future__ import annotations
 

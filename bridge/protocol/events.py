@@ -1,4 +1,4 @@
-"""What a worker says of a job: progress, the best result so far, and how it ended."""
+"""The events of a job: progress, the best result so far, and how it ended."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Jobs and events: the words the bridge and the worker exchange, one JSON object a line.
+"""The models of all jobs: what may be asked of the worker, field by field, and in which range.
 
-Validated once, here, where the world enters; inside, a `Job` is known to make sense.
+A job is one JSON object. It is validated once, here, where the world enters; inside, a `Job` is
+known to make sense. Fields named `id` and `kind` are the job's id and the name of its kind.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.files.write_terms import Terms
+from bridge.files.write_terms import WriteRules
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
 from bridge.stems import excerpt as audition
@@ -35,11 +36,15 @@ MAX_STEMS = 8
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
 
 
-class Writes(Frozen):
-    """A job that writes files; how, stands in its `terms`.
+class WritingJob(Frozen):
+    """Fields of every job that writes files; `terms` is what they allow.
 
-    `replace`: files that Scorewire did not make, or that were changed since, may be replaced.
-    `new`: nothing that is there is. `within`: folders in which all files must lie; none: anywhere.
+    - `id`: the job's id, unlike those of all other jobs
+    - `out`: path of what is written: a folder or a file, as the kind says
+    - `replace`: whether files that Scorewire did not make, or that were changed since, may be
+      replaced; default False
+    - `new`: whether nothing that exists may be replaced; default False
+    - `within`: folders in which all files must lie, at most 64; default (): anywhere
     """
 
     id: str
@@ -49,9 +54,9 @@ class Writes(Frozen):
     within: tuple[str, ...] = Field(default=(), max_length=64)
 
     @property
-    def terms(self) -> Terms:
+    def terms(self) -> WriteRules:
         """Under which terms its files are written."""
-        return Terms(self.replace, self.new, self.within)
+        return WriteRules(self.replace, self.new, self.within)
 
 
 def _format(name: str) -> str:
@@ -93,12 +98,28 @@ Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
 
 
-class DesignPatch(Writes):
-    """Prompt to patch.
+class DesignPatch(WritingJob):
+    """Design a patch from a prompt.
 
     The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
-    whose effects and matrix stay. `matrix` and `operators` are of `fm`: what modulates what. With
-    `slot` each best is played there, and the last is kept in the library, in that slot.
+    whose effects and matrix stay.
+
+    - `prompt`: what the patch is to sound like, 1..300 characters
+    - `renderer`: "fm" or "impact"
+    - `out`: folder of the results
+    - `duration`: seconds of sound, 0.25..10; default 2
+    - `steps`: distillation steps, 1..5000; default None: those of the recipe
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `recipe`: "paper", "default" or "fast"; default "default"
+    - `model`: name of the prior; default "default"
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 60
+    - `start`: preset file to begin around; default None
+    - `matrix`: of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
+      "dx7:auto"; default None: the start's, else the renderer's own
+    - `operators`: of `fm`, 1..8; default None, likewise
+    - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
+      library; default None
+
     Result: preset, wav, initial_wav, score_before, score_after, steps, seconds; library with slot.
     """
 
@@ -107,29 +128,43 @@ class DesignPatch(Writes):
     prompt: Prompt
     renderer: RendererName
     out: str
-    duration: float = Field(default=2.0, ge=0.25, le=10.0)  # seconds of sound
+    duration: float = Field(default=2.0, ge=0.25, le=10.0)
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
     recipe: Recipe = "default"
     model: str = "default"
-    note: float | None = Field(default=None, ge=0, le=127)  # the start's, or 60
+    note: float | None = Field(default=None, ge=0, le=127)
     start: str | None = None
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
     slot: int | None = Field(default=None, ge=1, le=128)
 
 
-class Separate(Writes):
-    """Track to stems. Result: stems [{prompt, wav}], residual, manifest, null_db, seconds.
+class Separate(WritingJob):
+    """Separate a track into stems and a residual that add up to it.
 
-    `start_samples` is where the file begins in the session, at the file's rate; left out, what the
-    file's own bext says. `tempo` is the session's tempo map. With `host` the server then puts the
-    stems on that host's tracks; the result has placed {host, text, files} too. A prompt whose
-    sound is not heard gets no stem, unless with `force`: absent [{prompt, presence}] and note, a
-    sentence, say so. With `auto` what is heard is suggested, beside the prompts given, if any.
-    What `negatives`
-    name goes into the residual. With `excerpt` only the busiest so many seconds are separated, in
-    few steps, into the folder `excerpt` of `out`; the result has excerpt {begin, end} in seconds.
+    - `file`: audio file to separate
+    - `auto`: whether prompts are suggested too, beside those given; default False
+    - `force`: whether a prompt whose sound is not found gets a stem too; default False
+    - `prompts`: what each stem holds, 1..8 of them, 0..8 with `auto`, 1..300 characters each
+    - `negatives`: what no stem is to hold, so it goes to the residual, 0..8 prompts or one text
+      with commas; none of `prompts`; default ()
+    - `out`: folder of the stems
+    - `excerpt`: seconds of the busiest stretch, 1..60, which alone is separated, in few steps, into
+      the folder `excerpt` of `out`; default None: the whole file
+    - `method`: "default", "fast", "best", "masks" or "paper"; default "default"
+    - `steps`: distillation steps, 1..5000; default None: those of the method
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `model`: name of the prior; default "default"
+    - `start_samples`: where the file begins in the session, samples at its rate, 0..2^63 - 1;
+      default None: as the file's bext says
+    - `tempo`: the session's tempo map, (beat, beats a minute) points or a text of them; default ():
+      unknown
+    - `host`: host on whose tracks the server puts the stems; default None
+
+    Result: stems [{prompt, wav}], residual, manifest, null_db, seconds; excerpt {begin, end} in
+    seconds with `excerpt`; placed {host, text, files} with `host`; where a prompt got no stem,
+    absent [{prompt, presence}] and note, a sentence that says so.
     """
 
     kind: Literal["separate"] = "separate"
@@ -151,7 +186,7 @@ class Separate(Writes):
 
     @field_validator("prompts")
     @classmethod
-    def _some(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+    def _check_prompts(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
         if not prompts and not known.data.get("auto"):
             sizes = {"field_type": "Tuple", "min_length": 1, "actual_length": 0}
             raise PydanticKnownError("too_short", sizes)
@@ -159,7 +194,7 @@ class Separate(Writes):
 
     @field_validator("negatives")
     @classmethod
-    def _not_wanted_too(cls, negatives: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+    def _check_negatives(cls, negatives: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
         both = [name for name in negatives if name in known.data.get("prompts", ())]
         if both:
             raise ValueError(f"must name what no stem is to hold, and {both[0]!r} is a prompt too")
@@ -172,10 +207,13 @@ class Separate(Writes):
 
 
 class Suggest(Frozen):
-    """What is in a track: its suggestions, the likeliest first.
+    """Suggest prompts for a track, the likeliest first.
+
+    - `file`: audio file to listen to
+    - `top`: how many suggestions at most, 1..50; default 8
 
     Result: suggestions [{prompt, score, likelihood, present, activity}], seconds. `score` is 0..1,
-    and what the tagger gives the best of 251 names is high: `likelihood` says what such a score
+    and the tagger's best of 251 names is always high: `likelihood` says what such a score
     was worth on held-back mixtures, `likely` (right in 16 of 25), `possible` (1 in 4) or `guess`
     (1 in 20). `activity` is a probability a second, `present` whether the score is enough for a
     separation.
@@ -187,10 +225,18 @@ class Suggest(Frozen):
     top: int = Field(default=8, ge=1, le=50)
 
 
-class RenderPreset(Writes):
-    """Preset file to WAV file. Result: wav, seconds.
+class RenderPreset(WritingJob):
+    """Render a preset file to a WAV file.
 
-    `plugin` is a VST3: an effect behind the preset's own, or an instrument that plays the note.
+    - `preset`: preset file
+    - `out`: WAV file
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the preset's
+    - `velocity`: of the note, 1..127; default 100
+    - `duration`: seconds, above 0 to 60; default None: the preset's
+    - `plugin`: a VST3: an effect behind the preset's own, or an instrument that plays the note;
+      default None
+
+    Result: wav, seconds.
     """
 
     kind: Literal["render"] = "render"
@@ -203,13 +249,18 @@ class RenderPreset(Writes):
     plugin: str | None = None
 
 
-class Export(Writes):
-    """Preset to files of other synths. Result: file, formats (an entry a name), seconds.
+class Export(WritingJob):
+    """Export a preset to files of other synths.
 
-    One format is written to `out`, a folder or a file with the format's suffix; several, or "all",
-    make the folder `out` a bundle, in which `file` is REPORT.md. An entry has file, files, lost,
-    fidelity_db, rms, engine and unchecked (why there is no engine); or refused, why the format
-    cannot carry this preset, which fails a job of one format.
+    - `preset`: preset file
+    - `formats`: names of `EXPORTERS`, or "all", as a list or one text with commas; at least one
+    - `out`: one format: a folder, or a file with the format's suffix; several: a folder
+    - `rate`: Hz of samples that are written, 44100 or 48000; default 44100
+
+    Result: file, formats (an entry a name), seconds. Several formats make `out` a bundle, in which
+    `file` is REPORT.md. An entry has file, files, lost, fidelity_db, rms, engine and unchecked
+    (why there is no engine); or refused, why the format cannot carry this preset, which fails a
+    job of one format.
     """
 
     kind: Literal["export"] = "export"
@@ -242,8 +293,17 @@ class Export(Writes):
         return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
 
 
-class Vary(Writes):
-    """Presets near a preset. Result: presets [{preset, wav}], seconds."""
+class Vary(WritingJob):
+    """Make variations of a preset.
+
+    - `preset`: preset file
+    - `out`: folder of the results
+    - `count`: how many, 1..100; default 10
+    - `amount`: how far from the preset, above 0 to 1; default 0.3
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+
+    Result: presets [{preset, wav}], seconds.
+    """
 
     kind: Literal["vary"] = "vary"
     id: str
@@ -254,8 +314,16 @@ class Vary(Writes):
     seed: Seed = 0
 
 
-class Morph(Writes):
-    """Presets on the way from one to another, both ends among them. Result as of `Vary`."""
+class Morph(WritingJob):
+    """Make presets on the way from one to another, both ends among them.
+
+    - `preset`: preset file of one end
+    - `other`: preset file of the other end
+    - `out`: folder of the results
+    - `steps`: how many presets, 2..100; default 5
+
+    Result as of `Vary`.
+    """
 
     kind: Literal["morph"] = "morph"
     id: str
@@ -265,10 +333,17 @@ class Morph(Writes):
     steps: int = Field(default=5, ge=2, le=100)
 
 
-class EditPreset(Writes):
-    """A preset changed by words, such as "darker".
+class EditPreset(WritingJob):
+    """Edit a preset by words, such as "darker".
 
-    `old` is what it is now in words: its own prompt, or its name, when left out.
+    - `preset`: preset file
+    - `prompt`: the change in words, 1..300 characters
+    - `out`: folder of the results
+    - `old`: what the preset is now in words; default None: its own prompt, or its name
+    - `steps`: 1..5000; default None: those of the edit
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `model`: name of the prior; default "default"
+
     Result: preset, wav, initial_wav, prompt, changed, score_before, score_after, steps, seconds.
     """
 
@@ -283,12 +358,23 @@ class EditPreset(Writes):
     model: str = "default"
 
 
-class Evaluate(Writes):
-    """The scoreboard. Result: page (Markdown), figures (JSON), rows, seconds.
+class Evaluate(WritingJob):
+    """Measure the scoreboard.
 
     Rows in `out` that an earlier job left are not measured again where all that decides them is the
     same: the code of the suite, the model and every other network, the methods' values, data, seed
     and `items`. A job that is cancelled or crashes leaves its rows.
+
+    - `suites`: "codec", "prior", "patch", "separate", "ablation" or "all", at least one; default
+      ("all",)
+    - `data`: folder of the evaluation recordings
+    - `out`: folder of page and rows
+    - `model`: name of the prior; default "default"
+    - `evaluation_scorer`: name of the scorer that measures; default "default"
+    - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `items`: recordings or prompts a suite, >= 1; default None: all
+
+    Result: page (Markdown), figures (JSON), rows, seconds.
     """
 
     kind: Literal["eval"] = "eval"
@@ -299,11 +385,16 @@ class Evaluate(Writes):
     model: str = "default"
     evaluation_scorer: str = "default"
     seed: int = Field(default=0, ge=0, lt=2**31)
-    items: int | None = Field(default=None, ge=1)  # recordings or prompts a suite
+    items: int | None = Field(default=None, ge=1)
 
 
 class Probe(Frozen):
-    """`doctor`: run a kernel, load the model. Result: a list of checks."""
+    """Check the worker for `doctor`: run a kernel, load the model.
+
+    - `model`: name of the prior to load; default "default"
+
+    Result: a list of checks.
+    """
 
     kind: Literal["probe"] = "probe"
     id: str
@@ -325,12 +416,16 @@ def check(name: str, ok: bool, text: str, fix: str = "", *, optional: bool = Fal
     }
 
 
-class Record(Writes):
-    """What plays on a JACK server into the WAV file `out`, which is not there yet.
+class Record(WritingJob):
+    """Record what plays on a JACK server into a WAV file that does not exist yet.
 
-    `inputs` are ports that sound comes out of, by name or regular expression, a channel each; none
-    are the sound card's own. It ends after `duration` seconds, or when it is told to stop. The
-    file begins at `start_samples`; left out, where JACK's transport was, 0 while that stood still.
+    - `out`: WAV file
+    - `inputs`: output ports to record, by name or regular expression, a channel each, at most 64;
+      default (): the sound card's own
+    - `duration`: seconds after which it ends, above 0 to 86400; default None: when it is stopped
+    - `start_samples`: where the file begins, 0..2^63 - 1; default None: where JACK's transport was,
+      0 while that stood still
+
     Result: wav, frames, rate, channels, inputs, start_samples, peak_db, xruns, lost (frames that
     came too late and are silent), ended (duration, stop, or what went wrong), seconds.
     """
@@ -367,7 +462,7 @@ class QueueFull(ValueError):
     """As many jobs wait already as the server takes."""
 
 
-def same(job: Job, known: Job) -> bool:
+def same_request(job: Job, known: Job) -> bool:
     """Whether two jobs ask for the same, but for id and what the server adds by itself."""
     added = {"id", "new", "within"}
     kind = type(job) is type(known)

@@ -86,17 +86,17 @@ def encode(address: str, args: Sequence[Value], facts: Sequence[tuple[str, Value
     arguments alone are too long, the longest text is cut and ends in an ellipsis: a path last of
     all, as half of one leads nowhere.
     """
-    kept = [(name, _sendable(value)) for name, value in facts]
+    sendable = [(name, _sendable(value)) for name, value in facts]
     plain = [_sendable(value) for value in args]
     named = [value for value in plain if isinstance(value, str) and os.path.isabs(value)]
     room = min(MAX_IN, MAX_OUT + max(0, sum(len(path.encode()) for path in named) - PATHS))
     while True:
-        datagram = _build(address, [*plain, *(part for fact in kept for part in fact)])
+        datagram = _build(address, [*plain, *(part for fact in sendable for part in fact)])
         excess = len(datagram) - room
         if excess <= 0:
             return datagram
-        if kept:
-            kept.pop()
+        if sendable:
+            sendable.pop()
             continue
         texts = [
             (value not in named, len(value), at)

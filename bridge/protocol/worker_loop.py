@@ -1,4 +1,4 @@
-"""The worker's end of the pipe: jobs in from stdin, events out to stdout, cancel heard in between.
+"""Run the worker's end of the pipe: jobs from stdin, events to stdout, cancelled in between.
 
 No tensor here. The work itself is a function from a job to its events, given by `bridge.worker`.
 """
@@ -46,11 +46,11 @@ class Clock:
         self, fraction: float, stage: str, figures: dict[str, float] | None = None
     ) -> Progress:
         """How far; the time left is counted from the last fraction 0, or from `resume`."""
-        now = time.monotonic()
+        seconds = time.monotonic()
         if fraction == 0.0:
-            self._zero, self._first = now, 0.0
+            self._zero, self._first = seconds, 0.0
         gone = fraction - self._first
-        eta = (now - self._zero) * (1 - fraction) / gone if gone > 0.01 else None
+        eta = (seconds - self._zero) * (1 - fraction) / gone if gone > 0.01 else None
         return Progress(
             id=self._id, fraction=min(1.0, fraction), stage=stage, eta=eta, figures=figures or {}
         )
@@ -90,15 +90,15 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
     last, stage = 0.0, ""
     try:
         for event in events:
-            if inbox.stopped(job.id) and not isinstance(event, Done):
+            if inbox.must_stop(job.id) and not isinstance(event, Done):
                 _stop(events, interrupted=inbox.closing.is_set())
                 yield Cancelled(id=job.id)
                 return
             if isinstance(event, Progress):
-                now = time.monotonic()
-                if event.stage == stage and now - last < PROGRESS_GAP:
+                seconds = time.monotonic()
+                if event.stage == stage and seconds - last < PROGRESS_GAP:
                     continue
-                last, stage = now, event.stage
+                last, stage = seconds, event.stage
             yield event
     except ValidationError as error:  # of an event or a result of ours: no user's fault
         log.exception("job %s", job.id)
@@ -143,7 +143,7 @@ class Inbox:
         self.closing.set()
         self.todo.put(None)
 
-    def stopped(self, job_id: str) -> bool:
+    def must_stop(self, job_id: str) -> bool:
         """Whether a job must stop at its next step."""
         return self.closing.is_set() or job_id in self._cancelled
 

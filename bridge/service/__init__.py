@@ -1,19 +1,16 @@
 """What a server is made of: settings, the job ledger, a job's life, who may read and write where.
 
-- `config`: The settings of one process: a frozen dataclass, from defaults, a TOML file and
-  SCOREWIRE_*.
-- `discovery`: The server that runs for a data folder: where it listens, for programs that would
-  rather ask it.
-- `file_access`: The files of a job, checked before the worker is asked: a sentence now beats a
-  crash later.
-- `job_server`: A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and
-  faces.
-- `language_model`: A language model that turns tags or a caption into prompts; off unless the
+- `config`: Load the settings of a server from defaults, a TOML file and SCOREWIRE_* in the
+  environment.
+- `discovery`: Find the server that runs for a data folder, and ask it over HTTP.
+- `file_access`: Check the files and folders of a job before it is queued.
+- `job_server`: Accept jobs, run them on engines, record them in the ledger, pass their events on.
+- `language_model`: Turn tags or a caption into prompts by a language model; off unless the
   settings name one.
-- `ledger`: The job ledger: what was asked, by whom, how far it came, how it ended.
-- `player_process`: The player process as the server sees it: commands answered, happenings told,
-  slots put back.
-- `rate_limited_log`: Log lines that others can cause: one a second for each source, with the
+- `ledger`: The job ledger: each job with its client, state, progress and result.
+- `player_process`: Run the player process: send commands, pass on events, restart it and load its
+  slots again.
+- `rate_limited_log`: Log lines that others can cause at most once a second a source, with the
   number of the rest.
-- `signals`: SIGINT and SIGTERM as an event, so that a server ends with its children.
+- `signals`: Turn SIGINT and SIGTERM into an event, so that a server ends with its children.
 """

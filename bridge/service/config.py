@@ -1,4 +1,4 @@
-"""The settings of one process: a frozen dataclass, from defaults, a TOML file and SCOREWIRE_*.
+"""Load the settings of a server from defaults, a TOML file and SCOREWIRE_* in the environment.
 
 The file has one key a line, named as the fields of `Config`; the environment names are the same in
 capitals (`SCOREWIRE_OSC_PORT=0`) and win over the file. What is not understood is refused.
@@ -27,16 +27,34 @@ MIN_KEY = 12  # letters
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Config:
-    """What a server is told once, at its start.
+    """The settings of a server, fixed at its start.
 
-    `osc_port` 0 takes any free port; another number scans ten up when it is taken. `http_port` is
-    the number that OSC got, unless it is set. `http_names` are names of this machine, beside
-    localhost, that a request may be sent to; `token` is the file of the token, in `data` unless
-    set. `upload_limit` bytes may be in one upload, `upload_quota` in all that are kept. `read` and
-    `write` are the folders that jobs may read from and write to, with all below them; empty means
-    wherever the user may. `osc_write` are those that OSC without the key may write new files to,
-    beside the library and the results; those of `write` when empty. `osc_key` is a key that OSC
-    takes beside the token. Times are in seconds; `stall` 0 never gives up on a silent worker.
+    - `osc_host`: loopback address on which OSC listens; default 127.0.0.1
+    - `osc_port`: UDP port, 0..65535; 0 takes any free one, another that is taken is followed by the
+      next ten; default 9557
+    - `http_host`: IP address on which HTTP listens; default 127.0.0.1
+    - `http_port`: TCP port, 0..65535, 0 as above; default None: the number that OSC got
+    - `http_names`: names of this machine, beside localhost, that a request may be sent to; default
+      ()
+    - `token`: file of the token; default None: `token` in `data`
+    - `upload_limit`: bytes of one upload, 1..2^50; default 2^33 (8 GiB)
+    - `upload_quota`: bytes of all kept uploads, 1..2^50; default 2^36 (64 GiB)
+    - `data`: folder of ledger, library, uploads and results; default: the user's data folder
+    - `read`: absolute folders that jobs may read from, all below them too; default (): any
+    - `write`: absolute folders that jobs may write to, all below them too; default (): any
+    - `osc_write`: absolute folders that OSC without a key may write new files to, beside library
+      and results; default (): those of `write`
+    - `osc_key`: key that OSC takes beside the token, one word of at least 12 letters; default "":
+      none
+    - `model`: prior of jobs over OSC that name none; default "default"
+    - `assistant`: language model that words prompts; default None: none
+    - `worker`: command that starts the worker; default: this Python with `-m bridge.worker`
+    - `player`: command that starts the player; default: this Python with `-m bridge.player`
+    - `queue`: jobs that may wait, 1..10000; default 32
+    - `grace`: seconds that a cancelled job may take to stop, 0..86400; default 10
+    - `stall`: seconds of silence after which a worker is stopped, 0..86400, 0 for never; default
+      600
+    - `repeat`: seconds in which a repeated OSC request is the same job, 0..86400; default 600
     """
 
     osc_host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""The server that runs for a data folder: where it listens, for programs that would rather ask it.
+"""Find the server that runs for a data folder, and ask it over HTTP.
 
 `server.json` in the folder names its process (`bridge.processes.process_identity`), host and
 ports. It goes when the server ends; what a killed one leaves is known by its process, which lives
@@ -26,7 +26,7 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, where a server of all
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningServer:
     """A server: the name of its process, the address of its HTTP face, the ports of both faces."""
 
     owner: str
@@ -51,10 +51,10 @@ class Running:
                 body = answer.read(MAX_ANSWER + 1)
             except HTTPException as error:
                 raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
-        said: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
+        reply: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
         if answer.status >= 400:
-            raise ValueError(said["error"]["reason"])
-        return said
+            raise ValueError(reply["error"]["reason"])
+        return reply
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
     """Let `find` find this process, which owns `data`, while inside."""
     path = data / FILE
     with whole(path) as partial:
-        running = Running(process_identity.own_name(), ANY.get(host, host), http, osc)
+        running = RunningServer(process_identity.own_name(), ANY.get(host, host), http, osc)
         partial.write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
     try:
         yield
@@ -70,10 +70,10 @@ def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def find(data: Path) -> Running | None:
+def find(data: Path) -> RunningServer | None:
     """The server that runs for the data folder, None without one (or where nobody can tell)."""
     try:
-        found = Running(**read_json(data / FILE))
+        running = RunningServer(**read_json(data / FILE))
     except (OSError, ValueError, TypeError):
         return None
-    return found if found.lives else None
+    return running if running.lives else None

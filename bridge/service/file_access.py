@@ -1,4 +1,4 @@
-"""The files of a job, checked before the worker is asked: a sentence now beats a crash later.
+"""Check the files and folders of a job before it is queued.
 
 What is written is checked again at that moment, under the job's terms (`bridge.files.write_terms`).
 """
@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from bridge.files import write_terms
 from bridge.files.atomic_output import RESULT
-from bridge.protocol.jobs import Export, Job, Writes
+from bridge.protocol.jobs import Export, Job, WritingJob
 from bridge.protocol.kinds import JobKind, kind_of, out_folder
 from bridge.service.config import Config
 from presets import vst3
@@ -26,7 +26,7 @@ J = TypeVar("J", bound=Job)
 
 
 class NeedsKey(ValueError):
-    """What only those may ask for who know the token."""
+    """A request that needs the token or the key."""
 
 
 def bound(job: J, config: Config, *, trusted: bool) -> J:
@@ -44,7 +44,7 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
             names = " or ".join(map(repr, installed))
             raise NeedsKey(f"without the key the model must be {names}")
         terms = {"within": tuple(map(str, config.open_writable)), "new": True}
-    return cast(J, job.model_copy(update=terms if isinstance(job, Writes) else {}))
+    return cast(J, job.model_copy(update=terms if isinstance(job, WritingJob) else {}))
 
 
 def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) -> None:
@@ -64,11 +64,11 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
             raise ValueError(f"{name} {path} is not a folder")
     if plugin := getattr(job, "plugin", None):
         _plugin(plugin)
-    if isinstance(job, Writes):
+    if isinstance(job, WritingJob):
         _check_out(job, kind, write)
 
 
-def _check_out(job: Writes, kind: JobKind, write: Sequence[Path]) -> None:
+def _check_out(job: WritingJob, kind: JobKind, write: Sequence[Path]) -> None:
     """Check what `out` names, and the terms under which it is written."""
     path = _absolute("out", job.out)
     if kind.writes == "file" and path.is_dir():

@@ -1,4 +1,4 @@
-"""A job's life, top to bottom: accept -> ledger -> engine -> events -> ledger and faces.
+"""Accept jobs, run them on engines, record them in the ledger, pass their events on.
 
 `serve` is a whole process: ledger, worker, OSC and HTTP together, until SIGINT or SIGTERM.
 """
@@ -22,7 +22,7 @@ from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, Writes
+from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, WritingJob
 from bridge.protocol.kinds import kind_of, out_folder, result_path
 from bridge.service import file_access
 from bridge.service.config import Config
@@ -40,7 +40,7 @@ SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within secon
 
 
 class Server:
-    """Takes jobs, runs them on an engine, writes them down, and tells whoever listens.
+    """Accepts jobs, runs them on an engine, records them, and passes events to listeners.
 
         async with Server(config, store, engine) as server:
             job_id = server.submit(job, client="cli", req=1)
@@ -104,14 +104,14 @@ class Server:
         return job.id
 
     def _repeats(self, job: Job, known: Entry) -> bool:
-        if not jobs.same(job, known.job):
+        if not jobs.same_request(job, known.job):
             return False
         return known.ended is None or time.time() - known.ended < self.config.repeat
 
     # 2. run, write down, tell
 
     async def _live(self, job: Job, events: AsyncGenerator[Event, None]) -> None:
-        """One job from queue to end. The ledger knows first, then the listeners."""
+        """Run one job from queue to end. The ledger gets each event first, then the listeners."""
         began = False
         try:
             async with aclosing(events):
@@ -174,13 +174,13 @@ class Server:
         """Keep a finished patch in the library and put it in its slot there."""
         try:
             library = Library(self.config.library)
-            kept = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
-            library.assign(slot, kept.path.name)
+            entry = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
+            library.assign(slot, entry.path.name)
         except (ValueError, OSError) as error:
             reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
             code = atomic_output.code_of(error, "bad-output")
             return Failed(id=done.id, code=code, reason=reason)
-        return done.model_copy(update={"result": done.result | {"library": str(kept.path)}})
+        return done.model_copy(update={"result": done.result | {"library": str(entry.path)}})
 
     def _write_down(self, event: Event) -> None:
         match event:
@@ -284,7 +284,7 @@ def _place(job: Separate, host: str, done: Done) -> Done | Failed:
 
 def _publish(job: Job, done: Done) -> Done | Failed:
     """Write the whole result beside the files it names; OSC then carries only its path."""
-    if not (isinstance(job, Writes) and kind_of(job).result):
+    if not (isinstance(job, WritingJob) and kind_of(job).result):
         return done
     path = Path(result_path(job, done.result))
     text = json.dumps(done.result, indent=1, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""A language model that turns tags or a caption into prompts; off unless the settings name one.
+"""Turn tags or a caption into prompts by a language model; off unless the settings name one.
 
 It speaks to any endpoint that answers OpenAI's `POST /chat/completions`, such as a local Ollama.
 Only words are sent, never sound: the tags that `suggest` found, and what the user wrote.
@@ -75,21 +75,21 @@ class Assistant:
 
         Raises `AssistantFailed`.
         """
-        asked = json.dumps({"tags": list(tags), "description": words}, ensure_ascii=False)
-        talk = [{"role": "system", "content": TASK}, {"role": "user", "content": asked}]
+        question = json.dumps({"tags": list(tags), "description": words}, ensure_ascii=False)
+        talk = [{"role": "system", "content": TASK}, {"role": "user", "content": question}]
         answer = self._ask(talk, environ)
-        found = parse_prompts(answer)
-        if found is None:
+        parsed = parse_prompts(answer)
+        if parsed is None:
             talk.append({"role": "assistant", "content": answer[:2000]})
             talk.append({"role": "user", "content": AGAIN})
             answer = self._ask(talk, environ)
-            found = parse_prompts(answer)
-        if found is None:
+            parsed = parse_prompts(answer)
+        if parsed is None:
             raise AssistantFailed(
                 f"the assistant {self.model} answered twice with no JSON list of 1 to "
                 f"{MAX_PROMPTS} short prompts, the last time with {answer[:80]!r}"
             )
-        return found
+        return parsed
 
     def _ask(self, talk: list[dict[str, str]], environ: Mapping[str, str]) -> str:
         """The text of one answer."""
@@ -180,12 +180,12 @@ def parse_prompts(text: str) -> tuple[str, ...] | None:
     True
     """
     try:
-        found = read_json(text)
+        items = read_json(text)
     except ValueError:
         return None
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         return None
-    names = tuple(dict.fromkeys(" ".join(item.split()) for item in found))
+    names = tuple(dict.fromkeys(" ".join(item.split()) for item in items))
     fit = all(0 < len(name) <= MAX_WORDS for name in names)
     return names if fit and 1 <= len(names) <= MAX_PROMPTS else None
 

@@ -1,4 +1,4 @@
-"""The job ledger: what was asked, by whom, how far it came, how it ended. SQLite, one file.
+"""The job ledger: each job with its client, state, progress and result. SQLite, one file.
 
 One server owns the ledger and writes (`own`); anybody may read beside it, as `scorewire jobs` does.
 """
@@ -93,7 +93,7 @@ class Entry:
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[Store]:
+def own_ledger(path: Path) -> Iterator[Store]:
     """The ledger of the one server that writes here; a damaged one is set aside first (`aside`).
 
     Raises `ValueError` as `Store` and `Store.own` do.
@@ -112,14 +112,14 @@ def set_aside(path: Path) -> Path | None:
     """
     if not path.is_file() or _sound(path):
         return None
-    kept = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
-    while kept.exists():
-        kept = kept.with_name(f"{kept.stem}x{kept.suffix}")
+    aside = path.with_name(f"{path.stem}-damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    while aside.exists():
+        aside = aside.with_name(f"{aside.stem}x{aside.suffix}")
     for end in ("-wal", "-shm", ""):  # the file itself last: without it nothing is lost yet
         with suppress(FileNotFoundError):
-            path.with_name(path.name + end).rename(kept.with_name(kept.name + end))
-    log.warning("the job ledger %s is damaged: it is kept as %s, and a new one begins", path, kept)
-    return kept
+            path.with_name(path.name + end).rename(aside.with_name(aside.name + end))
+    log.warning("the job ledger %s is damaged: it is kept as %s, and a new one begins", path, aside)
+    return aside
 
 
 def mend(path: Path) -> Path | None:
@@ -146,7 +146,7 @@ def _sound(path: Path) -> bool:
 
 
 def _lock(path: Path) -> sqlite3.Connection:
-    """What makes its holder the owner of a ledger, until it is closed."""
+    """Lock a ledger for its one owner; the lock lasts until it is closed."""
     try:
         private_folder(path.parent)
         lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)
@@ -276,7 +276,7 @@ class Store:
         code: str = "",
         reason: str = "",
     ) -> None:
-        """The job ended so. What has ended stays so; but who was thought dead may still report."""
+        """Record how a job ended. An end stays; but an interrupted one may still report."""
         if state in LIVE or state not in get_args(State):
             raise ValueError(f"state must be an ended one, got {state!r}")
         text = None if result is None else json.dumps(result)
@@ -290,11 +290,11 @@ class Store:
 
     def get(self, job_id: str) -> Entry | None:
         """The job of this id, None when there is none."""
-        return self._one("WHERE id = ?", (job_id,))
+        return self._fetch_one("WHERE id = ?", (job_id,))
 
     def by_request(self, client: str, request: int) -> Entry | None:
         """The newest job that this client asked for under this request id."""
-        return self._one(
+        return self._fetch_one(
             "WHERE client = ? AND request = ? ORDER BY number DESC LIMIT 1", (client, request)
         )
 
@@ -321,7 +321,7 @@ class Store:
         ).fetchone()
         return int(count)
 
-    def _one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
+    def _fetch_one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
         return None if row is None else _readable(row)
@@ -366,7 +366,7 @@ def _readable(row: tuple[Any, ...]) -> Entry | None:
         return None
 
 
-def described(entry: Entry, ahead: int | None) -> dict[str, Any]:
+def describe_entry(entry: Entry, ahead: int | None) -> dict[str, Any]:
     """All that the ledger knows of a job, as HTTP and `scorewire jobs --json` say it.
 
     `ahead` is `Store.ahead`'s.

@@ -1,4 +1,4 @@
-"""The player process as the server sees it: commands answered, happenings told, slots put back.
+"""Run the player process: send commands, pass on events, restart it and load its slots again.
 
 The player (`bridge.player`) is a child of its own, so that no lock is shared with the server. When
 it dies it is started again, with the patches that were in its slots; one that was being loaded when
@@ -87,16 +87,16 @@ class PlayerProcess:
         if self._player is None or not self._player.alive:
             raise NotPlayed("no-player", "the player is not running; it is being started")
         self._count += 1
-        asked = command.model_copy(update={"id": f"s{self._count}"})
+        numbered = command.model_copy(update={"id": f"s{self._count}"})
         answer: asyncio.Future[protocol.Happening] = asyncio.get_running_loop().create_future()
-        self._asked[asked.id] = answer
-        self._player.send(asked.model_dump_json())
+        self._asked[numbered.id] = answer
+        self._player.send(numbered.model_dump_json())
         try:
             happening = await asyncio.wait_for(answer, PATIENCE)
         except TimeoutError:
             raise NotPlayed("stalled", f"the player said nothing for {PATIENCE:g} s") from None
         finally:
-            self._asked.pop(asked.id, None)
+            self._asked.pop(numbered.id, None)
         if isinstance(happening, protocol.Refused):
             raise NotPlayed(happening.code, happening.reason)
         if isinstance(command, protocol.Load):
@@ -160,7 +160,7 @@ class PlayerProcess:
             await asyncio.sleep(wait)
 
     async def _hear(self, player: Child) -> None:
-        """Pass on what the player says until it has ended."""
+        """Pass on the player's events until it has ended."""
         while (line := await player.lines.get()) is not None:
             try:
                 happening = protocol.happening_adapter.validate_json(line)
@@ -187,13 +187,15 @@ class PlayerProcess:
 
     def _bury(self, player: Child) -> None:
         words = f"; its last words: {player.tail[-1][:200]}" if player.tail else ""
-        reason = f"the player ended ({player.ending}) and is started again{self._left_out()}{words}"
+        reason = (
+            f"the player ended ({player.ending}) and is started again{self._leave_out()}{words}"
+        )
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_exception(NotPlayed("crashed", reason))
         self._tell(protocol.Gone(name="player", reason=reason))
 
-    def _left_out(self) -> str:
+    def _leave_out(self) -> str:
         """Empty the slot that was being loaded when the player died; what is said of it."""
         if not self._begun:
             return ""
@@ -202,8 +204,8 @@ class PlayerProcess:
         if self._loaded.get(slot) == preset:
             del self._loaded[slot]
             self._tell(protocol.Unloaded(slot=slot))
-        said = f" without {Path(preset).name}, which slot {slot} was loading then"
-        return f"{said}; load it again to try it once more"
+        text = f" without {Path(preset).name}, which slot {slot} was loading then"
+        return f"{text}; load it again to try it once more"
 
     def _tell(self, happening: protocol.Happening, *, but: Hashable = None) -> None:
         often = isinstance(happening, protocol.Turned | protocol.Rendered)  # hundreds a second

@@ -1,4 +1,4 @@
-"""Log lines that others can cause: one a second for each source, with the number of the rest."""
+"""Log lines that others can cause at most once a second a source, with the number of the rest."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ MAX_SOURCES = 256  # beyond these all are one
 OTHERS = "others"
 
 
-class Rarely:
-    """Says what a source causes at once, then for `WINDOW` seconds only counts it.
+class RateLimitedLog:
+    """Logs the first line of a source at once, and counts its others for `WINDOW` seconds.
 
     Belongs to the event loop that runs.
     """
@@ -50,8 +50,10 @@ class OncePerWindow(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this one is said (logging)."""
-        now, text = time.monotonic(), str(record.msg)
-        if record.levelno > logging.WARNING or now - self._said.get(text, -WINDOW) >= WINDOW:
-            self._said = {text: now} if len(self._said) >= MAX_SOURCES else self._said | {text: now}
+        seconds, text = time.monotonic(), str(record.msg)
+        if record.levelno > logging.WARNING or seconds - self._said.get(text, -WINDOW) >= WINDOW:
+            self._said = (
+                {text: seconds} if len(self._said) >= MAX_SOURCES else self._said | {text: seconds}
+            )
             return True
         return False

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an event, so that a server ends with its children."""
+"""Turn SIGINT and SIGTERM into an event, so that a server ends with its children."""
 
 from __future__ import annotations
 

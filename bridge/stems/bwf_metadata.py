@@ -1,4 +1,4 @@
-"""What a stem's file says of itself: bext for editors, iXML for names, and how to make it again.
+"""Write and read a stem's bext and iXML: place, names, and how to make it again.
 
 iXML (www.ixml.info, version 3) is free of any schema: each reader takes the tags it knows. Ours
 are the place in the session, the names of the channels, and a block SCOREWIRE of our own.
@@ -105,8 +105,8 @@ def ixml(
         _add(track, CHANNEL_INDEX=number, INTERLEAVE_INDEX=number, NAME=channel)
     ours = ET.SubElement(root, "SCOREWIRE")
     for key, value in own.items():
-        for one in value if isinstance(value, tuple) else (value,):
-            _add(ours, **{key.upper(): one})
+        for item in value if isinstance(value, tuple) else (value,):
+            _add(ours, **{key.upper(): item})
     text = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
@@ -132,12 +132,12 @@ def start_samples(path: Path, rate: int) -> int:
     FLAC was made of (`flac --keep-foreign-metadata`).
     """
     with path.open("rb") as file:
-        found = riff.read(file)
-        order = found.order if found else "<"
-        if found is None:
+        chunks = riff.read(file)
+        order = chunks.order if chunks else "<"
+        if chunks is None:
             texts = riff.flac_foreign(file)
         else:
-            texts = {name: found.body(file, name) for name in (b"bext", b"iXML")}
+            texts = {name: chunks.body(file, name) for name in (b"bext", b"iXML")}
     bext = read_bext(texts.get(b"bext", b""), order)
     if bext is not None:
         return bext.time_reference
@@ -145,9 +145,9 @@ def start_samples(path: Path, rate: int) -> int:
 
 
 def ixml_start(text: str, rate: int) -> int:
-    """The place in the session that iXML tells, in samples at `rate` Hz; 0 where it tells none."""
+    """Read the place in the session from iXML, in samples at `rate` Hz; 0 without one."""
     try:
-        root = parsed(text)
+        root = parse_ixml(text)
         high, low, at = (
             int(root.findtext(f"{STAMP}{end}") or default)
             for end, default in (
@@ -164,7 +164,7 @@ def ixml_start(text: str, rate: int) -> int:
     return start if at == rate else round(start * rate / at)
 
 
-def parsed(ixml: str) -> ET.Element:
+def parse_ixml(ixml: str) -> ET.Element:
     """The tree of iXML that anybody may have written; `ValueError` or `ParseError` for none.
 
     Declarations are refused: iXML has no document type, and entities can be bombs.

@@ -1,4 +1,4 @@
-"""An excerpt that was heard first: what the full run takes over from it.
+"""Take over the settings of an excerpt that was tried first.
 
 What carries over is what was chosen: prompts, negative prompts, method, seed. No sound does: the
 full run takes more steps and other windows, and its result must not depend on what was tried out.
@@ -24,10 +24,10 @@ def settings_of_excerpt(out: Path, file: Path) -> dict[str, Any]:
     path = out / FOLDER / stems.MANIFEST
     if not path.is_file():
         return {}
-    heard = stems.load(path)
-    if heard.source_sha256 != names.sha256(file):
-        raise ValueError(f"the excerpt in {path.parent} is of {heard.source}, not of {file.name}")
-    return _choice(heard) | {"force": heard.forced}
+    excerpt = stems.load(path)
+    if excerpt.source_sha256 != names.sha256(file):
+        raise ValueError(f"the excerpt in {path.parent} is of {excerpt.source}, not of {file.name}")
+    return _choice(excerpt) | {"force": excerpt.forced}
 
 
 def excerpt_job(out: Path, full: Manifest) -> str:

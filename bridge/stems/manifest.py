@@ -1,7 +1,7 @@
-"""A set of stems: how files are named, the manifest beside them, and the check that they add up.
+"""The manifest of a stem set: its fields, how files are named, and headers that must agree with it.
 
-Standard library and pydantic only. A stem set is honest when stems + residual give the source
-back, so `verify` adds the files up the way a DAW does and says how far off they are, in dB.
+Standard library and pydantic only. Stems + residual give the source back sample by sample;
+`bridge.stems.null_test` adds the files up the way a DAW does and measures the rest in dB.
 """
 
 from __future__ import annotations
@@ -54,9 +54,18 @@ BareName = Annotated[str, AfterValidator(_bare)]
 class Stem(BaseModel):
     """One stem: what was asked for, its file beside the manifest, how to show and mix it.
 
-    `name` is for people, the prompt when left out. Prompt match is a cosine: `score_before` of the
-    mixture, `score_after` of the stem. `presence` in [0, 1] says how sure it is that the prompt's
-    sound is in the mixture, `present` whether that is enough, `activity` the same a second.
+    - `prompt`: what the stem holds, as it was asked for
+    - `wav`: bare name of its WAV in the manifest's folder
+    - `rms_db`: level, dB re full scale, -200 for silence
+    - `name`: for people; default: the prompt, made unlike the other stems' names
+    - `colour`: "#rrggbb" in small digits; default: the next of `PALETTE`
+    - `gain_db`: gain at which a host mixes it, dB, -120..60; default 0
+    - `score_before`: cosine of prompt and mixture by the evaluation scorer, -1..1; default None:
+      none
+    - `score_after`: the same of prompt and stem
+    - `presence`: probability that its sound is in the mixture, 0..1; default None: not asked
+    - `present`: whether that is enough for a stem; False where it was forced; default None
+    - `activity`: the probability of each second of the mixture, 0..1; default (): not asked
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -75,7 +84,13 @@ class Stem(BaseModel):
 
 
 class Absent(BaseModel):
-    """A prompt without a stem, since its sound was not heard; figures as of a `Stem`."""
+    """A prompt without a stem, since its sound was not found in the mixture.
+
+    - `prompt`: what was asked for
+    - `presence`: probability that its sound is in the mixture, 0..1
+    - `present`: whether that is enough for a stem; default False
+    - `activity`: the probability of each second of the mixture, 0..1; default (): not known
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -86,16 +101,35 @@ class Absent(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What was separated, from what, by what, and where it belongs.
+    """What was separated, from what, by what, and where it belongs in the session.
 
-    Stems and residual lie beside the manifest. `source_wav` is the path from there to the source
-    itself when it is a WAV `bridge.files.wav` reads, else to a float copy of it under `source/`,
-    out of the way of a folder import; `source_header` says when it may be read.
-    `start_samples` is the place of frame 0 in the session; `start_beats` the same by `tempo`, the
-    (beat, beats a minute) points of the session's tempo map, None where no tempo is known.
-    `job` is a digest of what was asked: the same job gives the same file names and bytes;
-    `auditioned` that of an excerpt on which the same choices were heard first. `helpers` are the
-    networks that were asked beside the model, by name, with the hashes of their weights.
+    - `format`: version of this layout, 1..1; default 1
+    - `job`: digest of what was asked: the same job gives the same file names and bytes
+    - `source`: name of the file that was separated
+    - `source_sha256`: its SHA-256 in hexadecimal digits
+    - `source_wav`: path from the manifest's folder to the source itself when it is a WAV that
+      `bridge.files.wav` reads, else to a float copy under `source/`, out of the way of a folder
+      import; `source_header` checks it
+    - `rate`: Hz of every file, > 0
+    - `frames`: samples a channel of every file, > 0
+    - `channels`: of every file, > 0
+    - `start_samples`: place of frame 0 in the session, samples at `rate`, >= 0; default 0
+    - `tempo`: (beat, beats a minute) points of the session's tempo map; default (): unknown
+    - `start_beats`: `start_samples` in beats by `tempo`; default: computed; None without a tempo
+    - `stems`: the stems, at least one, with names and colours of their own
+    - `residual`: bare name of the WAV of what no stem holds: mixture minus the sum of the stems
+    - `residual_rms_db`: its level, dB re full scale, -200 for silence
+    - `null_db`: power of mixture - (stems + residual), dB re the mixture's, >= -200
+    - `negatives`: prompts that no stem was to hold; default ()
+    - `absent`: prompts that got no stem; default ()
+    - `auditioned`: `job` of an excerpt that the same choices were tried on; default "": none
+    - `method`: name of the separation method
+    - `steps`: distillation steps taken, 0 for none
+    - `seed`: seed of all random numbers
+    - `model`: name of the prior
+    - `model_hash`: digest of its weights
+    - `helpers`: network name -> digest of its weights, of those asked beside the model; default {}
+    - `code`: version of Scorewire
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -133,7 +167,7 @@ class Manifest(BaseModel):
 
     @field_validator("stems")
     @classmethod
-    def _told_apart(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
+    def _name_stems(cls, stems: tuple[Stem, ...]) -> tuple[Stem, ...]:
         """Every stem has a name and a colour of its own."""
         names = display_names([stem.name or stem.prompt for stem in stems])
         return tuple(

@@ -1,4 +1,4 @@
-"""The null test: do the stems and the residual of a set add up to its source?"""
+"""Measure whether the stems and the residual of a set add up to its source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REFUSED = 3  # exit code of the child that adds up: its last words are a sentenc
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class NullDepth:
     """How deep a stem set nulls against its source, in dB: added in double, and as a DAW adds."""
 
     double_db: float
@@ -31,7 +31,7 @@ def verify(path: Path) -> float:
     return add_up(path).double_db
 
 
-def add_up(path: Path) -> Sum:
+def add_up(path: Path) -> NullDepth:
     """Null depths of the stem set of the manifest at `path`: 10 log10(sum e^2 / sum x^2).
 
     x is the source, e = x - sum of g s over stems s with their gains g, and the residual, in file
@@ -50,10 +50,10 @@ def add_up(path: Path) -> Sum:
         doubles += sum(e * e for e in map(operator.sub, x, double))
         floats += sum(e * e for e in map(operator.sub, x, bus))
         power += sum(v * v for v in x)
-    return Sum(null_db(doubles, power), null_db(floats, power))
+    return NullDepth(null_db(doubles, power), null_db(floats, power))
 
 
-def add_up_fast(path: Path) -> Sum:
+def add_up_fast(path: Path) -> NullDepth:
     """`add_up` in a child process with numpy, or here where there is none."""
     if importlib.util.find_spec("numpy") is None:
         return add_up(path)
@@ -64,7 +64,7 @@ def add_up_fast(path: Path) -> Sum:
         raise ValueError(words[-1])
     if child.returncode:
         raise ValueError(f"{path.name} could not be added up: {words[-1]}")
-    return Sum(*read_json(child.stdout))
+    return NullDepth(*read_json(child.stdout))
 
 
 def check(path: Path) -> tuple[list[wav.Wav], list[float]]:

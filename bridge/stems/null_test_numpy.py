@@ -21,7 +21,7 @@ from bridge.stems import levels, null_test
 FRAMES = 2**15  # a block: all files' blocks stay in the cache
 
 
-def add_up(path: Path) -> null_test.Sum:
+def add_up(path: Path) -> null_test.NullDepth:
     """As `stems.add_up`, which is the slow and obvious version."""
     headers, gains = null_test.check(path)
     doubles = floats = power = 0.0
@@ -36,7 +36,7 @@ def add_up(path: Path) -> null_test.Sum:
         doubles += float(double @ double)
         left = x - bus
         floats += float(left @ left)
-    return null_test.Sum(levels.null_db(doubles, power), levels.null_db(floats, power))
+    return null_test.NullDepth(levels.null_db(doubles, power), levels.null_db(floats, power))
 
 
 def blocks(header: wav.Wav) -> Iterator[NDArray[np.float64]]:
@@ -71,11 +71,11 @@ def decode(data: bytes, header: wav.Wav) -> NDArray[np.float64]:
 def main() -> None:
     """Say the two depths, or on stderr why not."""
     try:
-        found = add_up(Path(sys.argv[1]))
+        rest = add_up(Path(sys.argv[1]))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(null_test.REFUSED)
-    sys.stdout.write(json.dumps([found.double_db, found.float_db]) + "\n")
+    sys.stdout.write(json.dumps([rest.double_db, rest.float_db]) + "\n")
 
 
 if __name__ == "__main__":

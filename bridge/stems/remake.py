@@ -1,4 +1,4 @@
-"""Make stems again from what an earlier set says of itself: its manifest, or any one of its files.
+"""Read a `Separate` job back from an earlier stem set: its manifest, or any one of its files.
 
 What comes along is what was asked: prompts, negative prompts, method, steps, seed and model, and
 from a manifest whether sounds that are not heard got stems. The same sound, model and version of
@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.files import wav
 from bridge.stems import manifest
-from bridge.stems.bwf_metadata import parsed
+from bridge.stems.bwf_metadata import parse_ixml
 
 
 def job_of_stem_set(path: Path) -> dict[str, Any]:
@@ -45,14 +45,14 @@ def _by_file(path: Path) -> dict[str, Any]:
     as it goes.
     """
     try:
-        told = dict(_lists(wav.read_header(path).ixml))
+        tags = dict(_lists(wav.read_header(path).ixml))
         return {
-            "prompts": told["PROMPTS"],
-            "negatives": told.get("NEGATIVES", ()),
-            "method": told["METHOD"][0],
-            "steps": int(told["STEPS"][0]) or None,
-            "seed": int(told["SEED"][0]),
-            "model": told["MODEL"][0],
+            "prompts": tags["PROMPTS"],
+            "negatives": tags.get("NEGATIVES", ()),
+            "method": tags["METHOD"][0],
+            "steps": int(tags["STEPS"][0]) or None,
+            "seed": int(tags["SEED"][0]),
+            "model": tags["MODEL"][0],
         }
     except (ET.ParseError, KeyError, ValueError) as error:
         raise ValueError(
@@ -62,6 +62,6 @@ def _by_file(path: Path) -> dict[str, Any]:
 
 def _lists(ixml: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every tag of our block, with its texts in order."""
-    ours = parsed(ixml).findall("SCOREWIRE/*")
+    ours = parse_ixml(ixml).findall("SCOREWIRE/*")
     for tag in dict.fromkeys(element.tag for element in ours):
         yield tag, tuple(element.text or "" for element in ours if element.tag == tag)

@@ -1,4 +1,4 @@
-"""Tempo maps: where a time lies in beats, and when a beat is heard."""
+"""Tempo maps: convert between seconds and beats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Tempo:
         return beat + (seconds - since) * bpm / 60
 
     def seconds(self, beats: float) -> float:
-        """When a beat is heard. The reverse of `beats`.
+        """The time of a beat in seconds. The reverse of `beats`.
 
         >>> Tempo(((0, 120), (4, 60))).seconds(5)
         3.0

@@ -7,29 +7,26 @@ story, and its jobs are generators, so a job stops between any two of their even
 loaded from job to job.
 
 - `__main__`: `python -m bridge.worker`: jobs from stdin, events to stdout.
-- `edit`: A preset changed by words: "the same, but darker".
-- `evaluate`: The scoreboard, as a job.
-- `export`: Preset to files of other synths, each played in its real engine where that is
+- `edit`: Edit a preset by words: "the same, but darker".
+- `evaluate`: Run the scoreboard as a job: measure the rows, write the page.
+- `export`: Export a preset to files of other synths, each played in its real engine where
   installed.
-- `initial_patches`: Where a search for a patch begins: which knobs there are, and the candidates
-  in them.
-- `mixture`: What is separated: a recording on disk, read in pieces, wholly or an excerpt of it.
+- `initial_patches`: Choose where a search for a patch begins: the renderer, and candidates for
+  its knobs.
+- `mixture`: Read a recording to separate in pieces, and measure where it is loud.
 - `models`: What the stories share: prior, evaluation scorer, search scorer, tagger and banks,
   loaded once and kept.
-- `patch`: Story one: prompt to patch.
-- `probe`: What `doctor` asks of the worker: whether kernel, model and evaluation scorer work
-  here.
-- `render`: Preset to sound file.
-- `saved_patches`: What a search leaves behind: a patch and its sound, with what the evaluation
-  scorer says; previews.
-- `separate`: Story two: track to stems, of any length; killed, it goes on at the last finished
+- `patch`: Prompt to patch: search, fit and distill the knobs of a renderer towards a prompt.
+- `probe`: Check whether kernel, model and evaluation scorer work here, for `doctor`.
+- `render`: Render a preset to a sound file.
+- `saved_patches`: Write the files of a search: its first patch, previews of the best so far, and
+  the last patch.
+- `separate`: Separate a track of any length into stems; a killed job goes on at its last finished
   window.
-- `stem_writer`: A stem set on disk: parts written a block at a time, and measured as they pass.
-- `suggest`: What is in a track: suggestions, and whether the sounds that a separation asks for
-  are there.
-- `variations`: Presets near a preset, and presets on the way from one to another; each with its
-  sound.
-- `window_store`: Finished windows on disk: what a separation that was killed goes on from.
+- `stem_writer`: Write a stem set block by block, and measure its levels on the way.
+- `suggest`: Suggest prompts for a track, and find which prompts of a separation are in it.
+- `variations`: Write variations of a preset, and morphs between two, each with its sound.
+- `window_store`: Keep finished windows on disk, from which a killed separation goes on.
 """
 
 from __future__ import annotations

@@ -1,22 +1,23 @@
-"""A preset changed by words: "the same, but darker"."""
+"""Edit a preset by words: "the same, but darker"."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
-from bridge.protocol.events import Best
+from bridge.protocol.events import Event
 from bridge.protocol.jobs import EditPreset
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.saved_patches import Previews, keep, similarity_function
+from bridge.worker.saved_patches import SearchFiles, begin_search, file_names, similarity_function
 from presets import Note, Preset, Provenance, load
 from renderers import for_preset, from_values, to_values
 from renderers.variations import pitch_knobs
@@ -33,7 +34,7 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
     """Fit a patch to its own sound made darker, longer, ...; for other words, ask the prior.
 
     The prior moves it by what "kick, like glass" says and "kick" does not, and the search scorer
-    chooses what is kept, by how much more it hears the new prompt than the old. Knobs of pitch
+    chooses what is kept, by how much more it scores the new prompt than the old. Knobs of pitch
     stay. The evaluation scorer scores the new prompt before and after.
     """
     clock = worker_loop.Clock(job.id)
@@ -50,54 +51,59 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         rate, steps = prior.sample_rate, _edit_by_prompts(job, start, prior, models, old, new)
     match = similarity_function(evaluation_scorer, new, rate) if evaluation_scorer else None
     with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
-        name = names.slug(f"{start.name} {job.prompt}", otherwise="preset")
-        target = Path(job.out) / f"{name}.json"
-        if target.exists() and target.samefile(job.preset):
-            name += "-edited"  # words without a letter of a file name: the start must stay
-        out.expect(f"{name}.json", f"{name}.wav", f"{name}__initial.wav")
-        path = out.scratch / "initial"
-        before = keep(start, path, rate=rate, match=match, before=None, steps=0)
-        initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")
-        provenance = Provenance(
-            code=VERSION,
-            model=prior.name if prior else "",
-            model_hash=model_hash(prior) if prior else "",
-            method="edit" if prior else "reshape",
-        )
-        facts = {"prompt": new, "seed": job.seed, "provenance": provenance}
-        if wanted:
-            facts["seconds"] = _length(start, wanted)
-        patch = start.model_copy(update=facts | {"name": f"{start.name}, {job.prompt}"[:200]})
-        previews = Previews(out.scratch)
-        done, renderer = 0, for_preset(start)
-        for step in steps:
-            done = step.of
-            figures = {"loss": float(step.loss.min()), "score": step.score}
-            yield clock.progress(step.index / step.of, "edit", figures)
-            if step.improved:
-                patch = patch.model_copy(update={"values": to_values(renderer, step.best_u)})
-                if preview := previews.next(step.index):
-                    keep(patch, preview, rate=rate, match=match, before=before, steps=step.index)
-                    yield Best(
-                        id=job.id,
-                        step=step.index,
-                        score=step.score,
-                        preset=f"{preview}.json",
-                        wav=f"{preview}.wav",
-                    )
-        path = out.partial / name
-        after = keep(patch, path, rate=rate, match=match, before=before, steps=done)
-        result = {
-            "preset": out.final(out.partial / f"{name}.json"),
-            "wav": out.final(out.partial / f"{name}.wav"),
-            "initial_wav": out.final(initial),
-            "prompt": new,
-            "changed": patch.values != start.values,
-            "score_before": before,
-            "score_after": after,
-            "steps": done,
-        }
+        name = _file_name(job, start)
+        out.expect(*file_names(name))
+        files = begin_search(out, name, start, rate=rate, match=match)
+        patch = _begin_edit(job, start, prior, new, wanted)
+        patch, done = yield from _follow(job, patch, steps, files, clock)
+        result = files.finish(patch, done)
+        result |= {"prompt": new, "changed": patch.values != start.values}
     yield clock.done(result)
+
+
+def _file_name(job: EditPreset, start: Preset) -> str:
+    """The name of the result without suffix, never that of the preset which is edited."""
+    name = names.slug(f"{start.name} {job.prompt}", otherwise="preset")
+    target = Path(job.out) / f"{name}.json"
+    if target.exists() and target.samefile(job.preset):
+        name += "-edited"  # words without a letter of a file name: the start must stay
+    return name
+
+
+def _begin_edit(
+    job: EditPreset, start: Preset, prior: Prior | None, new: str, wanted: Trait | None
+) -> Preset:
+    """The values of the start under the name, prompt and provenance of the result."""
+    provenance = Provenance(
+        code=VERSION,
+        model=prior.name if prior else "",
+        model_hash=model_hash(prior) if prior else "",
+        method="edit" if prior else "reshape",
+    )
+    facts: dict[str, Any] = {"prompt": new, "seed": job.seed, "provenance": provenance}
+    if wanted:
+        facts["seconds"] = _length(start, wanted)
+    return start.model_copy(update=facts | {"name": f"{start.name}, {job.prompt}"[:200]})
+
+
+def _follow(
+    job: EditPreset,
+    patch: Preset,
+    steps: Iterator[Step],
+    files: SearchFiles,
+    clock: worker_loop.Clock,
+) -> Generator[Event, None, tuple[Preset, int]]:
+    """Take the steps of an edit; return the best patch and how many steps there were."""
+    done, renderer = 0, for_preset(patch)
+    for step in steps:
+        done = step.of
+        figures = {"loss": float(step.loss.min()), "score": step.score}
+        yield clock.progress(step.index / step.of, "edit", figures)
+        if step.improved:
+            patch = patch.model_copy(update={"values": to_values(renderer, step.best_u)})
+            if best := files.preview(job.id, patch, step=step.index, score=step.score):
+                yield best
+    return patch, done
 
 
 def _length(start: Preset, wanted: Trait) -> float:

@@ -1,4 +1,4 @@
-"""Preset to files of other synths, each played in its real engine where that is installed."""
+"""Export a preset to files of other synths, each played in its real engine where installed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _engine_distance(
         ]
         return entry | {"unchecked": "; ".join(reasons)}
     note, seconds = Note(round(preset.note)), min(source.seconds, preset.seconds, COMPARED)
-    ours = _ours(name, source, note, seconds)
+    ours = _reference_sound(name, source, note, seconds)
     try:
         theirs = engine.render(file, note, seconds, source.rate).mean(0)
         far = fidelity.lsd(ours.astype(float), theirs.astype(float), source.rate)
@@ -115,7 +115,9 @@ def _engine_distance(
     return entry | {"engine": engine.name, "fidelity_db": round(far, 3), "rms": round(rms, 5)}
 
 
-def _ours(name: str, source: RenderedSource, note: Note, seconds: float) -> NDArray[np.float32]:
+def _reference_sound(
+    name: str, source: RenderedSource, note: Note, seconds: float
+) -> NDArray[np.float32]:
     """What the exported file should sound like, mono: the note, or of a room its response."""
     if name == "ir":
         return np.frombuffer(source.impulse(source.rate), "<f4")[: round(seconds * source.rate)]

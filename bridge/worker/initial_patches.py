@@ -1,4 +1,4 @@
-"""Where a search for a patch begins: which knobs there are, and the candidates in them."""
+"""Choose where a search for a patch begins: the renderer, and candidates for its knobs."""
 
 from __future__ import annotations
 
@@ -80,15 +80,17 @@ def rank_algorithms(
     )
 
 
-def best_attempts(found: list[Found], more: int, generator: torch.Generator) -> list[Attempt]:
+def best_attempts(ranked: list[Found], more: int, generator: torch.Generator) -> list[Attempt]:
     """The algorithms that suit best, each with its best candidates and random ones."""
     attempts = []
-    for now in best(found, TRIED):
-        known = now.u[: max(1, more)]
+    for algorithm in best(ranked, TRIED):
+        known = algorithm.u[: max(1, more)]
         rows = [
-            random_patches(now.renderer, max(1, 1 + more - len(known)), generator=generator).float()
+            random_patches(
+                algorithm.renderer, max(1, 1 + more - len(known)), generator=generator
+            ).float()
         ]
-        attempts.append(Attempt(now.renderer, torch.cat([*rows, known])))
+        attempts.append(Attempt(algorithm.renderer, torch.cat([*rows, known])))
     return attempts
 
 

@@ -1,4 +1,4 @@
-"""What is separated: a recording on disk, read in pieces, wholly or an excerpt of it."""
+"""Read a recording to separate in pieces, and measure where it is loud."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
     """
     powers: list[Tensor] = []
     yield clock.progress(0.0, "reading the file")
-    with opened(file) as recording:
+    with open_recording(file) as recording:
         rate, frames = recording.rate, 0
         rest = torch.zeros(0)
         for piece in recording.pieces(int(PIECE_SECONDS * rate)):
             frames += piece.shape[1]
-            found, rest = _powers(torch.cat([rest, piece.square().mean(0)]), rate)
-            powers.append(found)
+            means, rest = _powers(torch.cat([rest, piece.square().mean(0)]), rate)
+            powers.append(means)
             yield clock.progress(share * min(1.0, frames / recording.frames), "reading the file")
         powers.append(rest.mean(0, keepdim=True) if len(rest) else rest)
     if frames < MIN_SECONDS * rate:
@@ -94,19 +94,19 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
     )
 
 
-def opened(file: Path) -> Recording:
+def open_recording(file: Path) -> Recording:
     """A file as a recording; a WAV whose header libsndfile does not understand as
     `bridge.files.wav` does."""
     header = _header(file)
     try:
-        found = Recording(file)
+        recording = Recording(file)
     except ValueError:
         if header is None or header.frames == 0:
             raise
     else:
-        if header is None or found.frames == header.frames:
-            return found
-        found.close()
+        if header is None or recording.frames == header.frames:
+            return recording
+        recording.close()
     subtype = SUBTYPES[header.kind, header.bits]
     raw = Raw(header.offset, header.frames, header.rate, header.channels, subtype)
     return Recording(file, raw=raw)
@@ -115,7 +115,7 @@ def opened(file: Path) -> Recording:
 def copy(mixture: Mixture, begin: int, end: int, path: Path, bext: wav.Bext, ixml: str) -> None:
     """Samples begin..end of the file as a float WAV, which any process can read from anywhere."""
     with (
-        opened(mixture.file) as recording,
+        open_recording(mixture.file) as recording,
         wav.Writer(
             path,
             rate=mixture.rate,

@@ -72,11 +72,11 @@ class Models:
         return self._scorer("evaluation_scorer")
 
     def search_scorer(self) -> TwoTowerScorer | None:
-        """Who listens while something is searched; None when it is not there."""
+        """The search scorer, which searches maximise; None when it is not there."""
         return self._scorer("search_scorer")
 
     def tagger(self) -> TwoTowerScorer | None:
-        """Who says which sounds are in a mixture; None when it is not there."""
+        """The tagger, which finds the sounds in a mixture; None when it is not there."""
         return self._scorer("tagger")
 
     def query(self) -> Query | None:
@@ -86,7 +86,7 @@ class Models:
         return self._queries["query"]
 
     def networks(self) -> Networks:
-        """What separation may ask beside the prior."""
+        """The networks that separation uses beside the prior."""
         return Networks(self.query(), self.search_scorer())
 
     def near(
@@ -99,8 +99,8 @@ class Models:
         search_scorer, name = self.search_scorer(), renderer.name
         listed = RENDERERS[name]  # banks are of its knobs
         if search_scorer is not None and name not in self._banks:
-            told = synth(name, listed.version, len(listed.params))
-            self._banks[name] = load_bank(name, told, search_scorer.model_hash)
+            renderer_synth = synth(name, listed.version, len(listed.params))
+            self._banks[name] = load_bank(name, renderer_synth, search_scorer.model_hash)
         bank, same = self._banks.get(name), renderer.params == listed.params
         if search_scorer is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()

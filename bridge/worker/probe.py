@@ -1,4 +1,4 @@
-"""What `doctor` asks of the worker: whether kernel, model and evaluation scorer work here."""
+"""Check whether kernel, model and evaluation scorer work here, for `doctor`."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def _engines() -> list[Check]:
             formats.setdefault(engine.name, []).append(name)
     missing = {engine.name: engine.missing() for some in ENGINES.values() for engine in some}
     rows = []
-    for name, said in missing.items():
-        text, _, fix = said.partition(": ")
+    for name, reason in missing.items():
+        text, _, fix = reason.partition(": ")
         use = f"plays what `export --format {'` and `'.join(formats[name])}` writes, to compare"
-        rows.append(check(name, not said, text or use, fix, optional=True))
+        rows.append(check(name, not reason, text or use, fix, optional=True))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Preset to sound file."""
+"""Render a preset to a sound file."""
 
 from __future__ import annotations
 

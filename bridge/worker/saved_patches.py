@@ -1,16 +1,18 @@
-"""What a search leaves behind: a patch and its sound, with what the evaluation scorer says;
-previews.
-"""
+"""Write the files of a search: its first patch, previews of the best so far, and the last patch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from bridge.files.atomic_output import Output
+from bridge.protocol.events import Best
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
@@ -23,7 +25,7 @@ PREVIEWS_KEPT = 3
 def similarity_function(
     scorer: base.TextAudioSimilarity, prompt: str, rate: int
 ) -> Callable[[Tensor], Tensor]:
-    """How well audio [B, 1, T] fits the prompt by a scorer: a function to [B]."""
+    """Bind a scorer to one prompt: a function from audio [B, 1, T] at `rate` to cosines [B]."""
     return lambda sound: scorer.similarity(sound, rate, [prompt])[:, 0]
 
 
@@ -36,10 +38,14 @@ def keep(
     before: float | None,
     steps: int,
 ) -> float | None:
-    """Write a patch as `path`.json and its sound as `path`.wav; how it matches what was written."""
-    heard = effects.render(patch, rate=rate)
-    effects.write(heard, path.with_suffix(".wav"), rate=rate)
-    after = float(match(mono(torch.from_numpy(heard))[None, None])) if match else None
+    """Write a patch as `path`.json and its sound as `path`.wav; return the score of that sound.
+
+    The score is `match` of the rendered sound, None without `match`. The preset's provenance gets
+    it, with `steps` and the score `before` the search.
+    """
+    sound = effects.render(patch, rate=rate)
+    effects.write(sound, path.with_suffix(".wav"), rate=rate)
+    after = float(match(mono(torch.from_numpy(sound))[None, None])) if match else None
     facts = {"steps": steps, "score_before": before, "score_after": after}
     provenance = patch.provenance.model_copy(update=facts)
     save(patch.model_copy(update={"provenance": provenance}), path.with_suffix(".json"))
@@ -54,12 +60,70 @@ class Previews:
 
     def next(self, step: int) -> Path | None:
         """Where to write a preview now (add .json and .wav), None when it is too early."""
-        now = time.monotonic()
-        if now - self._last < PREVIEW_GAP:
+        seconds = time.monotonic()
+        if seconds - self._last < PREVIEW_GAP:
             return None
-        self._last = now
+        self._last = seconds
         self._paths.append(self._folder / f"best-{step:04d}")
         for old in self._paths[:-PREVIEWS_KEPT]:
             for suffix in (".json", ".wav"):
                 old.with_suffix(suffix).unlink(missing_ok=True)
         return self._paths[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFiles:
+    """The files `name`.json, `name`.wav and `name`__initial.wav of one search in `out`.
+
+    `rate` in Hz is that of every WAV; `match` scores a sound, None without an evaluation scorer;
+    `before` is the score of the first patch.
+    """
+
+    out: Output
+    name: str
+    rate: int
+    match: Callable[[Tensor], Tensor] | None
+    before: float | None
+    initial: Path
+    previews: Previews
+
+    def preview(self, job: str, patch: Preset, *, step: int, score: float) -> Best | None:
+        """Write a patch as a preview of the job with this id; None when it is too early for one."""
+        path = self.previews.next(step)
+        if path is None:
+            return None
+        keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=step)
+        return Best(id=job, step=step, score=score, preset=f"{path}.json", wav=f"{path}.wav")
+
+    def finish(self, patch: Preset, steps: int) -> dict[str, Any]:
+        """Write the last patch; return what every search's result says of its files and scores."""
+        path, final = self.out.partial / self.name, self.out.final
+        after = keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=steps)
+        return {
+            "preset": final(self.out.partial / f"{self.name}.json"),
+            "wav": final(self.out.partial / f"{self.name}.wav"),
+            "initial_wav": final(self.initial),
+            "score_before": self.before,
+            "score_after": after,
+            "steps": steps,
+        }
+
+
+def file_names(name: str) -> tuple[str, ...]:
+    """The names of all files of a search, for `Output.expect`."""
+    return f"{name}.json", f"{name}.wav", f"{name}__initial.wav"
+
+
+def begin_search(
+    out: Output,
+    name: str,
+    first: Preset,
+    *,
+    rate: int,
+    match: Callable[[Tensor], Tensor] | None,
+) -> SearchFiles:
+    """Write and score the patch that a search begins with."""
+    path = out.scratch / "initial"
+    before = keep(first, path, rate=rate, match=match, before=None, steps=0)
+    initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")
+    return SearchFiles(out, name, rate, match, before, initial, Previews(out.scratch))

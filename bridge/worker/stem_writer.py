@@ -1,4 +1,4 @@
-"""A stem set on disk: parts written a block at a time, and measured as they pass."""
+"""Write a stem set block by block, and measure its levels on the way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.files import atomic_output, wav
 from bridge.stems import manifest
 from bridge.stems.bwf_metadata import Origin, tags
 from bridge.stems.levels import null_db
-from bridge.worker.mixture import interleave, opened
+from bridge.worker.mixture import interleave, open_recording
 from sds.signal.audio_files import Recording
 
 RESIDUAL = "residual"
@@ -52,9 +52,9 @@ class Levels:
 
 def names(origin: Origin) -> list[str]:
     """File names of the parts: one a prompt, then the residual."""
-    told = manifest.display_names([*origin.prompts, RESIDUAL])  # a prompt may be there twice
+    display = manifest.display_names([*origin.prompts, RESIDUAL])  # a prompt may be there twice
     return [
-        manifest.stem_name(origin.source, i, name, origin.job) for i, name in enumerate(told, 1)
+        manifest.stem_name(origin.source, i, name, origin.job) for i, name in enumerate(display, 1)
     ]
 
 
@@ -69,10 +69,10 @@ def write(
 
     Yields how much of the mixture is written, 0..1; `levels` are counted on the way.
     """
-    told = [*origin.prompts, RESIDUAL]
+    prompts = [*origin.prompts, RESIDUAL]
     with ExitStack() as stack:
         files = []
-        for number, (file, name) in enumerate(zip(names(origin), told, strict=True), start=1):
+        for number, (file, name) in enumerate(zip(names(origin), prompts, strict=True), start=1):
             bext, ixml = tags(origin, number, name)
             writer = wav.Writer(
                 out.partial / file,
@@ -95,6 +95,6 @@ def write(
 
 
 def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
-    """Samples [1, C, T] of a file from `begin` on, as a evaluation scorer takes them."""
-    with opened(path) as recording:
+    """Samples [1, C, T] of a file from `begin` on, as an evaluation scorer takes them."""
+    with open_recording(path) as recording:
         return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]

@@ -1,4 +1,4 @@
-"""What is in a track: suggestions, and whether the sounds that a separation asks for are there."""
+"""Suggest prompts for a track, and find which prompts of a separation are in it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ INSTEAD = 3  # sounds that are named when none asked for is there
 
 @dataclass(frozen=True, slots=True)
 class StemPrompts:
-    """The prompts that get a stem, what was heard of them, and of those that get none.
+    """The prompts that get a stem, what the tagger found of them, and of those that get none.
 
-    Nothing is in `heard` and `absent` where it is not known what is there.
+    Nothing is in `measured` and `absent` where it is not known what is there.
     """
 
     prompts: tuple[str, ...]
-    heard: tuple[Suggestion, ...] = ()
+    measured: tuple[Suggestion, ...] = ()
     absent: tuple[Suggestion, ...] = ()
 
     @property
@@ -43,7 +43,7 @@ class StemPrompts:
         """One sentence on what was left out; empty when nothing was."""
         if not self.absent:
             return ""
-        names = ", ".join(f"{one.prompt!r} ({one.score:.2f})" for one in self.absent)
+        names = ", ".join(f"{sound.prompt!r} ({sound.score:.2f})" for sound in self.absent)
         return f"not heard in there, so no stem was made of it: {names}"
 
 
@@ -54,19 +54,19 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
     networks = presence_networks(models)
     if networks is None:
         raise ValueError("there is no tagger in this installation: nothing can be suggested")
-    with mixture.opened(Path(job.file)) as recording:
-        heard = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
-        work = suggest(networks, heard, recording.read, recording.rate, top=job.top)
-        found = yield from last_with_progress(work, clock, 0.6)
+    with mixture.open_recording(Path(job.file)) as recording:
+        activity = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
+        work = suggest(networks, activity, recording.read, recording.rate, top=job.top)
+        suggestions = yield from last_with_progress(work, clock, 0.6)
     rows = [
         {
-            "prompt": one.prompt,
-            "score": round(one.score, 4),
-            "likelihood": likelihood(one.score),
-            "present": one.present,
-            "activity": [round(value, 3) for value in one.activity],
+            "prompt": suggestion.prompt,
+            "score": round(suggestion.score, 4),
+            "likelihood": likelihood(suggestion.score),
+            "present": suggestion.present,
+            "activity": [round(value, 3) for value in suggestion.activity],
         }
-        for one in found
+        for suggestion in suggestions
     ]
     yield clock.done({"suggestions": rows})
 
@@ -83,7 +83,7 @@ def likelihood(score: float) -> str:
 def presence_check(
     job: Separate, models: Models, clock: worker_loop.Clock, begin: float, end: float
 ) -> Generator[Event, None, StemPrompts]:
-    """Which prompts of a separation get a stem: those named, or with `auto` suggested, and heard.
+    """Choose the prompts that get a stem: those given, or with `auto` suggested, and found.
 
     The exact prior's prompts are bands of noise and no words, so they are taken as they are.
     Progress runs from `begin` to `end`. Raises `ValueError` with one sentence when nothing that was
@@ -96,29 +96,33 @@ def presence_check(
         return StemPrompts(job.prompts)
     if not (words or job.auto):
         return StemPrompts(job.prompts)
-    with mixture.opened(Path(job.file)) as recording:
+    with mixture.open_recording(Path(job.file)) as recording:
         read, rate = recording.read, recording.rate
-        heard = yield from measure_activity(recording, networks.tagger, clock, begin, end)
+        activity = yield from measure_activity(recording, networks.tagger, clock, begin, end)
         likely: list[Suggestion] = []
         if job.auto:
-            found = yield from last_with_progress(
-                suggest(networks, heard, read, rate, top=RIVALS), clock, end
+            suggestions = yield from last_with_progress(
+                suggest(networks, activity, read, rate, top=RIVALS), clock, end
             )
-            likely = active_spans(networks, heard, read, rate, found)
-        more = (one.prompt for one in likely if one.prompt not in job.prompts)
+            likely = active_spans(networks, activity, read, rate, suggestions)
+        more = (sound.prompt for sound in likely if sound.prompt not in job.prompts)
         prompts = (*job.prompts, *dict.fromkeys(more))[:MAX_STEMS]
         if not prompts:
             raise ValueError(f"{Path(job.file).name} is silent: there is nothing to suggest")
         if not words:
             return StemPrompts(prompts)
-        found = yield from last_with_progress(
-            prompt_activity(networks, heard, read, rate, prompts), clock, end
+        suggestions = yield from last_with_progress(
+            prompt_activity(networks, activity, read, rate, prompts), clock, end
         )
-        here = [one for one in found if one.present or job.force or one.prompt not in job.prompts]
+        here = [
+            sound
+            for sound in suggestions
+            if sound.present or job.force or sound.prompt not in job.prompts
+        ]
         if not here:
-            work = suggest(networks, heard, read, rate, top=INSTEAD)
+            work = suggest(networks, activity, read, rate, top=INSTEAD)
             rather = ", ".join(
-                one.prompt for one in (yield from last_with_progress(work, clock, end))
+                sound.prompt for sound in (yield from last_with_progress(work, clock, end))
             )
             raise ValueError(
                 f"none of the prompts is heard in {Path(job.file).name}, "
@@ -126,14 +130,14 @@ def presence_check(
                 "force separates all the same"
             )
     return StemPrompts(
-        prompts=tuple(one.prompt for one in here),
-        heard=tuple(here),
-        absent=tuple(one for one in found if one not in here),
+        prompts=tuple(sound.prompt for sound in here),
+        measured=tuple(here),
+        absent=tuple(sound for sound in suggestions if sound not in here),
     )
 
 
 def presence_networks(models: Models) -> PresenceNetworks | None:
-    """All who say what is in a recording; None unless all of them are there."""
+    """Load the networks that find sounds in a recording; None unless all of them are there."""
     tagger, search_scorer, network = models.tagger(), models.search_scorer(), models.query()
     if tagger is None or search_scorer is None or network is None:
         return None
@@ -144,44 +148,46 @@ def last_with_progress(
     work: Iterator[list[Suggestion]], clock: worker_loop.Clock, done: float
 ) -> Generator[Event, None, list[Suggestion]]:
     """The last of the lists, with an event for each, so that a job can be stopped in between."""
-    found: list[Suggestion] = []
-    for now in work:
+    latest: list[Suggestion] = []
+    for suggestions in work:
         yield clock.progress(done, "timing the sounds")
-        found = now
-    return found
+        latest = suggestions
+    return latest
 
 
 def present_stems(
-    made: Sequence[manifest.Stem], found: Sequence[Suggestion]
+    made: Sequence[manifest.Stem], sounds: Sequence[Suggestion]
 ) -> tuple[manifest.Stem, ...]:
-    """The stems as the manifest tells them, with what was heard of each where it is known."""
-    heard = {one.prompt: one for one in found}
+    """Add presence and activity to the stems where they are known."""
+    by_prompt = {sound.prompt: sound for sound in sounds}
     return tuple(
-        stem.model_copy(update=_figures(heard[stem.prompt])) if stem.prompt in heard else stem
+        stem.model_copy(update=_figures(by_prompt[stem.prompt]))
+        if stem.prompt in by_prompt
+        else stem
         for stem in made
     )
 
 
-def absent_prompts(found: Sequence[Suggestion]) -> tuple[manifest.Absent, ...]:
-    """The prompts without a stem as the manifest tells them."""
-    return tuple(manifest.Absent(prompt=one.prompt, **_figures(one)) for one in found)
+def absent_prompts(sounds: Sequence[Suggestion]) -> tuple[manifest.Absent, ...]:
+    """The prompts without a stem, for the manifest."""
+    return tuple(manifest.Absent(prompt=sound.prompt, **_figures(sound)) for sound in sounds)
 
 
-def _figures(one: Suggestion) -> dict[str, Any]:
-    activity = tuple(round(value, 3) for value in one.activity)
-    return {"presence": round(one.score, 4), "present": one.present, "activity": activity}
+def _figures(sound: Suggestion) -> dict[str, Any]:
+    activity = tuple(round(value, 3) for value in sound.activity)
+    return {"presence": round(sound.score, 4), "present": sound.present, "activity": activity}
 
 
 def measure_activity(
     recording: Recording, tagger: TwoTowerScorer, clock: worker_loop.Clock, begin: float, end: float
 ) -> Generator[Event, None, Activity]:
-    """All that is heard in a file, read a piece at a time; progress runs from `begin` to `end`."""
+    """Tag a file a piece at a time; progress runs from `begin` to `end`."""
     all_heard: list[Activity] = []
-    heard = 0
+    samples = 0
     pieces = recording.pieces(int(PIECE_SECONDS * recording.rate))
     for part in measure_in_blocks(tagger, pieces, recording.rate):
         all_heard.append(part)
-        heard += len(part.level_db) * recording.rate
-        share = min(1.0, heard / recording.frames)
+        samples += len(part.level_db) * recording.rate
+        share = min(1.0, samples / recording.frames)
         yield clock.progress(begin + (end - begin) * share, "listening")
     return merge_activity(all_heard)

@@ -1,4 +1,4 @@
-"""Presets near a preset, and presets on the way from one to another; each with its sound."""
+"""Write variations of a preset, and morphs between two, each with its sound."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _write_presets(
         for number, preset in enumerate(presets, start=1):
             path = out.partial / f"{name}-{number:0{len(str(count))}d}"
             out.expect(*(f"{path.name}.{suffix}" for _, suffix in FILES))
-            heard = effects.render(preset, rate=RATE)
-            effects.write(heard, path.with_suffix(".wav"), rate=RATE)
+            sound = effects.render(preset, rate=RATE)
+            effects.write(sound, path.with_suffix(".wav"), rate=RATE)
             save(preset, path.with_suffix(".json"))
             made.append({k: out.final(path.with_suffix(f".{s}")) for k, s in FILES})
             yield clock.progress(number / count, "render")

@@ -1,4 +1,4 @@
-"""Finished windows on disk: what a separation that was killed goes on from."""
+"""Keep finished windows on disk, from which a killed separation goes on."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Row = tuple[float, str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedWindows:
     """The stems [K, C, end - begin] of each window that is done, faded, in files of their own.
 
-    A window is there whole or not at all. `rows` tell how it came about.
+    A window is there whole or not at all. `rows` are the curves of its steps.
     """
 
     folder: Path
@@ -38,8 +38,8 @@ class Finished:
 
     def put(self, index: int, stems: Tensor, rows: list[Row]) -> None:
         """Keep a window; it counts as done from now on."""
-        told = json.dumps(rows).encode()
-        atomic_output.write_whole(self._path(index).with_suffix(".json"), told)
+        rows_json = json.dumps(rows).encode()
+        atomic_output.write_whole(self._path(index).with_suffix(".json"), rows_json)
         atomic_output.write_whole(self._path(index), stems.contiguous().numpy().tobytes())
 
     def get(self, index: int) -> Tensor:

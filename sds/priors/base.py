@@ -79,12 +79,13 @@ def classifier_free_guidance(
             name: torch.cat([_rows(value, len(x)), _rows(uncond[name], len(x))])
             for name, value in cond.items()
         }
-        d_c, d_u = prior.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both).chunk(2)
+        answers = prior.denoise(torch.cat([x, x]), torch.cat([sigma, sigma]), both)
+        d_c, d_u = finite(prior, answers, x, sigma).chunk(2)
         d = d_u + scale * (d_c - d_u)
         if phi > 0.0:
             std_c, std = d_c.std(1, keepdim=True), d.std(1, keepdim=True).clamp_min(1e-8)
             d = phi * d * (std_c / std) + (1.0 - phi) * d
-        return finite(prior, d, x, sigma)
+        return d
 
     return denoise
 

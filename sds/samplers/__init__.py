@@ -1,8 +1,8 @@
 """Noise schedules and solvers of the probability-flow ODE, one function each.
 
-- `denoiser`: What every sampler calls: D(x, sigma).
+- `denoiser`: The denoiser D(x; sigma), which every sampler calls.
 - `exponential`: Exponential integrators of the probability-flow ODE.
 - `inversion`: Estimates of the clean latent, and DDIM inversion.
-- `ode`: Schedules and solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
+- `ode`: Solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
 - `schedules`: Noise levels: the rectified-flow map of t and sigma, and schedules.
 """

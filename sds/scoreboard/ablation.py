@@ -118,7 +118,7 @@ def _run(job: Job, method: str) -> Iterator[Figures]:
 
 
 def _latest() -> Score:
-    """A evaluation scorer that prefers what it hears later, so that `distill` ends with its last
+    """An evaluation scorer that prefers what it hears later, so that `distill` ends with its last
     patch.
     """
     looks = count()

@@ -3,26 +3,24 @@
 - `corpus`: The training corpus: `python -m sds.train.corpus`, a kind of sound a file.
 - `autoencoder`: Train the spectral codec of sds/priors/spectral_codec.py on the corpus.
 - `bank`: Fill the banks of patches that a search begins with: `python -m sds.train.bank --help`.
-- `check`: What the shipped prior has learned: does the evaluation scorer recognise what it
-  generates?
-- `common`: What the training scripts share: the learning-rate curve, the moving average,
-  checkpoints.
+- `check`: Check what the shipped prior has learned: the evaluation scorer names what it
+  generates.
+- `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
-- `factory`: Make the factory presets: six prompts a family searched, the five that the evaluation
-  scorer likes best kept.
+- `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
+  scorer's best.
 - `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits
   for audio.
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
   execute.
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
-- `presence`: Fit when a sound counts as present (`sds.detection.presence`), and measure it and
-  the suggestions.
+- `presence`: Fit when a sound counts as present (`sds.detection.presence`), and measure it.
 - `prior`: Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
 - `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while
   it trains.
 - `reference`: Write the statistics of real recordings that the scoreboard compares with.
 - `scorer`: Train the text-audio evaluation scorer on its own split of the corpus.
-- `tagger`: Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, taught
-  to hear sounds in mixtures.
+- `tagger`: Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on
+  mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.
 """
