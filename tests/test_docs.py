@@ -214,6 +214,13 @@ def test_module_lines_name_real_modules_and_options():
             assert f'"{option}"' in source, f"{call[1]} has no option {option}"
 
 
+def test_the_numeric_tests_are_there():
+    makefile = read(ROOT / "Makefile").replace("\\\n", " ")
+    names = re.search(r"^NUMERIC := (.*)$", makefile, re.MULTILINE)[1].split()
+    assert len(names) > 20
+    assert [name for name in names if not (ROOT / "tests" / f"test_{name}.py").exists()] == []
+
+
 def test_make_lines_name_real_targets():
     targets = set(re.findall(r"^([a-z]+):", read(ROOT / "Makefile"), re.MULTILINE))
     named = {span for page in PAGES for span in re.findall(r"`?make ([a-z]+)[`\s]", read(page))

@@ -109,7 +109,7 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
         match event:
             case Progress():
                 left = "" if event.eta is None else f", {event.eta:.0f} s left"
-                said(f"{100 * event.fraction:.0f} %, {event.stage}{left}")
+                write_progress(f"{100 * event.fraction:.0f} %, {event.stage}{left}")
             case Done():
                 try:
                     tell(ardour.import_list(layout(Path(event.result["manifest"]))))
@@ -122,7 +122,7 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
 
     last = -math.inf  # when progress was last written
 
-    def said(text: str) -> None:
+    def write_progress(text: str) -> None:
         nonlocal last
         seconds = asyncio.get_running_loop().time()
         if seconds - last >= PROGRESS_GAP:
@@ -150,7 +150,7 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
     endpoint.server.listen(job.id, (call.target, call.req), ended)
     entry = endpoint.server.store.get(job.id)
     ahead = None if entry is None else endpoint.server.store.ahead(entry)
-    said(f"waits for {ahead} other job(s)" if ahead else "begins")
+    write_progress(f"waits for {ahead} other job(s)" if ahead else "begins")
     if not _from_ardour(call):
         endpoint.send(call.target, "/scorewire/accepted", call.req, job.id)
 

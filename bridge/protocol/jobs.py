@@ -25,7 +25,7 @@ from pydantic_core import PydanticKnownError
 from bridge.files.write_terms import WriteRules
 from bridge.protocol.base import Frozen
 from bridge.protocol.host_names import HOST_NAMES
-from bridge.stems import excerpt as audition
+from bridge.stems.excerpt import FOLDER as EXCERPT_FOLDER
 from bridge.stems.tempo import Points
 from presets.export import EXPORTERS
 
@@ -203,7 +203,7 @@ class Separate(WritingJob):
     @property
     def folder(self) -> Path:
         """Where the stems will be."""
-        return Path(self.out) / audition.FOLDER if self.excerpt else Path(self.out)
+        return Path(self.out) / EXCERPT_FOLDER if self.excerpt else Path(self.out)
 
 
 class Suggest(Frozen):
