@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
+
+if TYPE_CHECKING:
+    from bridge.files.write_terms import WriteRules
 
 DATA = Path("../shared/data")
 
@@ -46,15 +49,12 @@ def eval_(
     import json
 
     from bridge.files.write_terms import WriteRules
-    from bridge.hosts.files import whole
     from bridge.protocol.jobs import Evaluate
     from presets.reading import read_json
 
-    if report is not None and not report.absolute().parent.is_dir():
-        raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
-    terms = WriteRules(replace)
+    rules = WriteRules(replace)
     if report is not None:
-        terms.check(report.absolute())
+        _check_report(report, rules)
     result = run(
         Evaluate,
         as_json,
@@ -69,14 +69,28 @@ def eval_(
     )
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
-        before = report.read_text(encoding="utf-8") if report.exists() else ""
-        with whole(report.absolute(), terms) as partial:
-            partial.write_text(merge_pages(before, page), encoding="utf-8")
+        _write_report(report, page, rules)
     if as_json:
         figures = read_json(Path(result["figures"]))
         typer.echo(json.dumps(result | figures, ensure_ascii=False))
     else:
         typer.echo(page)
+
+
+def _check_report(report: Path, rules: WriteRules) -> None:
+    """Refuse now what could not be written in an hour."""
+    if not report.absolute().parent.is_dir():
+        raise CommandFailed("bad-output", f"report {report} cannot be written: no such folder")
+    rules.check(report.absolute())
+
+
+def _write_report(report: Path, page: str, rules: WriteRules) -> None:
+    """Put the page's sections into the file, beside those that are there."""
+    from bridge.hosts.files import whole
+
+    before = report.read_text(encoding="utf-8") if report.exists() else ""
+    with whole(report.absolute(), rules) as partial:
+        partial.write_text(merge_pages(before, page), encoding="utf-8")
 
 
 def merge_pages(before: str, page: str) -> str:
