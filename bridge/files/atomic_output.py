@@ -26,6 +26,7 @@ from bridge.files import write_terms
 from bridge.files.write_terms import ORDINARY, Terms
 from presets import moves
 from presets.moves import Move, Rename
+from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,10 @@ UNFINISHED = ".unfinished-"
 SCRATCH = "scratch"
 LOCK = ".lock"
 MOVES = ".moves.json"  # what is promised
+PLACES = ".places.json"  # what was at the places before, and whether all of it has a second name
 REPLACED = ".replaced"  # second names of the files that the moves replace, to bring them back
 RESULT = "result.json"  # what the server writes beside the files of a job when it is done
-OWN = (SCRATCH, MOVES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
+OWN = (SCRATCH, MOVES, PLACES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = 13  # SQLITE_FULL
 LEAST = 1 << 16  # bytes free, under which a disk is taken to be full
@@ -241,6 +243,9 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
     (out.partial / REPLACED).mkdir()
     backed = all([_second_name(out, name) for name in names])
     write_terms.note([(out.partial / name, out.folder / name) for name in names])
+    seen = {place: _state(out.folder / place) for place in (_place(out, move) for move in told)}
+    write_json(out.partial / PLACES, {"backed": backed, "seen": seen})
+    moves.sync(out.partial / PLACES)
     moves.promise(out.partial / MOVES, told)
     try:
         _make(out, told, lambda source, target: _move(out, source, target))
@@ -298,13 +303,52 @@ def _settle(out: Output) -> None:
     except ValueError as error:
         log.warning("not taken up: %s", error)
         return
+    kept, backed = _changed(out, told)
     try:
-        _make(out, told)
+        if kept and backed:
+            raise FileExistsError(f"{kept[0][1]} was put there or changed meanwhile")
+        _make(out, [move for move in told if move not in kept])
     except OSError as error:
         log.warning("what was begun in %s is taken back: %s", out.folder, error)
         with suppress(OSError):
             _undo(out, told)
     path.unlink()
+
+
+def _place(out: Output, move: Move) -> str:
+    """The end of a move that is outside of the partial folder."""
+    source, target = move
+    return target if source.startswith(f"{out.partial.name}/") else source
+
+
+def _state(place: Path) -> list[int] | None:
+    """What tells a file from one that came later: its size and time; None without one."""
+    try:
+        status = os.lstat(place)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _changed(out: Output, told: list[Move]) -> tuple[list[Move], bool]:
+    """The moves still to be made to whose places somebody came meanwhile, and `PLACES`' word.
+
+    It says whether moves can be taken back. What it does not tell of counts as somebody's.
+    """
+    try:
+        known = read_json(out.partial / PLACES, moves.MAX_MOVES)
+        seen, backed = dict(known["seen"]), bool(known["backed"])
+    except (OSError, ValueError, TypeError, KeyError):
+        seen, backed = {}, False
+    left = [move for move in told if os.path.lexists(out.folder / move[0])]
+    states = {move: _state(out.folder / _place(out, move)) for move in left}
+    changed = [
+        move
+        for move, state in states.items()
+        if state not in (None, seen.get(_place(out, move)))
+        and not write_terms.ours(out.folder / _place(out, move))
+    ]
+    return changed, backed
 
 
 def _check(out: Output, told: list[Move]) -> None:
