@@ -256,3 +256,17 @@ def test_what_somebody_put_there_after_a_kill_stays(tmp_path: Path, replace: boo
     assert atomic_output.sweep(tmp_path)
     kept = {"b.wav": "a recording of somebody else"}
     assert contents(tmp_path) == (dict.fromkeys(names, before) | kept if before else kept)
+
+
+def test_a_path_of_a_thousand_bytes_is_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_output, "PATIENCE", 0.0)
+    target = tmp_path / "/".join(["d" * 200] * 6)
+    with atomic_output.folder(target) as out:
+        (out.partial / "a.wav").write_text("sound")
+    with atomic_output.resumable(target, "key") as out:
+        (out.partial / "b.wav").write_text("sound")
+        with pytest.raises(ValueError, match="is being written by another process"):
+            atomic_output.resumable(target, "key").__enter__()
+    assert contents(target) == {"a.wav": "sound", "b.wav": "sound"}

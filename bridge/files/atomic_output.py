@@ -16,17 +16,24 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge.files import write_terms
 from bridge.files.write_terms import ORDINARY, Terms
 from presets import moves
 from presets.moves import Move, Rename
 from presets.reading import read_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +50,9 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = 13  # SQLITE_FULL
 LEAST = 1 << 16  # bytes free, under which a disk is taken to be full
 PATIENCE = 8.0  # seconds to wait for a worker whose server has died: it leaves at its next step
+
+
+Lock: TypeAlias = FileIO | sqlite3.Connection
 
 
 class Interrupted(GeneratorExit):
@@ -382,11 +392,33 @@ def _unmake(made: list[Path]) -> None:
             folder.rmdir()
 
 
-def _lock(partial: Path, patience: float) -> sqlite3.Connection | None:
+def _lock(partial: Path, patience: float) -> Lock | None:
     """Be the one process that works in `partial`, None when another is; closing gives it back.
 
-    The system gives an exclusive transaction back when its process ends, however it ends.
+    The system gives it back when its process ends, however it ends. SQLite, which does the same
+    where there is no flock, opens no file whose path has more than 511 bytes.
     """
+    if fcntl is None:
+        return _transaction(partial, patience)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # a stranger's folder may have a link there
+    file = os.fdopen(os.open(partial / LOCK, flags, 0o666), "r+b", buffering=0)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                file.close()
+                return None
+            time.sleep(0.05)
+        except BaseException:
+            file.close()
+            raise
+        else:
+            return file
+
+
+def _transaction(partial: Path, patience: float) -> Lock | None:
     lock = sqlite3.connect(partial / LOCK, timeout=patience, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")
