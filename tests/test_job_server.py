@@ -338,6 +338,9 @@ def test_a_server_sweeps_what_the_jobs_of_a_dead_one_left(tmp_path):
         (partial / name).write_text(text)
     (out / f"{atomic_output.PARTIAL}{2**22 + 8}-x").mkdir()
     (out / "a.json").write_text("old")
+    status = (out / "a.json").stat()
+    seen = {"a.json": [status.st_size, status.st_mtime_ns]}
+    atomic_output.write_json(partial / atomic_output.PLACES, {"backed": False, "seen": seen})
     with Store(config.ledger) as store:
         store.add(patch(tmp_path), client="c", request=1)
         store.progress("j1", 0.5, "working")
