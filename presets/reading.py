@@ -7,7 +7,9 @@ read in whole can fill the memory. Here both are refused with a sentence. Standa
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +70,9 @@ def _value(
 def _bytes(source: Path | bytes | str, limit: int, name: str) -> tuple[bytes, str]:
     if isinstance(source, Path):
         name = name or source.name
-        with source.open("rb") as file:
+        with open(source, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{name} is not a file, but a pipe or a device")
             data = file.read(limit + 1)
     else:
         data = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
@@ -76,6 +80,11 @@ def _bytes(source: Path | bytes | str, limit: int, name: str) -> tuple[bytes, st
     if len(data) > limit:
         raise ValueError(f"{name} has more than {_told(limit)}, the most that is read")
     return data, name
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file, but do not wait until somebody writes to a named pipe: that may be for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_depth(data: bytes, name: str, tokens: re.Pattern[bytes]) -> None:

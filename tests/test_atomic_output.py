@@ -228,3 +228,45 @@ def test_a_library_without_reason_is_believed_on_a_full_disk(
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
     assert atomic_output.no_room(error, tmp_path / "not" / "there")
     assert not atomic_output.no_room(ValueError("a prompt is missing"), tmp_path)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_somebody_put_there_after_a_kill_stays(tmp_path: Path, replace: bool) -> None:
+    names, before = ("a.wav", "b.wav", "c.wav"), "old" if replace else ""
+    killed = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from bridge.files import atomic_output, write_terms\n"
+        "real = write_terms.move\n"
+        "def move(source, place, terms):\n"
+        "    if place.name == 'b.wav': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    real(source, place, terms)\n"
+        "write_terms.move = move\n"
+        f"with atomic_output.folder(Path(sys.argv[1]), write_terms.Terms({replace})) as out:\n"
+        f"    for name in {names}: (out.partial / name).write_text('new')\n"
+    )
+    for name in names:
+        if before:
+            (tmp_path / name).write_text(before)
+    command = [sys.executable, "-c", killed, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    assert (tmp_path / "a.wav").read_text() == "new"
+    (tmp_path / "mine").write_text("a recording of somebody else")
+    (tmp_path / "mine").replace(tmp_path / "b.wav")
+    assert atomic_output.sweep(tmp_path)
+    kept = {"b.wav": "a recording of somebody else"}
+    assert contents(tmp_path) == (dict.fromkeys(names, before) | kept if before else kept)
+
+
+def test_a_path_of_a_thousand_bytes_is_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic_output, "PATIENCE", 0.0)
+    target = tmp_path / "/".join(["d" * 200] * 6)
+    with atomic_output.folder(target) as out:
+        (out.partial / "a.wav").write_text("sound")
+    with atomic_output.resumable(target, "key") as out:
+        (out.partial / "b.wav").write_text("sound")
+        with pytest.raises(ValueError, match="is being written by another process"):
+            atomic_output.resumable(target, "key").__enter__()
+    assert contents(target) == {"a.wav": "sound", "b.wav": "sound"}

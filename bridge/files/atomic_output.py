@@ -16,16 +16,24 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge.files import write_terms
 from bridge.files.write_terms import ORDINARY, WriteRules
 from presets import moves
 from presets.moves import Move, Rename
+from presets.reading import read_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +42,17 @@ UNFINISHED = ".unfinished-"
 SCRATCH = "scratch"
 LOCK = ".lock"
 MOVES = ".moves.json"  # what is promised
+PLACES = ".places.json"  # what was at the places before, and whether all of it has a second name
 REPLACED = ".replaced"  # second names of the files that the moves replace, to bring them back
 RESULT = "result.json"  # what the server writes beside the files of a job when it is done
-OWN = (SCRATCH, MOVES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
+OWN = (SCRATCH, MOVES, PLACES, REPLACED, LOCK, f"{LOCK}-journal")  # what is not published
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = 13  # SQLITE_FULL
 LEAST = 1 << 16  # bytes free, under which a disk is taken to be full
 PATIENCE = 8.0  # seconds to wait for a worker whose server has died: it leaves at its next step
+
+
+Lock: TypeAlias = FileIO | sqlite3.Connection
 
 
 class Interrupted(GeneratorExit):
@@ -243,6 +255,9 @@ def _publish(out: Output, stale: Iterable[str]) -> None:
     (out.partial / REPLACED).mkdir()
     backed = all([_second_name(out, name) for name in names])
     write_terms.note([(out.partial / name, out.folder / name) for name in names])
+    seen = {place: _state(out.folder / place) for place in (_place(out, move) for move in moved)}
+    write_json(out.partial / PLACES, {"backed": backed, "seen": seen})
+    moves.sync(out.partial / PLACES)
     moves.promise(out.partial / MOVES, moved)
     try:
         _make(out, moved, lambda source, target: _move(out, source, target))
@@ -300,13 +315,52 @@ def _settle(out: Output) -> None:
     except ValueError as error:
         log.warning("not taken up: %s", error)
         return
+    kept, backed = _changed(out, planned)
     try:
-        _make(out, planned)
+        if kept and backed:
+            raise FileExistsError(f"{kept[0][1]} was put there or changed meanwhile")
+        _make(out, [move for move in planned if move not in kept])
     except OSError as error:
         log.warning("what was begun in %s is taken back: %s", out.folder, error)
         with suppress(OSError):
             _undo(out, planned)
     path.unlink()
+
+
+def _place(out: Output, move: Move) -> str:
+    """The end of a move that is outside of the partial folder."""
+    source, target = move
+    return target if source.startswith(f"{out.partial.name}/") else source
+
+
+def _state(place: Path) -> list[int] | None:
+    """What tells a file from one that came later: its size and time; None without one."""
+    try:
+        status = os.lstat(place)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _changed(out: Output, planned: list[Move]) -> tuple[list[Move], bool]:
+    """The moves still to be made to whose places somebody came meanwhile, and `PLACES`' word.
+
+    It says whether moves can be taken back. What it does not tell of counts as somebody's.
+    """
+    try:
+        known = read_json(out.partial / PLACES, moves.MAX_MOVES)
+        seen, backed = dict(known["seen"]), bool(known["backed"])
+    except (OSError, ValueError, TypeError, KeyError):
+        seen, backed = {}, False
+    left = [move for move in planned if os.path.lexists(out.folder / move[0])]
+    states = {move: _state(out.folder / _place(out, move)) for move in left}
+    changed = [
+        move
+        for move, state in states.items()
+        if state not in (None, seen.get(_place(out, move)))
+        and not write_terms.is_ours(out.folder / _place(out, move))
+    ]
+    return changed, backed
 
 
 def _check(out: Output, planned: list[Move]) -> None:
@@ -340,11 +394,33 @@ def _unmake(made: list[Path]) -> None:
             folder.rmdir()
 
 
-def _lock(partial: Path, patience: float) -> sqlite3.Connection | None:
+def _lock(partial: Path, patience: float) -> Lock | None:
     """Be the one process that works in `partial`, None when another is; closing gives it back.
 
-    The system gives an exclusive transaction back when its process ends, however it ends.
+    The system gives it back when its process ends, however it ends. SQLite, which does the same
+    where there is no flock, opens no file whose path has more than 511 bytes.
     """
+    if fcntl is None:
+        return _transaction(partial, patience)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # a stranger's folder may have a link there
+    file = os.fdopen(os.open(partial / LOCK, flags, 0o666), "r+b", buffering=0)
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                file.close()
+                return None
+            time.sleep(0.05)
+        except BaseException:
+            file.close()
+            raise
+        else:
+            return file
+
+
+def _transaction(partial: Path, patience: float) -> Lock | None:
     lock = sqlite3.connect(partial / LOCK, timeout=patience, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")

@@ -109,7 +109,8 @@ def run(job: Job, work: Work, inbox: Inbox, *, codes: Codes) -> Iterator[Event]:
         yield Failed(id=job.id, code=code_of(error, code), reason=str(error))
     except OSError as error:
         log.info("no file", exc_info=True)
-        reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+        where = error.filename or (f"a file for {out}" if (out := out_folder(job)) else "a file")
+        reason = f"{where}: {error.strerror or error}"
         yield Failed(id=job.id, code=code_of(error, "bad-output"), reason=reason)
     except Exception as error:  # the job loop, the one place: the next job must run
         if no_room(error, folder := out_folder(job)):

@@ -5,8 +5,10 @@ One server owns the ledger and writes (`own`); anybody may read beside it, as `s
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bridge.files import atomic_output
 from bridge.processes import process_identity
 from bridge.protocol.events import Cancelled, Done, Event, Failed
 from bridge.protocol.jobs import Job, job_adapter
@@ -25,6 +28,8 @@ log = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 PATIENCE, MOMENT = 5.0, 0.1  # seconds for another process that writes; at least, in a hurry
+# What SQLite says of a file that is none of ours: no such column, damaged, no database.
+STRANGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 LIVE: tuple[State, ...] = ("queued", "running")
 
 # One script a version; `user_version` counts those applied. Never change one that has shipped.
@@ -156,6 +161,8 @@ def _lock(path: Path) -> sqlite3.Connection:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         lock.close()
+        if not _says(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise _no_ledger(path, error) from (_full(path, error) or error)
         raise ValueError(
             f"another server already uses {path.parent}; stop it, or give this one "
             "its own `data` folder"
@@ -163,7 +170,20 @@ def _lock(path: Path) -> sqlite3.Connection:
     return lock
 
 
+def _says(error: sqlite3.Error, *codes: int) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in codes
+
+
+def _full(path: Path, error: Exception) -> OSError | None:
+    """That the disk is full, which SQLite often calls an I/O error; None when it is not that."""
+    if not isinstance(error, sqlite3.Error) or not atomic_output.no_room(error, path.parent):
+        return None
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
 def _no_ledger(path: Path, error: Exception) -> ValueError:
+    if full := _full(path, error):
+        return ValueError(f"the job ledger {path} cannot be opened: {full.strerror}")
     return ValueError(
         f"the job ledger {path} cannot be opened ({error}); set `data` to a folder you may write"
     )
@@ -189,6 +209,10 @@ class Store:
             self._migrate()
         except sqlite3.DatabaseError as error:
             self._db.close()
+            if not _says(
+                error, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB
+            ):
+                raise _no_ledger(self.path, error) from (_full(self.path, error) or error)
             raise ValueError(f"{self.path} is not a job ledger: {error}") from error
         except ValueError:
             self._db.close()
