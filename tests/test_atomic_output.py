@@ -241,7 +241,7 @@ def test_what_somebody_put_there_after_a_kill_stays(tmp_path: Path, replace: boo
         "    if place.name == 'b.wav': os.kill(os.getpid(), signal.SIGKILL)\n"
         "    real(source, place, terms)\n"
         "write_terms.move = move\n"
-        f"with atomic_output.folder(Path(sys.argv[1]), write_terms.Terms({replace})) as out:\n"
+        f"with atomic_output.folder(Path(sys.argv[1]), write_terms.WriteRules({replace})) as out:\n"
         f"    for name in {names}: (out.partial / name).write_text('new')\n"
     )
     for name in names:

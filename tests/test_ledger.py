@@ -323,7 +323,7 @@ class FullDisk:
 def test_a_full_disk_is_neither_another_server_nor_a_strange_file(tmp_path, monkeypatch):
     monkeypatch.setattr("sqlite3.connect", lambda *_, **__: FullDisk())
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
-    for begin in (Store, lambda path: owned(path).__enter__()):
+    for begin in (Store, lambda path: own_ledger(path).__enter__()):
         with pytest.raises(ValueError, match=r"opened: No space left on device$") as full:
             begin(tmp_path / "jobs.sqlite")
         assert atomic_output.code_of(full.value, "bad-input") == "no-room"
