@@ -62,7 +62,7 @@ def _job_request(kind: type[Job]) -> Callable[[OscEndpoint, Call], None]:
     """The answer to a request whose arguments and options are the fields of a job."""
 
     def answer(endpoint: OscEndpoint, call: Call) -> None:
-        _accept(endpoint, call, kind.model_validate(_fields(endpoint, call)))
+        _accept(endpoint, call, kind.model_validate(_fields(endpoint, call, kind)))
 
     return answer
 
@@ -152,15 +152,15 @@ def _accept(endpoint: OscEndpoint, call: Call, job: Job) -> None:
         follower(event)
 
 
-def _fields(endpoint: OscEndpoint, call: Call) -> dict[str, Any]:
-    """The fields of the job asked for: arguments and options by name."""
+def _fields(endpoint: OscEndpoint, call: Call, kind: type[Job]) -> dict[str, Any]:
+    """The fields of the job asked for: arguments and options by name, and the server's model."""
     fields = {name: value for name, value in call.values.items() if name != "req"}
     options = dict(call.options)
     plugin = options.get("plugin", "")
     if plugin != Path(plugin).name:
         # A path would let whoever can send a datagram load code from anywhere.
         raise Refused("bad-arguments", f"plugin must be an installed file's name, got {plugin!r}")
-    if call.address in ("/scorewire/patch", "/scorewire/separate", "/scorewire/edit"):
+    if "model" in kind.model_fields:
         options.setdefault("model", endpoint.server.config.model)
     return {"id": jobs.new_id(), **fields, **options}
 
