@@ -779,14 +779,14 @@ def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
     )
     for request in asked:
         code, text = refused(client, *request)
-        assert (code, "allowed without the key: " in text) == ("bad-input", True), request
+        assert (code, "allowed without the key (" in text) == ("bad-input", True), request
     assert not Path(out).exists()
 
 
 def test_a_link_does_not_lead_out_of_the_folders(client, mix, tmp_path):
     (tmp_path / "link").symlink_to("/var")
     code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "link" / "x.wav"))
-    assert (code, "allowed without the key: " in text) == ("bad-input", True)
+    assert (code, "allowed without the key (" in text) == ("bad-input", True)
     (tmp_path / "new.wav").symlink_to("/var/new.wav")
     code, text = refused(client, "/scorewire/render", 1, mix, str(tmp_path / "new.wav"))
     assert (code, "is there already" in text) == ("bad-input", True)
