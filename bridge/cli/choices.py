@@ -1,20 +1,13 @@
 """The names that help texts list, as literals: the tables they come from take long to load.
 
-A test compares them with `bridge.hosts.HOSTS` and `INSTALLERS`, `presets.export.EXPORTERS` and
-`bridge.service.ledger.State`.
+A test compares them with `bridge.hosts.INSTALLERS`, `presets.export.EXPORTERS` and
+`bridge.service.ledger.State`; hosts have their names in a module without weight.
 """
 
-HOSTS = (
-    "folder",
-    "dawproject",
-    "dawproject-external",
-    "rpp",
-    "reaper",
-    "ardour",
-    "ableton",
-    "midi",
-    "audacity",
-)
+from bridge.protocol.host_names import HOST_NAMES as HOSTS
+
+__all__ = ["FORMATS", "HOSTS", "INSTALLERS", "STATES"]
+
 INSTALLERS = ("reaper", "ardour", "ableton")
 FORMATS = (
     "wav",
