@@ -89,4 +89,4 @@ def test_functions_fit_on_a_screen():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or 0) - node.lineno + 1 > LONGEST
     }
-    assert longer == LONGER, longer - LONGER
+    assert longer == LONGER, longer ^ LONGER
