@@ -14,6 +14,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "animal": ("animal sound", "animal call"),
     "baby cry": ("baby crying", "crying baby", "infant wailing"),
     "ball": ("ball bouncing", "bouncing ball"),
+    "bagpipes": ("bagpipes", "bagpipe drone", "bagpipe melody"),
     "balloon and rubber": ("balloon", "rubber sound", "rubbing a balloon"),
     "bass": ("bass", "bass note", "bass guitar"),
     "bell": ("bell", "bell ringing", "ringing bell"),
@@ -84,6 +85,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "siren": ("siren", "siren wailing", "emergency siren"),
     "snare": ("snare drum", "snare", "snare hit"),
     "sneeze": ("sneeze", "person sneezing", "sneezing"),
+    "speech": ("speech", "person talking", "someone speaking", "spoken words"),
     "spray": ("spray", "spray can", "spraying"),
     "spring": ("spring", "metal spring", "spring twanging"),
     "squeak": ("squeak", "squeaking", "squeaky sound"),
@@ -193,14 +195,16 @@ def reword(caption: str) -> tuple[str, ...]:
     return ()
 
 
-def recording_captions(caption: str, label: str, adjectives: Sequence[str]) -> tuple[str, ...]:
-    """Captions of a recording: its own, with its adjectives, in other words, and its class in
-    words. Raises `ValueError` for an unknown class.
+def recording_captions(
+    caption: str, label: str, adjectives: Sequence[str], phrasings: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Captions of a recording: its own and its other phrasings, with its adjectives, in other
+    words, and its class in words. Raises `ValueError` for an unknown class.
     """
     if label not in PHRASES:
         raise ValueError(f"class must be one of the {len(PHRASES)} of PHRASES, got {label!r}")
     unsaid = [word for word in adjectives if word not in caption]
-    captions = [caption, *reword(caption)]
+    captions = [caption, *phrasings, *reword(caption)]
     if unsaid:
         captions += [f"{caption}, {', '.join(unsaid)}", f"{' '.join(unsaid[:2])} {caption}"]
     captions += PHRASES[label]

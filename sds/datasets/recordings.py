@@ -17,6 +17,7 @@ from sds.datasets.captions import recording_captions
 from sds.datasets.clips import RATE, Clip, Split, audible, side_of, split_of, spread
 
 EXCLUDED = Path(__file__).with_name("excluded.txt")
+MORE = "more_captions"  # a column of some folders: other phrasings, parted by |
 FEW = 12  # classes with fewer files than this alternate, so that both sides hear them
 WHOLE_CLASS = 0.25  # a caption on more of its class than this is never held: the class would go
 
@@ -30,6 +31,7 @@ class Recording:
     label: str
     adjectives: tuple[str, ...]
     split: Split
+    phrasings: tuple[str, ...] = ()  # of the caption, other than it
 
 
 def recording_group(path: str) -> str:
@@ -62,6 +64,7 @@ def read_recordings(data: Path, *, exclude: Collection[str] = ()) -> list[Record
             label=row["class"],
             adjectives=tuple(filter(None, row["adjectives"].split(","))),
             split=splits[row["path"]],
+            phrasings=tuple(filter(None, map(str.strip, (row.get(MORE) or "").split("|")))),
         )
         for row in rows
     ]
@@ -95,7 +98,9 @@ def decode(recording: Recording, data: Path) -> Clip:
         raise ValueError(
             f"{recording.path} must be mono at {RATE} Hz, got {audio.shape[1]} channels at {rate}"
         )
-    captions = recording_captions(recording.caption, recording.label, recording.adjectives)
+    captions = recording_captions(
+        recording.caption, recording.label, recording.adjectives, recording.phrasings
+    )
     mono = np.ascontiguousarray(audio[:, 0])
     return Clip(mono, captions, recording.label, recording.split, f"recordings/{recording.path}")
 

@@ -31,6 +31,8 @@ from sds.train.corpus.procedural import procedural
 from sds.train.corpus.songs import songs
 
 HELP_EXCLUDE = "recordings to leave out, a path a line (default: those in the demo's mixtures)"
+HELP_DATA = "folder of recordings with captions.csv, may be repeated"
+HELP_MIDI = "folder of MIDI songs, may be repeated"
 HELP_FONT = "General MIDI sound font, may be repeated (default: those of the usual folders)"
 
 PATCH_SECONDS, PATCH_BATCH = 3.0, 16
@@ -45,17 +47,31 @@ log = logging.getLogger(__name__)
 
 
 def _recordings(options: argparse.Namespace) -> Iterator[Clip]:
-    if options.data is None:
+    if not options.data:
         raise ValueError("--data must name the folder with captions.csv for the recordings")
     exclude = read_exclude(options.exclude)
-    return recordings(options.data, exclude=exclude, workers=options.workers)
+    if missing := [path for path in exclude if not _holder(options.data, path)]:
+        raise ValueError(f"exclude must name files of captions.csv, got {sorted(missing)}")
+    return chain.from_iterable(
+        recordings(
+            folder,
+            exclude=[path for path in exclude if _holder(options.data, path) == folder],
+            workers=options.workers,
+        )
+        for folder in options.data
+    )
+
+
+def _holder(folders: list[Path], path: str) -> Path | None:
+    """The first of the folders that has a file `path`."""
+    return next((folder for folder in folders if (folder / path).is_file()), None)
 
 
 def _midi(options: argparse.Namespace) -> Iterator[Clip]:
     seed = options.seed
     scores = chain(one_shots(seed), drum_hits(seed), phrases(seed, options.phrases))
-    if options.data is not None:
-        scores = chain(scores, songs(options.data / "midi", seed))
+    for folder in options.midi:
+        scores = chain(scores, songs(folder, seed))
     return midi_clips(scores, find_fonts(options.font), workers=options.workers)
 
 
@@ -115,7 +131,8 @@ def parser() -> argparse.ArgumentParser:
     cli = argparse.ArgumentParser(prog="python -m sds.train.corpus", description=__doc__)
     cli.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none")
     cli.add_argument("--out", type=Path, default=Path("runs/corpus"), help="default: %(default)s")
-    cli.add_argument("--data", type=Path, help="folder of recordings with captions.csv (and midi/)")
+    cli.add_argument("--data", type=Path, action="append", default=[], help=HELP_DATA)
+    cli.add_argument("--midi", type=Path, action="append", default=[], help=HELP_MIDI)
     cli.add_argument("--exclude", type=Path, metavar="FILE", default=EXCLUDED, help=HELP_EXCLUDE)
     cli.add_argument("--font", type=Path, action="append", default=[], help=HELP_FONT)
     cli.add_argument(
