@@ -6,6 +6,8 @@
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
+- `sentence_encoder`: What a prompt means: all-MiniLM-L6-v2, a sentence encoder of six layers, in
+  eight bits.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is
   already playing.
 - `stable_audio`: Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio

@@ -20,7 +20,9 @@
   it trains.
 - `reference`: Write the statistics of real recordings that the scoreboard compares with.
 - `scorer`: Train the text-audio evaluation scorer on its own split of the corpus.
+- `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
 - `tagger`: Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on
   mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.
+- `trunk`: Make sds/weights/trunk: the embedding network of the package `aisfx`, batch norms folded.
 """

@@ -1,0 +1,102 @@
+"""The trunk under what hears: a convolutional network trained on professional sound effects.
+
+The embedding network of aiSFX (Ma and Lerch, "Representation Learning for the Automatic Indexing of
+Sound Effects Libraries", ISMIR 2022; weights CC BY 4.0): nine layers, 4.7 M parameters, which told
+apart the classes of nine libraries. `sds.train.trunk` takes its weights out of the package `aisfx`,
+with each batch norm folded into the convolution before it. Nothing here trains it further.
+
+    audio -> log mel power [B, 96, T / 1024] -> 64 x [96, L] -> 128 x [48, L/2] -> 256 x [24, L/4]
+          -> 512 x [12, L/8]
+
+The evaluation scorer must not hear through it: what reports stays apart from what searches.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sds.priors.checkpoints import ModelUnavailable, misfits, read_tensors
+from sds.weights import weights_folder
+
+FOLDER = weights_folder("trunk")
+RATE = 44100
+N_FFT, HOP, BANDS = 2048, 1024, 96
+PEAK = 0.5  # of the sounds it was trained on
+TOP = 9.457798957824707  # the greatest level it was trained on
+WIDTHS = (64, 128, 256, 512)
+STRIDE = 8  # frames of HOP to one of the last block
+WIDTH = WIDTHS[-1]
+
+
+class Trunk(nn.Module):
+    """Levels of sounds to feature maps, four blocks of two convolutions."""
+
+    def __init__(self) -> None:
+        from torchaudio.functional import melscale_fbanks
+
+        super().__init__()
+        mel = melscale_fbanks(N_FFT // 2 + 1, 0.0, RATE / 2, BANDS, RATE, mel_scale="htk").T
+        self.mel: Tensor
+        self.register_buffer("mel", (mel / mel.sum(1, keepdim=True)).contiguous(), persistent=False)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([nn.Conv2d(a, b, 3, padding=1), nn.Conv2d(b, b, 3, padding=1)])
+            for a, b in zip((1, *WIDTHS), WIDTHS, strict=False)
+        )
+
+    def levels(self, audio: Tensor) -> Tensor:
+        """Levels [B, L, 96] of audio [B, T] at RATE, L = 1 + T / HOP.
+
+        They hang on how loud it is: bring it to PEAK first.
+        """
+        spectrum = torch.stft(
+            audio,
+            N_FFT,
+            HOP,
+            window=torch.hann_window(N_FFT, device=audio.device),
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = self.mel @ (spectrum.real**2 + spectrum.imag**2)
+        return (1e4 * power + 1).log10().transpose(1, 2) / TOP
+
+    def maps(self, levels: Tensor) -> list[Tensor]:
+        """The last three blocks' maps of levels [B, L, 96], before they are pooled.
+
+        [B, 128, L/2, 48], [B, 256, L/4, 24] and [B, 512, L/8, 12], rounded down; L is at least 8.
+        """
+        x, out = levels[:, None], []
+        for index, (first, second) in enumerate(self.blocks):
+            if index:
+                x = F.max_pool2d(x, 2)
+            x = F.relu(second(F.relu(first(x))))
+            out.append(x)
+        return out[1:]
+
+    def frames(self, levels: Tensor) -> Tensor:
+        """Features [B, L/8, 512] of levels [B, L, 96], mean over bands.
+
+        Their maximum over time is the embedding that aiSFX's classifiers were given.
+        """
+        return self.maps(levels)[-1].mean(3).transpose(1, 2)
+
+
+@lru_cache(maxsize=1)
+def load_trunk(folder: Path = FOLDER) -> Trunk:
+    """Load the trunk, frozen; the same one each time.
+
+    Raises `ModelUnavailable` for weights that are not there, do not fit or are not finite.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise ModelUnavailable(f"{path} is not there; sds.train.trunk makes it.")
+    trunk = Trunk()
+    tensors = {name: value.float() for name, value in read_tensors(path).items()}
+    if wrong := misfits(trunk.state_dict(), tensors):
+        raise ModelUnavailable(f"the weights in {path} do not fit the trunk: {wrong}.")
+    trunk.load_state_dict(tensors)
+    return trunk.eval().requires_grad_(False)

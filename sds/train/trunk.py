@@ -1,0 +1,80 @@
+"""Make sds/weights/trunk: the embedding network of the package `aisfx`, batch norms folded.
+
+    pip install --no-deps aisfx
+    python -m sds.train.trunk
+
+The package's checkpoint is a pickle: it is read once, here, by PyTorch's reader of weights alone,
+with numpy's scalars allowed (it keeps class counts beside the weights). Its code is not imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy._core import multiarray
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sds.similarity.trunk import FOLDER, WIDTHS
+
+log = logging.getLogger(__name__)
+EPSILON = 1e-5  # of its batch norms
+ALLOWED = [multiarray.scalar, (multiarray.scalar, "numpy.core.multiarray.scalar"), np.dtype]
+ALLOWED += [np.dtypes.Int64DType, np.dtypes.Float64DType]
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of `aisfx`, by name; of anything else in it only numbers."""
+    with torch.serialization.safe_globals(ALLOWED):
+        weights, _ = torch.load(path, map_location="cpu", weights_only=True)
+    return dict(weights)
+
+
+def fold(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights [out, in, 3, 3] and biases [out] of `sds.similarity.trunk.Trunk`.
+
+    A batch norm after a convolution without bias is a factor and an offset a channel.
+    """
+    out = {}
+    for block in range(len(WIDTHS)):
+        for layer in range(2):
+            prefix = f"embedding_net.conv_block{block + 1}."
+            norm = f"{prefix}bn{layer + 1}."
+            factor = weights[norm + "weight"] / (weights[norm + "running_var"] + EPSILON).sqrt()
+            kernel = weights[f"{prefix}conv{layer + 1}.weight"]
+            offset = weights[norm + "bias"] - factor * weights[norm + "running_mean"]
+            out[f"blocks.{block}.{layer}.weight"] = factor[:, None, None, None] * kernel
+            out[f"blocks.{block}.{layer}.bias"] = offset
+    return out
+
+
+def main() -> None:
+    """Write model.safetensors in half precision."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, help="default: that of the installed package")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    checkpoint = args.checkpoint
+    if checkpoint is None:
+        spec = find_spec("aisfx")
+        if spec is None or spec.origin is None:
+            parser.error("needs the package aisfx (pip install --no-deps aisfx), or --checkpoint")
+        checkpoint = Path(spec.origin).parent / "models" / "checkpoint.pth"
+    tensors = fold(read_checkpoint(checkpoint))
+    tensors = {name: value.half().contiguous() for name, value in tensors.items()}
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "model.safetensors"
+    save_file(tensors, path)
+    path.chmod(0o644)
+    log.info("%d tensors in %s", len(tensors), args.out)
+
+
+if __name__ == "__main__":
+    torch.set_flush_denormal(True)
+    main()
