@@ -190,6 +190,8 @@ def test_the_table_has_the_last_rows_of_each_file(tmp_path, monkeypatch, caplog)
     for item in (row, auc):
         append_row(before, item, {"tagger/model.safetensors": "0"})
     append_row(after, replace(row, mean=9.0, mixtures="cc"), {})
+    for value, name in enumerate(KINDS):
+        append_row(after, replace(row, figure=name, values=(value, value + 2)), {"new": "1"})
     assert json.loads(before.read_text().splitlines()[-1])["weights"] == {
         "tagger/model.safetensors": "0"
     }
@@ -201,6 +203,9 @@ def test_the_table_has_the_last_rows_of_each_file(tmp_path, monkeypatch, caplog)
     assert side_by_side([before, after]) == [
         "| figure | method | clips | before | after |",
         "|---|---|---|---|---|",
-        "| pairs | fast | report | 6.0 ± 2.0 dB (40) | 9.0 ± 2.0 dB (40), other mixtures |",
+        "| pairs | fast | report | 6.0 ± 2.0 dB (40) "
+        "| 9.0 ± 2.0 dB (40), older weights, other mixtures |",
         "| presence: AUC | detection | report | 0.853 (560) | - |",
+        *(f"| {name} | fast | report | - | 6.0 ± 2.0 dB (40) |" for name in KINDS),
+        "| the five kinds | fast | report, both | - | 3.0 ± 1.7 dB (10) |",
     ]

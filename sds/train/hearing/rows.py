@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import Any, TypeVar
 
 from presets.reading import read_json
@@ -18,6 +19,7 @@ from sds.detection.evidence import PresenceNetworks
 from sds.priors.base import Prior
 from sds.priors.checkpoints import digest
 from sds.separation.networks import Networks
+from sds.train.hearing.mixtures import KINDS
 from sds.weights import weights_folder
 
 SEED = 11
@@ -76,28 +78,54 @@ def weight_digests() -> dict[str, str]:
 
 
 def read_rows(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last line of each figure and method of a file of rows."""
+    """The last line of each figure and method of a file of rows, and what the kinds come to.
+
+    `older` says of each whether the last line of all was measured with other weights.
+    """
     with path.open(encoding="utf-8") as lines:
         rows = [read_json(line) for line in lines]
-    return {(row["figure"], row["method"]): row for row in rows}
+    last = {
+        (row["figure"], row["method"]): row | {"older": row["weights"] != rows[-1]["weights"]}
+        for row in rows
+    }
+    return last | _all_kinds(last)
 
 
 def side_by_side(files: Sequence[Path]) -> list[str]:
-    """The rows of files as a Markdown table, a column a file."""
+    """The rows of files as a Markdown table, a column a file, the methods of a figure together."""
     columns = [read_rows(path) for path in files]
+    figures = list(dict.fromkeys(figure for column in columns for figure, _ in column))
     keys = dict.fromkeys(key for column in columns for key in column)
     lines = [
         f"| figure | method | clips | {' | '.join(path.stem for path in files)} |",
         "|---|---|---|" + "---|" * len(files),
     ]
-    for key in keys:
+    for key in sorted(keys, key=lambda key: figures.index(key[0])):
         found = [column.get(key) for column in columns]
         rows = [row for row in found if row is not None]
-        cells = [cell(row) if row else "-" for row in found]
+        cells = [cell(row) + ", older weights" * row["older"] if row else "-" for row in found]
         if len({row["mixtures"] for row in rows}) > 1:
             cells[-1] += ", other mixtures"
         lines.append(f"| {key[0]} | {key[1]} | {rows[0]['half']} | {' | '.join(cells)} |")
     return lines
+
+
+def _all_kinds(rows: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    """A row for each method that has been measured on all `KINDS`: all their pairs."""
+    made = {}
+    for method in dict.fromkeys(method for _, method in rows):
+        found = [rows[name, method] for name in KINDS if (name, method) in rows]
+        if len(found) == len(KINDS):
+            values = [value for row in found for value in row["values"]]
+            made["the five kinds", method] = found[0] | {
+                "mean": fmean(values),
+                "std": pstdev(values),
+                "n": len(values),
+                "half": "report, both",
+                "mixtures": " ".join(row["mixtures"] for row in found),
+                "older": any(row["older"] for row in found),
+            }
+    return made
 
 
 def cell(row: dict[str, Any]) -> str:
