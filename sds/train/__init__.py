@@ -9,6 +9,7 @@
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
 - `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
   scorer's best.
+- `hearing`: The measures of hearing and separation: `python -m sds.train.hearing`.
 - `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits
   for audio.
 - `mixing`: Mixtures made while a network trains: clips cut, repeated or played as phrases, in
