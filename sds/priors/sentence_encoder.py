@@ -56,7 +56,7 @@ class SentenceEncoder(nn.Module):
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(VOCABULARY))
     tokenizer.enable_truncation(PLACES)
-    tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+    tokenizer.enable_padding()
     return tokenizer
 
 
