@@ -32,10 +32,10 @@ from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
 
 log = logging.getLogger(__name__)
-SECONDS = 6.0
+SECONDS = 3.0
 SIZE = int(SECONDS * RATE)
 FRAMES = SIZE // FRAME
-SHARD = 200
+SHARD = 250
 SOUNDS = (0.25, 0.40, 0.22, 0.13)  # how often a mixture has 1, 2, 3 or 4 of them
 MOST = len(SOUNDS)
 LEVEL_DB = 8.0  # of a clip, at most over or under the mean
