@@ -79,9 +79,7 @@ _MUSIC = tuple(
 )
 
 _PAIRS = frozenset(
-    frozenset((one, other))
-    for one, others in (*_GROUPS, ("music", _MUSIC))
-    for other in others
+    frozenset((one, other)) for one, others in (*_GROUPS, ("music", _MUSIC)) for other in others
 )
 
 

@@ -26,14 +26,13 @@ from sds.detection.presence import (
     presence_of,
 )
 from sds.detection.tagger import Tagger
-from sds.priors.spectral_codec import HOP, stft
-from sds.separation.query_network import RATE, Query
+from sds.separation.query_network import RATE, N, Query
 from sds.signal.audio_files import mono, resample
+from sds.signal.spectrogram import stft
 
 FIGURES = ("share",)  # what `network_figures` gives of each prompt
 STRETCH = 6  # seconds that are separated for a prompt ...
 GRID = 3  # ... which begin at multiples of this
-AT_ONCE = 8  # prompts in one pass of the network
 FEWEST = 1e-4  # share of the recording at which log odds are cut off
 
 Read = Callable[[int, int], Tensor]
@@ -111,8 +110,8 @@ def gather(
     for start in sorted(set(starts)):
         rows = [i for i, s in enumerate(starts) if s == start]
         audio = stretch(read, rate, start, len(activity.level_db))
-        for some in (rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)):
-            figures[some] = network_figures(query, audio, [prompts[i] for i in some])
+        for row in rows:
+            figures[row] = network_figures(query, audio, [prompts[row]])[0]
             yield figures
 
 
@@ -128,20 +127,23 @@ def stretches(near: Tensor, loud: Tensor) -> list[int]:
 
 
 def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
-    """Read the mono stretch [T] at RATE from second `start` of `seconds` on; T is whole frames.
-
-    The recording is at `rate` Hz. The end is filled up with silence, to a second at least.
+    """Read the mono stretch [T] at RATE from second `start` of `seconds` on, of a recording at
+    `rate` Hz; one of less than a second is filled up with silence.
     """
     audio = mono(read(start * rate, min(seconds, start + STRETCH) * rate))
     audio = resample(audio[None], rate, RATE)[0] if rate != RATE else audio
-    frames = -(-max(RATE, len(audio)) // HOP)
-    return F.pad(audio, (0, frames * HOP - len(audio)))
+    return F.pad(audio, (0, max(0, RATE - len(audio))))
 
 
-@torch.no_grad()
 def network_figures(query: Query, audio: Tensor, prompts: Sequence[str]) -> Tensor:
-    """The FIGURES [K, E] of K prompts in audio [T] at RATE, each prompt separated by itself."""
-    given = query.mel_logits(audio, prompts).sigmoid()  # [K, M, N]
-    mixture = query.net.codec.mel @ stft(audio[None])[0].abs()
-    share = (given * mixture).sum((1, 2)) / mixture.sum().clamp_min(1e-9)
-    return share.logit(FEWEST)[:, None]
+    """The FIGURES [K, E] of K prompts in audio [T] at RATE, each prompt separated by itself, so
+    that what else is asked makes no difference.
+    """
+    mid = audio[None, None]
+    magnitude = stft(mid, N)[0, 0].abs()
+    rows = []
+    for prompt in prompts:
+        given = query.shares(mid, RATE, [prompt])[0]  # [F, N]
+        share = (given * magnitude).sum() / magnitude.sum().clamp_min(1e-9)
+        rows.append(share.logit(FEWEST)[None])
+    return torch.stack(rows)

@@ -189,6 +189,11 @@ def ask(tagger: Tagger, activity: Activity, prompts: Sequence[str]) -> Answers:
     return Answers(best_blocks(told[audible] if bool(audible.any()) else told), seconds)
 
 
+def second_figures(answers: Answers) -> Tensor:
+    """What decides of each second [K, N, 2]: its answer, and that of the whole recording."""
+    return torch.stack([answers.seconds, answers.whole[:, None].expand_as(answers.seconds)], 2)
+
+
 def by_seconds(frames: Tensor, seconds: int) -> Tensor:
     """The highest logit of each second [K, seconds] of logits of frames [K, F], whose middle
     decides in which second they are.
@@ -224,8 +229,7 @@ def presence_of(
         score = calibration.joined.probability(torch.cat([whole, evidence], 1))
         threshold = calibration.thresholds[1]
     score = score * loud.any()
-    pairs = torch.stack([answers.seconds, whole.expand_as(answers.seconds)], 2)
-    activity = calibration.second.probability(pairs) * loud
+    activity = calibration.second.probability(second_figures(answers)) * loud
     return Presence(
         score=tuple(score.tolist()),
         present=tuple((score >= threshold).tolist()),

@@ -5,7 +5,7 @@ name of which nobody said that it is there was fitted apart (`sds.train.presence
 means nearly the same as one before it is left out, and so is a second one of a class that is not
 likely by itself, so the list reads as parts of a whole.
 
-`active_spans` chooses names that together explain a recording, for a separation without prompts.
+`active_spans` chooses the likely ones among them, for a separation without prompts.
 """
 
 from __future__ import annotations
@@ -18,26 +18,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sds.detection.evidence import STRETCH, PresenceNetworks, Read, evidence, stretch
+from sds.detection.evidence import PresenceNetworks, Read, evidence
 from sds.detection.presence import (
-    FOLDER,
     Activity,
     Calibration,
     ask,
     load_calibration,
     presence_of,
+    second_figures,
 )
+from sds.detection.tagger import FOLDER
 from sds.priors.sentence_encoder import encode_sentences
-from sds.priors.spectral_codec import stft
 
 VOCABULARY = FOLDER / "vocabulary.txt"
 ALIKE = 0.7  # cosine of two names' sentence vectors from which they are one
-LIKELY = 0.5  # probability from which a second name of a class is listed
-SURE = 0.3  # probability below which even the best name is a guess
+AGAIN = 0.5  # probability from which a second name of a class is listed
+LIKELIHOOD = {"likely": 0.6, "possible": 0.3, "guess": 0.0}  # from which probability on
 RIVALS = 12  # names that `active_spans` chooses from ...
-PARTS = 6  # ... at most so many
-STRETCHES = 5  # of the recording that they have to explain, evenly over it
-GAIN = 0.08  # share of the magnitude, times a name's probability, that is worth a part
+PARTS, PART = 6, 0.4  # ... at most so many, and from which probability on
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +91,7 @@ def suggest(
     labels = [classes[listed[i]] for i in order]
     chosen = [order[i] for i in distinct(vectors, labels, scores[order].tolist(), top)]
     asked = calibration.alone.probability(answers.whole[:, None])
-    pairs = torch.stack(
-        [answers.seconds, answers.whole[:, None].expand_as(answers.seconds)], 2
-    )
-    seconds = calibration.second.probability(pairs) * loud
+    seconds = calibration.second.probability(second_figures(answers)) * loud
     return [
         Suggestion(
             prompt=listed[i],
@@ -108,9 +103,18 @@ def suggest(
     ]
 
 
+def likelihood(score: float) -> str:
+    """What the score of a suggestion is worth, in a word.
+
+    >>> likelihood(0.7), likelihood(0.4), likelihood(0.1)
+    ('likely', 'possible', 'guess')
+    """
+    return next(word for word, least in LIKELIHOOD.items() if score >= least)
+
+
 def unsure(suggestions: Sequence[Suggestion]) -> bool:
-    """Whether no suggestion is likely enough to be more than a guess."""
-    return all(suggestion.score < SURE for suggestion in suggestions)
+    """Whether even the first of suggestions is a guess; not so where there is none."""
+    return bool(suggestions) and likelihood(suggestions[0].score) == "guess"
 
 
 def distinct(
@@ -125,7 +129,7 @@ def distinct(
     for i in range(len(vectors)):
         if len(chosen) == top:
             break
-        again = labels[i] in [labels[j] for j in chosen] and scores[i] < LIKELY
+        again = labels[i] in [labels[j] for j in chosen] and scores[i] < AGAIN
         if not again and not (chosen and float((vectors[chosen] @ vectors[i]).max()) >= ALIKE):
             chosen.append(i)
     return chosen
@@ -155,57 +159,9 @@ def prompt_activity(
     yield [Suggestion(*row) for row in rows]
 
 
-def active_spans(
-    networks: PresenceNetworks,
-    activity: Activity,
-    read: Read,
-    rate: int,
-    suggestions: Sequence[Suggestion],
-) -> list[Suggestion]:
-    """Choose those of `suggestions` that together explain most of the recording, largest part
-    first.
+def active_spans(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    """Those of `suggestions` that `auto` separates: the likely ones, at most PARTS; or the first.
 
-    Greedy: each next one is the one with the largest share of what is left, times its probability;
-    less than GAIN is worth none. What a set leaves of a cell is the product of what each would
-    leave by itself, so the second name for a sound has little to explain. Without a query network,
-    those that are present, or the first.
+    No two of `suggest` are alike, so they read as parts of a whole.
     """
-    suggestions = suggestions[:RIVALS]
-    if not suggestions:
-        return []
-    if networks.query is None:
-        return [one for one in suggestions if one.present][:PARTS] or [suggestions[0]]
-    shares, weight = prompt_shares(
-        networks, activity, read, rate, [suggestion.prompt for suggestion in suggestions]
-    )
-    sure = torch.tensor([suggestion.score for suggestion in suggestions])
-    chosen: list[int] = []
-    while len(chosen) < min(PARTS, len(suggestions)):
-        gains = sure * (shares @ weight)
-        gains[chosen] = -1.0
-        best = int(gains.argmax())
-        if chosen and float(gains[best]) < GAIN:
-            break
-        chosen.append(best)
-        weight = weight * (1 - shares[best])
-    return [suggestions[i] for i in chosen]
-
-
-def prompt_shares(
-    networks: PresenceNetworks, activity: Activity, read: Read, rate: int, prompts: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """Each prompt's share [K, cells] of some stretches of a recording, and the cells' weights
-    [cells], in sum 1. Raises `ValueError` without a query network.
-    """
-    if networks.query is None:
-        raise ValueError("there is no query network: nothing can be shared among prompts")
-    seconds = len(activity.level_db)
-    last = max(0, seconds - STRETCH)
-    count = min(STRETCHES, 1 + last // STRETCH)
-    shares, weights = [], []
-    for start in {round(last * i / max(1, count - 1)) for i in range(count)}:
-        audio = stretch(read, rate, start, seconds)
-        shares.append(networks.query.mel_logits(audio, prompts).sigmoid().flatten(1))
-        weights.append((networks.query.net.codec.mel @ stft(audio[None])[0].abs()).flatten())
-    weight = torch.cat(weights)
-    return torch.cat(shares, 1), weight / weight.sum().clamp_min(1e-9)
+    return [one for one in suggestions if one.score >= PART][:PARTS] or [*suggestions[:1]]

@@ -1,7 +1,7 @@
 """Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 
     python -m sds.train.tagged_mixtures --data runs/corpus --out runs/tagger-features
-    python -m sds.train.tagger --data runs/tagger-features --out runs/tagger --minutes 20
+    python -m sds.train.tagger --data runs/tagger-features --out runs/tagger --minutes 30
 
 Every pair of a mixture and a prompt counts by itself, with a sigmoid. The prompts of a step are a
 caption of each clip in it and a phrase for each class, so the near neighbours of what sounds are
@@ -39,7 +39,7 @@ from sds.priors.sentence_encoder import encode_sentences
 from sds.train.common import Checkpoint, average_into, cosine
 
 log = logging.getLogger(__name__)
-SHORTEST = 6  # frames that are cut out of a mixture at least, where not all of them are heard
+SHORTEST = 5  # frames that are cut out of a mixture at least, where not all of them are heard
 WHOLE, TWICE = 0.4, 0.5  # how often all of them are heard; two mixtures one after the other
 LOUD_DB, FAINT_DB = -18.0, -35.0  # level in a frame that is heard; that is not
 SAME, NEAR, OTHER = 0.9, 0.8, 0.45  # cosine of prompts that say the same; nearly; something else
@@ -77,7 +77,7 @@ class Features:
         texts = sorted({text for row in lines for clip in row for text in clip["captions"]})
         texts = list(dict.fromkeys([*texts, *(p for all_ in PHRASES.values() for p in all_)]))
         self.row = {text: row for row, text in enumerate(texts)}
-        self.vectors = remembered_sentences(folder / "sentences.safetensors", texts)
+        self.vectors = remembered_sentences(folder, texts)
         self.sounds = [
             [
                 Sound(clip["label"], tuple(self.row[t] for t in clip["captions"]), place)
@@ -90,20 +90,20 @@ class Features:
         return len(self.sounds)
 
 
-def remembered_sentences(path: Path, texts: Sequence[str]) -> Tensor:
-    """Sentence vectors [N, 384] of texts, kept in `path` for the next time."""
-    listed = path.with_suffix(".json")
+def remembered_sentences(folder: Path, texts: Sequence[str]) -> Tensor:
+    """Sentence vectors [N, 384] of texts, kept in `folder` for the next time."""
+    kept, listed = folder / "sentences.safetensors", folder / "sentences.json"
     known = read_json(listed) if listed.exists() else []
-    old = read_tensors(path)["vectors"] if known else torch.zeros(0, 384)
+    table = read_tensors(kept)["table"] if known else torch.zeros(0, 384).half()
     place = {text: row for row, text in enumerate(known)}
     new = [text for text in texts if text not in place]
-    parts = [encode_sentences(new[i : i + 64]) for i in range(0, len(new), 64)]
-    every = torch.cat([old, *parts])
-    place |= {text: len(known) + row for row, text in enumerate(new)}
     if new:
-        save_file({"vectors": every}, path)
-        listed.write_text(json.dumps([*known, *new]))
-    return every[[place[text] for text in texts]]
+        parts = [encode_sentences(new[i : i + 64]).half() for i in range(0, len(new), 64)]
+        table = torch.cat([table, *parts])
+        place |= {text: len(known) + row for row, text in enumerate(new)}
+        save_file({"table": table}, kept)
+        listed.write_text(json.dumps([*place]), encoding="utf-8")
+    return table[[place[text] for text in texts]].float()
 
 
 @dataclass(frozen=True, slots=True)
