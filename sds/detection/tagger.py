@@ -35,7 +35,6 @@ class TaggerNet(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        self.drop = nn.Dropout(dropout)
         self.inside = nn.LayerNorm(WIDTH)
         self.bands = nn.Parameter(torch.randn(GROUPS, WIDTH, BAND) / WIDTH**0.5)
         self.mix = nn.Linear(GROUPS * BAND, DIM)
@@ -48,17 +47,17 @@ class TaggerNet(nn.Module):
         self.outside = nn.LayerNorm(DIM)
         self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
         self.text = nn.Sequential(nn.Linear(SENTENCE, DIM), nn.GELU(), nn.Linear(DIM, 3 * DIM))
-        self.answer = nn.Sequential(nn.LayerNorm(DIM), nn.Linear(DIM, 64), nn.GELU())
-        self.say = nn.Linear(64, 1)
-        self.scale = nn.Parameter(torch.tensor(2.0))
-        self.bias = nn.Parameter(torch.tensor([-3.0, -3.0]))
-        self.commonness = nn.Linear(DIM, 2)
+        self.answer = nn.Linear(DIM, 64)
+        self.say, self.say_plainly = nn.Linear(64, 1), nn.Linear(DIM, 1)
+        self.scale = nn.Parameter(torch.tensor(1.0))
+        self.common = nn.Linear(DIM, 2)
+        nn.init.constant_(self.common.bias, -4.0)
 
     def hear(self, frames: Tensor, there: Tensor) -> Tensor:
         """States [B, N, DIM] of frames [B, N, GROUPS, 512], of which those count that are `there`,
         booleans [B, N].
         """
-        x = self.drop(self.inside(frames.sqrt()))
+        x = self.inside(frames.sqrt())
         x = torch.einsum("bngw,gwd->bngd", x, self.bands).flatten(2)
         x = self.mix(F.gelu(x))
         x = x + self.near((x * there[..., None]).transpose(1, 2)).transpose(1, 2)
@@ -77,19 +76,18 @@ class TaggerNet(nn.Module):
         [K, 3 DIM].
         """
         question, wanted, seen = words.chunk(3, dim=1)
-        common = self.commonness(seen)  # [K, 2]
-        at_once = torch.einsum("bnd,kd->bkn", states, seen) * (self.scale.exp() / DIM)
-        at_once = at_once + common[:, 1:] + self.bias[1]
+        common = self.common(seen)  # [K, 2]: how often such a thing is there at all
+        at_once = torch.einsum("bnd,kd->bkn", states, seen * (self.scale.exp() / DIM**0.5))
+        at_once = at_once + common[:, 1:]
         keys = self.key(states).unflatten(2, (HEADS, PART))
         look = torch.einsum("bnhp,khp->bkhn", keys, question.unflatten(1, (HEADS, PART)))
         look = (look / PART**0.5).masked_fill(~there[:, None, None], -1e4).softmax(3)
         found = torch.einsum(
             "bkhn,bnhp->bkhp", look, self.value(states).unflatten(2, (HEADS, PART))
         )
-        found = found.flatten(2)
-        told = self.say(self.answer(found * wanted)).squeeze(2)
-        told = told + (found * wanted).sum(2) * (self.scale.exp() / DIM)
-        return told + common[:, 0] + self.bias[0], at_once
+        found = found.flatten(2) * wanted  # [B, K, DIM]
+        told = self.say(F.gelu(self.answer(found))) + self.say_plainly(found)
+        return told.squeeze(2) + common[:, 0], at_once
 
 
 class Tagger:

@@ -234,9 +234,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/tagger-features"))
     parser.add_argument("--out", type=Path, default=Path("runs/tagger"))
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--batch", type=int, default=40)
+    parser.add_argument("--rate", type=float, default=1.2e-3)
     parser.add_argument("--dropout", type=float, default=0.15)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -262,8 +262,8 @@ def main() -> None:
         step += 1
         average_into(mean, net, min(DECAY, 1 - 1 / (1 + step / 10)))
         total += error.item()
-        if step % 50 == 0:
-            log.info("step %d loss %.3f, %.0f s", step, total / 50, time.monotonic() - begin)
+        if step % 25 == 0:
+            log.info("step %d loss %.3f, %.0f s", step, total / 25, time.monotonic() - begin)
             total = 0.0
         if checkpoint.due():
             checkpoint.save(step, net, optimizer, mean)
