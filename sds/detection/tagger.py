@@ -1,6 +1,6 @@
 """The tagger: a small network that asks what the trunk heard for any prompt.
 
-    frames [B, N, 4, 512] -> groups of bands to 80 each -> 256 -> two layers that look at each other
+    frames [B, N, 4, 512] -> groups of bands to 80 each -> 256, with their neighbours and the mean
     prompt -> sentence vector -> four questions, which look for their moments among the frames
            -> what they found, beside the prompt -> a logit: is its sound in there
     and frame by frame, the inner product of frame and prompt: does it sound just then
@@ -26,7 +26,7 @@ from sds.similarity.trunk import load_trunk
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("tagger")
-DIM, BAND, HEADS, LAYERS, INNER = 256, 80, 4, 2, 256
+DIM, BAND, HEADS = 256, 80, 4
 PART = DIM // HEADS
 
 
@@ -35,18 +35,19 @@ class TaggerNet(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        self.inside = nn.LayerNorm(WIDTH)
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(GROUPS, WIDTH))
+        self.register_buffer("deviation", torch.ones(GROUPS, WIDTH))
         self.bands = nn.Parameter(torch.randn(GROUPS, WIDTH, BAND) / WIDTH**0.5)
         self.mix = nn.Linear(GROUPS * BAND, DIM)
-        layer = nn.TransformerEncoderLayer(
-            DIM, HEADS, INNER, dropout=dropout, activation="gelu", batch_first=True,
-            norm_first=True,
-        )  # fmt: skip
-        self.layers = nn.TransformerEncoder(layer, LAYERS, enable_nested_tensor=False)
         self.near = nn.Conv1d(DIM, DIM, 3, padding=1, groups=DIM)
-        self.outside = nn.LayerNorm(DIM)
+        self.whole = nn.Linear(DIM, DIM)
+        self.outside = nn.Sequential(nn.LayerNorm(DIM), nn.Dropout(dropout))
         self.key, self.value = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
-        self.text = nn.Sequential(nn.Linear(SENTENCE, DIM), nn.GELU(), nn.Linear(DIM, 3 * DIM))
+        self.text = nn.Sequential(
+            nn.Linear(SENTENCE, DIM), nn.GELU(), nn.Dropout(dropout), nn.Linear(DIM, 3 * DIM)
+        )
         self.answer = nn.Linear(DIM, 64)
         self.say, self.say_plainly = nn.Linear(64, 1), nn.Linear(DIM, 1)
         self.scale = nn.Parameter(torch.tensor(1.0))
@@ -57,18 +58,19 @@ class TaggerNet(nn.Module):
         """States [B, N, DIM] of frames [B, N, GROUPS, 512], of which those count that are `there`,
         booleans [B, N].
         """
-        x = self.inside(frames.sqrt())
+        x = (frames.sqrt() - self.mean) / self.deviation
         x = torch.einsum("bngw,gwd->bngd", x, self.bands).flatten(2)
-        x = self.mix(F.gelu(x))
-        x = x + self.near((x * there[..., None]).transpose(1, 2)).transpose(1, 2)
-        out: Tensor = self.outside(self.layers(x, src_key_padding_mask=~there))
+        x = self.mix(F.gelu(x)) * there[..., None]
+        whole = x.sum(1, keepdim=True) / there.sum(1).clamp_min(1)[:, None, None]
+        x = x + self.near(x.transpose(1, 2)).transpose(1, 2) + F.gelu(self.whole(whole))
+        out: Tensor = self.outside(x)
         return out
 
     def read(self, sentences: Tensor) -> Tensor:
         """Words [K, 3 DIM] for sentence vectors [K, 384]: questions, what to expect, what to see
         in a frame.
         """
-        out: Tensor = self.text(sentences)
+        out: Tensor = self.text(sentences * SENTENCE**0.5)  # of variance 1
         return out
 
     def forward(self, states: Tensor, there: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

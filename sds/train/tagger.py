@@ -89,6 +89,11 @@ class Features:
     def __len__(self) -> int:
         return len(self.sounds)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [GROUPS, 512] of the roots of some frames' features."""
+        some = self.frames[::5].float().sqrt().flatten(0, 1)
+        return some.mean(0), some.std(0) + 0.05
+
 
 def remembered_sentences(folder: Path, texts: Sequence[str]) -> Tensor:
     """Sentence vectors [N, 384] of texts, kept in `folder` for the next time."""
@@ -234,9 +239,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/tagger-features"))
     parser.add_argument("--out", type=Path, default=Path("runs/tagger"))
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=40)
-    parser.add_argument("--rate", type=float, default=1.2e-3)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.15)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -246,6 +251,7 @@ def main() -> None:
     features = Features(args.data)
     log.info("%d mixtures, %d texts", len(features), len(features.vectors))
     net = TaggerNet(dropout=args.dropout).train()
+    net.mean, net.deviation = features.moments()
     mean = deepcopy(net).eval()
     optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.03)
     checkpoint = Checkpoint(args.out)
@@ -253,7 +259,7 @@ def main() -> None:
     begin, total = time.monotonic(), 0.0
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
         for group in optimizer.param_groups:
-            group["lr"] = cosine(step, total=args.steps, warm=50, peak=args.rate)
+            group["lr"] = cosine(step, total=args.steps, warm=30, peak=args.rate)
         error = loss(net, *draw(features, args.batch, rng))
         optimizer.zero_grad()
         torch.autograd.backward([error])
