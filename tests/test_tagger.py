@@ -124,7 +124,7 @@ def test_a_step_lowers_the_loss(features):
         optimizer.zero_grad()
         torch.autograd.backward([error])
         optimizer.step()
-        errors.append(float(error))
+        errors.append(error.item())
     assert errors[-1] < 0.8 * errors[0]
 
 

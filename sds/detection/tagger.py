@@ -12,6 +12,7 @@ A prompt costs a few products of matrices, so some hundred are asked at once. Tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -110,8 +111,17 @@ class Tagger:
         """Logits of presence [B, K] and of each frame [B, K, N] of K prompts in states
         [B, N, DIM].
         """
-        told, at_once = self.net(states, there, self.net.read(encode_sentences(prompts)))
+        words = self.net.read(sentence_vectors(tuple(prompts)))
+        told, at_once = self.net(states, there, words)
         return told, at_once
+
+
+@lru_cache(maxsize=8)
+def sentence_vectors(prompts: tuple[str, ...]) -> Tensor:
+    """`encode_sentences` [K, 384] of prompts, kept for the next time: a vocabulary takes a
+    second.
+    """
+    return encode_sentences(prompts)
 
 
 def load_tagger(folder: Path = FOLDER) -> Tagger:

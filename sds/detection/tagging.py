@@ -27,8 +27,7 @@ from sds.detection.presence import (
     presence_of,
     second_figures,
 )
-from sds.detection.tagger import FOLDER
-from sds.priors.sentence_encoder import encode_sentences
+from sds.detection.tagger import FOLDER, sentence_vectors
 
 VOCABULARY = FOLDER / "vocabulary.txt"
 ALIKE = 0.7  # cosine of two names' sentence vectors from which they are one
@@ -87,7 +86,7 @@ def suggest(
     answers = ask(networks.tagger, activity, listed)
     scores = calibration.named.probability(answers.whole[:, None])
     order = scores.argsort(descending=True).tolist()
-    vectors = encode_sentences([listed[i] for i in order])
+    vectors = sentence_vectors(tuple(listed))[order]
     labels = [classes[listed[i]] for i in order]
     chosen = [order[i] for i in distinct(vectors, labels, scores[order].tolist(), top)]
     asked = calibration.alone.probability(answers.whole[:, None])
