@@ -1,9 +1,9 @@
 """Evidence that a prompt's sound is in a recording, beside the tagger's answer.
 
-The query network (`sds.separation.query_network`) separates the prompt's stem from the six seconds
-in which the tagger hears it most. The log odds of its share of the recording are evidence. Whatever
-else a separation network can tell of a prompt is to be added to FIGURES and `network_figures`; then
-`sds.train.presence` weighs it, and keeps it where it helps.
+The query network (`sds.separation.query_network`) is asked for the prompt in the six seconds in
+which the tagger hears it most: the log odds of its share of the magnitude, and those that it is
+there at all. `sds.train.presence` weighs both with the tagger's answer, and keeps them where that
+helps.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sds.separation.query_network import RATE, N, Query
 from sds.signal.audio_files import mono, resample
 from sds.signal.spectrogram import stft
 
-FIGURES = ("share",)  # what `network_figures` gives of each prompt
+FIGURES = ("share", "odds")  # what `network_figures` gives of each prompt
 STRETCH = 6  # seconds that are separated for a prompt ...
 GRID = 3  # ... which begin at multiples of this
 FEWEST = 1e-4  # share of the recording at which log odds are cut off
@@ -110,9 +110,8 @@ def gather(
     for start in sorted(set(starts)):
         rows = [i for i, s in enumerate(starts) if s == start]
         audio = stretch(read, rate, start, len(activity.level_db))
-        for row in rows:
-            figures[row] = network_figures(query, audio, [prompts[row]])[0]
-            yield figures
+        figures[rows] = network_figures(query, audio, [prompts[i] for i in rows])
+        yield figures
 
 
 def stretches(near: Tensor, loud: Tensor) -> list[int]:
@@ -136,14 +135,9 @@ def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
 
 
 def network_figures(query: Query, audio: Tensor, prompts: Sequence[str]) -> Tensor:
-    """The FIGURES [K, E] of K prompts in audio [T] at RATE, each prompt separated by itself, so
-    that what else is asked makes no difference.
-    """
+    """The FIGURES [K, E] of K prompts in audio [T] at RATE, which are asked together."""
     mid = audio[None, None]
     magnitude = stft(mid, N)[0, 0].abs()
-    rows = []
-    for prompt in prompts:
-        given = query.shares(mid, RATE, [prompt])[0]  # [F, N]
-        share = (given * magnitude).sum() / magnitude.sum().clamp_min(1e-9)
-        rows.append(share.logit(FEWEST)[None])
-    return torch.stack(rows)
+    given, odds = query.answer(mid, RATE, prompts)  # [K + 1, F, N], [K]
+    share = (given[:-1] * magnitude).sum((1, 2)) / magnitude.sum().clamp_min(1e-9)
+    return torch.stack([share.logit(FEWEST), odds], 1)

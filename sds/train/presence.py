@@ -7,11 +7,10 @@
 
 Mixtures of 1 to 4 held-back clips of different classes, each within 6 dB of the mean: nothing was
 trained on them. For each sound that is in there, one prompt names it and one names a sound of a
-class that is not, nor may be (`sds.datasets.related`). Everything is fitted on mixtures of one half
-of the clips, and the threshold is where MISSED of their present sounds are called absent; the
-figures are those of the other half. What the separation network gives is weighed with the rest
-where it raises the AUC of the first half by WORTH. DIR has mixtures/manifest.json; it is only
-measured.
+class that is not. Everything is fitted on mixtures of one half of the clips, and the threshold is
+where MISSED of their present sounds are called absent; the figures are those of the other half.
+What the separation network gives is weighed with the rest where it raises the AUC of the first half
+by WORTH. DIR has mixtures/manifest.json; it is only measured.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ from sds.detection.tagging import (
     suggest,
     vocabulary,
 )
-from sds.priors.sentence_encoder import encode_sentences
+from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
 from sds.similarity.two_tower import RATE
 from sds.train.data import Clip, Corpus, class_weights
@@ -114,13 +113,11 @@ def make_mixtures(
         for _ in range(sounds or 1 + rng.choice(len(SOUNDS), p=SOUNDS)):
             chosen.append(other([clip.label for clip in chosen]))
         labels = tuple(clip.label for clip in chosen)
-        own = encode_sentences([text for clip in chosen for text in clip.captions])
+        own = F.normalize(sentences([text for c in chosen for text in c.captions]), dim=1)
         absent: list[str] = []
         while len(absent) < len(chosen):
-            clip = other(labels)
-            prompt = user_phrase(clip, rng)
-            near = float((encode_sentences([prompt]) @ own.T).max())
-            if near < NEAR and not any(may_be(label, clip.label) for label in labels):
+            prompt = user_phrase(other(labels), rng)
+            if float((F.normalize(sentences([prompt]), dim=1) @ own.T).max()) < NEAR:
                 absent.append(prompt)
         there = tuple(user_phrase(clip, rng) for clip in chosen)
         parts = [place_clip(corpus.audio(clip), rng) for clip in chosen]
