@@ -19,7 +19,7 @@
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
   execute.
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
-- `presence`: Fit when a sound counts as present (`sds.detection.presence`), and measure it.
+- `presence`: Fit what the tagger's answers are worth (`sds.detection.presence`), and measure it.
 - `prior`: Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
 - `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while
   it trains.
@@ -28,8 +28,8 @@
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
 - `single_prompt`: Train the first guess of the separator
   (`sds.separation.single_prompt_network`) on mixtures.
-- `tagger`: Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on
-  mixtures.
+- `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.
+- `tagger`: Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.
 - `trunk`: Make sds/weights/trunk: the embedding network of the package `aisfx`, batch norms folded.
 """
