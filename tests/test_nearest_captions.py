@@ -6,7 +6,7 @@ import torch
 from sds.priors import nearest_captions, text_embedding
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.nearest_captions import caption_key, nearest, read_captions
-from sds.priors.text_embedding import StaticText, carried_features, dim, features
+from sds.priors.text_embedding import StaticText, carried_features, dim, features, pieces, sentence
 
 PIECES = 12
 STRANGE = "lo-fi hip hop kick drum"
@@ -48,11 +48,24 @@ def test_features_of_a_strange_prompt_are_as_large_as_a_captions_and_the_same_ea
     assert torch.equal(carried_features(STRANGE, PIECES), x)
 
 
-def test_one_carrier_stands_for_the_prompt_whole(monkeypatch):
+def test_the_pieces_are_of_the_nearest_caption_and_then_of_the_prompt(monkeypatch):
     monkeypatch.setattr(text_embedding, "nearest", lambda prompt: (("snare drum", 1.0),))
-    monkeypatch.setattr(text_embedding, "OWN", 0.0)
-    found = carried_features(STRANGE, PIECES)
-    torch.testing.assert_close(found, features("snare drum", PIECES))
+    found = carried_features("gated crack", PIECES)[1:]
+    whole = torch.cat([pieces(text, PIECES)[0] for text in ("snare drum", "gated crack")])
+    torch.testing.assert_close(found[: len(whole)], whole)
+    assert float(found[len(whole) :].abs().max()) == 0.0
+    assert torch.equal(carried_features("gated crack", 3)[1:], whole[:3])
+
+
+def test_the_sentence_lies_between_the_prompt_and_its_carrier(monkeypatch):
+    monkeypatch.setattr(text_embedding, "nearest", lambda prompt: (("snare drum", 1.0),))
+    for own, text in (1.0, "gated crack"), (0.0, "snare drum"):
+        monkeypatch.setattr(text_embedding, "OWN", own)
+        torch.testing.assert_close(carried_features("gated crack", 0)[0], sentence(text))
+
+
+def test_a_carrier_is_not_to_say_what_the_prompt_does_not():
+    assert nearest("bright kick drum")[0][0] == "kick drum"  # not "low kick drum"
 
 
 def test_only_a_conditioner_that_is_told_to_asks_for_captions():

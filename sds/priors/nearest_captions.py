@@ -26,6 +26,7 @@ FILE = weights_folder("captions") / "captions.safetensors"
 SCALE = 127.0  # of the eight-bit vectors
 NEIGHBOURS, SOFTNESS = 50, 0.1  # that vote for a class, and the cosine that divides a vote by e
 CARRIERS = 4  # captions of that class that carry the prompt
+UNSAID = 0.05  # cosine that a carrier loses by each word that the prompt does not have
 LEAST = 0.3  # cosine of the nearest below which nothing is near
 
 
@@ -92,7 +93,10 @@ def nearest(prompt: str, path: Path = FILE) -> tuple[tuple[str, float], ...]:
     votes = (near / SOFTNESS).softmax(0)
     classes = captions.classes[index]
     elected = torch.zeros(int(captions.classes.max()) + 1).index_add(0, classes, votes).argmax()
-    chosen = (classes == elected).nonzero()[:CARRIERS, 0]
-    shares = votes[chosen] / votes[chosen].sum()
-    texts = [captions.texts[i] for i in index[chosen].tolist()]
-    return tuple(zip(texts, shares.tolist(), strict=True))
+    able = index[classes == elected]
+    texts = [captions.texts[i] for i in able.tolist()]
+    said = set(tidy(prompt).split())
+    unsaid = torch.tensor([len(set(text.split()) - said) for text in texts])
+    fit, order = (cosines[able] - UNSAID * unsaid).sort(descending=True, stable=True)
+    shares = (fit[:CARRIERS] / SOFTNESS).softmax(0).tolist()
+    return tuple((texts[i], share) for i, share in zip(order.tolist(), shares, strict=False))

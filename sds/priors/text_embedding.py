@@ -26,7 +26,7 @@ with quiet():  # the library prints and warns while it is imported
     from stable_audio_tools.models.conditioners import Conditioner
 
 FOLDER = weights_folder("text")
-OWN = 0.0  # share that a prompt's own words keep beside the captions that carry it
+OWN = 0.3  # share that a prompt's own words keep beside the captions that carry it
 
 
 @lru_cache(maxsize=1)
@@ -82,15 +82,20 @@ def carried_features(prompt: str, max_pieces: int) -> Tensor:
     """The features [1 + max_pieces, D] of a caption; those of a prompt that is none are carried by
     the captions nearest to it (`sds.priors.nearest_captions`).
 
-    Their sentences are mixed by their shares, and the pieces are those of the nearest.
+    Their sentences are mixed by their shares, and the prompt's own has the share `OWN`. The pieces
+    are those of the nearest, then the prompt's own, as far as there is room: an adjective that no
+    carrier has must not be lost.
     """
     near = nearest(prompt)
     if not near:
         return features(prompt, max_pieces)
     out = features(near[0][0], max_pieces)
-    mean = sum((share * sentence(text) for text, share in near), torch.zeros(dim()))
-    mean = (1 - OWN) * mean + OWN * sentence(prompt)
+    mean = OWN * sentence(prompt)
+    for text, share in near:
+        mean = mean + (1 - OWN) * share * sentence(text)
     out[0] = mean * (dim() ** 0.5 / mean.norm().clamp_min(1e-6))
+    both = torch.cat([pieces(text, max_pieces)[0] for text in (near[0][0], prompt)])[:max_pieces]
+    out[1 : 1 + len(both)] = both
     return out
 
 
