@@ -12,15 +12,17 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "aircraft": ("aircraft", "airplane flying over", "plane engine"),
     "alarm": ("alarm", "alarm ringing", "warning alarm"),
     "animal": ("animal sound", "animal call"),
+    "applause": ("applause", "audience clapping", "crowd applauding"),
     "baby cry": ("baby crying", "crying baby", "infant wailing"),
+    "bagpipes": ("bagpipes", "bagpipe", "bagpipe note"),
     "ball": ("ball bouncing", "bouncing ball"),
-    "bagpipes": ("bagpipes", "bagpipe drone", "bagpipe melody"),
     "balloon and rubber": ("balloon", "rubber sound", "rubbing a balloon"),
-    "bass": ("bass", "bass note", "bass guitar"),
+    "bass": ("bass", "bass note", "bass instrument"),
     "bell": ("bell", "bell ringing", "ringing bell"),
     "bicycle": ("bicycle", "riding a bike"),
     "bird": ("bird", "bird singing", "birdsong", "bird chirping"),
-    "bowed strings": ("bowed strings", "violin", "string instrument played with a bow"),
+    "bowed strings": ("bowed strings", "string instrument played with a bow", "bow on a string"),
+    "brass": ("brass", "brass instrument", "brass note"),
     "can": ("can", "tin can", "hitting a can"),
     "ceramic": ("ceramic", "pottery", "ceramic object struck"),
     "chain": ("chain", "metal chain rattling"),
@@ -66,6 +68,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "mouth noise": ("mouth noise", "mouth sound", "sound made with the mouth"),
     "music": ("music", "music playing", "piece of music"),
     "noise": ("noise", "static noise", "hiss"),
+    "organ": ("organ", "organ note", "organ playing"),
     "paper": ("paper", "paper rustling", "handling paper"),
     "percussion": ("percussion", "percussion hit", "percussive sound"),
     "piano": ("piano", "piano playing", "piano note"),
@@ -111,11 +114,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "wood block": ("wood block", "woodblock hit"),
     # not among the recordings: made here
     "accordion": ("accordion", "accordion playing"),
-    "applause": ("applause", "audience clapping"),
-    "brass": ("brass", "brass instrument", "trumpet"),
     "electric piano": ("electric piano", "electric piano playing"),
     "harpsichord": ("harpsichord", "plucked keyboard"),
-    "organ": ("organ", "organ playing"),
     "reed": ("clarinet", "oboe", "woodwind instrument"),
     "timpani": ("timpani", "kettle drum"),
     "synth tone": ("synth tone", "electronic tone"),
@@ -123,39 +123,133 @@ PHRASES: dict[str, tuple[str, ...]] = {
 """Short prompts for each class; the first is the class as people type it."""
 
 SYNONYMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # drums
+    ("bass drum", ("kick drum", "kick")),
     ("kick drum", ("bass drum", "kick")),
-    ("bass drum", ("kick drum",)),
     ("snare drum", ("snare",)),
     ("hi-hat", ("hihat", "high hat")),
-    ("saxophone", ("sax",)),
-    ("synthesizer", ("synth",)),
-    ("acoustic guitar strum", ("strummed acoustic guitar",)),
+    ("floor tom", ("low tom drum",)),
+    ("tom hit", ("tom drum", "tom-tom")),
+    ("ride cymbal", ("ride",)),
+    ("crash cymbal", ("crash",)),
+    ("china cymbal", ("china crash",)),
+    ("side stick", ("rim click", "cross stick")),
+    ("rim shot", ("rimshot",)),
+    ("bongo drum", ("bongo", "bongos")),
+    ("bongo", ("bongos",)),
+    ("conga", ("conga drum", "congas")),
+    ("darbuka", ("doumbek", "goblet drum")),
+    ("cajon", ("cajón", "box drum")),
+    ("african hand drum", ("african drum", "hand drum")),
+    ("maracas", ("maraca", "rumba shaker")),
+    ("claves", ("wooden sticks struck",)),
+    ("finger snap", ("snapping fingers", "finger click")),
+    ("hand clap", ("clap", "clapping hands")),
     ("drum hit", ("drum", "single drum stroke")),
-    ("struck", ("hit", "being struck")),
-    ("hitting", ("striking", "banging on")),
+    ("loop", ("beat", "pattern")),
+    ("groove", ("beat",)),
+    # instruments
+    ("plucked double bass", ("pizzicato double bass", "plucked upright bass")),
+    ("bowed double bass", ("arco double bass", "contrabass played with a bow")),
+    ("electric upright bass", ("electric double bass", "upright bass")),
+    ("double bass", ("upright bass", "contrabass", "acoustic bass")),
+    ("upright bass", ("double bass",)),
+    ("electric bass guitar", ("electric bass", "bass guitar", "e-bass")),
+    ("bass guitar", ("electric bass guitar",)),
+    ("electric bass", ("bass guitar", "e-bass")),
+    ("hollow body guitar", ("hollow-body guitar", "semi-acoustic guitar", "jazz guitar")),
+    ("acoustic guitar strum", ("strummed acoustic guitar",)),
+    ("nylon string classical guitar", ("nylon guitar", "spanish guitar", "classical guitar")),
+    ("classical guitar", ("nylon string guitar", "spanish guitar")),
+    ("electric guitar", ("e-guitar",)),
+    ("baritone saxophone", ("baritone sax", "bari sax")),
+    ("saxophone", ("sax",)),
+    ("bagpipe note", ("bagpipes note", "note of scottish pipes")),
+    ("bagpipe", ("bagpipes",)),
+    ("hang drum", ("handpan", "hang", "steel pan")),
+    ("honky-tonk piano", ("saloon piano", "bar piano")),
+    ("electric piano", ("e-piano", "stage piano")),
+    ("upright piano", ("house piano",)),
+    ("grand piano", ("concert piano", "piano")),
+    ("tagelharpa", ("bowed lyre", "bass lyre")),
+    ("transistor organ", ("combo organ", "electric organ")),
+    ("tuba", ("bass tuba", "low brass")),
+    ("banjo", ("banjo pluck",)),
+    ("bowed string", ("string played with a bow",)),
+    ("staccato", ("muted",)),
+    ("synthesizer", ("synth",)),
+    ("science fiction effect", ("sci-fi effect", "laser zap", "ray gun")),
+    # voices
+    ("saying a short word", ("talking", "speaking", "speech")),
+    ("saying a word", ("talking", "speech", "a spoken word")),
+    ("reading a sentence", ("talking", "speaking", "speech")),
+    ("person speaking", ("someone talking", "speech")),
+    ("shouting", ("yelling", "screaming")),
+    ("yelling", ("shouting",)),
+    ("crying out in pain", ("groaning in pain", "being hurt")),
+    ("whispering", ("speaking very softly",)),
+    ("munching food", ("eating", "chewing food")),
+    # animals
+    ("dog barking", ("barking dog", "dog bark")),
+    ("dog growling", ("growling dog", "dog growl")),
+    ("dog snoring", ("snoring dog", "snoring")),
+    ("dog whining", ("whimpering dog",)),
+    ("coyotes howling", ("coyotes", "howling pack")),
+    ("coyote howling", ("coyote", "howl")),
+    ("crow cawing", ("crow", "raven calling")),
+    ("birds singing", ("birdsong", "birds chirping")),
+    ("bird", ("songbird",)),
+    ("crickets chirping", ("crickets", "chirping crickets")),
+    ("chicken clucking", ("hen", "clucking chicken")),
+    ("cow mooing", ("cow", "moo")),
+    ("frogs calling", ("frogs croaking",)),
+    # what games are full of
+    ("machine gun burst", ("machine gun", "automatic rifle")),
+    ("bullet ricochet", ("ricochet", "bullet whizzing off")),
+    ("gunshot", ("gun shot", "gun firing")),
+    ("cannon shot", ("cannon", "cannon blast")),
+    ("rifle shot", ("rifle", "gunshot")),
+    ("loading a gun", ("reloading a weapon", "cocking a gun")),
+    ("explosion", ("blast", "bomb")),
+    ("punch impact", ("punch", "body blow")),
+    ("swish through the air", ("swing of a sword", "swoosh")),
+    ("weapons clashing", ("swords clashing", "sword fight")),
+    ("metal clang", ("clank",)),
+    ("geiger counter", ("radiation detector",)),
+    ("rocket launching", ("missile launch",)),
+    # places, weather, things
+    ("footsteps", ("steps", "walking")),
+    ("footstep", ("step", "foot stepping")),
+    ("wading through water", ("walking through water", "splashing")),
     ("sea waves", ("ocean waves", "waves of the sea")),
     ("waves", ("surf",)),
-    ("cars", ("vehicles", "automobiles")),
-    ("car", ("vehicle", "automobile")),
+    ("geyser", ("fountain of hot water",)),
+    ("hot spring", ("thermal spring",)),
     ("rain falling", ("rainfall", "falling rain")),
+    ("heavy rain", ("hard rain", "strong rain")),
     ("thunder", ("thunderclap",)),
-    ("clock ticking", ("ticking clock", "tick tock of a clock")),
+    ("wind", ("breeze",)),
     ("fire crackling", ("crackling fire", "campfire")),
-    ("footsteps", ("steps", "walking")),
-    ("glass breaking", ("glass shattering", "breaking glass")),
+    ("forest fire", ("wildfire",)),
+    ("room tone", ("quiet room", "background noise of a room")),
+    ("clock ticking", ("ticking clock", "tick tock of a clock")),
+    ("glass breaking", ("glass shattering", "breaking glass", "glass smashing")),
+    ("glass shattering", ("glass breaking",)),
+    ("frying pan", ("pan", "skillet")),
     ("pan", ("frying pan", "pot")),
     ("pot", ("cooking pot", "saucepan")),
     ("coins", ("metal coins", "change")),
+    ("cars", ("vehicles", "automobiles")),
+    ("car", ("vehicle", "automobile")),
+    ("airplane", ("aeroplane", "plane")),
     ("whoosh", ("swoosh",)),
+    ("creaking", ("squeaking",)),
+    ("struck", ("hit", "being struck")),
+    ("hitting", ("striking", "banging on")),
     ("single note", ("note", "held note")),
     ("very low", ("deep", "sub")),
-    ("loop", ("beat", "pattern")),
-    ("groove", ("beat",)),
-    ("dog barking", ("barking dog", "dog bark")),
-    ("bird", ("songbird",)),
 )
-"""What people write for the same thing; the first phrase that occurs in a caption is replaced."""
-
+"""What people write for the same thing, longer phrases before those they hold."""
 
 AFTER = (
     "in ",
@@ -182,17 +276,22 @@ def unique(captions: Iterable[str]) -> tuple[str, ...]:
 
 
 def reword(caption: str) -> tuple[str, ...]:
-    """Replace the first known phrase of a caption by other words; empty when there is none.
+    """Replace each known phrase of a caption by other words, one at a time; empty when there is
+    none.
 
     >>> reword("alto saxophone, low")
     ('alto sax, low',)
     """
     padded = f" {caption.replace(',', ' ,')} "
+    found: list[str] = []
+    reworded: list[str] = []
     for phrase, others in SYNONYMS:
-        if f" {phrase} " in padded:
-            swapped = (padded.replace(f" {phrase} ", f" {other} ", 1) for other in others)
-            return unique(text.replace(" ,", ",") for text in swapped)
-    return ()
+        if f" {phrase} " in padded and not any(phrase in longer for longer in found):
+            found.append(phrase)
+            before, after = padded.split(f" {phrase} ", 1)
+            rest = f"{before} , {after}"
+            reworded += [f"{before} {o} {after}" for o in others if f" {o} " not in rest]
+    return unique(text.replace(" ,", ",") for text in reworded)
 
 
 def recording_captions(

@@ -97,10 +97,15 @@ class Classes:
     def _kernel(self, x: Tensor) -> Tensor:
         return (-self.WIDTH * torch.cdist(x, self._x).square() / x.shape[1]).exp()
 
+    def scores(self, x: Tensor) -> Tensor:
+        """How well each row of x [B, K], standardised like the recordings, fits each class of
+        `names`; [B, C], higher is closer.
+        """
+        return self._kernel(x.double().clamp(-self.CLIP, self.CLIP)) @ self._alpha
+
     def nearest(self, x: Tensor) -> list[str]:
         """The class of each row of x [B, K], standardised like the recordings."""
-        scores = self._kernel(x.double().clamp(-self.CLIP, self.CLIP)) @ self._alpha
-        return [self.names[i] for i in scores.argmax(1).tolist()]
+        return [self.names[i] for i in self.scores(x).argmax(1).tolist()]
 
 
 def statistics(audio: Tensor, rate: int) -> Tensor:

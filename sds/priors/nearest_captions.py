@@ -14,11 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from presets.reading import read_json
-from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.checkpoints import ModelUnavailable, read_metadata, read_tensors
 from sds.priors.sentence_encoder import encode_sentences
 from sds.weights import weights_folder
 
@@ -65,16 +64,18 @@ def caption_key(prompt: str) -> int:
 
 @lru_cache(maxsize=2)
 def read_captions(path: Path = FILE) -> Captions:
-    """Load what `sds.train.captions` wrote. Raises `ModelUnavailable` without it."""
+    """Load what `sds.train.captions` wrote. Raises `ModelUnavailable` where it is not there, or is
+    damaged.
+    """
     if not path.is_file():
         raise ModelUnavailable(f"{path} is not there; sds.train.captions makes it.")
-    with safe_open(path, framework="pt") as file:
-        return Captions(
-            tuple(read_json(file.metadata()["texts"])),
-            file.get_tensor("vectors").float() / SCALE,
-            file.get_tensor("classes").long(),
-            file.get_tensor("keys"),
-        )
+    tensors = read_tensors(path)
+    return Captions(
+        tuple(read_json(read_metadata(path)["texts"])),
+        tensors["vectors"].float() / SCALE,
+        tensors["classes"].long(),
+        tensors["keys"],
+    )
 
 
 @lru_cache(maxsize=1024)

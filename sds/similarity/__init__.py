@@ -2,7 +2,8 @@
 
 - `base`: The protocol of text-audio similarity models.
 - `laion_clap`: LAION-CLAP as an evaluation scorer, through `transformers` (Wu et al.
-- `trunk`: The trunk under what hears: a convolutional network trained on professional sound effects.
+- `trunk`: The trunk under what hears: a convolutional network trained on professional sound
+  effects.
 - `two_tower`: How well a sound matches a text: two towers, one for log-mel spectra, one for
   sentences.
 """

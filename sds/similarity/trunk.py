@@ -33,6 +33,15 @@ STRIDE = 8  # frames of HOP to one of the last block
 WIDTH = WIDTHS[-1]
 
 
+class _Block(nn.Sequential):
+    """Convolutions, each followed by what is above nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution in self:
+            x = F.relu(convolution(x))
+        return x
+
+
 class Trunk(nn.Module):
     """Levels of sounds to feature maps, four blocks of two convolutions."""
 
@@ -44,7 +53,7 @@ class Trunk(nn.Module):
         self.mel: Tensor
         self.register_buffer("mel", (mel / mel.sum(1, keepdim=True)).contiguous(), persistent=False)
         self.blocks = nn.ModuleList(
-            nn.ModuleList([nn.Conv2d(a, b, 3, padding=1), nn.Conv2d(b, b, 3, padding=1)])
+            _Block(nn.Conv2d(a, b, 3, padding=1), nn.Conv2d(b, b, 3, padding=1))
             for a, b in zip((1, *WIDTHS), WIDTHS, strict=False)
         )
 
@@ -70,10 +79,8 @@ class Trunk(nn.Module):
         [B, 128, L/2, 48], [B, 256, L/4, 24] and [B, 512, L/8, 12], rounded down; L is at least 8.
         """
         x, out = levels[:, None], []
-        for index, (first, second) in enumerate(self.blocks):
-            if index:
-                x = F.max_pool2d(x, 2)
-            x = F.relu(second(F.relu(first(x))))
+        for index, block in enumerate(self.blocks):
+            x = block(F.max_pool2d(x, 2) if index else x)
             out.append(x)
         return out[1:]
 
@@ -99,4 +106,4 @@ def load_trunk(folder: Path = FOLDER) -> Trunk:
     if wrong := misfits(trunk.state_dict(), tensors):
         raise ModelUnavailable(f"the weights in {path} do not fit the trunk: {wrong}.")
     trunk.load_state_dict(tensors)
-    return trunk.eval().requires_grad_(False)
+    return trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,9 +1,10 @@
 """How well a sound matches a text: two towers, one for log-mel spectra, one for sentences.
 
 Trained apart from the prior, on other clips (`sds.train.scorer`), with nothing learned in common:
-its own mel front end, its own networks; only the frozen word vectors of `sds.priors.text_embedding`
-serve both. The score is the cosine of the two embeddings, as CLAP's is (Elizalde et al. 2022, arXiv
-2206.04769).
+its own mel front end, its own networks; only the frozen text features serve both. Those are word
+vectors (`sds.priors.text_embedding`) or those of whole sentences (`sds.priors.sentence_encoder`):
+the width of the file's text tower says which. The score is the cosine of the two embeddings, as
+CLAP's is (Elizalde et al. 2022, arXiv 2206.04769).
 
 Two are shipped. Searches maximise the one in SEARCH_SCORER, which therefore flatters what they
 find; the one in FOLDER, the evaluation scorer, reports, and has chosen nothing of what the
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.priors.sentence_encoder import WIDTH as SENTENCE
+from sds.priors.sentence_encoder import encode_sentences
 from sds.signal.audio_files import mono, resample
 from sds.weights import weights_folder
 
@@ -77,6 +80,7 @@ class Towers(nn.Module):
         from torchaudio.functional import melscale_fbanks
 
         super().__init__()
+        self.text_dim = text_dim
         mel = melscale_fbanks(
             N_FFT // 2 + 1, 30.0, 16000.0, MELS, RATE, norm="slaney", mel_scale="htk"
         ).T.contiguous()
@@ -107,6 +111,13 @@ class Towers(nn.Module):
         return F.normalize(self.text(sentences), dim=1)
 
 
+def text_features(prompts: Sequence[str], width: int) -> Tensor:
+    """Text features [K, width] of K prompts, of the kind that has this width."""
+    from sds.priors.text_embedding import sentences
+
+    return encode_sentences(prompts) if width == SENTENCE else sentences(prompts)
+
+
 class TwoTowerScorer:
     """A pair of trained towers as a scorer; longer audio is embedded in windows of WINDOW seconds,
     whose vectors are averaged.
@@ -131,9 +142,7 @@ class TwoTowerScorer:
     @torch.no_grad()
     def read(self, prompts: Sequence[str]) -> Tensor:
         """Unit vectors [K, dim] of K prompts."""
-        from sds.priors.text_embedding import sentences
-
-        return self.towers.read(sentences(prompts))
+        return self.towers.read(text_features(prompts, self.towers.text_dim))
 
     @torch.no_grad()
     def similarity(self, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
@@ -149,7 +158,9 @@ def load_scorer(folder: Path = FOLDER) -> TwoTowerScorer:
     """
     path = folder / "model.safetensors"
     tensors = {k: v.float() for k, v in read_tensors(path).items() if not k.endswith(COUNTER)}
-    towers = Towers()
+    text = tensors.get("text.0.weight")
+    sentence = text is not None and text.shape[1:] == (SENTENCE,)
+    towers = Towers(text_dim=SENTENCE) if sentence else Towers()
     own = {k: v for k, v in towers.state_dict().items() if not k.endswith(COUNTER)}
     if wrong := misfits(own, tensors):
         raise ModelUnavailable(f"the weights in {path} do not fit the network: {wrong}.")

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +26,10 @@ from sds.similarity.trunk import FOLDER, WIDTHS
 
 log = logging.getLogger(__name__)
 EPSILON = 1e-5  # of its batch norms
-ALLOWED = [multiarray.scalar, (multiarray.scalar, "numpy.core.multiarray.scalar"), np.dtype]
-ALLOWED += [np.dtypes.Int64DType, np.dtypes.Float64DType]
+ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    multiarray.scalar, (multiarray.scalar, "numpy.core.multiarray.scalar"),  # as numpy 1 named it
+    np.dtype, np.dtypes.Int64DType, np.dtypes.Float64DType,
+]  # fmt: skip
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -1,0 +1,209 @@
+"""Compare search scorers: what they name of held-back recordings, and which patches they prefer.
+
+    python -m sds.train.search_check --scorer sds/weights/search_scorer runs/search-b --half choose
+
+Two kinds of figures, on the recordings of one half of `held`:
+
+- *naming*: how often a recording's own class, or caption, is the first of all, and how often a
+  recording of it is first for a class or caption.
+- *preferring*: for prompts that are captions of held-back recordings, how often a scorer prefers of
+  two patches of a bank the one that fits the prompt's class worse by the statistics of real
+  recordings (`sds.metrics.spectral_statistics`), which nobody optimises: of all pairs, of pairs of
+  the best tenth (by the statistics or by any of the scorers), and where the eight it likes best
+  stand among all by the statistics (1 is best, 0.5 chance).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from presets import Note
+from renderers import RENDERERS
+from sds.datasets.captions import PHRASES
+from sds.datasets.clips import unit_hash
+from sds.datasets.reference_statistics import reference
+from sds.distillation.patch_bank import FOLDER as BANK
+from sds.metrics.spectral_statistics import statistics
+from sds.priors.sentence_encoder import encode_sentences
+from sds.similarity.trunk import load_trunk
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
+from sds.train.data import Corpus
+from sds.train.latents import RECORDINGS
+from sds.train.search import Teacher
+from sds.train.search_data import HEARD, trunk_features
+
+log = logging.getLogger(__name__)
+PATCHES, SECONDS = 512, 1.5  # of each bank, its first
+PROMPTS, LIKED, BEST = 30, 8, 0.1
+
+
+class Ear(Protocol):
+    """Whatever says how near sounds [B, T] at RATE are to prompts: [B, K]."""
+
+    def __call__(self, sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor: ...
+
+
+@torch.no_grad()
+def towers_ear(folder: Path) -> Ear:
+    """Two towers in a folder."""
+    scorer = load_scorer(folder)
+
+    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        heard = torch.cat([scorer.hear(sound[None, None], RATE) for sound in sounds])
+        return heard @ scorer.read(prompts).T
+
+    return hear
+
+
+def trunk_ear(folder: Path) -> Ear:
+    """A head on the trunk."""
+    teacher, trunk = Teacher(), load_trunk()
+    teacher.load_state_dict(load_file(folder / "model.safetensors"))
+    teacher.eval().requires_grad_(False)
+
+    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        frames = int(HEARD * RATE)
+        features = [trunk_features(trunk, sound[None, :frames]) for sound in sounds]
+        return teacher.hear(torch.cat(features)) @ teacher.read(encode_sentences(prompts)).T
+
+    return hear
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Held-back recordings: sounds, class and caption of each."""
+
+    sounds: list[Tensor]
+    labels: list[str]
+    captions: list[str]
+
+
+def read_held(data: Path, half: str) -> Held:
+    """Held-back recordings of a half; as much of them as a scorer hears in two windows."""
+    corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)  # type: ignore[arg-type]
+    clips = corpus.clips
+    sounds = [corpus.audio(clip, 0, min(clip.frames, 6 * RATE)) for clip in clips]
+    return Held(sounds, [clip.label for clip in clips], [clip.captions[0] for clip in clips])
+
+
+def top1(near: Tensor, rows: Sequence[str], columns: Sequence[str]) -> tuple[float, float]:
+    """Share of rows whose own column is first, and of columns whose first row is one of theirs."""
+    first, best = near.argmax(1).tolist(), near.argmax(0).tolist()
+    named = sum(columns[j] == row for j, row in zip(first, rows, strict=True)) / len(rows)
+    found = sum(rows[i] == column for i, column in zip(best, columns, strict=True)) / len(columns)
+    return named, found
+
+
+def naming(near: Callable[[Sequence[str]], Tensor], held: Held) -> dict[str, float]:
+    """Top-1 both ways over classes and over captions."""
+    labels, captions = sorted(set(held.labels)), sorted(set(held.captions))
+    phrases = near([PHRASES[label][0] for label in labels])
+    named, found = top1(phrases, held.labels, labels)
+    said, met = top1(near(captions), held.captions, captions)
+    return {"class of sound": named, "sound of class": found, "caption of sound": said,
+            "sound of caption": met}  # fmt: skip
+
+
+def choose_prompts(held: Held, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs (caption, class) of the classes that the statistics know, as even as can be."""
+    known = sorted(
+        {(c, k) for c, k in zip(held.captions, held.labels, strict=True) if k in names},
+        key=lambda pair: unit_hash("|".join(pair)),
+    )
+    turn: dict[str, int] = {}
+    ranked = []
+    for caption, label in known:
+        turn[label] = turn.get(label, -1) + 1
+        ranked.append((turn[label], caption, label))
+    return [(caption, label) for _, caption, label in sorted(ranked, key=lambda x: x[0])[:PROMPTS]]
+
+
+def play_patches(name: str) -> Tensor:
+    """The first patches of a bank at middle C, [N, T]."""
+    u = load_file(BANK / f"{name}.safetensors")["u"][:PATCHES]
+    with torch.no_grad():
+        sounds = [
+            RENDERERS[name].render(some.double(), Note(60), RATE, round(SECONDS * RATE)).mean(1)
+            for some in u.split(16)
+        ]
+    return torch.cat(sounds).float()
+
+
+def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """By how much sounds [N, T] fit each class of the statistics better than any other [N, C]."""
+    ref = reference()
+    classes = ref.classes()
+    x = torch.cat([statistics(some[:, None], RATE) for some in sounds.split(32)])
+    scores = classes.scores(ref.standard(x))
+    others = torch.stack(
+        [scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1) for c in range(scores.shape[1])],
+        1,
+    )
+    return scores - others, classes.names
+
+
+def discord(a: Tensor, b: Tensor) -> float:
+    """Share of pairs that a [N] and b [N] order differently."""
+    i, j = torch.triu_indices(len(a), len(a), 1)
+    return float(((a[i] - a[j]) * (b[i] - b[j]) < 0).double().mean())
+
+
+def preferring(
+    near: dict[str, Tensor], fit: Tensor, names: Sequence[str], prompts: Sequence[tuple[str, str]]
+) -> dict[str, Tensor]:
+    """Three figures of each scorer, for each prompt: [K, 3]."""
+    rows: dict[str, list[list[float]]] = {name: [] for name in near}
+    count = int(BEST * len(fit))
+    for k, (_, label) in enumerate(prompts):
+        truth = fit[:, names.index(label)]
+        tops = [truth.topk(count).indices, *(each[:, k].topk(count).indices for each in near.values())]
+        best = torch.cat(tops).unique()
+        rank = truth.argsort().argsort().double() / (len(truth) - 1)
+        for name, each in near.items():
+            score = each[:, k]
+            liked = float(rank[score.topk(LIKED).indices].mean())
+            rows[name].append(
+                [discord(score, truth), discord(score[best], truth[best]), liked]
+            )
+    return {name: torch.tensor(value) for name, value in rows.items()}
+
+
+def main() -> None:
+    """Print both tables as JSON lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--scorer", type=Path, nargs="+", default=[SEARCH_SCORER])
+    parser.add_argument("--teacher", type=Path, nargs="*", default=[])
+    parser.add_argument("--half", choices=("choose", "report"), default="choose")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    held = read_held(args.data, args.half)
+    ears = {str(folder): towers_ear(folder) for folder in args.scorer}
+    ears |= {str(folder): trunk_ear(folder) for folder in args.teacher}
+    for name, ear in ears.items():
+        row = naming(lambda prompts, ear=ear: ear(held.sounds, prompts), held)
+        print(json.dumps({"scorer": name, **{k: round(v, 3) for k, v in row.items()}}))
+    for renderer in RENDERERS:
+        sounds = play_patches(renderer)
+        fit, names = fits(sounds)
+        prompts = choose_prompts(held, names)
+        near = {name: ear(list(sounds), [p for p, _ in prompts]) for name, ear in ears.items()}
+        for name, rows in preferring(near, fit, names, prompts).items():
+            mean, error = rows.mean(0), rows.std(0) / len(rows) ** 0.5
+            figures = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
+            print(json.dumps({"scorer": name, "renderer": renderer, "preferring": figures}))
+
+
+if __name__ == "__main__":
+    torch.set_flush_denormal(True)
+    main()
