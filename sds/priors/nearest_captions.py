@@ -32,7 +32,7 @@ LEAST = 0.3  # cosine of the nearest below which nothing is near
 @dataclass(frozen=True, slots=True, eq=False)
 class Captions:
     """Captions to be near to: `texts` [N], their unit vectors [N, 384], the class of each [N], and
-    `keys` [M], sorted: those of all captions that the prior has read.
+    `keys` [M], sorted: those of all captions of the corpus.
     """
 
     texts: tuple[str, ...]
@@ -41,7 +41,7 @@ class Captions:
     keys: Tensor
 
     def knows(self, prompt: str) -> bool:
-        """Whether the prompt is a caption that the prior has read."""
+        """Whether the prompt is a caption of the corpus."""
         key = caption_key(prompt)
         at = int(torch.searchsorted(self.keys, key))
         return at < len(self.keys) and int(self.keys[at]) == key
@@ -82,7 +82,7 @@ def read_captions(path: Path = FILE) -> Captions:
 def nearest(prompt: str, path: Path = FILE) -> tuple[tuple[str, float], ...]:
     """The captions that carry a prompt and their shares, nearest first; the shares sum to 1.
 
-    None for an empty prompt, for a caption that the prior has read, and where nothing is near.
+    None for an empty prompt, for a caption of the corpus, and where nothing is near.
     """
     captions = read_captions(path)
     if not prompt.strip() or captions.knows(prompt):

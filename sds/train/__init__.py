@@ -3,7 +3,7 @@
 - `corpus`: The training corpus: `python -m sds.train.corpus`, a kind of sound a file.
 - `autoencoder`: Train the spectral codec of sds/priors/spectral_codec.py on the corpus.
 - `bank`: Fill the banks of patches that a search begins with: `python -m sds.train.bank --help`.
-- `captions`: Make sds/weights/captions: what the prior has read, for
+- `captions`: Make sds/weights/captions: the captions of the corpus, for
   `sds.priors.nearest_captions`.
 - `check`: Check what the shipped prior has learned: the evaluation scorer names what it
   generates.

@@ -1,4 +1,4 @@
-"""Make sds/weights/captions: what the prior has read, for `sds.priors.nearest_captions`.
+"""Make sds/weights/captions: the captions of the corpus, for `sds.priors.nearest_captions`.
 
     python -m sds.train.captions --data runs/corpus
 
