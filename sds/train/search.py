@@ -140,8 +140,7 @@ def disturb(power: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def targets(sentences: Tensor, labels: Tensor) -> Tensor:
-    """Which captions [B, 384] answer for which clips of these classes [B]; rows sum to one [B, B].
-    """
+    """Which captions [B, 384] answer for which clips of these classes [B]; rows sum to one [B, B]."""
     alike = ((sentences @ sentences.T - 1) / SAME_WORDS).exp()
     alike = alike.maximum(SAME_CLASS * (labels[:, None] == labels[None]).float())
     return alike / alike.sum(1, keepdim=True)
@@ -150,7 +149,9 @@ def targets(sentences: Tensor, labels: Tensor) -> Tensor:
 def contrast(heard: Tensor, read: Tensor, scale: Tensor, wanted: Tensor) -> Tensor:
     """Symmetric cross-entropy [] of unit vectors [B, dim] against targets [B, B]."""
     logits = heard @ read.T * scale.exp().clamp(max=50.0)
-    return F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted.T / wanted.sum(0)[:, None])
+    return F.cross_entropy(logits, wanted) + F.cross_entropy(
+        logits.T, wanted.T / wanted.sum(0)[:, None]
+    )
 
 
 def distil(heard: Tensor, read: Tensor, scale: Tensor, answers: Tensor) -> Tensor:

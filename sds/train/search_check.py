@@ -146,7 +146,10 @@ def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     x = torch.cat([statistics(some[:, None], RATE) for some in sounds.split(32)])
     scores = classes.scores(ref.standard(x))
     others = torch.stack(
-        [scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1) for c in range(scores.shape[1])],
+        [
+            scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1)
+            for c in range(scores.shape[1])
+        ],
         1,
     )
     return scores - others, classes.names
@@ -166,15 +169,16 @@ def preferring(
     count = int(BEST * len(fit))
     for k, (_, label) in enumerate(prompts):
         truth = fit[:, names.index(label)]
-        tops = [truth.topk(count).indices, *(each[:, k].topk(count).indices for each in near.values())]
+        tops = [
+            truth.topk(count).indices,
+            *(each[:, k].topk(count).indices for each in near.values()),
+        ]
         best = torch.cat(tops).unique()
         rank = truth.argsort().argsort().double() / (len(truth) - 1)
         for name, each in near.items():
             score = each[:, k]
             liked = float(rank[score.topk(LIKED).indices].mean())
-            rows[name].append(
-                [discord(score, truth), discord(score[best], truth[best]), liked]
-            )
+            rows[name].append([discord(score, truth), discord(score[best], truth[best]), liked])
     return {name: torch.tensor(value) for name, value in rows.items()}
 
 

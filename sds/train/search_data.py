@@ -127,7 +127,9 @@ def write_features(corpus: Corpus, out: Path) -> None:
     order = lengths.argsort()
     for start in range(0, len(order), BATCH):
         some = order[start : start + BATCH]
-        audio = torch.stack([corpus.audio(corpus.clips[i], 0, int(lengths[some[-1]])) for i in some])
+        audio = torch.stack(
+            [corpus.audio(corpus.clips[i], 0, int(lengths[some[-1]])) for i in some]
+        )
         rows[some] = trunk_features(trunk, audio).half()
         if start % (64 * BATCH) == 0:
             log.info("features: %d of %d clips", start, len(order))
