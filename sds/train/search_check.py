@@ -9,8 +9,8 @@ Two kinds of figures, on the recordings of one half of `held`:
 - *preferring*: for prompts that are captions of held-back recordings, how often a scorer prefers of
   two patches of a bank the one that fits the prompt's class worse by the statistics of real
   recordings (`sds.metrics.spectral_statistics`), which nobody optimises: of all pairs, of pairs of
-  the best tenth (by the statistics or by any of the scorers), and where the eight it likes best
-  stand among all by the statistics (1 is best, 0.5 chance).
+  one of the best tenth by the statistics and one of the others (chance is 0.5 for both), and where
+  the eight it likes best stand among all by the statistics (1 is best, chance 0.5).
 """
 
 from __future__ import annotations
@@ -20,40 +20,36 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from presets import Note
-from renderers import RENDERERS
 from sds.datasets.captions import PHRASES
-from sds.datasets.clips import unit_hash
+from sds.datasets.clips import Half, unit_hash
 from sds.datasets.reference_statistics import reference
-from sds.distillation.patch_bank import FOLDER as BANK
 from sds.metrics.spectral_statistics import statistics
 from sds.priors.sentence_encoder import encode_sentences
 from sds.similarity.trunk import load_trunk
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
+from sds.train.bank import COUNTS, bank_sounds
 from sds.train.data import Corpus
 from sds.train.latents import RECORDINGS
 from sds.train.search import Teacher
 from sds.train.search_data import HEARD, trunk_features
 
 log = logging.getLogger(__name__)
-PATCHES, SECONDS = 512, 1.5  # of each bank, its first
+PATCHES = 512  # of each bank, its first
 PROMPTS, LIKED, BEST = 30, 8, 0.1
 
 
-class Ear(Protocol):
-    """Whatever says how near sounds [B, T] at RATE are to prompts: [B, K]."""
-
-    def __call__(self, sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor: ...
+Ear: TypeAlias = Callable[[Sequence[Tensor], Sequence[str]], Tensor]
+"""How near B sounds [T] at RATE are to K prompts: [B, K]."""
 
 
-@torch.no_grad()
 def towers_ear(folder: Path) -> Ear:
     """Two towers in a folder."""
     scorer = load_scorer(folder)
@@ -88,9 +84,9 @@ class Held:
     captions: list[str]
 
 
-def read_held(data: Path, half: str) -> Held:
+def read_held(data: Path, half: Half) -> Held:
     """Held-back recordings of a half; as much of them as a scorer hears in two windows."""
-    corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)  # type: ignore[arg-type]
+    corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)
     clips = corpus.clips
     sounds = [corpus.audio(clip, 0, min(clip.frames, 6 * RATE)) for clip in clips]
     return Held(sounds, [clip.label for clip in clips], [clip.captions[0] for clip in clips])
@@ -128,17 +124,6 @@ def choose_prompts(held: Held, names: Sequence[str]) -> list[tuple[str, str]]:
     return [(caption, label) for _, caption, label in sorted(ranked, key=lambda x: x[0])[:PROMPTS]]
 
 
-def play_patches(name: str) -> Tensor:
-    """The first patches of a bank at middle C, [N, T]."""
-    u = load_file(BANK / f"{name}.safetensors")["u"][:PATCHES]
-    with torch.no_grad():
-        sounds = [
-            RENDERERS[name].render(some.double(), Note(60), RATE, round(SECONDS * RATE)).mean(1)
-            for some in u.split(16)
-        ]
-    return torch.cat(sounds).float()
-
-
 def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     """By how much sounds [N, T] fit each class of the statistics better than any other [N, C]."""
     ref = reference()
@@ -146,7 +131,10 @@ def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     x = torch.cat([statistics(some[:, None], RATE) for some in sounds.split(32)])
     scores = classes.scores(ref.standard(x))
     others = torch.stack(
-        [scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1) for c in range(scores.shape[1])],
+        [
+            scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1)
+            for c in range(scores.shape[1])
+        ],
         1,
     )
     return scores - others, classes.names
@@ -158,24 +146,14 @@ def discord(a: Tensor, b: Tensor) -> float:
     return float(((a[i] - a[j]) * (b[i] - b[j]) < 0).double().mean())
 
 
-def preferring(
-    near: dict[str, Tensor], fit: Tensor, names: Sequence[str], prompts: Sequence[tuple[str, str]]
-) -> dict[str, Tensor]:
-    """Three figures of each scorer, for each prompt: [K, 3]."""
-    rows: dict[str, list[list[float]]] = {name: [] for name in near}
+def preferring(near: Tensor, fit: Tensor) -> list[float]:
+    """Three figures of cosines with a prompt [N] and by how much the patches fit its class [N]."""
+    order = fit.argsort(descending=True)
     count = int(BEST * len(fit))
-    for k, (_, label) in enumerate(prompts):
-        truth = fit[:, names.index(label)]
-        tops = [truth.topk(count).indices, *(each[:, k].topk(count).indices for each in near.values())]
-        best = torch.cat(tops).unique()
-        rank = truth.argsort().argsort().double() / (len(truth) - 1)
-        for name, each in near.items():
-            score = each[:, k]
-            liked = float(rank[score.topk(LIKED).indices].mean())
-            rows[name].append(
-                [discord(score, truth), discord(score[best], truth[best]), liked]
-            )
-    return {name: torch.tensor(value) for name, value in rows.items()}
+    good, other = near[order[:count]], near[order[count:]]
+    missed = float((good[:, None] < other[None]).double().mean())
+    rank = fit.argsort().argsort().double() / (len(fit) - 1)
+    return [discord(near, fit), missed, float(rank[near.topk(LIKED).indices].mean())]
 
 
 def main() -> None:
@@ -191,17 +169,22 @@ def main() -> None:
     ears = {str(folder): towers_ear(folder) for folder in args.scorer}
     ears |= {str(folder): trunk_ear(folder) for folder in args.teacher}
     for name, ear in ears.items():
-        row = naming(lambda prompts, ear=ear: ear(held.sounds, prompts), held)
-        print(json.dumps({"scorer": name, **{k: round(v, 3) for k, v in row.items()}}))
-    for renderer in RENDERERS:
-        sounds = play_patches(renderer)
+        named = naming(partial(ear, held.sounds), held)
+        log.info("%s", json.dumps({"scorer": name, **{k: round(v, 3) for k, v in named.items()}}))
+    for renderer in sorted(COUNTS):
+        sounds = torch.cat([*bank_sounds(renderer, slice(PATCHES))])
         fit, names = fits(sounds)
         prompts = choose_prompts(held, names)
         near = {name: ear(list(sounds), [p for p, _ in prompts]) for name, ear in ears.items()}
-        for name, rows in preferring(near, fit, names, prompts).items():
+        for name, each in near.items():
+            rows = torch.tensor([
+                preferring(each[:, k], fit[:, names.index(label)])
+                for k, (_, label) in enumerate(prompts)
+            ])  # fmt: skip
             mean, error = rows.mean(0), rows.std(0) / len(rows) ** 0.5
             figures = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
-            print(json.dumps({"scorer": name, "renderer": renderer, "preferring": figures}))
+            row = {"scorer": name, "renderer": renderer, "preferring": figures}
+            log.info("%s", json.dumps(row))
 
 
 if __name__ == "__main__":
