@@ -49,8 +49,8 @@ def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: in
 def bank_sounds(name: str, rows: slice) -> Iterator[Tensor]:
     """Mono sounds [B, T] of some patches of a synth's shipped bank, a few at a time."""
     u = read_tensors(FOLDER / f"{name}.safetensors")["u"][rows]
-    for some in u.split(CHUNK):
-        yield play(RENDERERS[name], some).mean(1)
+    for start in range(0, len(u), CHUNK):
+        yield play(RENDERERS[name], u[start : start + CHUNK]).mean(1)
 
 
 def main() -> None:

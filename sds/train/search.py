@@ -148,9 +148,15 @@ class Distillation:
         clips = load_file(cache / "features.safetensors")
         patches = load_file(cache / "patches.safetensors")["features"]
         self.known = clips["heard"]
+        self.views = load_file(cache / "patch_views.safetensors")["views"]
         with torch.no_grad():
             self.clips = self.model.hear(clips["features"].float())
             self.patches = self.model.hear(patches.float())
+
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows [A] of some patches and what the head is given of them [A, D]."""
+        rows = torch.from_numpy(rng.choice(len(self.patches), size, replace=False))
+        return rows, self.views[rng.integers(len(self.views)), rows]
 
     def loss(self, heard: Tensor, batch: Batch, read: Tensor, scale: Tensor) -> Tensor:
         """Loss [] on the recordings of the batch, heard [B, dim], read [B, dim]."""
@@ -175,7 +181,6 @@ def train_towers(args: argparse.Namespace, draws: Draws) -> None:
     kept = load_file(args.begin / "model.safetensors").items()
     towers.load_state_dict({k: v.float() for k, v in kept if "text" not in k}, strict=False)
     clips = load_file(args.cache / "views.safetensors")["views"]
-    patches = load_file(args.cache / "patch_views.safetensors")["views"]
     teacher = Distillation(args.teacher_from, args.cache) if args.teacher_from else None
     learned = [*towers.head.parameters(), *towers.text.parameters(), towers.log_scale]
     optimizer = torch.optim.AdamW(learned, lr=args.rate, weight_decay=args.decay)
@@ -195,9 +200,9 @@ def train_towers(args: argparse.Namespace, draws: Draws) -> None:
             for words, sentences in zip(read, batch.sentences, strict=True)
         ]).mean()  # fmt: skip
         if teacher is not None:
-            some = torch.from_numpy(rng.choice(patches.shape[1], args.batch // 2, replace=False))
+            some, pooled = teacher.draw(args.batch // 2, rng)
             error = error + args.share * teacher.loss(heard, batch, read[0], scale)
-            played = hear(patches[rng.integers(len(patches)), some])
+            played = hear(pooled)
             error = error + args.share * teacher.patch_loss(played, some, batch, read[0], scale)
         total += descend(optimizer, error)
         if (step + 1) % 250 == 0:

@@ -20,9 +20,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from safetensors.torch import load_file
@@ -46,33 +44,47 @@ PATCHES = 512  # of each bank, its first
 PROMPTS, LIKED, BEST = 30, 8, 0.1
 
 
-Ear: TypeAlias = Callable[[Sequence[Tensor], Sequence[str]], Tensor]
-"""How near B sounds [T] at RATE are to K prompts: [B, K]."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Ear:
+    """Whatever puts B sounds [T] at RATE and K prompts among unit vectors: [B, dim], [K, dim]."""
+
+    hear: Callable[[Sequence[Tensor]], Tensor]
+    read: Callable[[Sequence[str]], Tensor]
 
 
 def towers_ear(folder: Path) -> Ear:
     """Two towers in a folder."""
     scorer = load_scorer(folder)
+    return Ear(
+        lambda sounds: torch.cat([scorer.hear(sound[None, None], RATE) for sound in sounds]),
+        scorer.read,
+    )
 
-    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        heard = torch.cat([scorer.hear(sound[None, None], RATE) for sound in sounds])
-        return heard @ scorer.read(prompts).T
 
-    return hear
+@torch.no_grad()
+def hear_features(sounds: Sequence[Tensor]) -> Tensor:
+    """The trunk's features [B, 1024] of B sounds [T]."""
+    trunk, frames = load_trunk(), int(HEARD * RATE)
+    return torch.cat([trunk_features(trunk, sound[None, :frames]) for sound in sounds])
 
 
 def trunk_ear(folder: Path) -> Ear:
     """A head on the trunk."""
-    teacher, trunk = Teacher(), load_trunk()
+    teacher = Teacher()
     teacher.load_state_dict(load_file(folder / "model.safetensors"))
     teacher.eval().requires_grad_(False)
+    return Ear(
+        lambda sounds: teacher.hear(hear_features(sounds)),
+        lambda prompts: teacher.read(encode_sentences(prompts)),
+    )
 
-    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        frames = int(HEARD * RATE)
-        features = [trunk_features(trunk, sound[None, :frames]) for sound in sounds]
-        return teacher.hear(torch.cat(features)) @ teacher.read(encode_sentences(prompts)).T
 
-    return hear
+def together(one: Ear, other: Ear) -> Ear:
+    """Both: the mean of their cosines."""
+    return Ear(
+        lambda sounds: torch.cat([one.hear(sounds), other.hear(sounds)], 1) / 2**0.5,
+        lambda prompts: torch.cat([one.read(prompts), other.read(prompts)], 1) / 2**0.5,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +112,12 @@ def top1(near: Tensor, rows: Sequence[str], columns: Sequence[str]) -> tuple[flo
     return named, found
 
 
-def naming(near: Callable[[Sequence[str]], Tensor], held: Held) -> dict[str, float]:
-    """Top-1 both ways over classes and over captions."""
+def naming(ear: Ear, heard: Tensor, held: Held) -> dict[str, float]:
+    """Top-1 both ways over classes and over captions, of sounds heard [B, dim]."""
     labels, captions = sorted(set(held.labels)), sorted(set(held.captions))
-    phrases = near([PHRASES[label][0] for label in labels])
+    phrases = heard @ ear.read([PHRASES[label][0] for label in labels]).T
     named, found = top1(phrases, held.labels, labels)
-    said, met = top1(near(captions), held.captions, captions)
+    said, met = top1(heard @ ear.read(captions).T, held.captions, captions)
     return {"class of sound": named, "sound of class": found, "caption of sound": said,
             "sound of caption": met}  # fmt: skip
 
@@ -156,35 +168,53 @@ def preferring(near: Tensor, fit: Tensor) -> list[float]:
     return [discord(near, fit), missed, float(rank[near.topk(LIKED).indices].mean())]
 
 
+def report(
+    ear: Ear,
+    held: Held,
+    heard: Tensor,
+    patches: dict[str, tuple[Tensor, Tensor]],
+    names: Sequence[str],
+) -> dict[str, object]:
+    """Figures of an ear: of held-back recordings it heard [B, dim], and of the patches of each
+    synth, heard [N, dim] and how they fit the classes of `names` [N, C].
+    """
+    row: dict[str, object] = {k: round(v, 3) for k, v in naming(ear, heard, held).items()}
+    prompts = choose_prompts(held, names)
+    words = ear.read([caption for caption, _ in prompts])
+    for synth, (played, fit) in patches.items():
+        near = played @ words.T
+        figures = torch.tensor([
+            preferring(near[:, k], fit[:, names.index(label)])
+            for k, (_, label) in enumerate(prompts)
+        ])  # fmt: skip
+        mean, error = figures.mean(0), figures.std(0) / len(figures) ** 0.5
+        row[synth] = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
+    return row
+
+
 def main() -> None:
-    """Print both tables as JSON lines."""
+    """Print a JSON line for each ear and half."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--scorer", type=Path, nargs="+", default=[SEARCH_SCORER])
-    parser.add_argument("--teacher", type=Path, nargs="*", default=[])
-    parser.add_argument("--half", choices=("choose", "report"), default="choose")
+    parser.add_argument("--teacher", type=Path, help="alone, and together with each scorer")
+    parser.add_argument("--half", choices=("choose", "report"), nargs="+", default=["choose"])
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    held = read_held(args.data, args.half)
     ears = {str(folder): towers_ear(folder) for folder in args.scorer}
-    ears |= {str(folder): trunk_ear(folder) for folder in args.teacher}
+    if args.teacher is not None:
+        teacher = trunk_ear(args.teacher)
+        ears |= {f"{name} and teacher": together(ear, teacher) for name, ear in ears.items()}
+        ears["teacher"] = teacher
+    sounds = {name: torch.cat([*bank_sounds(name, slice(PATCHES))]) for name in sorted(COUNTS)}
+    fit = {name: fits(each) for name, each in sounds.items()}
+    names = fit[next(iter(fit))][1]
+    halves = {half: read_held(args.data, half) for half in args.half}
     for name, ear in ears.items():
-        named = naming(partial(ear, held.sounds), held)
-        log.info("%s", json.dumps({"scorer": name, **{k: round(v, 3) for k, v in named.items()}}))
-    for renderer in sorted(COUNTS):
-        sounds = torch.cat([*bank_sounds(renderer, slice(PATCHES))])
-        fit, names = fits(sounds)
-        prompts = choose_prompts(held, names)
-        near = {name: ear(list(sounds), [p for p, _ in prompts]) for name, ear in ears.items()}
-        for name, each in near.items():
-            rows = torch.tensor([
-                preferring(each[:, k], fit[:, names.index(label)])
-                for k, (_, label) in enumerate(prompts)
-            ])  # fmt: skip
-            mean, error = rows.mean(0), rows.std(0) / len(rows) ** 0.5
-            figures = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
-            row = {"scorer": name, "renderer": renderer, "preferring": figures}
-            log.info("%s", json.dumps(row))
+        patches = {synth: (ear.hear([*each]), fit[synth][0]) for synth, each in sounds.items()}
+        for half, held in halves.items():
+            row = report(ear, held, ear.hear(held.sounds), patches, names)
+            log.info("%s", json.dumps({"scorer": name, "half": half, **row}))
 
 
 if __name__ == "__main__":

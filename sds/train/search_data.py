@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +157,9 @@ def write_patch_views(towers: Towers, out: Path) -> None:
     """patch_views.safetensors: what the head is given [VIEWS, P, D] of the patches."""
     rng = np.random.default_rng(4)
     powers = (10 ** load_file(out / "patches.safetensors")["powers"].float()).transpose(1, 2)
+    some = [powers[i : i + 64] for i in range(0, len(powers), 64)]
     views = [
-        torch.cat([towers.pool(disturb(some, rng)).half() for some in powers.split(64)])
-        for _ in range(VIEWS)
+        torch.cat([towers.pool(disturb(each, rng)).half() for each in some]) for _ in range(VIEWS)
     ]
     save_file({"views": torch.stack(views)}, out / "patch_views.safetensors")
 
@@ -214,14 +215,16 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(args.data, SPLIT)
-    for name, write in (
-        ("powers", lambda: write_powers(corpus, args.out)),
-        ("sentences", lambda: write_sentences(corpus, args.out)),
-        ("features", lambda: write_features(corpus, args.out)),
-        ("patches", lambda: write_patches(args.out)),
-        ("views", lambda: write_views(load_scorer(args.begin).towers, args.out)),
-        ("patch_views", lambda: write_patch_views(load_scorer(args.begin).towers, args.out)),
-    ):
+    towers = load_scorer(args.begin).towers
+    jobs: dict[str, Callable[[], None]] = {
+        "powers": lambda: write_powers(corpus, args.out),
+        "sentences": lambda: write_sentences(corpus, args.out),
+        "features": lambda: write_features(corpus, args.out),
+        "patches": lambda: write_patches(args.out),
+        "views": lambda: write_views(towers, args.out),
+        "patch_views": lambda: write_patch_views(towers, args.out),
+    }
+    for name, write in jobs.items():
         if not (args.out / f"{name}.safetensors").is_file():
             write()
 
