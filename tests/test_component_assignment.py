@@ -37,7 +37,9 @@ class Knowing:
         yield torch.zeros(0)
         powers = stft(SOURCES, 2048).abs().square().mean(1) + 1e-9
         known = powers / powers.sum(0)
-        yield torch.stack([known[PROMPTS.index(name)] / prompts.count(name) for name in prompts])
+        asked = [known[PROMPTS.index(name)] / prompts.count(name) for name in prompts]
+        unasked = [known[i] for i, name in enumerate(PROMPTS) if name not in prompts]
+        yield torch.stack([*asked, sum(unasked, torch.zeros_like(known[0]))])
 
 
 @pytest.fixture(params=[Knowing(), None], ids=["network", "no network"])

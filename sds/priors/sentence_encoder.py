@@ -18,14 +18,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import ModelUnavailable, misfits, read_tensors
+from sds.priors.checkpoints import ModelUnavailable, misfits
+from sds.priors.quantised import read_quantised
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("sentence")
 VOCABULARY = weights_folder("text") / "tokenizer.json"
 WIDTH, LAYERS, HEADS, INNER = 384, 6, 12, 1536
 PIECES, PLACES = 30522, 64  # word pieces it knows, and how many of a prompt it reads
-SCALE = ".scale"  # of the rows of an eight-bit matrix: the name of its tensor ends so
 
 
 class SentenceEncoder(nn.Module):
@@ -56,7 +56,7 @@ class SentenceEncoder(nn.Module):
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer.from_file(str(VOCABULARY))
     tokenizer.enable_truncation(PLACES)
-    tokenizer.enable_padding()
+    tokenizer.enable_padding()  # with [PAD], number 0
     return tokenizer
 
 
@@ -69,13 +69,7 @@ def load_encoder(folder: Path = FOLDER) -> SentenceEncoder:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise ModelUnavailable(f"{path} is not there; sds.train.sentence makes it.")
-    stored = read_tensors(path)
-    tensors = {
-        name: value.float() * stored[name + SCALE].float() if name + SCALE in stored else
-        value.float()
-        for name, value in stored.items()
-        if not name.endswith(SCALE)
-    }  # fmt: skip
+    tensors = read_quantised(path)
     encoder = SentenceEncoder()
     if wrong := misfits(encoder.state_dict(), tensors):
         raise ModelUnavailable(f"the weights in {path} do not fit the encoder: {wrong}.")

@@ -17,10 +17,12 @@
   activations.
 - `prompted_estimates`: Estimates of each prompt's part of a mixture by a prior, as powers on the
   bins of the masks.
-- `query_network`: A mask for any prompt in one pass: the prior's transformer, trained to separate
-  a mixture.
+- `query_network`: Masks for any prompts in one pass: a network of its own, trained to share out
+  mixtures.
 - `separate`: Prompt-driven separation: stems and a residual that sum to the mixture, whatever its
   length.
+- `single_prompt_network`: A mask for a prompt by itself: the prior's transformer, trained to
+  separate a mixture.
 - `time_frequency_masks`: Separation by time-frequency masks: softmax over K prompts and the rest,
   shaped by a prior.
 - `zerosep`: ZeroSep: each prompt's part of a mixture by DDIM inversion and denoising.

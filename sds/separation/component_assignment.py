@@ -7,6 +7,7 @@ scorer's embeddings of the stems (`sds.separation.clap_assignment`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -48,7 +49,7 @@ def assign_components(
     shares it is their mean over the energy of a component.
     """
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
-    shares: Tensor | None = None  # [K or K + 1, F, N]
+    shares: Tensor | None = None  # [K + 1, F, N]
     if networks.query is not None:
         shares = yield from _silent_last(
             query_shares(networks.query, prompts, mid, prior.sample_rate)
@@ -59,7 +60,7 @@ def assign_components(
     for _ in range(method.estimates if several else 0):
         estimator = prompted_levels(prior, prompts, mid, method=method, generator=generator)
         estimates.append((yield from _silent_last(estimator)))
-    bins = single_bins(estimates, shares, method.power)
+    logits = single_bins(estimates, shares, method.power)
     scorer = networks.search_scorer if several and (method.listen or method.kept) else None
     candidates: list[tuple[float, Tensor]] = []
     for _ in range(method.candidates):
@@ -67,23 +68,26 @@ def assign_components(
             nmf_steps(magnitude, method.components, steps=method.factor_steps, generator=generator)
         )
         likes = _component_likes(w, h, magnitude, estimates, shares, method)
-        masks, score = masks_from_shares(w, h, likes.softmax(0)), 0.0
+        given, score = likes.softmax(0), 0.0
         if scorer is not None:
             bands = component_bands(scorer.towers, w, h, magnitude, prior.sample_rate)
-            words, likes = scorer.read(prompts), likes - likes.mean(0)
-            score = contrastive_score(scorer.towers, bands, words, likes)
+            words, named = scorer.read(prompts), likes[: len(prompts)]
+            named = named - named.mean(0)
+            score = contrastive_score(scorer.towers, bands, words, named)
             if method.listen:  # both count: they err in different places
                 moved = yield from _silent_last(
-                    optimise_shares(scorer.towers, bands, words, likes, steps=method.listen)
+                    optimise_shares(scorer.towers, bands, words, named, steps=method.listen)
                 )
-                masks = (masks + masks_from_shares(w, h, moved.softmax(0))) / 2
-        candidates.append((score, masks))
-    candidates.sort(key=lambda candidate: -candidate[0])
-    masks = torch.stack([masks for _, masks in candidates[: method.kept or None]]).mean(0)
-    logits = (1 - method.grain) * masks.log() + method.grain * bins
-    # several prompts are taken to leave nothing over: the rest gets e^-30
-    rest = torch.full((1, *magnitude.shape), -30.0)
-    yield torch.cat([logits, rest]) if several else logits
+                rest = given[len(prompts) :]  # of which the scorer knows nothing
+                given = (given + torch.cat([moved.softmax(0) * (1 - rest.sum(0)), rest])) / 2
+        candidates.append((score, masks_from_shares(w, h, given)))
+    if candidates:
+        candidates.sort(key=lambda candidate: -candidate[0])
+        masks = torch.stack([masks for _, masks in candidates[: method.kept or None]]).mean(0)
+        logits = (1 - method.grain) * masks.log() + method.grain * logits
+    if shares is None:  # the prompts are taken to leave nothing over: the rest gets e^-30
+        logits = torch.cat([logits, torch.full((1, *magnitude.shape), -30.0)])
+    yield logits
 
 
 def _component_likes(
@@ -94,18 +98,28 @@ def _component_likes(
     shares: Tensor | None,
     method: Masks,
 ) -> Tensor:
-    """Log-likelihoods [K, R] that components W [F, R], H [R, N] belong to each prompt.
+    """Log-likelihoods [K, R] that components W [F, R], H [R, N] belong to each prompt, [K + 1, R]
+    with the rest where the query network was asked.
 
-    By estimates of magnitudes [K, F, N] and the query network's shares [K, F, N].
+    By estimates of magnitudes [K, F, N] and the query network's shares [K + 1, F, N].
     """
     likes = torch.zeros(())
     for levels in estimates:
         like = affinity(w, h, levels).clamp_min(1e-6).log()  # [K, R]
         likes = likes + method.sharpness / len(estimates) * like
-    if shares is not None:
-        like = component_shares(w, h, magnitude, shares).clamp_min(1e-4).log()
-        likes = likes + method.query * like
-    return likes
+    if shares is None:
+        return likes
+    like = component_shares(w, h, magnitude, shares).clamp_min(1e-4).log()
+    return method.query * like + (beside_rest(likes) if estimates else 0.0)
+
+
+def beside_rest(logs: Tensor) -> Tensor:
+    """Log-likelihoods [K + 1, ...] of what has none for the rest, from those of K prompts [K, ...].
+
+    They only tell prompts apart: equal ones leave what the rest has by other evidence as it is.
+    """
+    several = logs.log_softmax(0) + math.log(len(logs))
+    return torch.cat([several, torch.zeros_like(several[:1])])
 
 
 def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, method: Masks) -> int:
@@ -125,21 +139,20 @@ def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, me
 def query_shares(
     network: Query, prompts: Sequence[str], mid: Tensor, rate: int
 ) -> Iterator[Tensor]:
-    """Shares [K, F, N] of prompts in mid [1, C', T] at `rate` Hz by the query network.
+    """Shares [K + 1, F, N] of prompts and the rest in mid [1, C', T] at `rate` Hz by the query
+    network.
 
-    A lone prompt's come with the rest, [2, F, N]. They are the last it yields; before them it
-    yields an empty tensor [0] after each window.
+    They are the last it yields; before them it yields an empty tensor [0] after each window.
     """
-    for shares in network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts):
-        lone = len(prompts) == 1 and len(shares) == 1
-        yield torch.cat([shares, 1 - shares]) if lone else shares
+    yield from network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts)
 
 
 def single_bins(estimates: Sequence[Tensor], network_shares: Tensor | None, power: float) -> Tensor:
-    """Log-shares [K, F, N] of each source in single bins, from all evidence there is.
+    """Log-shares of each source in single bins, from all evidence there is: [K + 1, F, N] with the
+    rest where the query network was asked, else [K, F, N].
 
     `estimates` are magnitudes [K, F, N] denoised for the prompts, each of its own level,
-    `network_shares` the query network's shares [K, F, N] or None; `power` is that of the masks.
+    `network_shares` the query network's shares [K + 1, F, N] or None; `power` is that of the masks.
     """
     logs = torch.zeros(())
     if estimates:
@@ -149,9 +162,9 @@ def single_bins(estimates: Sequence[Tensor], network_shares: Tensor | None, powe
         )
         shares = powers / powers.sum(0).clamp_min(1e-30)
         logs = logs + power / 2 * shares.clamp_min(FLOOR).log()
-    if network_shares is not None:
-        logs = logs + network_shares.clamp_min(FLOOR).log()
-    return logs
+    if network_shares is None:
+        return logs
+    return network_shares.clamp_min(FLOOR).log() + (beside_rest(logs) if estimates else 0.0)
 
 
 def prompted_levels(

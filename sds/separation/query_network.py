@@ -1,235 +1,427 @@
-"""A mask for any prompt in one pass: the prior's transformer, trained to separate a mixture.
+"""Masks for any prompts in one pass: a network of its own, trained to share out mixtures.
 
-The prior knows what words sound like; separation needs the same knowledge in another form
-(language-queried separation: LASS-Net, Liu et al. 2022, arXiv 2203.15147; AudioSep, arXiv
-2308.05037). So the shipped prior's transformer is given the mixture's latents where noisy ones
-were, and low-rank changes of its matrices (LoRA, Hu et al. 2022, arXiv 2106.09685) and a new head
-make its answer a mask: the logit of the prompt's share of each cell, 128 mel bands by 11.6 ms.
+Language-queried separation (LASS-Net, Liu et al. 2022, arXiv 2203.15147; AudioSep, arXiv
+2308.05037) asks for one sound at a time. Here all prompts are asked together, and a rest that
+nobody named competes with them, as the queries of MaskFormer do for the pixels of a picture (Cheng
+et al. 2021, arXiv 2107.06278):
 
-    mixture -> mel levels -> latents -> transformer (prompt) -> patches of logits [128 x 8 cells]
+    levels [128 bands, L] -> convolutions -> grid of [16, L / 8] cells, beside it the maps of the
+    trunk (`sds.similarity.trunk`): what it takes the sounds for
+    prompts -> shares by each alone (`sds.separation.single_prompt_network`), the first guess
+    prompts -> how well they fit the trunk's cells (`sds.similarity.cell_words`), the evidence
+    prompts -> sentence vectors, and what the grid holds where guess and evidence are -> queries,
+    and one for the rest
+    grid and queries attend to each other -> vectors of the single cells, a direction for each query
+    logit of a cell = the first guess + its vector along the query's direction + the evidence
+    shares = softmax over the queries
 
-A patch answers for 93 ms at once. That is no limit yet: true shares of whole patches make 16.4 dB
-of SI-SDR improvement on pairs of clips, those of single cells 17.3.
-
-Trained by `sds.train.query`; only what differs from the prior is in the file.
+Masks are on mel bands, on the frames of
+`sds.signal.spectrogram.stft(mid, 2048)`. Trained by `sds.train.query`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 
-from presets.reading import read_json
-from sds.priors.checkpoints import (
-    ModelUnavailable,
-    digest,
-    find,
-    load_weights,
-    misfits,
-    read_tensors,
+from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.priors.sentence_encoder import WIDTH as SENTENCE
+from sds.priors.sentence_encoder import encode_sentences
+from sds.priors.spectral_codec import BINS, mel_matrix, mel_spread
+from sds.separation.single_prompt_network import FRAMES as SINGLE_FRAMES
+from sds.separation.single_prompt_network import (
+    SinglePromptNet,
+    load_single_prompt_net,
+    text_features,
 )
-from sds.priors.spectral_codec import BINS, GROUP, HOP, N_FFT
-from sds.priors.stable_audio_modules import build_model
-from sds.priors.text_embedding import dim, pieces, sentence
 from sds.signal.audio_files import peak_gain, resample
 from sds.signal.overlap_add import Span, fades, spans
+from sds.signal.spectrogram import stft
+from sds.similarity.cell_words import load_cell_words
+from sds.similarity.trunk import BANDS, WIDTHS, load_trunk
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("query_network")
 RATE = 44100
 N = 2048  # window of the grid that shares are given on
-LATENTS = 64  # latent frames heard at once: 3.0 s
-FRAMES = LATENTS * GROUP  # mel frames of a window
-PEAK = 0.5  # a mixture is brought to this, as the prior heard its clips
-TIME = 0.4  # the diffusion time that the transformer is told
-PIECES = 12
+HOP = N // 4
+MELS = 128
+WINDOW = 512  # frames heard at once: 5.9 s
+BLOCK = 16  # frames of which a window has a whole number
+PEAK = 0.5  # a mixture is brought to this
+FLOOR_DB, CENTRE_DB, SCALE_DB = -90.0, -45.0, 20.0
+CHANNELS = (16, 32, 64, 160)  # at full resolution, a half, a quarter, an eighth
+LAYERS, HEADS = 3, 5
+CELL = 24  # numbers of a single cell's vector
+LEAST = 1e-3  # share of a first guess
+EVIDENCE = 6  # numbers that are known of a prompt in a cell of the grid
 
 
-class LowRank(nn.Module):
-    """A matrix and a change of low rank: W + up down."""
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Prompts as the networks read them: sentence vectors `text` [B, K, SENTENCE], and `words` [B,
+    K, n, D], the features of `sds.separation.single_prompt_network`.
+    """
 
-    def __init__(self, outside: int, inside: int, rank: int) -> None:
+    text: Tensor
+    words: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the network is given of a sound.
+
+    - `levels`: [B, MELS, L] scaled dB; `maps`: the trunk's.
+    - `guess`: [B, K + 1, MELS, L], log-shares of each prompt alone, and of the rest.
+    - `fit`: [B, K, 12, L / 16], cosines of the trunk's cells with the prompts.
+    """
+
+    levels: Tensor
+    maps: list[Tensor]
+    guess: Tensor
+    fit: Tensor
+
+
+class Residual(nn.Module):
+    """Two convolutions of 3 by 3 beside the way through."""
+
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.up = nn.Parameter(torch.zeros(outside, rank))
-        self.down = nn.Parameter(torch.randn(rank, inside) / inside**0.5)
+        self.first = nn.Sequential(nn.GroupNorm(4, width), nn.SiLU(), _conv(width, width))
+        self.second = nn.Sequential(nn.GroupNorm(4, width), nn.SiLU(), _conv(width, width))
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """W + up down, [outside, inside], of weight W [outside, inside]."""
-        return weight + self.up @ self.down
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps x [B, width, M, L] after the block, of the same shape."""
+        out: Tensor = x + self.second(self.first(x))
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention from states to a memory, added to the states; both are normalised."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.memory_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.ask, self.answer = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor, memory: Tensor, there: Tensor | None = None) -> Tensor:
+        """States x [B, n, D] that have attended to memory [B, m, D], as far as `there` [B, m]."""
+        b, n, width = x.shape
+        size = width // HEADS
+        ask = self.ask(self.norm(x)).reshape(b, n, HEADS, size).transpose(1, 2)
+        pair = self.answer(self.memory_norm(memory)).reshape(b, -1, 2, HEADS, size)
+        keys, values = pair.permute(2, 0, 3, 1, 4)
+        mask = None if there is None else there[:, None, None]
+        heard = F.scaled_dot_product_attention(ask, keys, values, attn_mask=mask)
+        out: Tensor = x + self.out(heard.transpose(1, 2).reshape(b, n, width))
+        return out
+
+
+def _mlp(width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+    )
+
+
+class Exchange(nn.Module):
+    """One layer between the grid and the queries."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.over_bands, self.over_time = Attention(width), Attention(width)
+        self.to_queries, self.cell_mlp = Attention(width), _mlp(width)
+        self.to_cells, self.among, self.query_mlp = Attention(width), Attention(width), _mlp(width)
+
+    def forward(self, x: Tensor, queries: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Grid x [B, M, L, D] and queries [B, K, D], of which those count that are `there`."""
+        b, m, length, width = x.shape
+        rows = x.flatten(0, 1)  # [B M, L, D]
+        rows = self.over_time(rows, rows)
+        columns = rows.reshape(x.shape).transpose(1, 2).flatten(0, 1)  # [B L, M, D]
+        columns = self.over_bands(columns, columns)
+        cells = columns.reshape(b, length, m, width).transpose(1, 2).reshape(b, m * length, width)
+        cells = self.to_queries(cells, queries, there)
+        cells = cells + self.cell_mlp(cells)
+        queries = self.to_cells(queries, cells)
+        queries = self.among(queries, queries, there)
+        return cells.reshape(x.shape), queries + self.query_mlp(queries)
 
 
 class QueryNet(nn.Module):
-    """Network from mel levels of mixtures and text features to logits of the texts' shares."""
+    """Network from mel levels, the trunk's maps and sentence vectors to logits of shares."""
 
-    def __init__(self, model: Any, *, rank: int) -> None:
-        """`model` is the prior's module with its weights, which are frozen; changes are added."""
+    def __init__(self) -> None:
         super().__init__()
-        model.requires_grad_(False)
-        self.codec, self.dit = model.pretransform, model.model.model
-        self.conditioners = model.conditioner.conditioners
-        transformer = self.dit.transformer
-        width = transformer.project_out.in_features
-        transformer.project_out = nn.Identity()
-        for module in [*transformer.modules()]:
-            if isinstance(module, nn.Linear):
-                parametrize.register_parametrization(
-                    module, "weight", LowRank(module.out_features, module.in_features, rank)
-                )
-        cells = self.codec.mel.shape[0] * GROUP * self.dit.patch_size
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, cells)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-        self.sharpness = nn.Parameter(torch.tensor(1.4))
-
-    def forward(self, levels: Tensor, text: Tensor) -> Tensor:
-        """Levels [B, M, L] (scaled dB), texts [B, K, 1 + PIECES, D] -> logits [B, K, M, L]."""
-        b, k = text.shape[:2]
-        bands, frames = levels.shape[1:]
-        z = self.codec.encode_levels(levels).repeat_interleave(k, 0)  # [B K, D, L / GROUP]
-        h = self.norm(self.tokens(z, text.flatten(0, 1)))  # [B K, N, width]
-        patches = self.head(h).reshape(b, k, h.shape[1], bands, -1)
-        out: Tensor = patches.permute(0, 1, 3, 2, 4).reshape(b, k, bands, frames)
-        return out
-
-    def among(self, logits: Tensor) -> Tensor:
-        """Normalise logits [..., K, M, L], each for itself, to log-shares among the K alone, whose
-        sum is 1.
-
-        A prompt's logit compares it with all else. Were each certain, half the difference of two
-        would be the logit between them; as two independent estimates of one quantity they justify a
-        larger factor, and `sharpness` is learned.
-        """
-        return (self.sharpness * logits).log_softmax(-3)
-
-    def tokens(self, z: Tensor, text: Tensor) -> Tensor:
-        """Last states [B, N, width] of the transformer for latents z [B, D, L] and texts [B, 1 +
-        PIECES, D].
-        """
-        parts, dit, b = self.conditioners, self.dit, len(z)
-        prompt, lone = parts["prompt"].proj_out(text), parts["sentence"].proj_out(text[:, :1])
-        seconds = z.shape[-1] * GROUP * HOP / RATE
-        duration = parts["seconds_total"]([seconds] * b, z.device)[0]
-        time = dit.timestep_features(torch.full((b, 1), TIME, device=z.device))
-        state = dit.to_global_embed(torch.cat([lone, duration], dim=-1)[:, 0])
-        z = dit.preprocess_conv(z) + z
-        p = dit.patch_size
-        x = z.reshape(b, z.shape[1], -1, p).transpose(1, 2).flatten(2)  # [B, N, D p]
-        out: Tensor = dit.transformer(
-            x,
-            context=dit.to_cond_embed(torch.cat([prompt, duration], dim=1)),
-            global_cond=state + dit.to_timestep_embed(time),
-            use_checkpointing=False,
+        full, half, quarter, eighth = CHANNELS
+        self.stem = _conv(4, full)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairwise(CHANNELS))
+        self.encode = nn.ModuleList(Residual(width) for width in CHANNELS[1:])
+        self.trunk = nn.ModuleList(
+            nn.Conv2d(a, b, 1) for a, b in zip(WIDTHS[1:], (quarter, eighth, eighth), strict=True)
         )
+        self.bands = nn.Parameter(0.02 * torch.randn(MELS // 8, 1, eighth))
+        self.text = nn.Sequential(nn.Linear(SENTENCE, eighth), nn.GELU(), nn.Linear(eighth, eighth))
+        self.rest = nn.Parameter(0.02 * torch.randn(eighth))
+        self.sound = nn.Linear(eighth, eighth)
+        self.first = nn.Parameter(torch.ones(()))  # weight of the first guess
+        self.fitting = nn.Linear(eighth, eighth)
+        self.evidence = nn.Linear(EVIDENCE, eighth)
+        weigh = nn.Linear(32, 1)
+        self.weigh = nn.Sequential(nn.Linear(EVIDENCE, 32), nn.GELU(), weigh)
+        self.layers = nn.ModuleList(Exchange(eighth) for _ in range(LAYERS))
+        self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for b, a in reversed([*pairwise(CHANNELS)]))
+        self.decode = nn.ModuleList(Residual(width) for width in (quarter, half))
+        self.cells = nn.Sequential(nn.SiLU(), _conv(full, CELL))
+        direction = nn.Linear(eighth, CELL + 1)
+        self.direction = nn.Sequential(nn.LayerNorm(eighth), direction)
+        self.coarse = nn.Linear(eighth, eighth)
+        for last in (direction, self.coarse, weigh, self.fitting, self.evidence):
+            # it begins with the first guess
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        self.presence = nn.Sequential(nn.LayerNorm(eighth), nn.Linear(eighth, 1))
+        self.sharpness: Tensor
+        self.register_buffer("sharpness", torch.tensor(1.0))
+        for index, rows in enumerate((MELS // 4, MELS // 8, MELS // 8)):
+            columns = BANDS >> (index + 1)
+            self.register_buffer(f"rows{index}", _warp(rows, columns), persistent=False)
+        mel = mel_matrix(RATE, MELS)
+        self.mel: Tensor
+        self.spread: Tensor
+        self.register_buffer("mel", mel, persistent=False)
+        self.register_buffer("spread", mel_spread(mel), persistent=False)
+
+    def levels(self, magnitude: Tensor) -> Tensor:
+        """Scaled dB [B, MELS, L] of magnitudes [B, 1025, L]."""
+        db = 20 * (self.mel @ magnitude).clamp_min(10 ** (FLOOR_DB / 20)).log10()
+        return (db - CENTRE_DB) / SCALE_DB
+
+    def forward(self, heard: Heard, text: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of shares [B, K + 1, MELS, L], the last one the rest's, and of presence [B, K].
+
+        Of what was heard, and of sentence vectors [B, K, SENTENCE] of prompts, of which those count
+        that are `there` [B, K].
+        """
+        x, kept = self._heard(heard)
+        evidence = self._evidence(heard, there)  # [B, K, MELS / 8, L / 8, EVIDENCE]
+        queries = self._queries(x, heard, evidence, text)
+        count = F.pad(there, (0, 1), value=True)
+        grid = x.permute(0, 2, 3, 1) + self.bands
+        for layer in self.layers:
+            grid, queries = layer(grid, queries, count)
+        x = grid.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        coarse = torch.einsum("bkd,bmld->bkml", self.coarse(queries), grid) / CHANNELS[-1] ** 0.5
+        coarse = coarse + F.pad(self.weigh(evidence)[..., 0], (0, 0, 0, 0, 0, 1))
+        for index, up in enumerate(self.up):
+            x = F.pixel_shuffle(up(x), 2) + kept[-1 - index]
+            if index < len(self.decode):
+                x = self.decode[index](x)
+        direction = self.direction(queries)
+        fine = torch.einsum("bkc,bcml->bkml", direction[..., :-1], self.cells(x))
+        logits = self.first * heard.guess + fine + direction[..., -1:, None]
+        logits = logits + F.interpolate(coarse, scale_factor=8, mode="bilinear")
+        logits = logits.masked_fill(~count[..., None, None], -1e4)
+        return logits, self.presence(queries[:, :-1])[..., 0]
+
+    def _evidence(self, heard: Heard, asked: Tensor) -> Tensor:
+        """What is known of each prompt in each cell of the grid: [B, K, MELS / 8, L / 8, EVIDENCE].
+
+        How well it fits, how much better there than elsewhere and than the other prompts, its share
+        and the rest's by the first guess, and the level.
+        """
+        shares = F.avg_pool2d(heard.guess.exp(), 8).clamp_min(LEAST).log() / 4
+        own, rest = shares[:, :-1], shares[:, -1:]
+        fit = torch.einsum("bknl,mn->bkml", 4 * heard.fit, self.get_buffer("rows2"))
+        fit = F.interpolate(fit, size=own.shape[-2:], mode="bilinear")
+        others = fit.masked_fill(~asked[..., None, None], -10.0)
+        beside = fit - others.amax(1, keepdim=True)
+        there = fit - fit.mean((2, 3), keepdim=True)
+        level = F.avg_pool2d(heard.levels[:, None], 8)
+        parts = (fit, there, beside, own, rest.expand_as(own), level.expand_as(own))
+        return torch.stack(parts, -1)
+
+    def _queries(self, x: Tensor, heard: Heard, evidence: Tensor, text: Tensor) -> Tensor:
+        """Queries [B, K + 1, D]: what prompts mean, and what of the grid x [B, D, M, L] is theirs
+        by the first guess, and by fit.
+        """
+        energy = F.avg_pool2d(10.0**heard.levels, 8)  # [B, M, L]
+        energy = energy / energy.sum((1, 2), keepdim=True).clamp_min(1e-6)
+        queries = self.text(text * SENTENCE**0.5)
+        queries = queries + self.evidence(torch.einsum("bkmle,bml->bke", evidence, energy))
+        close = (4 * evidence[..., 0]).flatten(2).softmax(-1)
+        queries = queries + self.fitting(close @ x.flatten(2).transpose(1, 2))
+        queries = torch.cat([queries, self.rest.expand(len(text), 1, -1)], 1)
+        held = F.avg_pool2d(heard.guess.exp(), 8)
+        held = held / held.sum((2, 3), keepdim=True).clamp_min(1e-6)
+        out: Tensor = queries + self.sound(torch.einsum("bkml,bdml->bkd", held, x))
         return out
 
-    def trainable_parameters(self) -> dict[str, Tensor]:
-        """Parameters that training changes, each [...] by name: all that has to be kept beside the
-        prior.
-        """
-        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+    def _heard(self, heard: Heard) -> tuple[Tensor, list[Tensor]]:
+        """The grid [B, 160, MELS / 8, L / 8], and the finer maps on the way to it."""
+        levels, maps, guess = heard.levels, heard.maps, heard.guess
+        height = torch.linspace(-1, 1, MELS, device=levels.device)[:, None].expand(levels.shape)
+        clearest = guess[:, :-1].amax(1)
+        x = torch.stack([levels, height, guess[:, -1] / 4, clearest / 4], 1)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        kept = [x]
+        for index, (down, encode) in enumerate(zip(self.down, self.encode, strict=True)):
+            x = down(x)
+            if index == 1:
+                x = x + self._mapped(maps, 0, x)
+            if index == 2:
+                x = x + self._mapped(maps, 1, x) + self._mapped(maps, 2, x)
+            x = encode(x)
+            kept.append(x)
+        return x, kept[:-1]
+
+    def _mapped(self, maps: Sequence[Tensor], index: int, like: Tensor) -> Tensor:
+        """One of the trunk's maps [B, D, L', M'] on the cells of maps `like` [B, C, M, L]."""
+        x = torch.einsum("bdlr,mr->bdml", maps[index], self.get_buffer(f"rows{index}"))
+        x = self.trunk[index](x)
+        if x.shape[-1] != like.shape[-1]:
+            x = F.interpolate(x, size=like.shape[-2:], mode="bilinear")
+        return x
 
 
-def text_features(prompts: Sequence[str]) -> Tensor:
-    """Text features [K, 1 + PIECES, D]: the sentence vector of each of K prompts, then those of its
-    word pieces.
-    """
-    out = torch.zeros(len(prompts), 1 + PIECES, dim())
-    for row, prompt in zip(out, prompts, strict=True):
-        row[0] = sentence(prompt)
-        vectors, _ = pieces(prompt, PIECES)
-        row[1 : 1 + len(vectors)] = vectors
+def _conv(inside: int, outside: int) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 3, padding=1)
+
+
+def _warp(rows: int, columns: int) -> Tensor:
+    """Matrix [rows, columns] that reads the trunk's bands (HTK mel) at those of our cells."""
+    mel = mel_matrix(RATE, MELS)
+    centres = mel @ torch.linspace(0, RATE / 2, BINS)
+    hertz = centres.reshape(rows, -1).mean(1)
+    place = 2595 * (1 + hertz / 700).log10() / (2595 * torch.tensor(1 + RATE / 1400).log10())
+    place = (place * columns - 0.5).clamp(0, columns - 1)
+    low = place.floor().clamp_max(columns - 2)
+    out = torch.zeros(rows, columns)
+    index = torch.arange(rows)
+    out[index, low.long()] = 1 - (place - low)
+    out[index, low.long() + 1] += place - low
     return out
 
 
-def build(*, rank: int) -> tuple[QueryNet, str]:
-    """Build the network over the shipped prior, changes zero; with the hash of the
-    prior's weights.
+def first_guess(net: SinglePromptNet, audio: Tensor, words: Tensor, there: Tensor) -> Tensor:
+    """Log-shares [B, K + 1, MELS, L] of prompts and the rest, each prompt asked by itself.
+
+    Of audio [B, (L - 1) HOP], L whole SINGLE_FRAMES or fewer, and of `text_features` [B, K, n, D]
+    of prompts, of which those count that are `there` [B, K]. The rest has what all leave together.
     """
-    checkpoint = find("default")
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(checkpoint.config)
-        base = load_weights(model, checkpoint.weights)
-        return QueryNet(model, rank=rank), base
+    levels = net.codec.levels(F.pad(audio, (0, HOP)))  # its frames lie between ours
+    size = min(SINGLE_FRAMES, levels.shape[-1])
+    logits = torch.cat([net(part, words) for part in levels.split(size, -1)], -1)
+    logits = (logits + torch.cat([logits[..., :1], logits[..., :-1]], -1)) / 2
+    logits = logits.masked_fill(~there[..., None, None], -1e4)
+    total = logits.sigmoid().sum(1, keepdim=True).clamp_max(1.0)
+    shares = torch.cat([net.among(logits).exp() * total, 1 - total], 1)
+    return (shares + LEAST).log()
+
+
+@torch.no_grad()
+def hear(
+    net: QueryNet, single: SinglePromptNet, audio: Tensor, prompts: Prompts, there: Tensor
+) -> Heard:
+    """What is heard of audio [B, (L - 1) HOP], L whole BLOCKs, before the network itself."""
+    trunk = load_trunk()
+    maps = trunk.maps(trunk.levels(audio)[:, : audio.shape[-1] // (2 * HOP) + 1])
+    return Heard(
+        net.levels(stft(audio[:, None], N)[:, 0].abs()),
+        maps,
+        first_guess(single, audio, prompts.words, there),
+        load_cell_words().fit(maps[-1], prompts.text),
+    )
 
 
 class Query:
     """The shipped separator by prompts, on the CPU."""
 
-    def __init__(self, net: QueryNet, *, model_hash: str) -> None:
-        for module in net.modules():
-            if parametrize.is_parametrized(module):
-                parametrize.remove_parametrizations(module, "weight")
-        self.net = net.eval().requires_grad_(False)
+    def __init__(self, net: QueryNet, single: SinglePromptNet, *, model_hash: str) -> None:
+        self.net, self.single = net.eval().requires_grad_(False), single
         self.model_hash = model_hash
 
-    def mel_logits(self, audio: Tensor, prompts: Sequence[str]) -> Tensor:
-        """Logits [K, M, T / HOP] of each prompt's share of audio [T] at RATE."""
-        *_, logits = self.mel_logits_by_window(audio, prompts)
-        return logits
-
-    @torch.no_grad()
-    def mel_logits_by_window(self, audio: Tensor, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """`mel_logits` window by window: the logits [K, M, T / HOP] so far, after each."""
-        windows = self.windows(len(audio), RATE)
-        count, frames = -(-len(audio) // HOP), windows[-1][1] * GROUP
-        audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
-        levels = self.net.codec.levels(F.pad(audio, (0, frames * HOP - len(audio)))[None])
-        text = text_features(prompts)[None]
-        out = torch.zeros(len(prompts), *levels.shape[1:])
-        for (begin, end), fade in zip(windows, fades(windows), strict=True):
-            part = slice(begin * GROUP, end * GROUP)
-            logits = self.net(levels[..., part], text)[0]
-            out[..., part] += logits * fade.repeat_interleave(GROUP)
-            yield out[..., :count]
-
     def windows(self, samples: int, rate: int) -> list[Span]:
-        """(begin, end) of each window, in latent frames, of so many samples at `rate`."""
-        frames = -(-samples * RATE // (rate * HOP * GROUP))
-        return spans(max(LATENTS, frames), LATENTS)
-
-    def logits(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """Logits [K, F, N] of each prompt's share of mid [1, 1, T] at `rate` Hz.
-
-        On the bins of `sds.signal.spectrogram.stft(mid, N)`.
-        """
-        *_, logits = self.mel_logits_by_window(_mono(mid, rate), prompts)
-        return self._on_bins(logits, mid.shape[-1], rate)
-
-    def _on_bins(self, logits: Tensor, samples: int, rate: int) -> Tensor:
-        hertz = torch.arange(N // 2 + 1) * (rate / N)
-        seconds = torch.arange(samples // (N // 4) + 1) * (N / 4 / rate)
-        centres = self.net.codec.mel @ torch.arange(BINS).float() * (RATE / N_FFT)
-        frames = seconds * (RATE / HOP) - 0.5  # ours lie between the samples, not around them
-        return _interpolate(logits, _places(hertz, centres), frames)
+        """(begin, end) of each window, in frames, of so many samples at `rate`."""
+        frames = samples * RATE // (rate * HOP) + 1
+        return spans(-(-frames // BLOCK) * BLOCK, WINDOW)
 
     def shares(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
-        """Each prompt's share [K, F, N], 0..1, of the bins of `sds.signal.spectrogram.stft(mid,
-        2048)`.
+        """Each prompt's share [K + 1, F, N], 0..1, of the bins of `sds.signal.spectrogram.stft(mid,
+        2048)`; the last is the rest's, and their sum is 1.
 
-        Of mid [1, 1, T] at `rate` Hz, of any length, in windows. Their sum is at most 1: what is
-        left to 1 belongs to none of the prompts. Divide by the sum where nothing else is in the
-        mixture. Raises `ValueError` for another shape.
+        Of mid [1, 1, T] at `rate` Hz, of any length, in windows. Raises `ValueError` for another
+        shape.
         """
-        *_, shares = self.shares_by_window(mid, rate, prompts)
-        return shares
+        return self.answer(mid, rate, prompts)[0]
+
+    def answer(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """`shares` [K + 1, F, N], and the log odds [K] that each prompt's sound is there at all, in
+        the window that speaks most for it.
+        """
+        *_, (logits, presence) = self._logits_by_window(_mono(mid, rate), prompts)
+        return self._on_bins(logits, mid.shape[-1], rate), presence
 
     def shares_by_window(self, mid: Tensor, rate: int, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """The same as `shares` [K, F, N], which it yields last; before that an empty tensor [0]
+        """The same as `shares` [K + 1, F, N], which it yields last; before that an empty tensor [0]
         after each window.
         """
-        mel_logits = torch.zeros(0)
-        for so_far in self.mel_logits_by_window(_mono(mid, rate), prompts):
-            mel_logits = so_far
+        logits = torch.zeros(0)
+        for so_far, _ in self._logits_by_window(_mono(mid, rate), prompts):
+            logits = so_far
             yield torch.zeros(0)
-        logits = self._on_bins(mel_logits, mid.shape[-1], rate)
-        yield self.net.among(logits).exp() * logits.sigmoid().sum(0).clamp_max(1.0)
+        yield self._on_bins(logits, mid.shape[-1], rate)
+
+    @torch.no_grad()
+    def _logits_by_window(
+        self, audio: Tensor, prompts: Sequence[str]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits [K + 1, MELS, L] of shares and [K] of presence of audio [T] so far, after each
+        window.
+        """
+        windows = self.windows(len(audio), RATE)
+        total = windows[-1][1]
+        audio = audio * peak_gain(audio[None, None], PEAK).squeeze()
+        audio = F.pad(audio, (0, max(0, (total - 1) * HOP - len(audio))))
+        asked = Prompts(encode_sentences(prompts)[None], text_features(prompts)[None])
+        there = torch.ones(1, len(prompts), dtype=torch.bool)
+        logits = torch.zeros(len(prompts) + 1, MELS, total)
+        presence = torch.full((len(prompts),), -torch.inf)
+        for (begin, end), fade in zip(windows, fades(windows), strict=True):
+            part = audio[None, begin * HOP : (end - 1) * HOP]
+            heard = hear(self.net, self.single, part, asked, there)
+            shares, here = self.net(heard, asked.text, there)
+            logits[..., begin:end] += shares[0] * fade
+            presence = presence.maximum(here[0])
+            yield logits, presence
+
+    def _on_bins(self, logits: Tensor, samples: int, rate: int) -> Tensor:
+        """Shares [K + 1, F, N] of so many samples at `rate` Hz by logits [K + 1, MELS, L]."""
+        shares = self.net.spread @ (self.net.sharpness * logits).softmax(0)
+        return _on_grid(shares, samples, rate)
+
+
+def _on_grid(x: Tensor, samples: int, rate: int) -> Tensor:
+    """x [K, 1025, L] on our grid at RATE, on that of `samples` at `rate` Hz: [K, 1025, N]."""
+    frames = samples // HOP + 1
+    if rate == RATE:
+        return x[..., :frames]
+    rows = torch.arange(BINS) * (rate / RATE)
+    columns = torch.arange(frames) * (RATE / rate)
+    grid = torch.stack(
+        torch.meshgrid(
+            columns * 2 / (x.shape[2] - 1) - 1, rows * 2 / (x.shape[1] - 1) - 1, indexing="xy"
+        ),
+        dim=2,
+    )
+    return F.grid_sample(x[None], grid[None], padding_mode="border", align_corners=True)[0]
 
 
 def _mono(mid: Tensor, rate: int) -> Tensor:
@@ -239,39 +431,17 @@ def _mono(mid: Tensor, rate: int) -> Tensor:
     return mid[0, 0] if rate == RATE else resample(mid[0], rate, RATE)[0]
 
 
-def _places(values: Tensor, grid: Tensor) -> Tensor:
-    """Where `values` lie on a rising grid, in fractional steps, held at its ends."""
-    above = torch.searchsorted(grid, values).clamp(1, len(grid) - 1)
-    low, high = grid[above - 1], grid[above]
-    return above - 1 + ((values - low) / (high - low)).clamp(0, 1)
-
-
-def _interpolate(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """x [K, M, L] at fractional rows and columns, [K, rows, columns]; the edges are held."""
-    m, n = x.shape[1:]
-    grid = torch.stack(
-        torch.meshgrid((columns * 2 + 1) / n - 1, (rows * 2 + 1) / m - 1, indexing="xy"), dim=2
-    )
-    return F.grid_sample(x[None], grid[None], padding_mode="border", align_corners=False)[0]
-
-
 def load_query(folder: Path = FOLDER) -> Query | None:
     """Load the separator in `folder`; None when there is none.
 
-    Raises `ModelUnavailable` when it was trained over other weights than the default prior's.
+    Raises `ModelUnavailable` for weights that do not fit or are not finite.
     """
     path = folder / "model.safetensors"
     if not path.is_file():
         return None
-    config = read_json(folder / "query.json")
-    net, base = build(rank=config["rank"])
-    if base != config["prior"]:
-        raise ModelUnavailable(
-            f"{path} was trained over the prior {config['prior']}, and the default model is "
-            f"{base}; train it anew with sds.train.query."
-        )
+    net = QueryNet()
     tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(net.trainable_parameters(), tensors):
+    if wrong := misfits(net.state_dict(), tensors):
         raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
-    net.load_state_dict(tensors, strict=False)
-    return Query(net, model_hash=digest(path))
+    net.load_state_dict(tensors)
+    return Query(net, load_single_prompt_net(), model_hash=digest(path))

@@ -9,8 +9,11 @@
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
 - `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
   scorer's best.
+- `hearing`: The measures of hearing and separation: `python -m sds.train.hearing`.
 - `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits
   for audio.
+- `mixing`: Mixtures made while a network trains: clips cut, repeated or played as phrases, in
+  rooms.
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
   execute.
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
@@ -26,6 +29,8 @@
 - `search_data`: What the search scorer is trained on: band powers of every clip at several speeds,
   its sentences.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
+- `single_prompt`: Train the first guess of the separator
+  (`sds.separation.single_prompt_network`) on mixtures.
 - `tagger`: Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on
   mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.

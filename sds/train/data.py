@@ -23,8 +23,8 @@ LONG = 10.0  # seconds of a clip that count
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Where a clip lies in its part (start and frames in samples), its captions, class
-    and split.
+    """Where a clip lies in its part (start and frames in samples), its captions, class,
+    split and where it comes from.
     """
 
     part: str
@@ -33,6 +33,7 @@ class Clip:
     captions: tuple[str, ...]
     label: str
     split: str
+    origin: str = ""
 
 
 class Corpus:
@@ -68,6 +69,7 @@ class Corpus:
                             tuple(row["captions"]),
                             row["class"],
                             row["split"],
+                            row["origin"],
                         )
                     )
         if not self.clips:

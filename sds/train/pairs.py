@@ -79,11 +79,9 @@ def pairs(corpus: Corpus) -> list[Mixture]:
 
 
 def query_stems(query: Query, mixture: Mixture) -> Tensor:
-    """Stems [K, C, T] of a mixture under the shares of its prompts, which are
-    normalised to sum 1.
-    """
+    """Stems [K, C, T] of a mixture under the shares of its prompts; the rest is left out."""
     shares = query.shares(mono(mixture.audio)[None, None], mixture.rate, mixture.prompts)
-    return apply_masks(mixture, shares / shares.sum(0).clamp_min(1e-9))
+    return apply_masks(mixture, shares[:-1])
 
 
 def apply_masks(mixture: Mixture, shares: Tensor) -> Tensor:
@@ -96,11 +94,11 @@ def sharpest(query: Query, mixtures: Sequence[Mixture]) -> float:
     """Choose the one of SHARPNESS whose stems have the highest SI-SDR; training only maximises
     likelihood.
     """
-    answers = [query.logits(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
+    answers = [query.shares(mono(m.audio)[None, None], m.rate, m.prompts) for m in mixtures]
     means = {}
     for sharpness in SHARPNESS:
         stems = [
-            apply_masks(m, (sharpness * x).softmax(0))
+            apply_masks(m, (sharpness * x.clamp_min(1e-6).log()).softmax(0)[:-1])
             for m, x in zip(mixtures, answers, strict=True)
         ]
         means[sharpness] = np.mean(
@@ -138,7 +136,7 @@ def main() -> None:
     if query is None:
         parser.error(f"{args.query} has no weights yet")
     if args.sharpen:
-        query.net.sharpness.fill_(sharpest(query, pairs(held_back(args.data, "choose"))))
+        query.net.sharpness *= sharpest(query, pairs(held_back(args.data, "choose")))
         path = args.query / "model.safetensors"
         save_file(read_tensors(path) | {"sharpness": query.net.sharpness.half()}, path)
     for name, values in report(query, pairs(held_back(args.data, "report"))).items():

@@ -1,24 +1,26 @@
 """Train the separator by prompts (`sds.separation.query_network`) on mixtures made while it trains.
 
-    python -m sds.train.query --data runs/corpus --out runs/query --minutes 45
+    python -m sds.train.query --data runs/corpus --out runs/query --minutes 70
+    python -m sds.train.query --data runs/corpus --out runs/query --minutes 30 --cool
     python -m sds.train.pairs --query runs/query/shipped --sharpen
 
-A mixture is 3 s of two or three clips of different classes of the split `prior`, each within 6 dB
-of the first. Its true shares are those of the clips' powers in each mel cell. Prompts are captions
-of the clips; where there are two clips, a third prompt names a sound that is not there. Two cross
-entropies: of each prompt's share alone, and of the shares among those that are there. A cell counts
-by the magnitudes of the sources in it, each source as much as another.
+Mixtures are those of `sds.train.mixing`. Three losses: the cross entropy of the shares of the
+queries in each cell against the true ones, cells weighing by the magnitudes of the sources in them;
+the level of what each stem lacks or has too much, in dB of its source (a threshold keeps silent
+sources finite: Wisdom et al. 2021, arXiv 2110.10739); and whether a prompt's sound is there at all.
 
-Resumes from --out. What ships is the moving average, in half precision, in --out/shipped.
+The rate stays as it is but for the first steps; a run with --cool lets it fall to nothing by its
+end. Resumes from --out. What ships is the moving average, in half precision, in --out/shipped.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
+import os
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,145 +29,177 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset
 
-from sds.priors.spectral_codec import HOP, stft, to_db
-from sds.separation.query_network import FRAMES, PEAK, QueryNet, build, text_features
-from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.data import RATE, Clip, Corpus, class_weights
-from sds.train.latents import RECORDINGS
+from sds.priors.checkpoints import read_tensors
+from sds.separation.query_network import HOP, Heard, N, Prompts, QueryNet, hear
+from sds.separation.single_prompt_network import SinglePromptNet, load_single_prompt_net
+from sds.signal.spectrogram import stft
+from sds.train.common import Checkpoint, average_into
+from sds.train.data import Corpus
+from sds.train.mixing import PROMPTS, Mixed, Mixer
 
 log = logging.getLogger(__name__)
-PROMPTS = 3  # asked of each mixture
-THREE = 0.3  # share of mixtures of three clips
-LEVEL_DB = 6.0  # how much louder or fainter than the first clip the others may be
-GAIN_DB = (-12.0, 3.0)  # of the mixture, from the level it is heard at
-SPEED = (0.85, 1.18)
-AGAIN = 0.5  # share of the clips below 1.2 s that come again and again
-CAPTIONS = 4  # of a clip, at most
+FRAMES = 256  # of a mixture, 3.0 s
+THRESHOLD = 1e-3  # of the mixture's energy: errors below count less and less
+LEVEL, PRESENCE = 0.08, 0.2  # weights of the two losses beside the cross entropy
+TRAINED = frozenset({"prior", "evaluation_scorer"})
+CHECKED = 12  # batches of held-back clips
+WAITING = 24  # batches kept to come again
+POLITE = 14  # how much the process that makes batches yields to others
+PARTS = frozenset({"recordings", "midi", "procedural"})  # nobody mixes bare patches
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Mixtures as the network is given them, and its targets.
 
-    - `levels`: [B, M, L] in scaled dB.
-    - `weight`: [B, M, L] of each cell; each mixture's sum to 1.
-    - `text`: [B, K, 1 + PIECES, D] features of the prompts.
-    - `shares`: [B, K, M, L], the true ones, 0..1.
-    - `there`: [B, K], whether the prompt's sound is in the mixture.
+    - `heard`: what is heard of them; `text`: [B, K, D]; `asked`, `there`: [B, K], as `Mixed` has
+      them.
+    - `shares`: [B, K + 1, M, L], the true ones, the rest's last; `weight`: [B, M, L], of the cells.
+    - `power`: [B, M, L] of the mixture; `cross`: [B, K + 1, M, L], real part of the mixture's
+      product with each source; `energy`: [B, K + 1] of the sources. Masks m make errors of
+      m^2 power - 2 m cross + energy.
     """
 
-    levels: Tensor
-    weight: Tensor
+    heard: Heard
     text: Tensor
-    shares: Tensor
+    asked: Tensor
     there: Tensor
+    shares: Tensor
+    weight: Tensor
+    power: Tensor
+    cross: Tensor
+    energy: Tensor
 
 
-class Mixer:
-    """Draws clips of a corpus and mixes them."""
+class Batches(IterableDataset[Batch]):
+    """Batches without end, made in a process of their own beside the one that trains."""
 
-    def __init__(self, corpus: Corpus, mel: Tensor, *, real: float) -> None:
-        """`real` is how many times as often as by its class a recording is drawn."""
-        self.corpus, self.mel = corpus, mel
-        weights = class_weights(corpus.clips)
-        weights *= [real if clip.part == RECORDINGS else 1.0 for clip in corpus.clips]
-        self.weights = weights / weights.sum()
-        texts = sorted({c for clip in corpus.clips for c in clip.captions})
-        self.place = {text: row for row, text in enumerate(texts)}
-        self.text = torch.cat(
-            [text_features(texts[i : i + 512]).half() for i in range(0, len(texts), 512)]
-        )
+    def __init__(self, net: QueryNet, mixer: Mixer, *, size: int, seed: int) -> None:
+        self.net, self.single, self.mixer = net, load_single_prompt_net(), mixer
+        self.size, self.seed = size, seed
 
-    def clips(self, rng: np.random.Generator, count: int) -> list[Clip]:
-        """`count` clips of different classes."""
-        chosen: list[Clip] = []
-        while len(chosen) < count:
-            clip = self.corpus.clips[rng.choice(len(self.weights), p=self.weights)]
-            if all(clip.label != other.label for other in chosen):
-                chosen.append(clip)
-        return chosen
+    def __iter__(self) -> Iterator[Batch]:
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+        os.nice(POLITE)
+        rng = np.random.default_rng(self.seed)
+        while True:
+            yield self.draw(rng)
 
-    def sound(self, clip: Clip, frames: int, rng: np.random.Generator) -> Tensor:
-        """Draw [frames] of a clip at some speed and unit power; a short one anywhere,
-        or repeated.
-        """
-        speed = float(rng.uniform(*SPEED))
-        size = int(frames * speed)
-        audio = self.corpus.crop(clip, min(size, clip.frames), rng)
-        if len(audio) < min(size, 1.2 * RATE) and rng.random() < AGAIN:
-            gap = int(rng.uniform(0.05, 0.6) * RATE)
-            audio = F.pad(audio, (0, gap)).repeat(-(-size // (len(audio) + gap)))[:size]
-        if len(audio) < size:
-            before = int(rng.integers(0, size - len(audio) + 1))
-            audio = F.pad(audio, (before, size - len(audio) - before))
-        audio = F.interpolate(audio[None, None], size=frames, mode="linear")[0, 0]
-        return audio / audio.square().mean().sqrt().clamp_min(1e-4)
-
-    def batch(self, size: int, rng: np.random.Generator) -> Batch:
-        """Draw `size` mixtures."""
-        rows = [self.row(rng) for _ in range(size)]
-        levels, weight, text, shares, there = (
-            torch.stack(part) for part in zip(*rows, strict=True)
-        )
-        return Batch(levels, weight, text, shares, there)
-
-    def row(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Draw one mixture, as the fields of a `Batch` without their first axis: [M, L], [M, L],
-        [K, 1 + PIECES, D], [K, M, L], [K].
-        """
-        count = 3 if rng.random() < THREE else 2
-        clips = self.clips(rng, PROMPTS)
-        sounds = torch.stack([self.sound(clip, FRAMES * HOP, rng) for clip in clips[:count]])
-        decibels = torch.from_numpy(rng.uniform(-LEVEL_DB, LEVEL_DB, count)).float()
-        sounds = sounds * 10 ** (decibels[:, None] / 20)
-        gain = PEAK * 10 ** (rng.uniform(*GAIN_DB) / 20) / sounds.sum(0).abs().max()
-        spectra = stft(sounds * gain)  # [count, 1025, FRAMES]
-        mixture = self.mel @ spectra.sum(0).abs()
-        powers = self.mel @ spectra.abs().square()
-        shares = torch.zeros(PROMPTS, *mixture.shape)
-        shares[:count] = powers / powers.sum(0).clamp_min(1e-12)
-        captions = [clip.captions[rng.integers(len(clip.captions))] for clip in clips]
-        text = self.text[[self.place[caption] for caption in captions]].float()
-        weight = powers.sqrt()
-        weight = (weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)).mean(0)
-        there = torch.arange(PROMPTS) < count
-        return to_db(mixture), weight, text, shares, there
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """Draw a batch."""
+        return prepare(self.net, self.single, [self.mixer.draw(rng) for _ in range(self.size)])
 
 
-def loss(net: QueryNet, batch: Batch, *, bf16: bool) -> Tensor:
-    """The sum [] of the two cross entropies of the module's text, over a batch."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        logits = net(batch.levels, batch.text)
-    logits = logits.float()
-    weight = batch.weight[:, None]
-    alone = F.binary_cross_entropy_with_logits(logits, batch.shares, reduction="none")
-    others = logits.masked_fill(~batch.there[:, :, None, None], -1e4)
-    among = -batch.shares * net.among(others)
-    return (weight * (alone + among)).sum() / len(weight)
+def again(batches: Iterable[Batch], times: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """Each batch so many times, the later ones among the others': making one takes as long as
+    learning from it.
+    """
+    waiting: list[Batch] = []
+    for batch in batches:
+        yield batch
+        waiting += [batch] * (times - 1)
+        if len(waiting) > WAITING:
+            for _ in range(times - 1):
+                yield waiting.pop(int(rng.integers(len(waiting))))
 
 
 @torch.no_grad()
-def held_back_loss(net: QueryNet, mixer: Mixer, *, bf16: bool) -> float:
-    """The loss on the same mixtures of held-back clips each time."""
-    rng = np.random.default_rng(0)
-    losses = [loss(net, mixer.batch(8, rng), bf16=bf16) for _ in range(12)]
-    return float(torch.stack(losses).mean())
+def prepare(net: QueryNet, single: SinglePromptNet, mixed: list[Mixed]) -> Batch:
+    """What the network hears of some mixtures, and what it should say."""
+    audio = torch.stack([m.sounds.sum(0) for m in mixed])
+    asked = torch.stack([m.asked for m in mixed])
+    count = int(asked.sum(1).max())  # places that nobody uses cost time
+    text = torch.stack([m.text for m in mixed])[:, :count]
+    words = torch.stack([m.words for m in mixed])[:, :count]
+    places = [*range(count), PROMPTS]
+    rows = [_targets(net, m) for m in mixed]
+    powers, cross, power, energy = (torch.stack(part) for part in zip(*rows, strict=True))
+    weight = powers.sqrt()
+    weight = (weight / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)).mean(1)
+    return Batch(
+        heard=hear(net, single, audio, Prompts(text, words), asked[:, :count]),
+        text=text,
+        asked=asked[:, :count],
+        there=torch.stack([m.there for m in mixed])[:, :count],
+        shares=(powers / powers.sum(1, keepdim=True).clamp_min(1e-12))[:, places],
+        weight=weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-12),
+        power=power,
+        cross=cross[:, places],
+        energy=energy[:, places],
+    )
 
 
-def keep(folder: Path, mean: QueryNet, *, rank: int, prior: str) -> None:
-    """Write the weights to ship: the trained tensors in half precision, with what they
-    belong to.
+def _targets(net: QueryNet, mixed: Mixed) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Powers of the sources on mel bands [K + 1, M, L], then `cross`, `power` and `energy` of one
+    mixture, as `Batch` has them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: p.detach().half().contiguous() for name, p in mean.trainable_parameters().items()
+    there = F.pad(mixed.there, (0, 1), value=True).nonzero()[:, 0]
+    spectra = stft(mixed.sounds[there][:, None], N)[:, 0]  # [n, F, L]
+    real, imaginary = spectra.real.contiguous(), spectra.imag.contiguous()
+    whole, turned = real.sum(0), imaginary.sum(0)
+    gather = net.spread.T  # what a mask of bands does to bins, turned round
+    own = real.square() + imaginary.square()
+    powers = torch.zeros(len(mixed.sounds), len(net.mel), own.shape[-1])
+    cross, energy = torch.zeros_like(powers), torch.zeros(len(powers))
+    powers[there], cross[there] = net.mel @ own, gather @ (real * whole + imaginary * turned)
+    energy[there] = own.sum((1, 2))
+    return powers, cross, gather @ (whole.square() + turned.square()), energy
+
+
+def losses(net: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The losses of the module's text, each a number [], and `total`; `improved` in dB is how much
+    better than the mixture the stems of the prompts are.
+    """
+    logits, presence = net(batch.heard, batch.text, batch.asked)
+    logs = logits.log_softmax(1)
+    entropy = -(batch.weight[:, None] * batch.shares * logs).sum() / len(logits)
+    masks = logs.exp()
+    power = batch.power[:, None]
+    error = (masks.square() * power - 2 * masks * batch.cross).sum((2, 3)) + batch.energy
+    floor = THRESHOLD * batch.energy.sum(1, keepdim=True)
+    lack = 10 * ((error.clamp_min(0) + floor) / (batch.energy + floor)).log10()  # [B, K + 1] dB
+    counted = F.pad(batch.asked, (0, 1), value=True)
+    level = lack[counted].mean()
+    whole = (power - 2 * batch.cross).sum((2, 3)) + batch.energy
+    before = 10 * ((whole.clamp_min(0) + floor) / (batch.energy + floor)).log10()
+    here = F.pad(batch.there, (0, 1))
+    said = F.binary_cross_entropy_with_logits(
+        presence[batch.asked], batch.there[batch.asked].float()
+    )
+    return {
+        "total": entropy + LEVEL * level + PRESENCE * said,
+        "entropy": entropy,
+        "level": level,
+        "presence": said,
+        "improved": (before - lack)[here].mean(),
     }
+
+
+@torch.no_grad()
+def held_back(net: QueryNet, batches: list[Batch]) -> dict[str, float]:
+    """The mean losses on the same mixtures of held-back clips each time."""
+    rows = [losses(net, batch) for batch in batches]
+    return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
+
+
+def keep(folder: Path, mean: QueryNet) -> None:
+    """Write the weights to ship, in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().half().contiguous() for name, p in mean.state_dict().items()}
     partial = folder / "model.partial"
     save_file(tensors, partial)
     partial.chmod(0o644)
     partial.replace(folder / "model.safetensors")
-    (folder / "query.json").write_text(json.dumps({"rank": rank, "prior": prior}, indent=1) + "\n")
+
+
+def begin_from(net: QueryNet, mean: QueryNet, path: Path) -> None:
+    """Begin with the weights of a network that may have had fewer parts."""
+    for network in (net, mean):
+        missing, unknown = network.load_state_dict(read_tensors(path), strict=False)
+        log.info("%s has none of %s; unknown %s", path, missing, unknown)
 
 
 def arguments() -> argparse.Namespace:
@@ -173,15 +207,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/query"))
-    parser.add_argument("--minutes", type=float, default=45.0)
-    parser.add_argument("--steps", type=int, default=100_000, help="length of the rate's curve")
+    parser.add_argument("--begin", type=Path, help="weights to begin a new run with")
+    parser.add_argument("--minutes", type=float, default=70.0)
+    parser.add_argument("--steps", type=int, default=1_000_000, help="ends the training")
+    parser.add_argument("--cool", action="store_true", help="let the rate fall to nothing")
     parser.add_argument("--batch", type=int, default=8, help="mixtures a step")
-    parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--rank", type=int, default=32)
+    parser.add_argument("--times", type=int, default=2, help="that a batch is learned from")
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--ema", type=float, default=0.998)
-    parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
+    parser.add_argument("--real", type=float, default=4.0, help="how often recordings are drawn")
     parser.add_argument("--check", type=int, default=250, help="steps between two held-back losses")
-    parser.add_argument("--no-bf16", action="store_true", help="for processors without bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -190,49 +225,58 @@ def main() -> None:
     """Train, with a checkpoint every three minutes."""
     args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    bf16 = not args.no_bf16
     torch.manual_seed(args.seed)
-    net, prior = build(rank=args.rank)
+    net = QueryNet()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(
-        net.trainable_parameters().values(), lr=args.rate, betas=(0.9, 0.99)
-    )
+    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, betas=(0.9, 0.99))
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
-    mixer = Mixer(Corpus(args.data, frozenset({"prior"})), net.codec.mel, real=args.real)
-    held = Mixer(
-        Corpus(args.data, frozenset({"held"}), half="choose"), net.codec.mel, real=args.real
-    )
-    rng = np.random.default_rng(args.seed + step)
-    size = sum(p.numel() for p in net.trainable_parameters().values()) / 1e6
-    log.info("%d clips, %.2f M parameters learned, step %d", len(mixer.weights), size, step)
-    begin, first, total = time.monotonic(), step, 0.0
-    while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
+    if not checkpoint.exists and args.begin is not None:
+        begin_from(net, mean, args.begin)
+    frames = (FRAMES - 1) * HOP
+    options = {"frames": frames, "real": args.real, "kept": args.out}
+    mixer = Mixer(Corpus(args.data, TRAINED, PARTS), **options)
+    held = Mixer(Corpus(args.data, frozenset({"held"}), PARTS, half="choose"), **options)
+    rng = np.random.default_rng(0)
+    still = Batches(net, held, size=args.batch, seed=0)
+    fixed = [still.draw(rng) for _ in range(CHECKED)]
+    batches = Batches(copy.deepcopy(net), mixer, size=args.batch, seed=args.seed + step)
+    loader = DataLoader(batches, batch_size=None, num_workers=1)
+    size = sum(p.numel() for p in net.parameters()) / 1e6
+    log.info("%d clips, %.2f M parameters, step %d", len(mixer.weights), size, step)
+    begin, first = time.monotonic(), step
+    totals: dict[str, float] = {}
+    for batch in again(loader, args.times, rng):
         spent = (time.monotonic() - begin) / (60 * args.minutes)
-        for group in optimizer.param_groups:  # the curve ends with whichever ends first
-            along = max(step, round(spent * args.steps))
-            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step + 1) / 100)
-        error = loss(net, mixer.batch(args.batch, rng), bf16=bf16)
+        if spent >= 1 or step >= args.steps:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = args.rate * min(1.0, (step + 1) / 200, 1 - spent if args.cool else 1.0)
+        row = losses(net, batch)
         optimizer.zero_grad()
-        torch.autograd.backward([error])
-        nn.utils.clip_grad_norm_(net.trainable_parameters().values(), 1.0)
+        torch.autograd.backward([row["total"]])
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         step += 1
-        total += error.item()
         average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
+        totals = {
+            name: totals.get(name, 0.0) + float(value.detach()) for name, value in row.items()
+        }
         if step % args.check == 0:
             log.info(
-                "step %d loss %.4f, held back %.4f, %.2f steps/s",
-                step, total / args.check, held_back_loss(mean, held, bf16=bf16),
+                "step %d, %.2f steps/s, %s; held back %s",
+                step,
                 (step - first) / (time.monotonic() - begin),
-            )  # fmt: skip
-            total = 0.0
+                {name: round(total / args.check, 3) for name, total in totals.items()},
+                {name: round(value, 3) for name, value in held_back(mean, fixed).items()},
+            )
+            totals = {}
         if checkpoint.due():
             checkpoint.save(step, net, optimizer, mean)
-            keep(args.out / "shipped", mean, rank=args.rank, prior=prior)
+            keep(args.out / "shipped", mean)
     checkpoint.save(step, net, optimizer, mean)
-    keep(args.out / "shipped", mean, rank=args.rank, prior=prior)
+    keep(args.out / "shipped", mean)
 
 
 if __name__ == "__main__":

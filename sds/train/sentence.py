@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sds.priors.sentence_encoder import FOLDER, LAYERS, PIECES, PLACES, SCALE
+from sds.priors.quantised import quantise
+from sds.priors.sentence_encoder import FOLDER, LAYERS, PIECES, PLACES
 
 log = logging.getLogger(__name__)
 NAMES = {
@@ -51,19 +52,6 @@ def rename(bert: dict[str, Tensor]) -> dict[str, Tensor]:
             for old, new in NAMES.items():
                 out[f"{ours}{new}.{kind}"] = bert[f"{theirs}{old}.{kind}"]
     return out
-
-
-def quantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices as eight-bit integers and a scale [rows, 1] each; vectors in half precision."""
-    out = {}
-    for name, value in tensors.items():
-        if value.ndim == 2:
-            scale = value.abs().amax(1, keepdim=True).clamp_min(1e-9) / 127
-            out[name] = (value / scale).round().to(torch.int8)
-            out[name + SCALE] = scale.half()
-        else:
-            out[name] = value.half()
-    return {name: value.contiguous() for name, value in out.items()}
 
 
 def main() -> None:
