@@ -140,7 +140,9 @@ def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     """By how much sounds [N, T] fit each class of the statistics better than any other [N, C]."""
     ref = reference()
     classes = ref.classes()
-    x = torch.cat([statistics(some[:, None], RATE) for some in sounds.split(32)])
+    x = torch.cat([
+        statistics(sounds[i : i + 32, None], RATE) for i in range(0, len(sounds), 32)
+    ])  # fmt: skip
     scores = classes.scores(ref.standard(x))
     others = torch.stack(
         [
