@@ -1,7 +1,7 @@
 """Presence: what a tagger's cosines come to, and what a separation does with an absent sound."""
 
 from dataclasses import replace
-from math import exp
+from math import exp, log
 from pathlib import Path
 from typing import get_args
 
@@ -17,30 +17,37 @@ from bridge.protocol.jobs import Separate
 from bridge.stems import manifest, null_test
 from sds.datasets.clips import Clip as Made
 from sds.datasets.clips import Half, half_of, write_part
-from sds.detection.evidence import PresenceNetworks, evidence, presence, stretch, stretches
+from sds.detection.evidence import (
+    FIGURES,
+    PresenceNetworks,
+    gather,
+    network_figures,
+    presence,
+    stretch,
+    stretches,
+)
 from sds.detection.presence import (
     BEST,
+    BLOCK,
     FILE,
-    Activity,
+    Answers,
     Calibration,
-    cosines,
+    Logistic,
+    ask,
+    best_blocks,
+    by_seconds,
     load_calibration,
-    load_tagger,
     measure_activity,
     measure_in_blocks,
     merge_activity,
     presence_of,
-    recording_cosine,
 )
+from sds.detection.tagger import load_tagger
 from sds.priors.gaussian import GaussianPrior
-from sds.priors.text_embedding import sentences
-from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
-from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
-from sds.train.data import Clip
+from sds.similarity.two_tower import RATE
 from sds.train.pairs import held_back
-from sds.train.presence import area, fit_logistic, table
-from sds.train.tagger import targets
+from sds.train.presence import area, calibration_error, f_measure, fit_logistic, table
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
@@ -52,22 +59,49 @@ def tagger():
 
 @pytest.fixture(scope="module")
 def networks(tagger):
-    return PresenceNetworks(tagger, load_scorer(SEARCH_SCORER), load_query())
+    return PresenceNetworks(tagger)
+
+
+class Halves:
+    """A separation network that gives the first prompt a half of what is there, and the rest the
+    other; and has even odds for each.
+    """
+
+    model_hash = "halves"
+
+    def answer(self, mid, rate, prompts):
+        shares = torch.zeros(len(prompts) + 1, 1025, mid.shape[-1] // 512 + 1)
+        shares[[0, -1]] = 0.5
+        return shares, torch.zeros(len(prompts))
+
+
+FITTED = Calibration(
+    alone=Logistic((1.0,), 0.0),
+    joined=Logistic((1.0, 1.0, 0.0), 0.0),
+    thresholds=(0.6, 0.7),
+    second=Logistic((1.0, 0.5), 0.0),
+    named=Logistic((1.0,), -1.0),
+    hashes=("tagger", "network"),
+)
+
+
+def sigmoid(x):
+    return 1 / (1 + exp(-x))
 
 
 def test_the_calibration_is_of_the_shipped_weights(networks):
-    assert load_calibration().hashes == networks.hashes
+    assert load_calibration().hashes[0] == networks.tagger.model_hash
 
 
 def test_what_speaks_for_a_sound_raises_its_probability():
-    assert min(load_calibration().weights) > 0
+    found = load_calibration()
+    assert min(found.alone.weights + found.named.weights + found.second.weights) > 0
 
 
 def test_a_probability_is_a_logistic_function():
-    made = Calibration(weights=(4.0, 2.0, 1.0), offset=-1.0, threshold=0.5, hashes=())
+    made = Logistic((4.0, 2.0, 1.0), -1.0)
     figures = torch.tensor([[0.25, 0.0, 0.0], [-1.0, 0.5, -1.0], [0.0, 0.5, 3.0]])
-    found = made.probability(figures)
-    assert found.tolist() == pytest.approx([0.5, 1 / (1 + exp(5)), 1 / (1 + exp(-3))])
+    assert made.probability(figures).tolist() == pytest.approx([0.5, sigmoid(-5), sigmoid(3)])
 
 
 def test_a_prompt_is_looked_for_where_the_listener_hears_it():
@@ -78,51 +112,80 @@ def test_a_prompt_is_looked_for_where_the_listener_hears_it():
     assert stretches(near[:, :4], loud[:4]) == [0, 0, 0]
 
 
-def test_a_stretch_is_mono_whole_frames_at_the_network_s_rate_and_at_least_a_second():
+def test_a_stretch_is_mono_at_the_network_s_rate_and_at_least_a_second():
     audio = torch.stack([torch.ones(3000), torch.zeros(3000)])
     found = stretch(lambda begin, end: audio[:, begin:end], 44100, 0, 1)
-    assert found.shape == (87 * 512,)  # 44100 samples are 86.13 frames of 512
+    assert found.shape == (44100,)
     assert float(found[:3000].mean()) == pytest.approx(0.5)
     assert float(found[3000:].abs().max()) == 0.0
 
 
-def test_evidence_does_not_depend_on_what_else_is_asked(networks):
+def test_half_of_what_is_there_is_even_odds():
+    audio = torch.randn(RATE, generator=torch.Generator().manual_seed(0))
+    found = network_figures(Halves(), audio, ["rain", "piano"])
+    assert found.shape == (2, len(FIGURES))
+    assert found.flatten().tolist() == pytest.approx([0.0, 0.0, log(1e-4), 0.0], abs=1e-3)
+
+
+def test_evidence_is_gathered_of_each_prompt(networks):
     audio, rate = read(MIXTURE)
     heard = measure_activity(networks.tagger, audio, rate)
-    asked = ["sea waves", "saxophone", "piano"]
-
-    def found(prompts):
-        *_, rows = evidence(networks, heard, lambda a, b: audio[:, a:b], rate, prompts)
-        return rows
-
-    assert torch.allclose(found(asked)[:1], found(asked[:1]), atol=1e-4)
+    asked = ["sea waves"]
+    answers = ask(networks.tagger, heard, asked)
+    *_, found = gather(Halves(), heard, answers, lambda a, b: audio[:, a:b], rate, asked)
+    assert found.tolist() == [pytest.approx([0.0, 0.0], abs=1e-4)]
 
 
-def test_what_is_given_to_a_prompt_counts_when_the_listener_says_the_same():
-    near, loud = torch.zeros(2, 4), torch.ones(4, dtype=torch.bool)
-    made = Calibration(weights=(1.0, 1.0, 1.0), offset=0.0, threshold=0.6, hashes=("a",))
-    rows = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
-    found = presence_of(near, rows, loud, hashes=("a",), calibration=made)
-    assert found.present == (False, True)
-    assert found.score == pytest.approx((0.5, 1 / (1 + exp(-2))))
+def test_an_answer_does_not_depend_on_what_else_is_asked(networks):
+    audio, rate = read(MIXTURE)
+    heard = measure_activity(networks.tagger, audio, rate)
+    many = ask(networks.tagger, heard, ["sea waves", "saxophone", "piano"])
+    one = ask(networks.tagger, heard, ["sea waves"])
+    torch.testing.assert_close(many.whole[:1], one.whole, rtol=0, atol=1e-3)
+    torch.testing.assert_close(many.seconds[:1], one.seconds, rtol=0, atol=1e-3)
 
 
-def test_the_best_quarter_of_what_is_heard_decides():
-    rows = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0]])
-    loud = torch.tensor([True] * 7 + [False])
-    assert round(BEST * 7) == 2
-    assert recording_cosine(rows, loud).tolist() == [5.5]
-    assert recording_cosine(rows[:, :1], torch.tensor([True])).tolist() == [0.0]
+def test_evidence_counts_for_the_network_it_was_fitted_with_and_no_other():
+    answers = Answers(torch.zeros(2), torch.zeros(2, 4))
+    loud, rows = torch.ones(4, dtype=torch.bool), torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+
+    def found(network):
+        hashes = ("tagger", network)
+        return presence_of(answers, rows, loud, hashes=hashes, calibration=FITTED)
+
+    assert found("network").score == pytest.approx((0.5, sigmoid(1)))
+    assert found("network").present == (False, True)  # above 0.7
+    assert found("another").score == found("").score == pytest.approx((0.5, 0.5))
+    assert found("").present == (False, False)
+
+
+def test_a_second_counts_by_itself_and_by_the_whole():
+    answers = Answers(torch.tensor([2.0]), torch.tensor([[-1.0, 1.0, 5.0]]))
+    loud = torch.tensor([True, True, False])
+    found = presence_of(answers, torch.zeros(1, 2), loud, hashes=("tagger", ""), calibration=FITTED)
+    assert found.activity[0] == pytest.approx((sigmoid(0), sigmoid(2), 0.0))
+
+
+def test_the_best_quarter_of_the_blocks_decides():
+    rows = torch.arange(8.0)[:, None]
+    assert round(BEST * 8) == 2
+    assert best_blocks(rows).tolist() == [6.5]
+    assert best_blocks(rows[:1]).tolist() == [0.0]
+
+
+def test_a_frame_is_of_the_second_in_which_its_middle_is():
+    frames = torch.arange(16.0)[None]  # of 186 ms: the sixth has its middle at 1.02 s
+    assert by_seconds(frames, 3).tolist() == [[4.0, 10.0, 15.0]]
 
 
 def test_a_recording_in_pieces_is_heard_as_in_one(tagger):
-    audio = 0.1 * torch.randn(2, 36 * 8000 + 77, generator=torch.Generator().manual_seed(0))
+    audio = 0.1 * torch.randn(2, 13 * 8000 + 77, generator=torch.Generator().manual_seed(0))
     whole = measure_activity(tagger, audio, 8000)
     parts = [*measure_in_blocks(tagger, torch.split(audio, 7919, dim=1), 8000)]
-    assert len(parts) == 2  # half a minute each
-    assert whole.vectors.shape == (37, 128)  # a begun second is heard too
-    assert torch.allclose(merge_activity(parts).vectors, whole.vectors, atol=1e-4)
+    assert [len(part.level_db) for part in parts] == [BLOCK, 14 - BLOCK]  # a begun second too
+    assert torch.allclose(merge_activity(parts).states, whole.states, atol=1e-3)
     assert torch.allclose(merge_activity(parts).level_db, whole.level_db, atol=1e-3)
+    assert ask(tagger, whole, ["rain"]).seconds.shape == (1, 14)
 
 
 def test_levels_are_those_of_the_seconds(tagger):
@@ -138,10 +201,6 @@ def test_opposite_signs_left_and_right_are_heard_as_the_same_signs_are(networks)
     same, opposite = torch.stack([one, one]), torch.stack([one, -one])
     prompts = ["saxophone", "piano"]
     assert presence(networks, opposite, rate, prompts) == presence(networks, same, rate, prompts)
-    assert torch.equal(
-        networks.search_scorer.hear(opposite[None], rate),
-        networks.search_scorer.hear(same[None], rate),
-    )
 
 
 def test_a_channel_that_is_silent_hides_nothing(networks):
@@ -149,7 +208,7 @@ def test_a_channel_that_is_silent_hides_nothing(networks):
     one = audio.mean(0)
     alone = measure_activity(networks.tagger, torch.stack([one, 0 * one]), rate)
     both = measure_activity(networks.tagger, one[None], rate)
-    torch.testing.assert_close(alone.vectors, both.vectors, rtol=0, atol=1e-3)
+    torch.testing.assert_close(alone.states, both.states, rtol=0, atol=1e-3)
     torch.testing.assert_close(alone.level_db, both.level_db - 20 * torch.log10(torch.tensor(2.0)))
 
 
@@ -166,7 +225,7 @@ def test_no_recording_is_no_silence():
 
 
 def test_other_weights_are_refused(networks):
-    other = replace(load_calibration(), hashes=("0123",))
+    other = replace(load_calibration(), hashes=("0123", ""))
     with pytest.raises(ValueError, match=r"fit it anew with sds\.train\.presence"):
         presence(networks, torch.zeros(1, 44100), 44100, ["rain"], calibration=other)
 
@@ -177,7 +236,7 @@ def test_a_sound_is_active_when_it_sounds(networks):
     (activity,) = presence(networks, audio, rate, ["sea waves"]).activity
     assert len(activity) == 8
     assert activity[:3] == (0.0, 0.0, 0.0)
-    assert min(activity[4:]) > 0
+    assert min(activity[4:]) > 0.5
 
 
 def test_fitting_finds_the_logistic_function_that_drew():
@@ -214,18 +273,19 @@ def test_what_is_held_back_is_halved_by_class_and_caption(tmp_path):
     assert sum(map(len, halves.values())) == len(clips)  # all of them, and none in both
 
 
-def test_training_asks_for_what_is_there_and_not_for_what_may_be():
-    def clip(label, caption):
-        return Clip("made", 0, 1, (caption,), label, "prior")
+def test_a_probability_that_comes_true_as_often_has_no_error():
+    chance = torch.tensor([0.25] * 4 + [0.95] * 2)
+    right = torch.tensor([True, False, False, False, True, True])
+    assert calibration_error(chance, right) == pytest.approx(2 / 6 * 0.05)
+    assert calibration_error(chance, ~right) == pytest.approx(4 / 6 * 0.5 + 2 / 6 * 0.95)
 
-    dog, puppy = clip("dog", "dog barking"), clip("dog", "small puppy")
-    there, asked = targets(
-        [[dog], [dog, clip("rain", "rain")], [puppy]],
-        sentences(["dog barking", "dog barking", "rain", "small puppy"]),
+
+def test_f_is_the_harmonic_mean_of_precision_and_recall():
+    called, there = (
+        torch.tensor([True, True, True, False]),
+        torch.tensor([True, False, False, True]),
     )
-    # the same words for the same class count for both, other words for it are not asked
-    assert there.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
-    assert asked.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 1, 1]]
+    assert f_measure(called, there) == pytest.approx(2 / (3 / 1 + 2 / 1))
 
 
 # What a separation does with it.
@@ -254,7 +314,7 @@ def job(start: Path, out: Path, **changes) -> Separate:
 
 
 def with_threshold(monkeypatch, threshold: float) -> None:
-    made = replace(load_calibration(), threshold=threshold)
+    made = replace(load_calibration(), joined=None, thresholds=(threshold, threshold))
     monkeypatch.setattr(sds.detection.presence, "load_calibration", lambda: made)
 
 
@@ -321,8 +381,3 @@ def test_auto_without_a_listener_says_so(start, tmp_path):
     without = worker.Models(tagger=Path("nowhere"))
     with pytest.raises(ValueError, match="no tagger in this installation: auto cannot be done"):
         list(worker.work(job(start, tmp_path, prompts=(), auto=True), without))
-
-
-def test_cosines_are_of_unit_vectors(tagger):
-    heard = Activity(tagger.read(["rain"]), torch.zeros(1))
-    assert float(cosines(tagger, heard, ["rain"])) == pytest.approx(1.0, abs=1e-5)

@@ -6,27 +6,30 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from bridge import worker
 from bridge.cli import main, tables
 from bridge.protocol.events import Done, Progress
 from bridge.protocol.jobs import Suggest
+from sds.datasets.captions import PHRASES
 from sds.detection.evidence import PresenceNetworks
-from sds.detection.presence import load_tagger, measure_activity
+from sds.detection.presence import measure_activity
+from sds.detection.tagger import load_tagger
 from sds.detection.tagging import (
     ALIKE,
+    PART,
     PARTS,
+    VOCABULARY,
+    Suggestion,
     active_spans,
-    prompt_shares,
+    distinct,
+    likelihood,
     suggest,
+    unsure,
     vocabulary,
-    without_synonyms,
 )
-from sds.priors.text_embedding import sentences
-from sds.separation.query_network import load_query
+from sds.priors.sentence_encoder import encode_sentences
 from sds.signal.audio_files import read
-from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
 from tests.test_language_model import chat, endpoint
 
 MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
@@ -34,7 +37,7 @@ MIXTURE = Path(__file__).parents[1] / "examples" / "data" / "mixture.flac"
 
 @pytest.fixture(scope="module")
 def networks():
-    return PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), load_query())
+    return PresenceNetworks(load_tagger())
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +47,12 @@ def twelve(networks):
 
 
 def last(networks, audio, rate, **options):
-    heard = measure_activity(networks.tagger, audio, rate)
-    *_, found = suggest(networks, heard, lambda begin, end: audio[:, begin:end], rate, **options)
-    return found
+    return suggest(networks, measure_activity(networks.tagger, audio, rate), **options)
 
 
 def test_no_two_suggestions_say_the_same(twelve):
     names = [one.prompt for one in twelve]
-    vectors = F.normalize(sentences(names), dim=1)
+    vectors = encode_sentences(names)
     cosines = (vectors @ vectors.T).fill_diagonal_(0)
     assert len(names) == 12
     assert float(cosines.max()) < ALIKE
@@ -84,35 +85,44 @@ def test_less_than_a_second_is_heard_at_any_rate(networks, rate):
         assert [len(one.activity) for one in found] == [1, 1]
 
 
-def test_parts_are_few_and_the_first_explains_the_most(networks, twelve):
-    audio, rate = read(MIXTURE)
-    heard = measure_activity(networks.tagger, audio, rate)
-
-    def between(begin, end):
-        return audio[:, begin:end]
-
-    found = active_spans(networks, heard, between, rate, twelve)
-    shares, weight = prompt_shares(networks, heard, between, rate, [one.prompt for one in twelve])
-    gains = shares @ weight * torch.tensor([one.score for one in twelve])
-    assert float(weight.sum()) == pytest.approx(1.0)
-    assert 1 <= len(found) <= PARTS
-    assert found[0] == twelve[int(gains.argmax())]
-    assert len({one.prompt for one in found}) == len(found)
-    assert active_spans(networks, heard, between, rate, []) == []
+def named(*scores):
+    return [Suggestion(str(i), score, True, ()) for i, score in enumerate(scores)]
 
 
-def test_distinct_keeps_the_first_of_those_alike():
+def test_parts_are_the_likely_names_or_the_first():
+    assert active_spans(named(0.9, PART, PART - 0.01)) == named(0.9, PART)
+    assert active_spans(named(*[0.9] * 9)) == named(*[0.9] * PARTS)
+    assert active_spans(named(0.1, 0.05)) == named(0.1)
+    assert active_spans([]) == []
+
+
+def test_even_the_first_may_be_a_guess():
+    assert likelihood(0.1) == "guess"
+    assert unsure(named(0.1, 0.05))
+    assert not unsure(named(0.9, 0.05))
+    assert not unsure([])
+
+
+def test_the_first_of_those_alike_is_kept():
     angles = torch.tensor([0.0, 0.1, 1.4, 1.5, 3.0])
     vectors = torch.stack([angles.cos(), angles.sin()], 1)
-    assert without_synonyms(vectors, 5) == [0, 2, 4]
-    assert without_synonyms(vectors, 2) == [0, 2]
+    assert distinct(vectors, "abcde", [0.1] * 5, 5) == [0, 2, 4]
+    assert distinct(vectors, "abcde", [0.1] * 5, 2) == [0, 2]
+
+
+def test_a_class_is_named_twice_only_where_the_second_is_likely():
+    vectors = torch.eye(4)
+    assert distinct(vectors, "aaba", [0.9, 0.2, 0.1, 0.1], 4) == [0, 2]
+    assert distinct(vectors, "aaba", [0.9, 0.8, 0.1, 0.1], 4) == [0, 1, 2]
 
 
 def test_the_vocabulary_has_no_name_twice():
-    names = vocabulary()
-    assert 150 <= len(names) <= 400
-    assert len(set(names)) == len(names)
-    assert all(name == name.strip() and name for name in names)
+    classes = vocabulary()
+    lines = [line for line in VOCABULARY.read_text().splitlines() if not line.startswith("#")]
+    names = [name for line in lines for name in line.partition(": ")[2].split(", ")]
+    assert [*classes] == names  # a name twice would be one of them
+    assert 150 <= len(names) <= 300
+    assert set(classes.values()) == set(PHRASES)
 
 
 def test_the_job_tells_its_progress_and_ends_with_rows():
@@ -123,7 +133,8 @@ def test_the_job_tells_its_progress_and_ends_with_rows():
     rows = done.result["suggestions"]
     assert len(rows) == 5
     assert set(rows[0]) == {"prompt", "score", "likelihood", "present", "activity"}
-    assert rows[0]["likelihood"] in ("likely", "possible", "guess")
+    assert rows[0]["likelihood"] == likelihood(rows[0]["score"])
+    assert done.result["unsure"] is (rows[0]["likelihood"] == "guess")
     assert json.loads(json.dumps(done.result)) == done.result
 
 
@@ -131,6 +142,12 @@ def test_without_a_listener_the_job_says_so():
     job = Suggest(id="s", file=str(MIXTURE))
     with pytest.raises(ValueError, match="there is no tagger in this installation"):
         list(worker.work(job, worker.Models(tagger=Path("nowhere"))))
+
+
+def test_the_table_says_when_nothing_is_certain():
+    row = {"prompt": "rain", "score": 0.1, "likelihood": "guess", "activity": [0.1]}
+    assert str(tables.suggestions({"suggestions": [row], "unsure": True})).endswith(tables.UNSURE)
+    assert tables.UNSURE not in str(tables.suggestions({"suggestions": [row], "unsure": False}))
 
 
 def test_the_curve_keeps_peaks_and_fits_its_columns():

@@ -324,7 +324,7 @@ def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
         return None
         yield
 
-    monkeypatch.setattr(suggest, "presence_networks", lambda _: PresenceNetworks(*[None] * 3))  # type: ignore[arg-type]
+    monkeypatch.setattr(suggest, "presence_networks", lambda _: PresenceNetworks(None))  # type: ignore[arg-type]
     monkeypatch.setattr(suggest, "measure_activity", listened)
     monkeypatch.setattr(suggest, "prompt_activity", prompt_activity)
     asked = job(noise(tmp_path / "a.wav", 1), tmp_path, prompts=("a", "a", "b"), model="default")

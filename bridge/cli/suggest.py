@@ -30,8 +30,8 @@ def suggest(
     """Name the sounds in a recording, and when they are there.
 
     The names are prompts to separate it by.
-    A name is likely (such a score was right in 16 of 25 cases on held-back recordings), possible
-    (1 in 4) or a guess (1 in 20).
+    A name is likely (probability 0.6 and more), possible (0.3 and more) or a guess; the last line
+    says so when even the first one is.
     """
     from bridge.cli import tables
     from bridge.protocol.jobs import Suggest

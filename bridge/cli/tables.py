@@ -31,6 +31,7 @@ Show = Callable[[Event], None]
 NAMED = 40  # columns for the name of a result, which may be a prompt; a longer one goes over
 BARS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 40  # of a curve over the length of the file
+UNSURE = "nothing is certain: these are guesses"
 
 # A job's fields on the command line where they are not --NAME: lists are given one by one.
 OPTIONS = {
@@ -286,7 +287,8 @@ def suggestions(result: dict[str, Any]) -> Text:
         worth = f"{row['score']:.2f}", row["likelihood"]
         rows.append((row["prompt"], *worth, curve(row["activity"])))
     rows += [(prompt, "", "", "the assistant's") for prompt in result.get("prompts", ())]
-    return columns(rows)
+    table = columns(rows)
+    return table.append(f"\n{UNSURE}") if result.get("unsure") else table
 
 
 def curve(activity: list[float], columns: int = COLUMNS) -> str:

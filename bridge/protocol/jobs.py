@@ -212,11 +212,11 @@ class Suggest(Frozen):
     - `file`: audio file to listen to
     - `top`: how many suggestions at most, 1..50; default 8
 
-    Result: suggestions [{prompt, score, likelihood, present, activity}], seconds. `score` is 0..1,
-    and the tagger's best of 251 names is always high: `likelihood` says what such a score
-    was worth on held-back mixtures, `likely` (right in 16 of 25), `possible` (1 in 4) or `guess`
-    (1 in 20). `activity` is a probability a second, `present` whether the score is enough for a
-    separation.
+    Result: suggestions [{prompt, score, likelihood, present, activity}], unsure, seconds. `score`
+    is the probability, 0..1, that a sound of its kind is there, and `likelihood` the same in a
+    word: `likely` (0.6 and more), `possible` (0.3 and more) or `guess`. `unsure` says that even the
+    first is a guess. `activity` is a probability a second, `present` whether the sound would count
+    as present if it were asked for by name.
     """
 
     kind: Literal["suggest"] = "suggest"

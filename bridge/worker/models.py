@@ -15,7 +15,8 @@ from torch import Tensor
 from presets import Note
 from renderers import RENDERERS, Renderer, fm, random_patches
 from renderers.algorithms import convert_operators
-from sds.detection.presence import FOLDER as TAGGER
+from sds.detection.tagger import FOLDER as TAGGER
+from sds.detection.tagger import Tagger, load_tagger
 from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
@@ -46,9 +47,10 @@ class Models:
         self._folders = {
             "evaluation_scorer": evaluation_scorer,
             "search_scorer": search_scorer,
-            "tagger": tagger,
         }
+        self._tagger_folder = tagger
         self._scorers: dict[str, TwoTowerScorer] = {}
+        self._taggers: dict[Path, Tagger] = {}
         self._queries: dict[str, Query | None] = {}
         self._banks: dict[str, Bank | None] = {}
 
@@ -75,9 +77,12 @@ class Models:
         """The search scorer, which searches maximise; None when it is not there."""
         return self._scorer("search_scorer")
 
-    def tagger(self) -> TwoTowerScorer | None:
+    def tagger(self) -> Tagger | None:
         """The tagger, which finds the sounds in a mixture; None when it is not there."""
-        return self._scorer("tagger")
+        folder = self._tagger_folder
+        if folder not in self._taggers and (folder / "model.safetensors").is_file():
+            self._taggers[folder] = load_tagger(folder)
+        return self._taggers.get(folder)
 
     def query(self) -> Query | None:
         """The query network: a mask for any prompt; None when it is not there."""

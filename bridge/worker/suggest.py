@@ -15,15 +15,19 @@ from bridge.worker import mixture
 from bridge.worker.models import Models
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.presence import Activity, measure_in_blocks, merge_activity
-from sds.detection.tagging import RIVALS, Suggestion, active_spans, prompt_activity, suggest
+from sds.detection.tagger import Tagger
+from sds.detection.tagging import (
+    RIVALS,
+    Suggestion,
+    active_spans,
+    likelihood,
+    prompt_activity,
+    suggest,
+    unsure,
+)
 from sds.signal.audio_files import Recording
-from sds.similarity.two_tower import TwoTowerScorer
 
 PIECE_SECONDS = 10.0  # read at once
-# From which score on a name is called so. Of the first eight names for 140 mixtures of one or two
-# held-back recordings, so many were of the class of a sound in the mixture: 16 of 25, 13 of 49,
-# 49 of 1046.
-LIKELIHOOD = {"likely": 0.97, "possible": 0.95, "guess": 0.0}
 INSTEAD = 3  # sounds that are named when none asked for is there
 
 
@@ -55,9 +59,8 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
     if networks is None:
         raise ValueError("there is no tagger in this installation: nothing can be suggested")
     with mixture.open_recording(Path(job.file)) as recording:
-        activity = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.6)
-        work = suggest(networks, activity, recording.read, recording.rate, top=job.top)
-        suggestions = yield from last_with_progress(work, clock, 0.6)
+        activity = yield from measure_activity(recording, networks.tagger, clock, 0.0, 0.95)
+    suggestions = suggest(networks, activity, top=job.top)
     rows = [
         {
             "prompt": suggestion.prompt,
@@ -68,16 +71,7 @@ def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
         }
         for suggestion in suggestions
     ]
-    yield clock.done({"suggestions": rows})
-
-
-def likelihood(score: float) -> str:
-    """What the score of a suggestion has been worth, in a word.
-
-    >>> likelihood(0.98), likelihood(0.96), likelihood(0.92)
-    ('likely', 'possible', 'guess')
-    """
-    return next(word for word, least in LIKELIHOOD.items() if score >= least)
+    yield clock.done({"suggestions": rows, "unsure": unsure(suggestions)})
 
 
 def presence_check(
@@ -101,10 +95,7 @@ def presence_check(
         activity = yield from measure_activity(recording, networks.tagger, clock, begin, end)
         likely: list[Suggestion] = []
         if job.auto:
-            suggestions = yield from last_with_progress(
-                suggest(networks, activity, read, rate, top=RIVALS), clock, end
-            )
-            likely = active_spans(networks, activity, read, rate, suggestions)
+            likely = active_spans(suggest(networks, activity, top=RIVALS))
         more = (sound.prompt for sound in likely if sound.prompt not in job.prompts)
         prompts = (*job.prompts, *dict.fromkeys(more))[:MAX_STEMS]
         if not prompts:
@@ -120,10 +111,7 @@ def presence_check(
             if sound.present or job.force or sound.prompt not in job.prompts
         ]
         if not here:
-            work = suggest(networks, activity, read, rate, top=INSTEAD)
-            rather = ", ".join(
-                sound.prompt for sound in (yield from last_with_progress(work, clock, end))
-            )
+            rather = ", ".join(sound.prompt for sound in suggest(networks, activity, top=INSTEAD))
             raise ValueError(
                 f"none of the prompts is heard in {Path(job.file).name}, "
                 f"{f'rather: {rather}' if rather else 'which is silent'}; "
@@ -137,11 +125,9 @@ def presence_check(
 
 
 def presence_networks(models: Models) -> PresenceNetworks | None:
-    """Load the networks that find sounds in a recording; None unless all of them are there."""
-    tagger, search_scorer, network = models.tagger(), models.search_scorer(), models.query()
-    if tagger is None or search_scorer is None or network is None:
-        return None
-    return PresenceNetworks(tagger, search_scorer, network)
+    """Load the networks that find sounds in a recording; None without a tagger."""
+    tagger = models.tagger()
+    return None if tagger is None else PresenceNetworks(tagger, models.query())
 
 
 def last_with_progress(
@@ -179,7 +165,7 @@ def _figures(sound: Suggestion) -> dict[str, Any]:
 
 
 def measure_activity(
-    recording: Recording, tagger: TwoTowerScorer, clock: worker_loop.Clock, begin: float, end: float
+    recording: Recording, tagger: Tagger, clock: worker_loop.Clock, begin: float, end: float
 ) -> Generator[Event, None, Activity]:
     """Tag a file a piece at a time; progress runs from `begin` to `end`."""
     all_heard: list[Activity] = []

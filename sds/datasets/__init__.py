@@ -7,4 +7,6 @@
 - `recordings`: The captioned recordings of a folder with a captions.csv, decoded whole.
 - `reference_statistics`: Statistics of real recordings to compare with, which are shipped, and
   their sounds in data/train.
+- `related`: Classes of which a sound may bear the name of the other too: neither is absent where
+  one is.
 """

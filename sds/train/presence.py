@@ -1,14 +1,16 @@
-"""Fit when a sound counts as present (`sds.detection.presence`), and measure it.
+"""Fit what the tagger's answers are worth (`sds.detection.presence`), and measure it.
 
     python -m sds.train.presence --data runs/corpus              # fits, writes, prints figures
+    python -m sds.train.presence --data runs/corpus --network    # weighs the separation network too
     python -m sds.train.presence --data runs/corpus --score DIR  # measures DIR's mixtures too
     python -m sds.train.presence --table                         # the table of docs/stems.md
 
 Mixtures of 1 to 4 held-back clips of different classes, each within 6 dB of the mean: nothing was
 trained on them. For each sound that is in there, one prompt names it and one names a sound of a
-class that is not. The logistic function is fitted on mixtures of one half of the clips, and the
-threshold is where MISSED of their present sounds are called absent; the figures are those of the
-other half. DIR has mixtures/manifest.json; it is only measured.
+class that is not. Everything is fitted on mixtures of one half of the clips, and the threshold is
+where MISSED of their present sounds are called absent; the figures are those of the other half.
+What the separation network gives is weighed with the rest where it raises the AUC of the first half
+by WORTH. DIR has mixtures/manifest.json; it is only measured.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import permutations
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -28,34 +30,47 @@ from torch.nn import functional as F
 
 from presets.reading import read_json
 from sds.datasets.captions import PHRASES
-from sds.datasets.evaluation_items import Mixture
+from sds.datasets.clips import Half
 from sds.datasets.evaluation_items import mixtures as recorded
+from sds.datasets.related import may_be
 from sds.detection import presence
-from sds.detection.evidence import PresenceNetworks, evidence
+from sds.detection.band_frames import FRAME
+from sds.detection.evidence import PresenceNetworks, gather
 from sds.detection.presence import (
+    Activity,
     Calibration,
-    cosines,
-    load_tagger,
+    Logistic,
+    ask,
     measure_activity,
-    recording_cosine,
 )
-from sds.detection.tagging import RIVALS, Suggestion, active_spans, suggest, vocabulary
+from sds.detection.tagger import FOLDER, load_tagger
+from sds.detection.tagging import (
+    LIKELIHOOD,
+    RIVALS,
+    Suggestion,
+    active_spans,
+    likelihood,
+    suggest,
+    vocabulary,
+)
 from sds.priors.text_embedding import sentences
 from sds.separation.query_network import load_query
-from sds.signal.audio_files import mono
-from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
+from sds.similarity.two_tower import RATE
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
-from sds.train.pairs import apply_masks, held_back, improvement, pairs, query_stems
+from sds.train.pairs import held_back
+from sds.train.tagged_mixtures import Mixer
 
 log = logging.getLogger(__name__)
 SECONDS = 6.0
 SOUNDS = (0.15, 0.45, 0.25, 0.15)  # how often a mixture has 1, 2, 3 or 4 of them
 LEVEL_DB = 6.0
 REAL = 4.0  # how often recordings are drawn, against made sounds
-MISSED = 0.05  # of the present sounds, called absent: a stem too many costs less than one too few
+MISSED = 0.04  # of the present sounds, called absent: a stem too many costs less than one too few
+WORTH = 0.005  # of the AUC, from which the separation network is asked
 NEAR = 0.5  # cosine from which a prompt may name a sound as well as another one does
-PAIRS, TOP = 40, 5  # of the suggestions' measure
+TOP, LISTED, BINS = 5, 8, 10  # names that recall counts; that are calibrated; bins of its error
+LOUD_DB, FAINT_DB = -18.0, -35.0  # level of a sound in a second that is heard; that is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,17 @@ class LabelledMixture:
     labels: tuple[str, ...]
     there: tuple[str, ...]
     absent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was made of a mixture: its prompts' figures [K, 1 + E], the tagger's answer and, where
+    they were asked for, the figures of the separation network; and what the tagger heard.
+    """
+
+    mixture: LabelledMixture
+    figures: Tensor
+    activity: Activity
 
 
 def make_mixtures(
@@ -116,28 +142,85 @@ def place_clip(audio: Tensor, rng: np.random.Generator) -> Tensor:
     return 0.05 * gain * cut / cut.square().mean().sqrt().clamp_min(1e-4)
 
 
-def rows(networks: PresenceNetworks, mixtures: Sequence[LabelledMixture]) -> tuple[Tensor, Tensor]:
-    """Figures [N, 3] of every prompt of the mixtures, and whether its sound is there,
-    booleans [N].
-    """
-    tables, there = [], []
-    for mixture in mixtures:
-        prompts = [*mixture.there, *mixture.absent]
-        tables.append(presence_figures(networks, mixture.audio, RATE, prompts))
-        there += [i < len(mixture.there) for i in range(len(prompts))]
-    return torch.cat(tables).double(), torch.tensor(there)
+def hear(networks: PresenceNetworks, mixture: LabelledMixture, *, network: bool = False) -> Heard:
+    """Hear a mixture, and what its prompts come to; with the separation network on demand."""
+    activity = measure_activity(networks.tagger, mixture.audio, RATE)
+    prompts = [*mixture.there, *mixture.absent]
+    return Heard(
+        mixture, presence_figures(networks, activity, mixture.audio, prompts, network), activity
+    )
 
 
 def presence_figures(
-    networks: PresenceNetworks, audio: Tensor, rate: int, prompts: Sequence[str]
+    networks: PresenceNetworks,
+    activity: Activity,
+    audio: Tensor,
+    prompts: Sequence[str],
+    network: bool,
+    rate: int = RATE,
 ) -> Tensor:
-    """The three figures [K, 3] of prompts in audio [C, T] that a calibration weighs."""
-    activity = measure_activity(networks.tagger, audio, rate)
-    *_, gathered = evidence(
-        networks, activity, lambda begin, end: audio[:, begin:end], rate, prompts
-    )
-    near = cosines(networks.tagger, activity, prompts)
-    return torch.cat([recording_cosine(near, activity.loud)[:, None], gathered], 1)
+    """The figures [K, 1 + E] of prompts in audio [C, T] that a calibration weighs; [K, 1] without
+    the separation network.
+    """
+    answers = ask(networks.tagger, activity, prompts)
+    parts = [answers.whole[:, None]]
+    if network and networks.query is not None:
+        *_, gathered = gather(
+            networks.query, activity, answers, lambda a, b: audio[:, a:b], rate, prompts
+        )
+        parts.append(gathered)
+    return torch.cat(parts, 1)
+
+
+def rows(heard: Sequence[Heard]) -> tuple[Tensor, Tensor]:
+    """Figures [N, 1 + E] of every prompt, and whether its sound is there, booleans [N]."""
+    there = [i < len(one.mixture.there) for one in heard for i in range(len(one.figures))]
+    return torch.cat([one.figures for one in heard]).double(), torch.tensor(there)
+
+
+def named_rows(
+    networks: PresenceNetworks, heard: Sequence[Heard], calibration: Calibration
+) -> tuple[Tensor, Tensor]:
+    """The tagger's answer [N, 1] for the first LISTED names of every mixture, and whether the class
+    of each is in it, booleans [N].
+    """
+    x, there = [], []
+    for one in heard:
+        names = [
+            item.prompt
+            for item in suggest(networks, one.activity, top=LISTED, calibration=calibration)
+        ]
+        x.append(ask(networks.tagger, one.activity, names).whole[:, None])
+        there += [vocabulary()[name] in one.mixture.labels for name in names]
+    return torch.cat(x).double(), torch.tensor(there)
+
+
+def second_rows(
+    networks: PresenceNetworks, corpus: Corpus, rng: np.random.Generator, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The tagger's answers [N, 2] for a second and for the mixture, of prompts for sounds that come
+    and go and of as many for sounds that are not there; which of the seconds hold the sound
+    [N]; which are of a sound that is somewhere in the mixture [N].
+    """
+    mixer = Mixer(corpus, frames=int(SECONDS * RATE) // FRAME)
+    x, there, own = [], [], []
+    for _ in range(count):
+        audio, levels, clips = mixer.mixture(rng)
+        others = [mixer.corpus.clips[i] for i in rng.choice(len(mixer.weights), 2, p=mixer.weights)]
+        others = [other for other in others if not any(may_be(other.label, c.label) for c in clips)]
+        prompts = [user_phrase(clip, rng) for clip in (*clips, *others)]
+        activity = measure_activity(networks.tagger, audio[None], RATE)
+        answers = ask(networks.tagger, activity, prompts)
+        silent = levels.new_full((len(others), levels.shape[1]), -100.0)
+        seconds = answers.seconds.shape[1]
+        level = presence.by_seconds(torch.cat([levels[: len(clips)], silent]), seconds)
+        pairs = presence.second_figures(answers)
+        counted = (level > LOUD_DB) | (level < FAINT_DB)
+        x.append(pairs[counted])
+        there.append((level > LOUD_DB)[counted])
+        inside = torch.arange(len(prompts))[:, None] < len(clips)
+        own.append(inside.expand_as(level)[counted])
+    return torch.cat(x).double(), torch.cat(there), torch.cat(own)
 
 
 def fit_logistic(x: Tensor, there: Tensor) -> tuple[Tensor, float]:
@@ -161,92 +244,176 @@ def area(x: Tensor, there: Tensor) -> float:
     return float(((more > 0).double() + 0.5 * (more == 0).double()).mean())
 
 
-def figures(x: Tensor, there: Tensor, calibration: Calibration) -> dict[str, float]:
-    """AUC of figures x [N, 3] for what is `there` [N], and how many present sounds are missed and
+def figures(x: Tensor, there: Tensor, logistic: Logistic, threshold: float) -> dict[str, float]:
+    """AUC of figures x [N, D] for what is `there` [N], and how many present sounds are missed and
     absent ones believed at the threshold.
     """
-    chance = calibration.probability(x)
-    called = chance >= calibration.threshold
+    chance = logistic.probability(x)
+    called = chance >= threshold
     return {
         "prompts": len(x),
         "auc": round(area(chance, there), 3),
         "auc_tagger": round(area(x[:, 0], there), 3),
         "false_absent": round(1 - float(called[there].double().mean()), 3),
         "false_present": round(float(called[~there].double().mean()), 3),
+        "error": round(calibration_error(chance, there), 3),
     }
 
 
-def suggestions(
-    networks: PresenceNetworks, audio: Tensor, rate: int, calibration: Calibration
-) -> tuple[list[Suggestion], list[Suggestion]]:
-    """Suggestions for audio [C, T] at `rate` Hz, and the parts of it that `auto` would separate."""
-
-    def read(begin: int, end: int) -> Tensor:
-        return audio[:, begin:end]
-
-    activity = measure_activity(networks.tagger, audio, rate)
-    *_, names = suggest(networks, activity, read, rate, top=RIVALS, calibration=calibration)
-    return names, active_spans(networks, activity, read, rate, names)
+def calibration_error(chance: Tensor, right: Tensor) -> float:
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) of probabilities [N] of
+    what is `right` [N]: mean over BINS equal bins of |share right - mean probability|, by size.
+    """
+    where = (chance * BINS).long().clamp(0, BINS - 1)
+    gaps = torch.zeros(BINS, dtype=torch.float64)
+    gaps.index_add_(0, where, right.double() - chance.double())
+    return float(gaps.abs().sum() / len(chance))
 
 
 def recall(
     suggested: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """How often a true class is among the classes of the TOP suggestions, beside chance."""
-    names = vocabulary()
-    classes = classes_of(names)
+    """How often a true class is among the classes of the TOP suggestions, beside chance; and the
+    calibration error of these.
+    """
+    classes = vocabulary()
+    pairs = list(zip(suggested, labels, strict=True))
     hits = [
-        label in {classes[names.index(suggestion.prompt)] for suggestion in some[:TOP]}
-        for some, true in zip(suggested, labels, strict=True)
+        label in {classes[item.prompt] for item in some[:TOP]}
+        for some, true in pairs
         for label in true
     ]
-    share = {label: classes.count(label) / len(classes) for label in set(classes)}
+    listed = [*classes.values()]
+    share = {label: listed.count(label) / len(listed) for label in set(listed)}
     chance = [1 - (1 - share.get(label, 0.0)) ** TOP for true in labels for label in true]
+    scores = torch.tensor([item.score for some in suggested for item in some[:TOP]])
+    right = [classes[item.prompt] in true for some, true in pairs for item in some[:TOP]]
     return {
         "sounds": len(hits),
         "recall": round(sum(hits) / len(hits), 3),
         "chance": round(sum(chance) / len(chance), 3),
+        "error": round(calibration_error(scores, torch.tensor(right)), 3),
     }
 
 
-def classes_of(names: Sequence[str]) -> list[str]:
-    """The class whose phrases are nearest to each name."""
-    phrases = [(label, phrase) for label, all_ in PHRASES.items() for phrase in all_]
-    vectors = F.normalize(sentences([phrase for _, phrase in phrases]), dim=1)
-    nearest = (F.normalize(sentences(names), dim=1) @ vectors.T).argmax(1)
-    return [phrases[i][0] for i in nearest.tolist()]
+def worth(
+    suggested: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
+) -> dict[str, list[int]]:
+    """How many names of each word for a likelihood there were, and how many of them right."""
+    classes = vocabulary()
+    out: dict[str, list[int]] = {word: [0, 0] for word in LIKELIHOOD}
+    for some, true in zip(suggested, labels, strict=True):
+        for item in some[:LISTED]:
+            row = out[likelihood(item.score)]
+            row[0] += 1
+            row[1] += classes[item.prompt] in true
+    return out
 
 
-def separation_figures(
-    networks: PresenceNetworks, mixtures: Sequence[Mixture], calibration: Calibration
+def parts(
+    suggested: Sequence[Sequence[Suggestion]], labels: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """SI-SDR improvement in dB of stems that `auto` makes, matched, beside those of given prompts.
-
-    The query network makes both. Each source is matched with another stem, as it is best for all.
+    """Of the parts that `auto` would separate: how many a mixture has, how many are of a class in
+    it, and how many of the sounds in it are among them.
     """
-    auto, told_of, count = [], [], 0
-    for mixture in mixtures:
-        _, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
-        count += len(chosen)
-        stems = network_stems(networks, mixture, [suggestion.prompt for suggestion in chosen])
-        ways = permutations(range(len(stems)), len(mixture.sources))
-        auto.append(max(improvement(mixture, stems[list(way)]) for way in ways))
-        told_of.append(improvement(mixture, query_stems(networks.query, mixture)))
+    classes = vocabulary()
+    chosen = [active_spans(some) for some in suggested]
+    right = [
+        classes[item.prompt] in true
+        for some, true in zip(chosen, labels, strict=True)
+        for item in some
+    ]
+    found = [
+        label in {classes[item.prompt] for item in some}
+        for some, true in zip(chosen, labels, strict=True)
+        for label in true
+    ]
     return {
-        "pairs": len(auto),
-        "stems": round(count / len(auto), 2),
-        "auto_db": round(sum(auto) / len(auto), 2),
-        "told_db": round(sum(told_of) / len(told_of), 2),
+        "parts": round(len(right) / len(chosen), 2),
+        "right": round(sum(right) / max(1, len(right)), 3),
+        "found": round(sum(found) / len(found), 3),
     }
 
 
-def network_stems(networks: PresenceNetworks, mixture: Mixture, prompts: Sequence[str]) -> Tensor:
-    """Stems [K, C, T] of the query network, at least two: a lone prompt's stem and the residual."""
-    if len(prompts) > 1:
-        return query_stems(networks.query, replace(mixture, prompts=tuple(prompts)))
-    mid = mono(mixture.audio)[None, None]
-    stems = apply_masks(mixture, networks.query.shares(mid, mixture.rate, prompts))
-    return torch.cat([stems, mixture.audio[None] - stems])
+def activity_figures(x: Tensor, there: Tensor, own: Tensor, logistic: Logistic) -> dict[str, float]:
+    """F1 of seconds at probability 0.5, of prompts whose sound is somewhere in the mixture and of
+    all, beside that of calling each second of those active; AUC of those.
+    """
+    chance = logistic.probability(x)
+    called = chance >= 0.5
+    return {
+        "seconds": len(x),
+        "f1": round(f_measure(called[own], there[own]), 3),
+        "f1_always": round(f_measure(torch.ones_like(called[own]), there[own]), 3),
+        "f1_all": round(f_measure(called, there), 3),
+        "auc": round(area(chance[own], there[own]), 3),
+    }
+
+
+def f_measure(called: Tensor, there: Tensor) -> float:
+    """The harmonic mean of precision and recall of what is called [N] for what is `there` [N]."""
+    return 2 * float((called & there).sum()) / max(1.0, float(called.sum() + there.sum()))
+
+
+def calibrate(
+    networks: PresenceNetworks, heard: Sequence[Heard], seconds: tuple[Tensor, Tensor]
+) -> Calibration:
+    """Fit all of a calibration to mixtures, and to the answers for seconds [N, 2] and what is
+    there in them [N].
+    """
+    x, there = rows(heard)
+    alone, first = fit_threshold(x[:, :1], there)
+    joined, second = None, first
+    if x.shape[1] > 1:
+        with_network, its = fit_threshold(x, there)
+        gain = area(with_network.probability(x), there) - area(x[:, 0], there)
+        log.info("the network adds %.3f to the AUC of the half chosen by", gain)
+        if gain >= WORTH:
+            joined, second = with_network, its
+    hashes = networks.hashes if joined else (networks.hashes[0], "")
+    fitted = Calibration(
+        alone, joined, (first, second), fit(*seconds), Logistic((1.0,), 0.0), hashes
+    )
+    return replace(fitted, named=fit(*named_rows(networks, heard, fitted)))
+
+
+def fit(x: Tensor, there: Tensor) -> Logistic:
+    """The logistic function of figures x [N, D] that fits what is `there` [N]."""
+    weights, offset = fit_logistic(x, there)
+    return Logistic(tuple(round(w, 5) for w in weights.tolist()), round(offset, 5))
+
+
+def fit_threshold(x: Tensor, there: Tensor) -> tuple[Logistic, float]:
+    """`fit`, and the probability that misses MISSED of what is there."""
+    logistic = fit(x, there)
+    return logistic, round(float(logistic.probability(x[there]).quantile(MISSED)), 4)
+
+
+def report(
+    networks: PresenceNetworks,
+    calibration: Calibration,
+    heard: Sequence[Heard],
+    seconds: tuple[Tensor, Tensor, Tensor],
+) -> dict[str, object]:
+    """All figures of one half."""
+    x, there = rows(heard)
+    joined = calibration.joined
+    own = x if joined else x[:, :1]
+    labels = [one.mixture.labels for one in heard]
+    suggested = [
+        suggest(networks, one.activity, top=RIVALS, calibration=calibration) for one in heard
+    ]
+    two = [i for i, true in enumerate(labels) if len(true) == 2]
+    return {
+        "presence": figures(
+            own, there, joined or calibration.alone, calibration.thresholds[bool(joined)]
+        ),
+        "activity": activity_figures(*seconds, calibration.second),
+        "suggest": recall(suggested, labels),
+        "suggest, two sounds": recall([suggested[i] for i in two], [labels[i] for i in two]),
+        "worth": worth(suggested, labels),
+        "auto": parts(suggested, labels),
+    }
 
 
 def score_recorded(
@@ -255,22 +422,30 @@ def score_recorded(
     """`figures` on recorded mixtures: the prompts of all others are absent from each."""
     x, there = [], []
     mixtures = recorded(data)
+    network = calibration.joined is not None
     for mixture in mixtures:
         prompts = [prompt for item in mixtures for prompt in item.prompts]
-        x.append(presence_figures(networks, mixture.audio, mixture.rate, prompts))
+        activity = measure_activity(networks.tagger, mixture.audio, mixture.rate)
+        x.append(
+            presence_figures(networks, activity, mixture.audio, prompts, network, mixture.rate)
+        )
         there += [prompt in mixture.prompts for prompt in prompts]
-        names, chosen = suggestions(networks, mixture.audio, mixture.rate, calibration)
-        log.info("%s: %s", mixture.name, ", ".join(item.prompt for item in names[:TOP]))
-        log.info("%s, auto: %s", mixture.name, ", ".join(item.prompt for item in chosen))
-    return figures(torch.cat(x).double(), torch.tensor(there), calibration)
+        names = suggest(networks, activity, top=RIVALS, calibration=calibration)
+        said = ", ".join(f"{item.prompt} {item.score:.2f}" for item in names[:TOP])
+        log.info("%s: %s", mixture.name, said)
+    logistic = calibration.joined or calibration.alone
+    threshold = calibration.thresholds[network]
+    return figures(torch.cat(x).double(), torch.tensor(there), logistic, threshold)
 
 
 def main() -> None:
     """Fit on one half, measure on the other, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--tagger", type=Path, default=FOLDER, help="folder of its weights")
     parser.add_argument("--out", type=Path, default=presence.FILE)
     parser.add_argument("--count", type=int, default=150, help="mixtures of each half")
+    parser.add_argument("--network", action="store_true", help="weigh the separation network too")
     parser.add_argument("--score", type=Path, help="a folder with mixtures/manifest.json")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="only show what --out holds")
@@ -279,59 +454,49 @@ def main() -> None:
     if args.table:
         log.info("%s", "\n".join(table(args.out)))
         return
-    query = load_query()
-    if query is None:
-        parser.error("there is no query network: train it with sds.train.query")
-    networks = PresenceNetworks(load_tagger(), load_scorer(SEARCH_SCORER), query)
-    chosen_on, reported_on = held_back(args.data, "choose"), held_back(args.data, "report")
+    query = load_query() if args.network else None
+    if args.network and query is None:
+        parser.error("there is no separation network: train it with sds.train.query")
+    networks = PresenceNetworks(load_tagger(args.tagger), query)
     halves = []
-    for part, corpus in enumerate((chosen_on, reported_on)):
+    for part, half in enumerate(get_args(Half)):
+        corpus = held_back(args.data, half)
         source = make_mixtures(corpus, np.random.default_rng(args.seed + part))
-        halves.append(rows(networks, [next(source) for _ in range(args.count)]))
-    (x, there), (other_x, other_there) = halves
-    calibration = calibrate(x, there, networks.hashes)
-    result = {"fit": figures(x, there, calibration)}
-    result["held"] = figures(other_x, other_there, calibration)
-    source = make_mixtures(reported_on, np.random.default_rng(args.seed + 2), sounds=2)
-    pairs_named = [next(source) for _ in range(PAIRS)]
-    suggested = [suggestions(networks, pair.audio, RATE, calibration)[0] for pair in pairs_named]
-    result["suggest"] = recall(suggested, [pair.labels for pair in pairs_named])
-    result["auto"] = separation_figures(networks, pairs(reported_on), calibration)
-    args.out.write_text(json.dumps(asdict(calibration) | result, indent=1) + "\n")
+        heard = [hear(networks, next(source), network=args.network) for _ in range(args.count)]
+        rng = np.random.default_rng(args.seed + part + 7)
+        halves.append((heard, second_rows(networks, corpus, rng, args.count // 3)))
+    (heard, seconds), _ = halves
+    calibration = calibrate(networks, heard, seconds[:2])
+    result = {
+        half: report(networks, calibration, *of)
+        for half, of in zip(get_args(Half), halves, strict=True)
+    }
+    args.out.write_text(json.dumps(asdict(calibration) | {"measured": result}, indent=1) + "\n")
+    for half, all_ in result.items():
+        for name, values in all_.items():
+            log.info("%-8s %-20s %s", half, name, values)
     if args.score:
-        result["score"] = score_recorded(networks, args.score, calibration)
-    for name, values in result.items():
-        log.info("%-8s %s", name, values)
+        log.info("score    %s", score_recorded(networks, args.score, calibration))
 
 
 def table(file: Path) -> list[str]:
     """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
-    held = read_json(file)
+    measured = read_json(file)["measured"]
     lines = [
-        "| measured on mixtures of | prompts | AUC | AUC, the tagger alone "
-        "| called absent, though there | called present, though not |",
+        "| measured on mixtures of | prompts | AUC | called absent, though there "
+        "| called present, though not | calibration error |",
         "|---|---|---|---|---|---|",
     ]
-    for name, key in (("the half chosen by", "fit"), ("the half to report on", "held")):
-        row = held[key]
+    for name, key in (("the half chosen by", "choose"), ("the half to report on", "report")):
+        row = measured[key]["presence"]
         lines.append(
-            f"| {name} | {row['prompts']} | {row['auc']:.3f} | {row['auc_tagger']:.3f} "
-            f"| {100 * row['false_absent']:.1f} % | {100 * row['false_present']:.1f} % |"
+            f"| {name} | {row['prompts']} | {row['auc']:.3f} | {100 * row['false_absent']:.1f} % "
+            f"| {100 * row['false_present']:.1f} % | {row['error']:.3f} |"
         )
     return lines
 
 
-def calibrate(x: Tensor, there: Tensor, hashes: tuple[str, ...]) -> Calibration:
-    """Fit the logistic function of figures x [N, 3] to what is `there` [N], and the threshold that
-    misses MISSED of the present sounds.
-    """
-    weights, offset = fit_logistic(x, there)
-    first, second, third = weights.tolist()
-    calibration = Calibration((first, second, third), offset, 0.0, hashes)
-    threshold = float(calibration.probability(x[there]).quantile(MISSED))
-    return replace(calibration, threshold=round(threshold, 4))
-
-
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     main()

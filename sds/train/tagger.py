@@ -1,176 +1,290 @@
-"""Train the tagger of `sds.detection.presence`: the evaluation scorer's towers, on mixtures.
+"""Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 
-    python -m sds.train.tagger --data runs/corpus --out runs/listener --minutes 15
+    python -m sds.train.tagged_mixtures --data runs/corpus --out runs/tagger-features
+    python -m sds.train.tagger --data runs/tagger-features --out runs/tagger --minutes 30
 
-Begins with the evaluation scorer, or with what --start names. A mixture is WINDOW seconds of 1 to 4
-clips of different classes, each within 6 dB of the mean. Every pair of a mixture and a caption of
-the batch counts by itself, with a sigmoid (Zhai et al. 2023, arXiv 2303.15343, algorithm 1): the
-target of a caption of a clip in the mixture is 1, and so is that of one of the same class and
-meaning; a caption that may name a sound in the mixture does not count, the target of others is 0.
-Resumes from --out. The weights to ship are --out/shipped.safetensors, in half precision; after that
-`sds.train.presence` has to be run.
+Every pair of a mixture and a prompt counts by itself, with a sigmoid. The prompts of a step are a
+caption of each clip in it and a phrase for each class, so the near neighbours of what sounds are
+always among what does not. A pair is right where the prompt is one of the clip's captions and the
+clip is loud enough; it does not count where it may be right: the prompt's class may name a sound in
+there (`sds.datasets.related`), or it says nearly the same as a caption of it. Frames count one by
+one. A part of each mixture is heard, cut out at random. Resumes from --out; the weights to ship are
+--out/shipped.safetensors, the moving average in half precision. After that `sds.train.presence` has
+to be run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from sds.detection.presence import WINDOW
-from sds.priors.text_embedding import sentences
-from sds.similarity.two_tower import FOLDER, RATE, Towers, load_scorer
-from sds.train.common import Checkpoint, cosine
-from sds.train.data import Clip, Corpus, class_weights
-from sds.train.latents import RECORDINGS
+from presets.reading import read_json
+from sds.datasets.captions import PHRASES
+from sds.datasets.related import may_be
+from sds.detection.tagger import TaggerNet
+from sds.priors.checkpoints import read_tensors
+from sds.priors.sentence_encoder import encode_sentences
+from sds.train.common import Checkpoint, average_into, cosine
 
 log = logging.getLogger(__name__)
-SOUNDS = (0.15, 0.45, 0.25, 0.15)  # how often a mixture has 1, 2, 3 or 4 of them
-LEVEL_DB = 6.0
-OFTEN = {RECORDINGS: 4.0, "patches": 0.4}  # how often clips of a part are drawn; others 1
-SAME, NEAR = 0.75, 0.6  # cosine from which a caption says the same; may name the same
-SHORT = 0.6  # share of the window below which a clip comes again and again, or anywhere
-SIZE = int(WINDOW * RATE)
+SHORTEST = 5  # frames that are cut out of a mixture at least, where not all of them are heard
+WHOLE, TWICE = 0.4, 0.5  # how often all of them are heard; two mixtures one after the other
+LOUD_DB, FAINT_DB = -18.0, -35.0  # level in a frame that is heard; that is not
+SAME, NEAR, OTHER = 0.9, 0.8, 0.45  # cosine of prompts that say the same; nearly; something else
+FRAMES = 0.5  # weight of the loss of frames, against that of presence
+JITTER = 0.015  # deviation added to sentence vectors, so that no caption is learned by heart
+DECAY = 0.998
 
 
-class Tagger(nn.Module):
-    """Towers and the offset of the sigmoid, which only training needs."""
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A clip of a mixture: class, the rows of its captions among all sentence vectors, and which
+    row of the mixture's levels is its own.
+    """
+
+    label: str
+    rows: tuple[int, ...]
+    place: int
+
+
+class Features:
+    """All shards of a folder: frames and levels in half precision, clips, and what was said."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.towers: Towers = load_scorer(folder).towers.requires_grad_(True)
-        self.bias = nn.Parameter(torch.tensor(-3.0))
-        self.towers.log_scale.data.fill_(2.3)
+        shards = sorted(folder.glob("shard-*.safetensors"))
+        if not shards:
+            raise ValueError(f"no shards in {folder}: run sds.train.tagged_mixtures first")
+        tensors = [read_tensors(path) for path in shards]
+        self.frames = torch.cat([some["frames"] for some in tensors])
+        self.levels = torch.cat([some["levels"] for some in tensors])
+        lines = [
+            read_json(line)
+            for path in shards
+            for line in path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        texts = sorted({text for row in lines for clip in row for text in clip["captions"]})
+        texts = list(dict.fromkeys([*texts, *(p for all_ in PHRASES.values() for p in all_)]))
+        self.row = {text: row for row, text in enumerate(texts)}
+        self.vectors = remembered_sentences(folder, texts)
+        self.sounds = [
+            [
+                Sound(clip["label"], tuple(self.row[t] for t in clip["captions"]), place)
+                for place, clip in enumerate(row)
+            ]
+            for row in lines
+        ]
 
-    def forward(self, audio: Tensor, text: Tensor) -> Tensor:
-        """Logits [B, N] of audio [B, T] and sentence vectors [N, D]."""
-        scale = self.towers.log_scale.exp().clamp(max=50.0)
-        out: Tensor = scale * self.towers.hear(audio) @ self.towers.read(text).T + self.bias
-        return out
+    def __len__(self) -> int:
+        return len(self.sounds)
 
-
-class Mixer:
-    """Draws clips of a corpus and mixes them."""
-
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
-        weights = class_weights(corpus.clips)
-        weights *= [OFTEN.get(clip.part, 1.0) for clip in corpus.clips]
-        self.weights = weights / weights.sum()
-
-    def mixture(self, rng: np.random.Generator) -> tuple[Tensor, list[Clip]]:
-        """Draw a mixture [SIZE] at peak 1, tilted, with some hiss; and the clips in it."""
-        clips: list[Clip] = []
-        sounds: list[Tensor] = []
-        count = 1 + rng.choice(len(SOUNDS), p=SOUNDS)
-        while len(clips) < count:
-            clip = self.corpus.clips[rng.choice(len(self.weights), p=self.weights)]
-            sound = self.sound(clip, rng)
-            power = float(sound.square().mean())
-            if power < 1e-6 or clip.label in [other.label for other in clips]:
-                continue
-            clips.append(clip)
-            sounds.append(sound * (10 ** (rng.uniform(-LEVEL_DB, LEVEL_DB) / 20) / power**0.5))
-        mixed = torch.stack(sounds).sum(0)
-        mixed = mixed / mixed.abs().max()
-        mixed = mixed + float(rng.uniform(-0.4, 0.4)) * F.pad(mixed, (1, 0))[:-1]
-        return mixed + 10 ** float(rng.uniform(-5.0, -3.0)) * torch.randn(SIZE), clips
-
-    def sound(self, clip: Clip, rng: np.random.Generator) -> Tensor:
-        """A window [SIZE] of a clip; a short one is moved about, and mostly comes again."""
-        sound = self.corpus.crop(clip, SIZE, rng)
-        if clip.frames >= SHORT * SIZE:
-            return sound
-        if rng.random() < 0.6:
-            once = F.pad(self.corpus.audio(clip), (0, int(rng.uniform(0.02, 0.5) * RATE)))
-            sound = once.repeat(-(-SIZE // len(once)))[:SIZE]
-        return sound.roll(int(rng.integers(0, SIZE)))
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [GROUPS, 512] of the roots of some frames' features."""
+        some = self.frames[::5].float().sqrt().flatten(0, 1)
+        return some.mean(0), some.std(0) + 0.05
 
 
-def targets(clips: list[list[Clip]], vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets [B, N] in 0..1 for each mixture's clips and all captions, and which pairs count [B,
-    N].
+def remembered_sentences(folder: Path, texts: Sequence[str]) -> Tensor:
+    """Sentence vectors [N, 384] of texts, kept in `folder` for the next time."""
+    kept, listed = folder / "sentences.safetensors", folder / "sentences.json"
+    known = read_json(listed) if listed.exists() else []
+    table = read_tensors(kept)["table"] if known else torch.zeros(0, 384).half()
+    place = {text: row for row, text in enumerate(known)}
+    new = [text for text in texts if text not in place]
+    if new:
+        parts = [encode_sentences(new[i : i + 64]).half() for i in range(0, len(new), 64)]
+        table = torch.cat([table, *parts])
+        place |= {text: len(known) + row for row, text in enumerate(new)}
+        save_file({"table": table}, kept)
+        listed.write_text(json.dumps([*place]), encoding="utf-8")
+    return table[[place[text] for text in texts]].float()
 
-    `vectors` [N, D] are the sentence vectors of one caption a clip, in order.
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The prompts of a step: rows of their sentence vectors [K], and the class of each."""
+
+    rows: Tensor
+    labels: tuple[str, ...]
+
+
+def draw_prompts(
+    features: Features, sounds: Sequence[Sequence[Sound]], rng: np.random.Generator
+) -> Prompts:
+    """A caption of each sound and a phrase for each class, none twice."""
+    chosen: dict[int, str] = {}
+    for some in sounds:
+        for sound in some:
+            chosen.setdefault(int(rng.choice(sound.rows)), sound.label)
+    for label, phrases in PHRASES.items():
+        chosen.setdefault(features.row[phrases[rng.integers(len(phrases))]], label)
+    return Prompts(torch.tensor([*chosen]), tuple(chosen.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is right of B mixtures and K prompts: `there` [B, K] and `active` [B, K, N] in 0..1, and
+    which of each count.
     """
-    own = torch.tensor([row for row, some in enumerate(clips) for _ in some])
-    labels = [clip.label for some in clips for clip in some]
-    same = torch.tensor(
-        [[label in [clip.label for clip in some] for label in labels] for some in clips]
+
+    there: Tensor
+    counted: Tensor
+    active: Tensor
+    frames_counted: Tensor
+
+
+def targets(
+    features: Features, sounds: Sequence[Sequence[Sound]], levels: Tensor, prompts: Prompts
+) -> Targets:
+    """What is right for mixtures of `sounds` at `levels` [B, MOST, N] in dB, of all prompts."""
+    size = (len(sounds), len(prompts.rows))
+    level = torch.full((*size, levels.shape[2]), -100.0)
+    maybe = torch.zeros(size, dtype=torch.bool)
+    asked = features.vectors[prompts.rows]
+    kin = {
+        label: torch.tensor([may_be(label, other) for other in prompts.labels])
+        for label in {sound.label for some in sounds for sound in some}
+    }
+    own = {label: torch.tensor([label == other for other in prompts.labels]) for label in kin}
+    general = {label: {features.row[phrase] for phrase in PHRASES.get(label, ())} for label in kin}
+    plain = torch.tensor(
+        [
+            int(row) in general.get(label, ())
+            for row, label in zip(prompts.rows, prompts.labels, strict=True)
+        ]
     )
-    unit = F.normalize(vectors, dim=1)
-    near = torch.zeros(len(clips), len(labels))
-    near.scatter_reduce_(0, own[:, None].expand(-1, len(labels)), unit @ unit.T, "amax")
-    mine = own[None] == torch.arange(len(clips))[:, None]
-    there = mine | (same & (near > SAME))
-    return there.float(), (there | ~(same | (near > NEAR))).float()
+    for i, some in enumerate(sounds):
+        for sound in some:
+            near = features.vectors[list(sound.rows)] @ asked.T  # [captions, K]
+            exact = [row for row in sound.rows if row not in general[sound.label]]
+            told = features.vectors[exact or list(sound.rows)] @ asked.T
+            same = (near.amax(0) > SAME) & own[sound.label]
+            other = own[sound.label] & ~plain & (told.amax(0) < OTHER)
+            maybe[i] |= ((kin[sound.label] & ~other) | (near.amax(0) > NEAR)) & ~same
+            level[i, same] = torch.maximum(level[i, same], levels[i, sound.place])
+    loudest = level.amax(2)
+    there = loudest > LOUD_DB
+    counted = there | (~maybe & (loudest < FAINT_DB))
+    active = level > LOUD_DB
+    frames = (active | (level < FAINT_DB)) & (there | ~maybe)[..., None] & counted[..., None]
+    return Targets(there.float(), counted.float(), active.float(), frames.float())
 
 
-def loss(model: Tagger, audio: Tensor, clips: list[list[Clip]], text: Tensor) -> Tensor:
-    """Binary cross-entropy [] of all pairs that count, a mean over mixtures: audio [B, T], sentence
-    vectors [N, D].
+def loss(net: TaggerNet, frames: Tensor, words: Tensor, right: Targets) -> Tensor:
+    """Binary cross-entropy [] of all that counts, a mean over mixtures: frames [B, N, GROUPS, 512],
+    sentence vectors [K, 384].
     """
-    there, counted = targets(clips, text)
-    pairs = F.binary_cross_entropy_with_logits(model(audio, text), there, reduction="none")
-    return (counted * pairs).sum() / len(clips)
+    all_there = frames.new_ones(frames.shape[:2], dtype=torch.bool)
+    told, at_once = net(net.hear(frames, all_there), all_there, net.read(words))
+    presence = F.binary_cross_entropy_with_logits(told, right.there, reduction="none")
+    activity = F.binary_cross_entropy_with_logits(at_once, right.active, reduction="none")
+    activity = (activity * right.frames_counted).mean(2).sum()
+    return ((presence * right.counted).sum() + FRAMES * activity) / len(frames)
+
+
+def draw(
+    features: Features, batch: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Targets]:
+    """Frames [B, N, GROUPS, 512] of some mixtures, or of two one after the other, the prompts'
+    vectors [K, 384] and what is right.
+    """
+    sounds, frames, levels = mixtures(features, batch, rng)
+    if rng.random() < TWICE:
+        more, later, after = mixtures(features, batch, rng)
+        first, places = levels.shape[2], levels.shape[1]
+        sounds = [
+            [*one, *(replace(sound, place=places + sound.place) for sound in other)]
+            for one, other in zip(sounds, more, strict=True)
+        ]
+        frames = torch.cat([frames, later], 1)
+        levels, after = (
+            F.pad(levels, (0, after.shape[2]), value=-100.0),
+            F.pad(after, (first, 0), value=-100.0),
+        )
+        levels = torch.cat([levels, after], 1)
+    if rng.random() > WHOLE:
+        size = int(rng.integers(SHORTEST, frames.shape[1]))
+        start = int(rng.integers(0, frames.shape[1] - size + 1))
+        frames, levels = frames[:, start : start + size], levels[..., start : start + size]
+    frames = frames * torch.empty(batch, 1, 1, 1).uniform_(0.85, 1.15)
+    prompts = draw_prompts(features, sounds, rng)
+    words = features.vectors[prompts.rows]
+    words = F.normalize(words + JITTER * torch.randn_like(words), dim=1)
+    return frames, words, targets(features, sounds, levels, prompts)
+
+
+def mixtures(
+    features: Features, batch: int, rng: np.random.Generator
+) -> tuple[list[list[Sound]], Tensor, Tensor]:
+    """Some mixtures: their sounds, frames [B, N, GROUPS, 512] and levels [B, MOST, N]."""
+    rows = torch.from_numpy(rng.integers(0, len(features), batch))
+    sounds = [features.sounds[row] for row in rows.tolist()]
+    return sounds, features.frames[rows].float(), features.levels[rows].float()
 
 
 def main() -> None:
     """Train, with a checkpoint every three minutes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("runs/listener"))
-    parser.add_argument(
-        "--start", type=Path, default=FOLDER, help="folder of an evaluation scorer's weights"
-    )
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--data", type=Path, default=Path("runs/tagger-features"))
+    parser.add_argument("--out", type=Path, default=Path("runs/tagger"))
+    parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=40)
-    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--dropout", type=float, default=0.15)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    mixer = Mixer(Corpus(args.data, frozenset({"prior", "evaluation_scorer"})))
-    model = Tagger(args.start).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.02)
+    features = Features(args.data)
+    log.info("%d mixtures, %d texts", len(features), len(features.vectors))
+    net = TaggerNet(dropout=args.dropout).train()
+    net.mean, net.deviation = features.moments()
+    mean = deepcopy(net).eval()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=0.03)
     checkpoint = Checkpoint(args.out)
-    step = checkpoint.load(model, optimizer) if checkpoint.exists else 0
+    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     begin, total = time.monotonic(), 0.0
     while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
         for group in optimizer.param_groups:
-            group["lr"] = cosine(step, total=args.steps, warm=20, peak=args.rate)
-        rows = [mixer.mixture(rng) for _ in range(args.batch)]
-        clips = [some for _, some in rows]
-        captions = [str(rng.choice(clip.captions)) for some in clips for clip in some]
-        error = loss(model, torch.stack([audio for audio, _ in rows]), clips, sentences(captions))
+            group["lr"] = cosine(step, total=args.steps, warm=30, peak=args.rate)
+        error = loss(net, *draw(features, args.batch, rng))
         optimizer.zero_grad()
         torch.autograd.backward([error])
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         step += 1
+        average_into(mean, net, min(DECAY, 1 - 1 / (1 + step / 10)))
         total += error.item()
         if step % 25 == 0:
             log.info("step %d loss %.3f, %.0f s", step, total / 25, time.monotonic() - begin)
             total = 0.0
         if checkpoint.due():
-            checkpoint.save(step, model, optimizer)
-    checkpoint.save(step, model, optimizer)
-    weights = {
-        name: value.detach().half().contiguous()
-        for name, value in model.towers.state_dict().items()
-        if value.is_floating_point()
-    }
-    save_file(weights, args.out / "shipped.safetensors")
+            checkpoint.save(step, net, optimizer, mean)
+            save_shipped(mean, args.out)
+    checkpoint.save(step, net, optimizer, mean)
+    save_shipped(mean, args.out)
+
+
+def save_shipped(net: TaggerNet, folder: Path) -> None:
+    """Write the weights to ship, in half precision."""
+    weights = {name: value.half().contiguous() for name, value in net.state_dict().items()}
+    save_file(weights, folder / "shipped.safetensors")
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     main()

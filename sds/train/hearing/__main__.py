@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from sds.detection.evidence import PresenceNetworks
-from sds.detection.presence import load_tagger
+from sds.detection.tagger import load_tagger
 from sds.priors.stable_audio import load_prior
 from sds.separation.networks import load_networks
 from sds.separation.separate import METHODS
@@ -54,7 +54,7 @@ def main() -> None:
     networks = load_networks()
     if networks.query is None or networks.search_scorer is None:
         parser.error("the weights must have a query network and a search scorer")
-    detection = PresenceNetworks(load_tagger(), networks.search_scorer, networks.query)
+    detection = PresenceNetworks(load_tagger(), networks.query)
     setup = Setup(
         load_prior(), networks, detection, args.data, args.score, args.count, tuple(args.methods)
     )

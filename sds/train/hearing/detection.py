@@ -4,7 +4,7 @@
   prompts called present at the threshold that loses 4 % of the present ones here; both errors at
   the threshold that ships.
 - `suggest`: the first five names for two sounds. Recall of classes; expected calibration error of
-  their probabilities in ten bins, a name being right when its nearest class is in the mixture.
+  their probabilities in ten bins, a name being right when its class is in the mixture.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ from sds.detection.tagging import Suggestion, suggest, vocabulary
 from sds.train.data import RATE
 from sds.train.hearing.mixtures import fingerprint, held_recordings
 from sds.train.hearing.rows import SEED, Row, Setup
-from sds.train.presence import LabelledMixture, area, classes_of, make_mixtures, recall
+from sds.train.presence import (
+    LabelledMixture,
+    area,
+    calibration_error,
+    make_mixtures,
+    recall,
+)
 
 HEARD, TAGGED = 100, 40  # mixtures of a figure
-TOP, BINS = 5, 10
+TOP = 5
 MISSED = 0.04  # of the present prompts, at the threshold where absent ones are counted
 
 
@@ -36,16 +42,6 @@ def false_present_at(score: Tensor, there: Tensor, missed: float) -> float:
     present = score[there].sort().values
     threshold = present[int(missed * len(present))]
     return float((score[~there] >= threshold).double().mean())
-
-
-def calibration_error(chance: Tensor, right: Tensor, bins: int = BINS) -> float:
-    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3) of probabilities [N]
-    of what is `right` [N]: mean over equal bins of |share right - mean probability|, by size.
-    """
-    where = (chance * bins).long().clamp(0, bins - 1)
-    gaps = torch.zeros(bins, dtype=torch.float64)
-    gaps.index_add_(0, where, right.double() - chance.double())
-    return float(gaps.abs().sum() / len(chance))
 
 
 def measure_presence(setup: Setup) -> Iterator[Row]:
@@ -78,8 +74,7 @@ def measure_suggestions(setup: Setup) -> Iterator[Row]:
     found = _labelled(setup, TAGGED, SEED + 1, 2)
     named = [_suggestions(setup.detection, mixture.audio) for mixture in found]
     labels = [mixture.labels for mixture in found]
-    names = vocabulary()
-    classes = dict(zip(names, classes_of(names), strict=True))
+    classes = vocabulary()
     chance = torch.tensor([item.score for some in named for item in some])
     right = torch.tensor([
         classes[item.prompt] in true
@@ -103,8 +98,7 @@ def _labelled(setup: Setup, count: int, seed: int, sounds: int | None) -> list[L
 
 def _suggestions(networks: PresenceNetworks, audio: Tensor) -> list[Suggestion]:
     activity = measure_activity(networks.tagger, audio, RATE)
-    *_, named = suggest(networks, activity, lambda begin, end: audio[:, begin:end], RATE, top=TOP)
-    return named
+    return suggest(networks, activity, top=TOP)
 
 
 def _fingerprint(found: Sequence[LabelledMixture]) -> str:
