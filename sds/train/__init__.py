@@ -26,10 +26,9 @@
   trains.
 - `reference`: Write the statistics of real recordings that the scoreboard compares with.
 - `scorer`: Train the text-audio evaluation scorer on its own split of the corpus.
-- `search`: Train the search scorer: two towers that read sentences, on what `sds.train.search_data`
-  wrote.
-- `search_check`: Compare search scorers: what they name of held-back recordings, and which patches
-  they prefer.
+- `search`: Train the search scorer's head and text tower on what `sds.train.search_data` wrote.
+- `search_check`: Compare search scorers: what they name of held-back recordings, and which
+  patches they prefer.
 - `search_data`: What the search scorer is trained on: band powers of every clip at several speeds,
   its sentences.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
