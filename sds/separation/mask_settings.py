@@ -92,10 +92,10 @@ MASKS = Masks(
 )
 # The numbers below were chosen on pairs, triples and bands of held-back clips (docs/stems.md).
 DEFAULT = replace(
-    MASKS, estimator=zerosep_estimate, estimates=1, query=3.0, listen=30, grain=0.2, spatial=True
+    MASKS, estimator=zerosep_estimate, estimates=1, query=3.0, listen=30, grain=0.5, spatial=True
 )
 """The prior by inversion, the network, and the search scorer after them."""
-FAST = replace(MASKS, estimates=0, query=4.0, factor_steps=50, grain=0.2, spatial=True)
+FAST = replace(MASKS, estimates=0, query=2.0, factor_steps=50, grain=0.6, spatial=True)
 """The network alone."""
 SDI = replace(
     MASKS.recipe, steps=20, lr=0.1, guidance=7.5, inversion=8, denoise_steps=1, refresh=10, phi=0.7
