@@ -482,7 +482,9 @@ def main() -> None:
 
 
 def table(file: Path) -> list[str]:
-    """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
+    """What a calibration's file says of the halves that were measured, as the Markdown table of
+    docs/stems.md.
+    """
     measured = read_json(file)["measured"]
     lines = [
         "| measured on mixtures of | prompts | AUC | called absent, though there "
@@ -490,6 +492,8 @@ def table(file: Path) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, key in (("the half chosen by", "choose"), ("the half to report on", "report")):
+        if key not in measured:
+            continue
         row = measured[key]["presence"]
         lines.append(
             f"| {name} | {row['prompts']} | {row['auc']:.3f} | {100 * row['false_absent']:.1f} % "
