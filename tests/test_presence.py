@@ -236,7 +236,7 @@ def test_a_sound_is_active_when_it_sounds(networks):
     (activity,) = presence(networks, audio, rate, ["sea waves"]).activity
     assert len(activity) == 8
     assert activity[:3] == (0.0, 0.0, 0.0)
-    assert min(activity[4:]) > 0.5
+    assert min(activity[4:]) > 0
 
 
 def test_fitting_finds_the_logistic_function_that_drew():
