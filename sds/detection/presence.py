@@ -190,7 +190,9 @@ def ask(tagger: Tagger, activity: Activity, prompts: Sequence[str]) -> Answers:
     told, at_once = tagger.ask(activity.states, activity.there, activity.classes, prompts)
     blocks = zip(at_once, activity.seconds.tolist(), activity.frames.tolist(), strict=True)
     seconds = torch.cat([by_seconds(rows[:, :frames], count) for rows, count, frames in blocks], 1)
-    audible = torch.stack([some.any() for some in activity.loud.split(activity.seconds.tolist())])
+    ends = activity.seconds.cumsum(0).tolist()
+    spans = zip([0, *ends], ends, strict=False)
+    audible = torch.stack([activity.loud[begin:end].any() for begin, end in spans])
     return Answers(best_blocks(told[audible] if bool(audible.any()) else told), seconds)
 
 

@@ -8,7 +8,7 @@
 Beside it stands a plain estimate, linear in what the whole block has: for each class, and for a
 prompt by the classes that its sentence is of. It was fitted in closed form and errs otherwise.
 
-A prompt costs a few products of matrices, so some hundred are asked at once. Trained on mixtures
+A prompt costs a few products of matrices, so it answers some hundred at once. Trained on mixtures
 (`sds.train.tagger`) over the frozen trunk (`sds.detection.band_frames`).
 """
 
@@ -116,12 +116,10 @@ class TaggerNet(nn.Module):
         common = self.common(seen)  # [K, 2]: how often such a thing is there at all
         at_once = torch.einsum("bnd,kd->bkn", states, seen * (self.scale.exp() / DIM**0.5))
         at_once = at_once + common[:, 1:]
-        keys = self.key(states).unflatten(2, (HEADS, PART))
-        look = torch.einsum("bnhp,khp->bkhn", keys, question.unflatten(1, (HEADS, PART)))
+        keys = self.key(states).reshape(*states.shape[:2], HEADS, PART)
+        look = torch.einsum("bnhp,khp->bkhn", keys, question.reshape(-1, HEADS, PART))
         look = (look / PART**0.5).masked_fill(~there[:, None, None], -1e4).softmax(3)
-        found = torch.einsum(
-            "bkhn,bnhp->bkhp", look, self.value(states).unflatten(2, (HEADS, PART))
-        )
+        found = torch.einsum("bkhn,bnhp->bkhp", look, self.value(states).reshape(keys.shape))
         found = found.flatten(2) * wanted  # [B, K, DIM]
         told = self.say(F.gelu(self.answer(found))) + self.say_plainly(found)
         return told.squeeze(2) + common[:, 0], at_once

@@ -285,8 +285,8 @@ def fit_classes(net: TaggerNet, features: Features) -> None:
     """Fit the plain estimate of classes, and the classes of sentences, by ridge regression."""
     labels = {label: place for place, label in enumerate(sorted(PHRASES))}
     x, y = [], torch.zeros(len(features), CLASSES)
-    for some in torch.arange(len(features)).split(200):
-        frames = features.frames[some].float()
+    for begin in range(0, len(features), 200):
+        frames = features.frames[begin : begin + 200].float()
         x.append(pool(frames, torch.ones(frames.shape[:2], dtype=torch.bool)))
     loud = features.levels.float().amax(2) > LOUD_DB
     said = torch.zeros(len(features.vectors), CLASSES)
@@ -312,7 +312,8 @@ def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     """
     gram = x.T @ x
     gram.diagonal().add_(penalty)
-    return torch.linalg.solve(gram, x.T @ y)
+    weights: Tensor = torch.linalg.solve(gram, x.T @ y)
+    return weights
 
 
 def save_shipped(net: TaggerNet, folder: Path) -> None:
