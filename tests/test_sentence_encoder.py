@@ -6,19 +6,19 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
 from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.quantised import SCALE, quantise
 from sds.priors.sentence_encoder import (
     HEADS,
     INNER,
     LAYERS,
     PIECES,
     PLACES,
-    SCALE,
     WIDTH,
     SentenceEncoder,
     encode_sentences,
     load_encoder,
 )
-from sds.train.sentence import quantise, rename
+from sds.train.sentence import rename
 
 
 @torch.no_grad()

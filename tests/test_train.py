@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import sys
 from itertools import pairwise
 
@@ -20,7 +21,17 @@ from sds.priors.text_embedding import sentence
 from sds.train import pack, prior
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.data import RATE, Corpus, balanced_weights, class_weights
-from sds.train.latents import DROP, FRAME, REACH, SECONDS_A_FRAME, TAIL, Batch, Latents
+from sds.train.latents import (
+    DROP,
+    FRAME,
+    KEPT,
+    REACH,
+    SECONDS_A_FRAME,
+    TAIL,
+    Batch,
+    Latents,
+    thin,
+)
 from sds.train.prior import encode
 
 CODEC = {"latent": 8, "mels": 32, "width": 16, "blocks": 1}
@@ -271,6 +282,36 @@ def test_an_eighth_of_the_prompts_is_dropped_but_none_when_plain(codec, latents)
     )
     assert float(dropped) == pytest.approx(DROP, abs=4 * math.sqrt(DROP / 8000))
     assert float(plain) == 0.0
+
+
+def test_favour_multiplies_the_weights_of_a_class(encoded, latents):
+    favoured = Latents([encoded / "small.latents"], max_pieces=PIECES, favour={"drum": 3.0})
+    drum = torch.tensor([label == "drum" for label in latents.labels])
+    torch.testing.assert_close(favoured.weights[drum], 3 * latents.weights[drum])
+    torch.testing.assert_close(favoured.weights[~drum], latents.weights[~drum])
+    assert prior.parse_favour(["hand drum=3", "wood=0.5"]) == {"hand drum": 3.0, "wood": 0.5}
+
+
+def test_a_thinned_caption_has_some_of_its_words_in_their_order():
+    rng, words = random.Random(0), "a very low short kick drum".split()
+    versions = [thin(" ".join(words), rng).split() for _ in range(300)]
+    for kept in versions:
+        left = iter(words)
+        assert kept
+        assert all(word in left for word in kept)
+    share = sum(map(len, versions)) / (300 * len(words))
+    assert share == pytest.approx(KEPT, abs=0.04)
+    assert thin("glass", rng) == "glass"
+
+
+def test_thinned_text_is_of_the_same_clip_and_plain_text_is_whole(encoded, codec, latents):
+    thinned = Latents([encoded / "small.latents"], max_pieces=PIECES, thinned=1.0)
+    whole = draw(thinned, codec, 200, 4).text
+    assert torch.equal(whole, draw(latents, codec, 200, 4).text)
+    rows = draw(thinned, codec, 400, 4, plain=False).text
+    count = (rows[:, 1:].abs().sum(2) > 0).sum(1)
+    assert int(count.max()) <= max((x.abs().sum(1) > 0).sum() for x in whole[:, 1:])
+    assert len(rows[:, 0].unique(dim=0)) > len(whole[:, 0].unique(dim=0))
 
 
 def test_text_is_of_the_clip_that_is_heard(codec, held):

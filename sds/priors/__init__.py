@@ -5,6 +5,8 @@
 - `chunked_codec`: Long signals through a convolutional codec in pieces, joined without seams.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
+- `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
+  captions nearest to it.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sentence_encoder`: What a prompt means: all-MiniLM-L6-v2, a sentence encoder of six layers, in

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from sds.priors.checkpoints import read_tensors
+from sds.priors.nearest_captions import nearest
 from sds.priors.quiet_import import quiet
 from sds.weights import weights_folder
 
@@ -25,6 +26,7 @@ with quiet():  # the library prints and warns while it is imported
     from stable_audio_tools.models.conditioners import Conditioner
 
 FOLDER = weights_folder("text")
+OWN = 0.3  # share that a prompt's own words keep beside the captions that carry it
 
 
 @lru_cache(maxsize=1)
@@ -65,30 +67,61 @@ def sentences(texts: Sequence[str]) -> Tensor:
     return torch.stack([sentence(text) for text in texts])
 
 
+def features(text: str, max_pieces: int) -> Tensor:
+    """Raw features [1 + max_pieces, D] of a text: the sentence, then its first word pieces; unused
+    places are zeros.
+    """
+    out = torch.zeros(1 + max_pieces, dim())
+    out[0] = sentence(text)
+    vectors, _ = pieces(text, max_pieces)
+    out[1 : 1 + len(vectors)] = vectors
+    return out
+
+
+def carried_features(prompt: str, max_pieces: int) -> Tensor:
+    """The features [1 + max_pieces, D] of a caption; those of a prompt that is none are carried by
+    the captions nearest to it (`sds.priors.nearest_captions`).
+
+    Their sentences are mixed by their shares, and the prompt's own has the share `OWN`. The pieces
+    are those of the nearest, then the prompt's own, as far as there is room: an adjective that no
+    carrier has must not be lost.
+    """
+    near = nearest(prompt)
+    if not near:
+        return features(prompt, max_pieces)
+    out = features(near[0][0], max_pieces)
+    mean = OWN * sentence(prompt)
+    for text, share in near:
+        mean = mean + (1 - OWN) * share * sentence(text)
+    out[0] = mean * (dim() ** 0.5 / mean.norm().clamp_min(1e-6))
+    both = torch.cat([pieces(text, max_pieces)[0] for text in (near[0][0], prompt)])[:max_pieces]
+    out[1 : 1 + len(both)] = both
+    return out
+
+
 class StaticText(Conditioner):  # type: ignore[misc]
     """Conditioner over the frozen table: the sentence vector, then `max_pieces` piece vectors.
 
     Output [B, 1 + max_pieces, output_dim]; unused places and empty prompts are zeros before the
     learned projection (which has no bias, so they are zeros after it too). With `max_pieces=0` it
-    is a single vector, fit for a global condition.
+    is a single vector, fit for a global condition. With `nearest_captions` a prompt that is no
+    caption is carried by those nearest to it (`carried_features`).
     """
 
-    def __init__(self, output_dim: int, max_pieces: int = 16) -> None:
+    def __init__(
+        self, output_dim: int, max_pieces: int = 16, nearest_captions: bool = False
+    ) -> None:
         super().__init__(dim(), output_dim)
         self.proj_out = torch.nn.Linear(dim(), output_dim, bias=False)
         self.max_pieces = max_pieces
+        self.features = carried_features if nearest_captions else features
 
     def forward(
         self, texts: Sequence[str], device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
         """Embeddings [B, 1 + max_pieces, output_dim] and their mask [B, 1 + max_pieces]."""
-        x = torch.zeros(len(texts), 1 + self.max_pieces, dim())
-        mask = torch.zeros(len(texts), 1 + self.max_pieces)
+        x = torch.stack([self.features(text, self.max_pieces) for text in texts])
+        mask = x.any(2).float()
         mask[:, 0] = 1.0
-        for row, text in enumerate(texts):
-            x[row, 0] = sentence(text)
-            vectors, _ = pieces(text, self.max_pieces)
-            x[row, 1 : 1 + len(vectors)] = vectors
-            mask[row, 1 : 1 + len(vectors)] = 1.0
         weight = self.proj_out.weight
         return self.proj_out(x.to(weight.device, weight.dtype)), mask.to(device)

@@ -1,8 +1,8 @@
 """Masks for any prompts in one pass: a network of its own, trained to share out mixtures.
 
 Language-queried separation (LASS-Net, Liu et al. 2022, arXiv 2203.15147; AudioSep, arXiv
-2308.05037) asks for one sound at a time. Here all prompts are asked together, and a rest that
-nobody named competes with them, as the queries of MaskFormer do for the pixels of a picture (Cheng
+2308.05037) asks for one sound at a time. Here all prompts come at once, and a rest, of what no
+prompt names, competes with them, as the queries of MaskFormer do for the pixels of a picture (Cheng
 et al. 2021, arXiv 2107.06278):
 
     levels [128 bands, L] -> convolutions -> grid of [16, L / 8] cells, beside it the maps of the
@@ -43,7 +43,7 @@ from sds.separation.single_prompt_network import (
 from sds.signal.audio_files import peak_gain, resample
 from sds.signal.overlap_add import Span, fades, spans
 from sds.signal.spectrogram import stft
-from sds.similarity.cell_words import load_cell_words
+from sds.similarity.cell_words import CellWords, load_cell_words
 from sds.similarity.trunk import BANDS, WIDTHS, load_trunk
 from sds.weights import weights_folder
 
@@ -326,26 +326,37 @@ def first_guess(net: SinglePromptNet, audio: Tensor, words: Tensor, there: Tenso
     return (shares + LEAST).log()
 
 
+@dataclass(frozen=True, slots=True)
+class Guides:
+    """The frozen networks that the network hears through, beside the trunk."""
+
+    single: SinglePromptNet
+    words: CellWords
+
+
+def load_guides() -> Guides:
+    """Load the shipped ones."""
+    return Guides(load_single_prompt_net(), load_cell_words())
+
+
 @torch.no_grad()
-def hear(
-    net: QueryNet, single: SinglePromptNet, audio: Tensor, prompts: Prompts, there: Tensor
-) -> Heard:
+def hear(net: QueryNet, guides: Guides, audio: Tensor, prompts: Prompts, there: Tensor) -> Heard:
     """What is heard of audio [B, (L - 1) HOP], L whole BLOCKs, before the network itself."""
     trunk = load_trunk()
     maps = trunk.maps(trunk.levels(audio)[:, : audio.shape[-1] // (2 * HOP) + 1])
     return Heard(
         net.levels(stft(audio[:, None], N)[:, 0].abs()),
         maps,
-        first_guess(single, audio, prompts.words, there),
-        load_cell_words().fit(maps[-1], prompts.text),
+        first_guess(guides.single, audio, prompts.words, there),
+        guides.words.fit(maps[-1], prompts.text),
     )
 
 
 class Query:
     """The shipped separator by prompts, on the CPU."""
 
-    def __init__(self, net: QueryNet, single: SinglePromptNet, *, model_hash: str) -> None:
-        self.net, self.single = net.eval().requires_grad_(False), single
+    def __init__(self, net: QueryNet, guides: Guides, *, model_hash: str) -> None:
+        self.net, self.guides = net.eval().requires_grad_(False), guides
         self.model_hash = model_hash
 
     def windows(self, samples: int, rate: int) -> list[Span]:
@@ -396,7 +407,7 @@ class Query:
         presence = torch.full((len(prompts),), -torch.inf)
         for (begin, end), fade in zip(windows, fades(windows), strict=True):
             part = audio[None, begin * HOP : (end - 1) * HOP]
-            heard = hear(self.net, self.single, part, asked, there)
+            heard = hear(self.net, self.guides, part, asked, there)
             shares, here = self.net(heard, asked.text, there)
             logits[..., begin:end] += shares[0] * fade
             presence = presence.maximum(here[0])
@@ -444,4 +455,4 @@ def load_query(folder: Path = FOLDER) -> Query | None:
     if wrong := misfits(net.state_dict(), tensors):
         raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors)
-    return Query(net, load_single_prompt_net(), model_hash=digest(path))
+    return Query(net, load_guides(), model_hash=digest(path))

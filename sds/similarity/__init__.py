@@ -1,6 +1,7 @@
 """How well a text fits a sound: the evaluation scorer, the search scorer, LAION-CLAP.
 
 - `base`: The protocol of text-audio similarity models.
+- `cell_words`: How well a prompt fits each cell of a sound: a text head on the trunk's last map.
 - `laion_clap`: LAION-CLAP as an evaluation scorer, through `transformers` (Wu et al.
 - `trunk`: The trunk under what hears: a convolutional network trained on professional sound
   effects.

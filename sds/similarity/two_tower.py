@@ -103,8 +103,14 @@ class Towers(nn.Module):
 
     def hear_levels(self, x: Tensor) -> Tensor:
         """Unit vectors [B, dim] of log-mel levels [B, MELS, L]."""
+        return F.normalize(self.head(self.pool(x)), dim=1)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """What the head is given [B, 2 C F], of log-mel levels [B, MELS, L]: means and maxima over
+        time.
+        """
         x = self.body(x[:, None]).flatten(1, 2)  # [B, C F, L]
-        return F.normalize(self.head(torch.cat([x.mean(-1), x.amax(-1)], dim=1)), dim=1)
+        return torch.cat([x.mean(-1), x.amax(-1)], dim=1)
 
     def read(self, sentences: Tensor) -> Tensor:
         """Unit vectors [B, dim] of sentence vectors [B, D]."""

@@ -1,17 +1,20 @@
 """How the shipped weights are made: scripts with --help, a model a file.
 
 - `corpus`: The training corpus: `python -m sds.train.corpus`, a kind of sound a file.
+- `hearing`: The measures of hearing and separation: `python -m sds.train.hearing`.
 - `autoencoder`: Train the spectral codec of sds/priors/spectral_codec.py on the corpus.
 - `bank`: Fill the banks of patches that a search begins with: `python -m sds.train.bank --help`.
-- `check`: Check what the shipped prior has learned: the evaluation scorer names what it
-  generates.
+- `captions`: Make sds/weights/captions: the captions of the corpus, for
+  `sds.priors.nearest_captions`.
+- `cell_words`: Train the text head on the trunk's cells (`sds.similarity.cell_words`).
+- `cells`: Cells of the trunk's last map, clip by clip, for `sds.train.cell_words`.
+- `check`: Check what the shipped prior has learned: the evaluation scorer names what it generates.
 - `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
 - `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
   scorer's best.
-- `hearing`: The measures of hearing and separation: `python -m sds.train.hearing`.
-- `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits
-  for audio.
+- `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits for
+  audio.
 - `mixing`: Mixtures made while a network trains: clips cut, repeated or played as phrases, in
   rooms.
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
@@ -19,13 +22,18 @@
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
 - `presence`: Fit what the tagger's answers are worth (`sds.detection.presence`), and measure it.
 - `prior`: Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
-- `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while
-  it trains.
+- `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while it
+  trains.
 - `reference`: Write the statistics of real recordings that the scoreboard compares with.
 - `scorer`: Train the text-audio evaluation scorer on its own split of the corpus.
+- `search`: Train the search scorer's head and text tower on what `sds.train.search_data` wrote.
+- `search_check`: Compare search scorers: what they name of held-back recordings, and which
+  patches they prefer.
+- `search_data`: What the search scorer is trained on: band powers of every clip at several speeds,
+  its sentences.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
-- `single_prompt`: Train the first guess of the separator
-  (`sds.separation.single_prompt_network`) on mixtures.
+- `single_prompt`: Train the first guess of the separator (`sds.separation.single_prompt_network`)
+  on mixtures.
 - `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.
 - `tagger`: Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.

@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from presets import Note
 from renderers import RENDERERS, Renderer, random_patches
 from sds.distillation.patch_bank import FOLDER, Bank, save_bank, synth
+from sds.priors.checkpoints import read_tensors
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 log = logging.getLogger(__name__)
 SECONDS, CHUNK = 1.5, 16
 COUNTS = {"fm": 12288, "impact": 4096}  # impact patches have thirty times as many numbers
+
+
+def play(renderer: Renderer, u: Tensor) -> Tensor:
+    """Sound [B, C, T] of patches u [B, P] of a synth, SECONDS of middle C."""
+    with torch.no_grad():
+        return renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
 
 
 def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int) -> Bank:
@@ -28,15 +37,20 @@ def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: in
     patches, vectors = [], []
     for start in range(0, count, CHUNK):
         u = random_patches(renderer, CHUNK, generator=generator).half()
-        with torch.no_grad():
-            sound = renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
         patches.append(u)
-        vectors.append(search_scorer.hear(sound, RATE).half())
+        vectors.append(search_scorer.hear(play(renderer, u), RATE).half())
         if start % (64 * CHUNK) == 0:
             log.info("%s: %d of %d", renderer.name, start, count)
     u, embeddings = torch.cat(patches)[:count], torch.cat(vectors)[:count]
     instrument = synth(renderer.name, renderer.version, len(renderer.params))
     return Bank(u, embeddings, instrument, search_scorer.model_hash)
+
+
+def bank_sounds(name: str, rows: slice) -> Iterator[Tensor]:
+    """Mono sounds [B, T] of some patches of a synth's shipped bank, a few at a time."""
+    u = read_tensors(FOLDER / f"{name}.safetensors")["u"][rows]
+    for start in range(0, len(u), CHUNK):
+        yield play(RENDERERS[name], u[start : start + CHUNK]).mean(1)
 
 
 def main() -> None:

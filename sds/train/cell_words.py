@@ -1,7 +1,10 @@
 """Train the text head on the trunk's cells (`sds.similarity.cell_words`).
 
-    python -m sds.train.cells --data runs/corpus --out runs/cells
-    python -m sds.train.cell_words --data runs/cells --minutes 6
+    python -m sds.train.cell_words --data runs/cells-evaluation_scorer runs/cells-prior
+    python -m sds.train.cell_words --data runs/cells-prior --out runs/words
+
+The first one ships. The second is what `sds.train.query` learns with, on clips that it has not
+heard.
 
 The loss is InfoNCE (Radford et al. 2021, arXiv 2103.00020) between clips, the mean of some of their
 cells, and one of their captions each, and between single cells and captions; clips of the same
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +37,10 @@ RATE, NOISE = 1e-3, 0.02
 
 
 class Cells:
-    """All shards of a folder in memory."""
+    """All shards of some folders in memory."""
 
-    def __init__(self, folder: Path) -> None:
-        shards = sorted(folder.glob("*.safetensors"))
+    def __init__(self, folders: Sequence[Path]) -> None:
+        shards = [path for folder in folders for path in sorted(folder.glob("*.safetensors"))]
         tensors = [read_tensors(path) for path in shards]
         self.cells = torch.cat([t["cells"] for t in tensors])  # [N, CELLS, 512]
         self.bands = torch.cat([t["bands"] for t in tensors]).long()
@@ -102,15 +106,15 @@ def ranks(net: CellWords, held: Cells) -> tuple[float, float]:
 def main() -> None:
     """Train and write the heads in half precision."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("runs/cells"))
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--held", type=Path, default=Path("runs/cells-held"))
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=4.0)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    data, held = Cells(args.data), Cells(args.held)
+    data, held = Cells(args.data), Cells([args.held])
     net = CellWords().train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.02)
     begin, step = time.monotonic(), 0
@@ -133,6 +137,7 @@ def main() -> None:
                 whole,
                 lone,
             )
+    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / FILE
     save_file({name: p.half().contiguous() for name, p in net.state_dict().items()}, path)
     path.chmod(0o644)

@@ -1,6 +1,6 @@
 """Cells of the trunk's last map, clip by clip, for `sds.train.cell_words`.
 
-    python -m sds.train.cells --data runs/corpus --out runs/cells
+    python -m sds.train.cells --data runs/corpus --split prior
 
 Of each clip up to CELLS cells of its last map, drawn among the louder ones: a vector of 512 and the
 band it is of. Goes on where it stopped.
@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.datasets.clips import Half
+from sds.datasets.clips import Half, Split
 from sds.similarity.trunk import PEAK, RATE, load_trunk
 from sds.train.data import Clip, Corpus
 from sds.train.latents import RECORDINGS
@@ -53,19 +54,20 @@ def main() -> None:
     """Write shards of SHARD clips: cells, bands, and a line of captions a clip."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
-    parser.add_argument("--out", type=Path, default=Path("runs/cells"))
-    parser.add_argument("--split", nargs="+", default=["prior", "evaluation_scorer"])
+    parser.add_argument("--out", type=Path, help="default: runs/cells-SPLIT")
+    parser.add_argument("--split", choices=get_args(Split), default="prior")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    args.out.mkdir(parents=True, exist_ok=True)
-    half: Half | None = "choose" if args.split == ["held"] else None
-    corpus = Corpus(args.data, frozenset(args.split), PARTS, half=half)
+    out = args.out or Path(f"runs/cells-{args.split}")
+    out.mkdir(parents=True, exist_ok=True)
+    half: Half | None = "choose" if args.split == "held" else None
+    corpus = Corpus(args.data, frozenset({args.split}), PARTS, half=half)
     rng = np.random.default_rng(0)
     clips = [c for c in corpus.clips if c.part == RECORDINGS or rng.random() < MADE]
     clips = [clips[i] for i in rng.permutation(len(clips))]
     begin = time.monotonic()
     for number, start in enumerate(range(0, len(clips), SHARD)):
-        path = args.out / f"{number:03d}.safetensors"
+        path = out / f"{number:03d}.safetensors"
         if path.is_file():
             continue
         rows = [clip_cells(corpus, clip, rng) for clip in clips[start : start + SHARD]]

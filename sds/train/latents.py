@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import safe_open
@@ -22,7 +24,7 @@ from torch import Tensor
 from presets.reading import read_json
 from sds.datasets.clips import Half, half_of
 from sds.priors.spectral_codec import GROUP, HOP, SpectralCodec
-from sds.priors.text_embedding import dim, pieces, sentence
+from sds.priors.text_embedding import features
 from sds.train.data import RATE, Corpus, balanced_weights
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ DROP = 0.125  # share of prompts left out, for guidance
 GAIN_DB, TILT_DB = 3.0, 3.0  # deviation of the level, and of the balance of lows and highs
 RECORDINGS = "recordings"  # the part that is not synthesised
 SPEED = 1.2  # the most a clip is played faster or slower
+KEPT, VERSIONS = 0.7, 2  # share of the words that a thinned caption keeps, and how many it has
 
 
 @torch.no_grad()
@@ -60,6 +63,17 @@ def encode_corpus(corpus: Corpus, codec: SpectralCodec, path: Path) -> None:
     partial.replace(path)
 
 
+def thin(caption: str, rng: random.Random) -> str:
+    """Leave out words at random; at least one stays, and the order.
+
+    >>> thin("a b c d e f g h i j", random.Random(0))
+    'c d e f h i j'
+    """
+    words = caption.replace(",", "").split()
+    kept = [word for word in words if rng.random() < KEPT]
+    return " ".join(kept or [rng.choice(words)])
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Windows z [B, D, L], raw text features [B, 1 + pieces, dim], seconds of sound [B]."""
@@ -79,15 +93,19 @@ class Latents:
         max_pieces: int,
         device: str = "cpu",
         real: float = 1.0,
+        favour: Mapping[str, float] = MappingProxyType({}),
+        thinned: float = 0.0,
         half: Half | None = None,
     ) -> None:
-        """`real` is how many times as often as by its class a recording is drawn.
+        """`real` is how many times as often as by its class a recording is drawn, `favour` how many
+        times as often any clip of a class.
 
-        `half` takes the clips of that half only.
+        `thinned` is the share of captions with words left out, `half` takes the clips of that half
+        only.
         """
         rows: list[Tensor] = []
         index: list[tuple[int, int, float, str, list[str]]] = []
-        favour: list[float] = []
+        times: list[float] = []
         first = 0
         for path in paths:
             with safe_open(path, framework="pt") as file:
@@ -97,7 +115,8 @@ class Latents:
                 entries = [row for row in entries if half_of(row[3], row[4][0]) == half]
             rows.append(z)
             index += [(first + a, b, c, label, texts) for a, b, c, label, texts in entries]
-            favour += [real if path.stem == RECORDINGS else 1.0] * len(entries)
+            often = real if path.stem == RECORDINGS else 1.0
+            times += [often * favour.get(row[3], 1.0) for row in entries]
             first += len(z)
         self.z = torch.cat(rows).to(device)  # the last row is silence
         self.labels = [label for _, _, _, label, _ in index]
@@ -109,14 +128,14 @@ class Latents:
         most = max(len(some) for *_, some in index)
         padded = [[place[some[k % len(some)]] for k in range(most)] for *_, some in index]
         self.captions = torch.tensor(padded, device=device)
-        self.text = torch.zeros(len(texts), 1 + max_pieces, dim(), dtype=torch.half)
-        for i, text in enumerate(texts):
-            self.text[i, 0] = sentence(text).half()
-            vectors, _ = pieces(text, max_pieces)
-            self.text[i, 1 : 1 + len(vectors)] = vectors.half()
-        self.text = self.text.to(device)
+        self.thinned, self.texts = thinned, len(texts)
+        if thinned:  # row k * texts + i is the k-th version of caption i
+            rng = random.Random(0)
+            texts += [thin(text, rng) if text else "" for text in texts * VERSIONS]
+        rows = [features(text, max_pieces).half() for text in texts]
+        self.text = torch.stack(rows).to(device)
         shares = balanced_weights(self.labels, (self.sounding * SECONDS_A_FRAME).tolist())
-        self.weights = torch.tensor(shares, device=device) * torch.tensor(favour, device=device)
+        self.weights = torch.tensor(shares, device=device) * torch.tensor(times, device=device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -156,6 +175,9 @@ class Latents:
         text = self.captions[pick, caption]
         whole = torch.full((count,), float(frames), device=device)
         sounding = torch.minimum(whole, (self.sounding[pick] - begin) / speed)
+        if not plain and self.thinned:
+            version = (1 + rand(count) * VERSIONS).long()
+            text = text + (rand(count) < self.thinned) * version * self.texts
         if not plain:
             text = torch.where(rand(count) < DROP, torch.zeros_like(text), text)
             change = torch.randn(count, 2, generator=g, device=device)

@@ -3,8 +3,8 @@
 A source is one clip at some speed, a short one again and again, or several clips of one instrument
 as a phrase (single notes are most of what instruments were recorded as, and nobody separates single
 notes). Some sources get an equaliser curve or a room. A mixture is one to four sources of different
-names, some of which are asked for, with prompts of sounds that are not in it beside them; what
-nobody asks for and a noise floor are its rest.
+names, with prompts for some of them and for sounds that are not in it; sources without a prompt and
+a noise floor are its rest.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from sds.train.latents import RECORDINGS
 
 PROMPTS = 5  # places for prompts of a mixture
 COUNT = (0.06, 0.50, 0.28, 0.16)  # how often a mixture has 1, 2, 3 or 4 sources
-ASKED_ALL = 0.65  # how often all of them are asked for
-ABSENT = (0.5, 0.35, 0.15)  # how often 0, 1 or 2 absent sounds are asked for
+ASKED_ALL = 0.65  # how often all of them have a prompt
+ABSENT = (0.5, 0.35, 0.15)  # how often 0, 1 or 2 absent sounds have a prompt
 BAND = 0.2  # share of mixtures of instruments alone
 SAME_CLASS = 0.08  # share of sources whose class may be there already
 LEVEL_DB, FARTHEST_DB = 4.0, 10.0  # spread of the sources' levels, and the most

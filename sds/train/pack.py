@@ -3,8 +3,8 @@
     python -m sds.train.pack --codec runs/codec --prior runs/prior --evaluation-scorer runs/judge
 
 `default` gets the best average of the prior and the codec in one file, under the names that
-stable-audio-tools gives them; `evaluation_scorer` gets its towers. A part that is not named stays
-as it is.
+stable-audio-tools gives them; `evaluation_scorer` and `search_scorer` get their towers. A part that
+is not named stays as it is.
 
 `--share 0.5` ships halfway between the prior that is there and what training from it has come to.
 """
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--prior", type=Path)
     parser.add_argument("--share", type=float, default=1.0, help="of --prior; the rest is old")
     parser.add_argument("--evaluation-scorer", type=Path)
+    parser.add_argument("--search-scorer", type=Path)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -79,9 +80,10 @@ def main() -> None:
         tensors |= half(prior)
     if args.codec or args.prior:
         write(tensors, path)
-    if args.evaluation_scorer:
-        towers = half(read_tensors(args.evaluation_scorer / "model.safetensors"))
-        write(towers, args.out / "evaluation_scorer" / "model.safetensors")
+    for name in ("evaluation_scorer", "search_scorer"):
+        if folder := getattr(args, name):
+            towers = half(read_tensors(folder / "model.safetensors"))
+            write(towers, args.out / name / "model.safetensors")
 
 
 if __name__ == "__main__":

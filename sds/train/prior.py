@@ -19,6 +19,7 @@ import copy
 import logging
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warm", type=int, default=WARM, help="steps until the rate is whole")
     parser.add_argument("--ema", type=float, default=0.999)
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
+    parser.add_argument(
+        "--favour", nargs="*", default=[], metavar="CLASS=TIMES", help="classes to draw more often"
+    )
+    parser.add_argument(
+        "--thin", type=float, default=0.0, help="share of captions with words left out"
+    )
     parser.add_argument(
         "--begin", type=Path, help="weights to begin with: a best.safetensors, a model"
     )
@@ -160,6 +168,16 @@ def main() -> None:
     train(args, begin_model(args, config), latents, held, codec)
 
 
+def parse_favour(given: Sequence[str]) -> dict[str, float]:
+    """Parse --favour.
+
+    >>> parse_favour(["hand drum=3", "wood=2"])
+    {'hand drum': 3.0, 'wood': 2.0}
+    """
+    split = (text.rpartition("=") for text in given)
+    return {label: float(times) for label, _, times in split}
+
+
 def load_latents(args: argparse.Namespace, max_pieces: int, *, back: bool) -> Latents:
     """The latents in `args.out` to train on, or (`back`) those of held-back clips."""
     files = sorted(args.out.glob("*.latents"))
@@ -168,6 +186,8 @@ def load_latents(args: argparse.Namespace, max_pieces: int, *, back: bool) -> La
         max_pieces=max_pieces,
         device=args.device,
         real=1.0 if back else args.real,
+        favour={} if back else parse_favour(args.favour),
+        thinned=0.0 if back else args.thin,
         half="choose" if back else None,  # what ships is chosen by it
     )
 
@@ -206,7 +226,7 @@ def train(
         for group in optimizer.param_groups:  # the curve ends with whichever ends first
             along = max(step, round(spent * args.steps))
             group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step + 1) / WARM)
+            group["lr"] *= min(1.0, (step + 1) / args.warm)
         error = loss(model, latents.batch(args.batch, windows.choice(WINDOWS), codec, g), g)
         optimizer.zero_grad()
         torch.autograd.backward([error])

@@ -9,6 +9,11 @@ queries in each cell against the true ones, cells weighing by the magnitudes of 
 the level of what each stem lacks or has too much, in dB of its source (a threshold keeps silent
 sources finite: Wisdom et al. 2021, arXiv 2110.10739); and whether a prompt's sound is there at all.
 
+What the network is given, the first guess and the fit of the trunk's cells, must not have heard the
+clips that it is trained on, or it would learn to trust it too much. The first guess was trained on
+the split `prior`, and so is the text head that it learns with (--words); the head that ships has
+heard both. The network is trained on the other split.
+
 The rate stays as it is but for the first steps; a run with --cool lets it fall to nothing by its
 end. Resumes from --out. What ships is the moving average, in half precision, in --out/shipped.
 """
@@ -32,9 +37,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
 from sds.priors.checkpoints import read_tensors
-from sds.separation.query_network import HOP, Heard, N, Prompts, QueryNet, hear
-from sds.separation.single_prompt_network import SinglePromptNet, load_single_prompt_net
+from sds.separation.query_network import HOP, Guides, Heard, N, Prompts, QueryNet, hear
+from sds.separation.single_prompt_network import load_single_prompt_net
 from sds.signal.spectrogram import stft
+from sds.similarity.cell_words import load_cell_words
 from sds.train.common import Checkpoint, average_into
 from sds.train.data import Corpus
 from sds.train.mixing import PROMPTS, Mixed, Mixer
@@ -43,10 +49,10 @@ log = logging.getLogger(__name__)
 FRAMES = 256  # of a mixture, 3.0 s
 THRESHOLD = 1e-3  # of the mixture's energy: errors below count less and less
 LEVEL, PRESENCE = 0.08, 0.2  # weights of the two losses beside the cross entropy
-TRAINED = frozenset({"prior", "evaluation_scorer"})
+TRAINED = frozenset({"evaluation_scorer"})  # first guess and --words have heard the others
 CHECKED = 12  # batches of held-back clips
 WAITING = 24  # batches kept to come again
-POLITE = 14  # how much the process that makes batches yields to others
+POLITE = 2  # how much the process that makes batches yields to others
 PARTS = frozenset({"recordings", "midi", "procedural"})  # nobody mixes bare patches
 
 
@@ -76,8 +82,10 @@ class Batch:
 class Batches(IterableDataset[Batch]):
     """Batches without end, made in a process of their own beside the one that trains."""
 
-    def __init__(self, net: QueryNet, mixer: Mixer, *, size: int, seed: int) -> None:
-        self.net, self.single, self.mixer = net, load_single_prompt_net(), mixer
+    def __init__(
+        self, net: QueryNet, guides: Guides, mixer: Mixer, *, size: int, seed: int
+    ) -> None:
+        self.net, self.guides, self.mixer = net, guides, mixer
         self.size, self.seed = size, seed
 
     def __iter__(self) -> Iterator[Batch]:
@@ -90,7 +98,7 @@ class Batches(IterableDataset[Batch]):
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """Draw a batch."""
-        return prepare(self.net, self.single, [self.mixer.draw(rng) for _ in range(self.size)])
+        return prepare(self.net, self.guides, [self.mixer.draw(rng) for _ in range(self.size)])
 
 
 def again(batches: Iterable[Batch], times: int, rng: np.random.Generator) -> Iterator[Batch]:
@@ -107,7 +115,7 @@ def again(batches: Iterable[Batch], times: int, rng: np.random.Generator) -> Ite
 
 
 @torch.no_grad()
-def prepare(net: QueryNet, single: SinglePromptNet, mixed: list[Mixed]) -> Batch:
+def prepare(net: QueryNet, guides: Guides, mixed: list[Mixed]) -> Batch:
     """What the network hears of some mixtures, and what it should say."""
     audio = torch.stack([m.sounds.sum(0) for m in mixed])
     asked = torch.stack([m.asked for m in mixed])
@@ -120,7 +128,7 @@ def prepare(net: QueryNet, single: SinglePromptNet, mixed: list[Mixed]) -> Batch
     weight = powers.sqrt()
     weight = (weight / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)).mean(1)
     return Batch(
-        heard=hear(net, single, audio, Prompts(text, words), asked[:, :count]),
+        heard=hear(net, guides, audio, Prompts(text, words), asked[:, :count]),
         text=text,
         asked=asked[:, :count],
         there=torch.stack([m.there for m in mixed])[:, :count],
@@ -207,6 +215,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--out", type=Path, default=Path("runs/query"))
+    parser.add_argument("--words", type=Path, default=Path("runs/words"), help="folder of a head")
     parser.add_argument("--begin", type=Path, help="weights to begin a new run with")
     parser.add_argument("--minutes", type=float, default=70.0)
     parser.add_argument("--steps", type=int, default=1_000_000, help="ends the training")
@@ -239,9 +248,10 @@ def main() -> None:
     mixer = Mixer(Corpus(args.data, TRAINED, PARTS), **options)
     held = Mixer(Corpus(args.data, frozenset({"held"}), PARTS, half="choose"), **options)
     rng = np.random.default_rng(0)
-    still = Batches(net, held, size=args.batch, seed=0)
+    guides = Guides(load_single_prompt_net(), load_cell_words(args.words))
+    still = Batches(net, guides, held, size=args.batch, seed=0)
     fixed = [still.draw(rng) for _ in range(CHECKED)]
-    batches = Batches(copy.deepcopy(net), mixer, size=args.batch, seed=args.seed + step)
+    batches = Batches(copy.deepcopy(net), guides, mixer, size=args.batch, seed=args.seed + step)
     loader = DataLoader(batches, batch_size=None, num_workers=1)
     size = sum(p.numel() for p in net.parameters()) / 1e6
     log.info("%d clips, %.2f M parameters, step %d", len(mixer.weights), size, step)

@@ -1,8 +1,8 @@
-"""Train the search scorer: two towers that read sentences, on what `sds.train.search_data` wrote.
+"""Train the search scorer's head and text tower on what `sds.train.search_data` wrote.
 
-    python -m sds.train.search --data runs/corpus --cache runs/search --out runs/search-b --steps 2500
-    python -m sds.train.search --cache runs/search --out runs/teacher --teacher
-    python -m sds.train.search --cache runs/search --out runs/search-c --from runs/teacher
+    python -m sds.train.search --out runs/search-plain
+    python -m sds.train.search --out runs/search-teacher --teacher
+    python -m sds.train.search --out runs/search-taught --from runs/search-teacher
 
 Contrastive over a batch (Radford et al. 2021, arXiv 2103.00020, figure 3), each clip with two of
 its captions. Half a batch is of one family of classes, whose phrases are near each other, so that a
@@ -10,8 +10,9 @@ snare has to be told from a rim shot. What counts as right is soft: a caption sh
 those that mean the same (cosine of their sentence vectors) and with its class.
 
 `--teacher` trains a head on the frozen trunk instead: far better ears, twenty times as dear. With
-`--from` the towers learn its answers too, to the captions of a batch, on clips and on patches of
-the banks, which nobody has captioned and which are what a search listens to.
+`--from` the towers learn its answers too, to the captions of a batch, on recordings and on patches
+of the banks, which nobody has captioned and which are what a search listens to. The towers' body is
+that of the folder `--begin`, and is not trained: a step is a few matrices.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +32,15 @@ from torch.nn import functional as F
 from sds.datasets.captions import PHRASES
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
-from sds.similarity.two_tower import HOP, RATE, Towers, levels
+from sds.similarity.two_tower import SEARCH_SCORER, Towers
 from sds.train.common import cosine
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
-from sds.train.search_data import FAINT, SPLIT
+from sds.train.search_data import SPLIT
 
 log = logging.getLogger(__name__)
 SAME_CLASS, SAME_WORDS = 0.15, 0.07  # weight of the class; softness of meaning the same
 FAMILY = 6  # classes
-SHORTEST, LONGEST = 0.5, 3.0  # seconds
 TEMPERATURE = 0.05  # of the teacher's answers
 
 
@@ -80,15 +79,17 @@ class Batch:
 class Draws:
     """Batches of clips of the corpus, with what was computed of them."""
 
-    def __init__(self, corpus: Corpus, cache: Path, *, real: float) -> None:
+    def __init__(
+        self, corpus: Corpus, cache: Path, *, real: float, only: Tensor | None = None
+    ) -> None:
         self.clips = corpus.clips
-        self.spans = load_file(cache / "powers.safetensors")["spans"].tolist()
-        self._powers = np.memmap(cache / "powers.f16", dtype=np.float16, mode="r").reshape(-1, 64)
         texts = json.loads((cache / "sentences.json").read_text(encoding="utf-8"))
         self._row = {text: row for row, text in enumerate(texts)}
         self._vectors = load_file(cache / "sentences.safetensors")["vectors"].float()
         weights = class_weights(self.clips)
         weights *= [real if clip.part == RECORDINGS else 1.0 for clip in self.clips]
+        if only is not None:
+            weights *= only.numpy()
         self._weights = weights / weights.sum()
         names = sorted({clip.label for clip in self.clips})
         self._label = np.array([names.index(clip.label) for clip in self.clips])
@@ -101,7 +102,7 @@ class Draws:
         picks = rng.choice(len(self.clips), size, p=self._weights)
         family = self._family[self._label[picks[0]]]
         share = self._weights[family] / self._weights[family].sum()
-        half = min(size // 2, len(family))
+        half = size // 2
         picks[:half] = rng.choice(family, half, p=share)
         rows = [self._two(self.clips[i], rng) for i in picks]
         sentences = self._vectors[torch.tensor(rows).T]
@@ -111,36 +112,10 @@ class Draws:
         picks = rng.integers(len(clip.captions), size=2)
         return [self._row[clip.captions[i]] for i in picks]
 
-    def powers(self, clips: list[int], rng: np.random.Generator) -> Tensor:
-        """Band powers [B, MELS, L] of pieces of the clips, of one length, at speeds of their own.
-
-        A clip that is shorter is followed by silence.
-        """
-        length = int(rng.uniform(SHORTEST, LONGEST) * RATE / HOP)
-        out = np.full((len(clips), length, self._powers.shape[1]), np.log10(FAINT), np.float32)
-        for row, clip in zip(out, clips, strict=True):
-            start, frames = self.spans[clip][rng.integers(len(self.spans[clip]))]
-            at = start + int(rng.integers(max(1, frames - length + 1)))
-            piece = self._powers[at : min(at + length, start + frames)]
-            row[: len(piece)] = piece
-        return torch.from_numpy(10.0**out).transpose(1, 2)
-
-
-def disturb(power: Tensor, rng: np.random.Generator) -> Tensor:
-    """Log-mel levels [B, MELS, L] of band powers, with another balance and noise in each."""
-    size, bands, length = power.shape
-    tilt = torch.from_numpy(rng.normal(0, 4, (size, 1))) * torch.linspace(-1, 1, bands)
-    bumps = torch.from_numpy(rng.normal(0, 3, (size, 1, 8)))
-    bumps = F.interpolate(bumps, bands, mode="linear", align_corners=True)[:, 0]
-    power = power * (10 ** ((tilt + bumps) / 10)).float()[..., None]
-    floor = -torch.from_numpy(rng.uniform(30, 90, (size, 1))).float()
-    colour = torch.from_numpy(rng.normal(0, 6, (size, 1))).float() * torch.linspace(-1, 1, bands)
-    noise = 10 ** ((floor + colour) / 10)[..., None] * power.amax((1, 2), keepdim=True)
-    return levels(power + noise * -torch.rand(size, bands, length).clamp_min(1e-6).log())
-
 
 def targets(sentences: Tensor, labels: Tensor) -> Tensor:
-    """Which captions [B, 384] answer for which clips of these classes [B]; rows sum to one [B, B].
+    """Which captions [B, 384] answer for which clips of these classes [B]; [B, B], rows sum to
+    one.
     """
     alike = ((sentences @ sentences.T - 1) / SAME_WORDS).exp()
     alike = alike.maximum(SAME_CLASS * (labels[:, None] == labels[None]).float())
@@ -150,7 +125,9 @@ def targets(sentences: Tensor, labels: Tensor) -> Tensor:
 def contrast(heard: Tensor, read: Tensor, scale: Tensor, wanted: Tensor) -> Tensor:
     """Symmetric cross-entropy [] of unit vectors [B, dim] against targets [B, B]."""
     logits = heard @ read.T * scale.exp().clamp(max=50.0)
-    return F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted.T / wanted.sum(0)[:, None])
+    return F.cross_entropy(logits, wanted) + F.cross_entropy(
+        logits.T, wanted.T / wanted.sum(0)[:, None]
+    )
 
 
 def distil(heard: Tensor, read: Tensor, scale: Tensor, answers: Tensor) -> Tensor:
@@ -162,60 +139,84 @@ def distil(heard: Tensor, read: Tensor, scale: Tensor, answers: Tensor) -> Tenso
 
 
 class Distillation:
-    """A teacher's answers about clips and patches."""
+    """A teacher's answers about recordings and patches."""
 
     def __init__(self, teacher: Path, cache: Path) -> None:
         self.model = Teacher()
         self.model.load_state_dict(load_file(teacher / "model.safetensors"))
         self.model.eval().requires_grad_(False)
+        clips = load_file(cache / "features.safetensors")
+        patches = load_file(cache / "patches.safetensors")["features"]
+        self.known = clips["heard"]
+        self.views = load_file(cache / "patch_views.safetensors")["views"]
         with torch.no_grad():
-            clips = load_file(cache / "features.safetensors")["features"].float()
-            patches = load_file(cache / "patches.safetensors")
-            self.clips = self.model.hear(clips)
-            self.patches = self.model.hear(patches["features"].float())
-        self.powers = (10 ** patches["powers"].float()).transpose(1, 2)
+            self.clips = self.model.hear(clips["features"].float())
+            self.patches = self.model.hear(patches.float())
 
-    def loss(
-        self, towers: Towers, heard: Tensor, batch: Batch, read: Tensor, rng: np.random.Generator
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows [A] of some patches and what the head is given of them [A, D]."""
+        rows = torch.from_numpy(rng.choice(len(self.patches), size, replace=False))
+        return rows, self.views[rng.integers(len(self.views)), rows]
+
+    def loss(self, heard: Tensor, batch: Batch, read: Tensor, scale: Tensor) -> Tensor:
+        """Loss [] on the recordings of the batch, heard [B, dim], read [B, dim]."""
+        known = self.known[batch.clips]
+        answers = self.clips[batch.clips][known] @ self.model.read(batch.sentences[0]).T
+        return distil(heard[known], read, scale, answers)
+
+    def patch_loss(
+        self, heard: Tensor, rows: Tensor, batch: Batch, read: Tensor, scale: Tensor
     ) -> Tensor:
-        """Loss [] on the clips of the batch, heard [B, dim], and on half as many patches."""
-        words = self.model.read(batch.sentences[0])
-        some = torch.from_numpy(rng.choice(len(self.patches), len(heard) // 2, replace=False))
-        patches = towers.hear_levels(disturb(self.powers[some], rng))
-        on_clips = distil(heard, read, towers.log_scale, self.clips[batch.clips] @ words.T)
-        on_patches = distil(patches, read, towers.log_scale, self.patches[some] @ words.T)
-        return on_clips + on_patches
+        """Loss [] on patches of these rows [A], heard [A, dim], with the batch's captions."""
+        answers = self.patches[rows] @ self.model.read(batch.sentences[0]).T
+        return distil(heard, read, scale, answers)
 
 
 def train_towers(args: argparse.Namespace, draws: Draws) -> None:
-    """Towers on band powers, with a teacher's answers where there is one."""
+    """The head and the text tower, on views of what the body hears; taught where there is a
+    teacher.
+    """
     rng = np.random.default_rng(args.seed)
     towers = Towers(text_dim=SENTENCE)
-    teacher = Distillation(args.teach_from, args.cache) if args.teach_from else None
-    optimizer = torch.optim.AdamW(towers.parameters(), lr=args.rate, weight_decay=0.02)
-    total, begin = 0.0, time.monotonic()
+    kept = load_file(args.begin / "model.safetensors").items()
+    towers.load_state_dict({k: v.float() for k, v in kept if "text" not in k}, strict=False)
+    clips = load_file(args.cache / "views.safetensors")["views"]
+    teacher = Distillation(args.teacher_from, args.cache) if args.teacher_from else None
+    learned = [*towers.head.parameters(), *towers.text.parameters(), towers.log_scale]
+    optimizer = torch.optim.AdamW(learned, lr=args.rate, weight_decay=args.decay)
+
+    def hear(pooled: Tensor) -> Tensor:
+        return F.normalize(towers.head(pooled.float()), dim=1)
+
+    total = 0.0
     for step in range(args.steps):
         for group in optimizer.param_groups:
             group["lr"] = cosine(step, total=args.steps, warm=50, peak=args.rate)
-        batch = draws(args.batch, rng)
-        heard = towers.hear_levels(disturb(draws.powers(batch.clips, rng), rng))
+        batch, scale = draws(args.batch, rng), towers.log_scale
+        heard = hear(clips[rng.integers(len(clips)), batch.clips])
         read = [towers.read(sentences) for sentences in batch.sentences]
         error = torch.stack([
-            contrast(heard, words, towers.log_scale, targets(sentences, batch.labels))
+            contrast(heard, words, scale, targets(sentences, batch.labels))
             for words, sentences in zip(read, batch.sentences, strict=True)
         ]).mean()  # fmt: skip
         if teacher is not None:
-            error = error + teacher.loss(towers, heard, batch, read[0], rng)
-        optimizer.zero_grad()
-        torch.autograd.backward([error])
-        optimizer.step()
-        total += error.item()
-        if (step + 1) % 100 == 0:
-            speed = (step + 1) / (time.monotonic() - begin)
-            log.info("step %d loss %.3f, %.2f steps/s", step + 1, total / 100, speed)
+            some, pooled = teacher.draw(args.batch // 2, rng)
+            error = error + args.share * teacher.loss(heard, batch, read[0], scale)
+            played = hear(pooled)
+            error = error + args.share * teacher.patch_loss(played, some, batch, read[0], scale)
+        total += descend(optimizer, error)
+        if (step + 1) % 250 == 0:
+            log.info("step %d loss %.3f", step + 1, total / 250)
             total = 0.0
-            save(towers, args.out)
     save(towers, args.out)
+
+
+def descend(optimizer: torch.optim.Optimizer, error: Tensor) -> float:
+    """One step down a loss []; returns it."""
+    optimizer.zero_grad()
+    torch.autograd.backward([error])
+    optimizer.step()
+    return error.item()
 
 
 def train_teacher(args: argparse.Namespace, draws: Draws) -> None:
@@ -236,12 +237,9 @@ def train_teacher(args: argparse.Namespace, draws: Draws) -> None:
             teacher.log_scale,
             targets(batch.sentences[0], batch.labels),
         )
-        optimizer.zero_grad()
-        torch.autograd.backward([error])
-        optimizer.step()
-        total += error.item()
-        if (step + 1) % 200 == 0:
-            log.info("step %d loss %.3f", step + 1, total / 200)
+        total += descend(optimizer, error)
+        if (step + 1) % 250 == 0:
+            log.info("step %d loss %.3f", step + 1, total / 250)
             total = 0.0
     save(teacher, args.out)
 
@@ -260,18 +258,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--cache", type=Path, default=Path("runs/search"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--begin", type=Path, default=SEARCH_SCORER, help="whose body is kept")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--share", type=float, default=0.5, help="of the teacher's loss")
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--teacher", action="store_true", help="a head on the trunk instead")
-    parser.add_argument("--from", dest="teach_from", type=Path, help="folder of a teacher")
+    parser.add_argument("--from", dest="teacher_from", type=Path, help="folder of a teacher")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    draws = Draws(Corpus(args.data, SPLIT), args.cache, real=args.real)
+    only = load_file(args.cache / "features.safetensors")["heard"] if args.teacher else None
+    draws = Draws(Corpus(args.data, SPLIT), args.cache, real=args.real, only=only)
     (train_teacher if args.teacher else train_towers)(args, draws)
 
 

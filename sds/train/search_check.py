@@ -9,8 +9,8 @@ Two kinds of figures, on the recordings of one half of `held`:
 - *preferring*: for prompts that are captions of held-back recordings, how often a scorer prefers of
   two patches of a bank the one that fits the prompt's class worse by the statistics of real
   recordings (`sds.metrics.spectral_statistics`), which nobody optimises: of all pairs, of pairs of
-  the best tenth (by the statistics or by any of the scorers), and where the eight it likes best
-  stand among all by the statistics (1 is best, 0.5 chance).
+  one of the best tenth by the statistics and one of the others (chance is 0.5 for both), and where
+  the eight it likes best stand among all by the statistics (1 is best, chance 0.5).
 """
 
 from __future__ import annotations
@@ -21,62 +21,70 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from presets import Note
-from renderers import RENDERERS
 from sds.datasets.captions import PHRASES
-from sds.datasets.clips import unit_hash
+from sds.datasets.clips import Half, unit_hash
 from sds.datasets.reference_statistics import reference
-from sds.distillation.patch_bank import FOLDER as BANK
 from sds.metrics.spectral_statistics import statistics
 from sds.priors.sentence_encoder import encode_sentences
 from sds.similarity.trunk import load_trunk
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
+from sds.train.bank import COUNTS, bank_sounds
 from sds.train.data import Corpus
 from sds.train.latents import RECORDINGS
 from sds.train.search import Teacher
 from sds.train.search_data import HEARD, trunk_features
 
 log = logging.getLogger(__name__)
-PATCHES, SECONDS = 512, 1.5  # of each bank, its first
+PATCHES = 512  # of each bank, its first
 PROMPTS, LIKED, BEST = 30, 8, 0.1
 
 
-class Ear(Protocol):
-    """Whatever says how near sounds [B, T] at RATE are to prompts: [B, K]."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Ear:
+    """Whatever puts B sounds [T] at RATE and K prompts among unit vectors: [B, dim], [K, dim]."""
 
-    def __call__(self, sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor: ...
+    hear: Callable[[Sequence[Tensor]], Tensor]
+    read: Callable[[Sequence[str]], Tensor]
 
 
-@torch.no_grad()
 def towers_ear(folder: Path) -> Ear:
     """Two towers in a folder."""
     scorer = load_scorer(folder)
+    return Ear(
+        lambda sounds: torch.cat([scorer.hear(sound[None, None], RATE) for sound in sounds]),
+        scorer.read,
+    )
 
-    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        heard = torch.cat([scorer.hear(sound[None, None], RATE) for sound in sounds])
-        return heard @ scorer.read(prompts).T
 
-    return hear
+@torch.no_grad()
+def hear_features(sounds: Sequence[Tensor]) -> Tensor:
+    """The trunk's features [B, 1024] of B sounds [T]."""
+    trunk, frames = load_trunk(), int(HEARD * RATE)
+    return torch.cat([trunk_features(trunk, sound[None, :frames]) for sound in sounds])
 
 
 def trunk_ear(folder: Path) -> Ear:
     """A head on the trunk."""
-    teacher, trunk = Teacher(), load_trunk()
+    teacher = Teacher()
     teacher.load_state_dict(load_file(folder / "model.safetensors"))
     teacher.eval().requires_grad_(False)
+    return Ear(
+        lambda sounds: teacher.hear(hear_features(sounds)),
+        lambda prompts: teacher.read(encode_sentences(prompts)),
+    )
 
-    def hear(sounds: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        frames = int(HEARD * RATE)
-        features = [trunk_features(trunk, sound[None, :frames]) for sound in sounds]
-        return teacher.hear(torch.cat(features)) @ teacher.read(encode_sentences(prompts)).T
 
-    return hear
+def together(one: Ear, other: Ear) -> Ear:
+    """Both: the mean of their cosines."""
+    return Ear(
+        lambda sounds: torch.cat([one.hear(sounds), other.hear(sounds)], 1) / 2**0.5,
+        lambda prompts: torch.cat([one.read(prompts), other.read(prompts)], 1) / 2**0.5,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +96,9 @@ class Held:
     captions: list[str]
 
 
-def read_held(data: Path, half: str) -> Held:
+def read_held(data: Path, half: Half) -> Held:
     """Held-back recordings of a half; as much of them as a scorer hears in two windows."""
-    corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)  # type: ignore[arg-type]
+    corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)
     clips = corpus.clips
     sounds = [corpus.audio(clip, 0, min(clip.frames, 6 * RATE)) for clip in clips]
     return Held(sounds, [clip.label for clip in clips], [clip.captions[0] for clip in clips])
@@ -104,12 +112,12 @@ def top1(near: Tensor, rows: Sequence[str], columns: Sequence[str]) -> tuple[flo
     return named, found
 
 
-def naming(near: Callable[[Sequence[str]], Tensor], held: Held) -> dict[str, float]:
-    """Top-1 both ways over classes and over captions."""
+def naming(ear: Ear, heard: Tensor, held: Held) -> dict[str, float]:
+    """Top-1 both ways over classes and over captions, of sounds heard [B, dim]."""
     labels, captions = sorted(set(held.labels)), sorted(set(held.captions))
-    phrases = near([PHRASES[label][0] for label in labels])
+    phrases = heard @ ear.read([PHRASES[label][0] for label in labels]).T
     named, found = top1(phrases, held.labels, labels)
-    said, met = top1(near(captions), held.captions, captions)
+    said, met = top1(heard @ ear.read(captions).T, held.captions, captions)
     return {"class of sound": named, "sound of class": found, "caption of sound": said,
             "sound of caption": met}  # fmt: skip
 
@@ -128,25 +136,19 @@ def choose_prompts(held: Held, names: Sequence[str]) -> list[tuple[str, str]]:
     return [(caption, label) for _, caption, label in sorted(ranked, key=lambda x: x[0])[:PROMPTS]]
 
 
-def play_patches(name: str) -> Tensor:
-    """The first patches of a bank at middle C, [N, T]."""
-    u = load_file(BANK / f"{name}.safetensors")["u"][:PATCHES]
-    with torch.no_grad():
-        sounds = [
-            RENDERERS[name].render(some.double(), Note(60), RATE, round(SECONDS * RATE)).mean(1)
-            for some in u.split(16)
-        ]
-    return torch.cat(sounds).float()
-
-
 def fits(sounds: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     """By how much sounds [N, T] fit each class of the statistics better than any other [N, C]."""
     ref = reference()
     classes = ref.classes()
-    x = torch.cat([statistics(some[:, None], RATE) for some in sounds.split(32)])
+    x = torch.cat([
+        statistics(sounds[i : i + 32, None], RATE) for i in range(0, len(sounds), 32)
+    ])  # fmt: skip
     scores = classes.scores(ref.standard(x))
     others = torch.stack(
-        [scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1) for c in range(scores.shape[1])],
+        [
+            scores.index_fill(1, torch.tensor([c]), -torch.inf).amax(1)
+            for c in range(scores.shape[1])
+        ],
         1,
     )
     return scores - others, classes.names
@@ -158,50 +160,63 @@ def discord(a: Tensor, b: Tensor) -> float:
     return float(((a[i] - a[j]) * (b[i] - b[j]) < 0).double().mean())
 
 
-def preferring(
-    near: dict[str, Tensor], fit: Tensor, names: Sequence[str], prompts: Sequence[tuple[str, str]]
-) -> dict[str, Tensor]:
-    """Three figures of each scorer, for each prompt: [K, 3]."""
-    rows: dict[str, list[list[float]]] = {name: [] for name in near}
+def preferring(near: Tensor, fit: Tensor) -> list[float]:
+    """Three figures of cosines with a prompt [N] and by how much the patches fit its class [N]."""
+    order = fit.argsort(descending=True)
     count = int(BEST * len(fit))
-    for k, (_, label) in enumerate(prompts):
-        truth = fit[:, names.index(label)]
-        tops = [truth.topk(count).indices, *(each[:, k].topk(count).indices for each in near.values())]
-        best = torch.cat(tops).unique()
-        rank = truth.argsort().argsort().double() / (len(truth) - 1)
-        for name, each in near.items():
-            score = each[:, k]
-            liked = float(rank[score.topk(LIKED).indices].mean())
-            rows[name].append(
-                [discord(score, truth), discord(score[best], truth[best]), liked]
-            )
-    return {name: torch.tensor(value) for name, value in rows.items()}
+    good, other = near[order[:count]], near[order[count:]]
+    missed = float((good[:, None] < other[None]).double().mean())
+    rank = fit.argsort().argsort().double() / (len(fit) - 1)
+    return [discord(near, fit), missed, float(rank[near.topk(LIKED).indices].mean())]
+
+
+def report(
+    ear: Ear,
+    held: Held,
+    heard: Tensor,
+    patches: dict[str, tuple[Tensor, Tensor]],
+    names: Sequence[str],
+) -> dict[str, object]:
+    """Figures of an ear: of held-back recordings it heard [B, dim], and of the patches of each
+    synth, heard [N, dim] and how they fit the classes of `names` [N, C].
+    """
+    row: dict[str, object] = {k: round(v, 3) for k, v in naming(ear, heard, held).items()}
+    prompts = choose_prompts(held, names)
+    words = ear.read([caption for caption, _ in prompts])
+    for synth, (played, fit) in patches.items():
+        near = played @ words.T
+        figures = torch.tensor([
+            preferring(near[:, k], fit[:, names.index(label)])
+            for k, (_, label) in enumerate(prompts)
+        ])  # fmt: skip
+        mean, error = figures.mean(0), figures.std(0) / len(figures) ** 0.5
+        row[synth] = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
+    return row
 
 
 def main() -> None:
-    """Print both tables as JSON lines."""
+    """Print a JSON line for each ear and half."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--scorer", type=Path, nargs="+", default=[SEARCH_SCORER])
-    parser.add_argument("--teacher", type=Path, nargs="*", default=[])
-    parser.add_argument("--half", choices=("choose", "report"), default="choose")
+    parser.add_argument("--teacher", type=Path, help="alone, and together with each scorer")
+    parser.add_argument("--half", choices=("choose", "report"), nargs="+", default=["choose"])
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    held = read_held(args.data, args.half)
     ears = {str(folder): towers_ear(folder) for folder in args.scorer}
-    ears |= {str(folder): trunk_ear(folder) for folder in args.teacher}
+    if args.teacher is not None:
+        teacher = trunk_ear(args.teacher)
+        ears |= {f"{name} and teacher": together(ear, teacher) for name, ear in ears.items()}
+        ears["teacher"] = teacher
+    sounds = {name: torch.cat([*bank_sounds(name, slice(PATCHES))]) for name in sorted(COUNTS)}
+    fit = {name: fits(each) for name, each in sounds.items()}
+    names = fit[next(iter(fit))][1]
+    halves = {half: read_held(args.data, half) for half in args.half}
     for name, ear in ears.items():
-        row = naming(lambda prompts, ear=ear: ear(held.sounds, prompts), held)
-        print(json.dumps({"scorer": name, **{k: round(v, 3) for k, v in row.items()}}))
-    for renderer in RENDERERS:
-        sounds = play_patches(renderer)
-        fit, names = fits(sounds)
-        prompts = choose_prompts(held, names)
-        near = {name: ear(list(sounds), [p for p, _ in prompts]) for name, ear in ears.items()}
-        for name, rows in preferring(near, fit, names, prompts).items():
-            mean, error = rows.mean(0), rows.std(0) / len(rows) ** 0.5
-            figures = [f"{m:.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)]
-            print(json.dumps({"scorer": name, "renderer": renderer, "preferring": figures}))
+        patches = {synth: (ear.hear([*each]), fit[synth][0]) for synth, each in sounds.items()}
+        for half, held in halves.items():
+            row = report(ear, held, ear.hear(held.sounds), patches, names)
+            log.info("%s", json.dumps({"scorer": name, "half": half, **row}))
 
 
 if __name__ == "__main__":
