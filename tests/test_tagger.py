@@ -10,12 +10,12 @@ from sds.datasets.clips import Clip as Made
 from sds.datasets.clips import write_part
 from sds.datasets.related import may_be
 from sds.detection.band_frames import FRAME, GROUPS, RATE, WIDTH, band_frames
-from sds.detection.tagger import DIM, FOLDER, TaggerNet, load_tagger
+from sds.detection.tagger import CLASSES, DIM, FOLDER, TaggerNet, load_tagger
 from sds.priors.checkpoints import ModelUnavailable
 from sds.similarity.trunk import load_trunk
 from sds.train.data import Corpus
 from sds.train.tagged_mixtures import MOST, SILENT_DB, Mixer, levels, place
-from sds.train.tagger import Features, Prompts, Sound, loss, targets
+from sds.train.tagger import Features, Prompts, Sound, loss, ridge, targets
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,22 @@ def test_a_step_lowers_the_loss(features):
         optimizer.step()
         errors.append(error.item())
     assert errors[-1] < 0.8 * errors[0]
+
+
+def test_ridge_finds_the_weights_and_a_penalty_shrinks_them():
+    x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = torch.tensor([[1.0], [-2.0], [0.5]], dtype=torch.float64)
+    assert torch.allclose(ridge(x, x @ weights, 1e-9), weights)
+    assert float(ridge(x, x @ weights, 500.0).norm()) < 0.6 * float(weights.norm())
+
+
+def test_what_speaks_for_a_class_does_not_hang_on_frames_that_are_not_there(net):
+    frames = torch.rand(1, 7, GROUPS, WIDTH)
+    there = torch.arange(7)[None] < 4
+    short = net.classify(frames[:, :4], there[:, :4])
+    torch.testing.assert_close(net.classify(frames, there), short, rtol=0, atol=1e-4)
+    assert short.shape == (1, CLASSES)
+    assert len(PHRASES) == CLASSES
 
 
 def test_levels_are_those_against_the_mixture():

@@ -33,5 +33,6 @@ def band_frames(
     peak = audio.abs().amax(1, keepdim=True).clamp_min(QUIET)
     levels = trunk.levels(audio * (PEAK / peak))
     last = last_map(levels) if last_map is not None else trunk.maps(levels)[-1]
-    groups = last.unflatten(3, (GROUPS, -1)).mean(4)  # [B, 512, N', GROUPS]
-    return groups[:, :, : audio.shape[1] // FRAME].permute(0, 2, 3, 1)
+    groups = last.reshape(*last.shape[:3], GROUPS, -1).mean(4)  # [B, 512, N', GROUPS]
+    out: Tensor = groups[:, :, : audio.shape[1] // FRAME].permute(0, 2, 3, 1)
+    return out

@@ -135,7 +135,7 @@ def stretch(read: Read, rate: int, start: int, seconds: int) -> Tensor:
 
 
 def network_figures(query: Query, audio: Tensor, prompts: Sequence[str]) -> Tensor:
-    """The FIGURES [K, E] of K prompts in audio [T] at RATE, which are asked together."""
+    """The FIGURES [K, E] of K prompts in audio [T] at RATE, all in one pass."""
     mid = audio[None, None]
     magnitude = stft(mid, N)[0, 0].abs()
     given, odds = query.answer(mid, RATE, prompts)  # [K + 1, F, N], [K]

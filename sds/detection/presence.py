@@ -92,12 +92,14 @@ class Presence:
 class Activity:
     """What the tagger heard of a recording of N seconds in S blocks.
 
-    - `states` [S, F, D]: its states, in blocks of up to F frames; `frames` [S]: how many of them
-      are of the recording; `seconds` [S]: how many seconds a block has, N in all.
+    - `states` [S, F, D]: its states, in blocks of up to F frames; `classes` [S, C]: what speaks for
+      each class; `frames` [S]: how many frames are of the recording; `seconds` [S]: how many
+      seconds a block has, N in all.
     - `level_db` [N]: the level of each second.
     """
 
     states: Tensor
+    classes: Tensor
     frames: Tensor
     seconds: Tensor
     level_db: Tensor
@@ -115,7 +117,9 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The tagger's logits for K prompts: of a whole recording [K], and of its seconds [K, N]."""
+    """What the tagger says of K prompts: two figures of a whole recording [K, 2], and logits of its
+    seconds [K, N].
+    """
 
     whole: Tensor
     seconds: Tensor
@@ -155,10 +159,10 @@ def measure_in_blocks(tagger: Tagger, pieces: Iterable[Tensor], rate: int) -> It
         level = 10 * (seconds.double().square().mean(1) + 1e-20).log10()
         audio = seconds.flatten()[None]
         audio = resample(audio, rate, RATE) if rate != RATE else audio
-        states = tagger.hear(audio)
+        states, classes = tagger.hear(audio)
         count = torch.tensor([states.shape[1]])
         states = F.pad(states, (0, 0, 0, LONGEST * RATE // FRAME - states.shape[1]))
-        yield Activity(states, count, torch.tensor([len(seconds)]), level.float())
+        yield Activity(states, classes, count, torch.tensor([len(seconds)]), level.float())
 
 
 def merge_activity(parts: Sequence[Activity]) -> Activity:
@@ -167,6 +171,7 @@ def merge_activity(parts: Sequence[Activity]) -> Activity:
         raise ValueError("a recording must have at least 1 sample, got none")
     return Activity(
         states=torch.cat([part.states for part in parts]),
+        classes=torch.cat([part.classes for part in parts]),
         frames=torch.cat([part.frames for part in parts]),
         seconds=torch.cat([part.seconds for part in parts]),
         level_db=torch.cat([part.level_db for part in parts]),
@@ -182,16 +187,19 @@ def ask(tagger: Tagger, activity: Activity, prompts: Sequence[str]) -> Answers:
     """What the tagger says of K prompts; the best quarter of the blocks that are not silent
     decides of the whole.
     """
-    told, at_once = tagger.ask(activity.states, activity.there, prompts)  # [S, K], [S, K, F]
+    told, at_once = tagger.ask(activity.states, activity.there, activity.classes, prompts)
     blocks = zip(at_once, activity.seconds.tolist(), activity.frames.tolist(), strict=True)
     seconds = torch.cat([by_seconds(rows[:, :frames], count) for rows, count, frames in blocks], 1)
-    audible = torch.stack([some.any() for some in activity.loud.split(activity.seconds.tolist())])
+    ends = activity.seconds.cumsum(0).tolist()
+    spans = zip([0, *ends], ends, strict=False)
+    audible = torch.stack([activity.loud[begin:end].any() for begin, end in spans])
     return Answers(best_blocks(told[audible] if bool(audible.any()) else told), seconds)
 
 
 def second_figures(answers: Answers) -> Tensor:
-    """What decides of each second [K, N, 2]: its answer, and that of the whole recording."""
-    return torch.stack([answers.seconds, answers.whole[:, None].expand_as(answers.seconds)], 2)
+    """What decides of each second [K, N, 3]: its answer, and those of the whole recording."""
+    whole = answers.whole[:, None].expand(-1, answers.seconds.shape[1], -1)
+    return torch.cat([answers.seconds[..., None], whole], 2)
 
 
 def by_seconds(frames: Tensor, seconds: int) -> Tensor:
@@ -205,7 +213,7 @@ def by_seconds(frames: Tensor, seconds: int) -> Tensor:
 
 
 def best_blocks(told: Tensor) -> Tensor:
-    """The mean [K] of the highest quarter of logits [S, K]."""
+    """The mean [...] of the highest quarter of logits [S, ...]."""
     return told.topk(max(1, round(BEST * len(told))), dim=0).values.mean(0)
 
 
@@ -223,7 +231,7 @@ def presence_of(
     Raises `ValueError` for `hashes` of another tagger than it was fitted with.
     """
     calibration = calibration or load_calibration()
-    whole = answers.whole[:, None]
+    whole = answers.whole
     score, threshold = calibration.alone.probability(whole), calibration.thresholds[0]
     if calibration.fits(hashes) and calibration.joined is not None:
         score = calibration.joined.probability(torch.cat([whole, evidence], 1))

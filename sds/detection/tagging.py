@@ -84,12 +84,12 @@ def suggest(
     classes = {name: name for name in names} if names else vocabulary()
     listed = [*classes]
     answers = ask(networks.tagger, activity, listed)
-    scores = calibration.named.probability(answers.whole[:, None])
+    scores = calibration.named.probability(answers.whole)
     order = scores.argsort(descending=True).tolist()
     vectors = sentence_vectors(tuple(listed))[order]
     labels = [classes[listed[i]] for i in order]
     chosen = [order[i] for i in distinct(vectors, labels, scores[order].tolist(), top)]
-    asked = calibration.alone.probability(answers.whole[:, None])
+    asked = calibration.alone.probability(answers.whole)
     seconds = calibration.second.probability(second_figures(answers)) * loud
     return [
         Suggestion(

@@ -66,6 +66,7 @@ SECONDS = 6.0
 SOUNDS = (0.15, 0.45, 0.25, 0.15)  # how often a mixture has 1, 2, 3 or 4 of them
 LEVEL_DB = 6.0
 REAL = 4.0  # how often recordings are drawn, against made sounds
+ANSWERS = 2  # figures that the tagger gives of a prompt
 MISSED = 0.04  # of the present sounds, called absent: a stem too many costs less than one too few
 WORTH = 0.005  # of the AUC, from which the separation network is asked
 NEAR = 0.5  # cosine from which a prompt may name a sound as well as another one does
@@ -85,7 +86,7 @@ class LabelledMixture:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was made of a mixture: its prompts' figures [K, 1 + E], the tagger's answer and, where
+    """What was made of a mixture: its prompts' figures [K, 2 + E], the tagger's answers and, where
     they were asked for, the figures of the separation network; and what the tagger heard.
     """
 
@@ -159,11 +160,11 @@ def presence_figures(
     network: bool,
     rate: int = RATE,
 ) -> Tensor:
-    """The figures [K, 1 + E] of prompts in audio [C, T] that a calibration weighs; [K, 1] without
+    """The figures [K, 2 + E] of prompts in audio [C, T] that a calibration weighs; [K, 2] without
     the separation network.
     """
     answers = ask(networks.tagger, activity, prompts)
-    parts = [answers.whole[:, None]]
+    parts = [answers.whole]
     if network and networks.query is not None:
         *_, gathered = gather(
             networks.query, activity, answers, lambda a, b: audio[:, a:b], rate, prompts
@@ -173,7 +174,7 @@ def presence_figures(
 
 
 def rows(heard: Sequence[Heard]) -> tuple[Tensor, Tensor]:
-    """Figures [N, 1 + E] of every prompt, and whether its sound is there, booleans [N]."""
+    """Figures [N, 2 + E] of every prompt, and whether its sound is there, booleans [N]."""
     there = [i < len(one.mixture.there) for one in heard for i in range(len(one.figures))]
     return torch.cat([one.figures for one in heard]).double(), torch.tensor(there)
 
@@ -181,7 +182,7 @@ def rows(heard: Sequence[Heard]) -> tuple[Tensor, Tensor]:
 def named_rows(
     networks: PresenceNetworks, heard: Sequence[Heard], calibration: Calibration
 ) -> tuple[Tensor, Tensor]:
-    """The tagger's answer [N, 1] for the first LISTED names of every mixture, and whether the class
+    """The tagger's answers [N, 2] for the first LISTED names of each mixture, and whether the class
     of each is in it, booleans [N].
     """
     x, there = [], []
@@ -190,7 +191,7 @@ def named_rows(
             item.prompt
             for item in suggest(networks, one.activity, top=LISTED, calibration=calibration)
         ]
-        x.append(ask(networks.tagger, one.activity, names).whole[:, None])
+        x.append(ask(networks.tagger, one.activity, names).whole)
         there += [vocabulary()[name] in one.mixture.labels for name in names]
     return torch.cat(x).double(), torch.tensor(there)
 
@@ -198,7 +199,7 @@ def named_rows(
 def second_rows(
     networks: PresenceNetworks, corpus: Corpus, rng: np.random.Generator, count: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The tagger's answers [N, 2] for a second and for the mixture, of prompts for sounds that come
+    """The tagger's answers [N, 3] for a second and for the mixture, of prompts for sounds that come
     and go and of as many for sounds that are not there; which of the seconds hold the sound
     [N]; which are of a sound that is somewhere in the mixture [N].
     """
@@ -253,7 +254,8 @@ def figures(x: Tensor, there: Tensor, logistic: Logistic, threshold: float) -> d
     return {
         "prompts": len(x),
         "auc": round(area(chance, there), 3),
-        "auc_tagger": round(area(x[:, 0], there), 3),
+        "auc_network": round(area(x[:, 0], there), 3),
+        "auc_classes": round(area(x[:, 1], there), 3),
         "false_absent": round(1 - float(called[there].double().mean()), 3),
         "false_present": round(float(called[~there].double().mean()), 3),
         "error": round(calibration_error(chance, there), 3),
@@ -358,22 +360,22 @@ def f_measure(called: Tensor, there: Tensor) -> float:
 def calibrate(
     networks: PresenceNetworks, heard: Sequence[Heard], seconds: tuple[Tensor, Tensor]
 ) -> Calibration:
-    """Fit all of a calibration to mixtures, and to the answers for seconds [N, 2] and what is
+    """Fit all of a calibration to mixtures, and to the answers for seconds [N, 3] and what is
     there in them [N].
     """
     x, there = rows(heard)
-    alone, first = fit_threshold(x[:, :1], there)
+    alone, first = fit_threshold(x[:, :ANSWERS], there)
     joined, second = None, first
-    if x.shape[1] > 1:
+    if x.shape[1] > ANSWERS:
         with_network, its = fit_threshold(x, there)
-        gain = area(with_network.probability(x), there) - area(x[:, 0], there)
+        gain = area(with_network.probability(x), there) - area(
+            alone.probability(x[:, :ANSWERS]), there
+        )
         log.info("the network adds %.3f to the AUC of the half chosen by", gain)
         if gain >= WORTH:
             joined, second = with_network, its
     hashes = networks.hashes if joined else (networks.hashes[0], "")
-    fitted = Calibration(
-        alone, joined, (first, second), fit(*seconds), Logistic((1.0,), 0.0), hashes
-    )
+    fitted = Calibration(alone, joined, (first, second), fit(*seconds), alone, hashes)
     return replace(fitted, named=fit(*named_rows(networks, heard, fitted)))
 
 
@@ -398,7 +400,7 @@ def report(
     """All figures of one half."""
     x, there = rows(heard)
     joined = calibration.joined
-    own = x if joined else x[:, :1]
+    own = x if joined else x[:, :ANSWERS]
     labels = [one.mixture.labels for one in heard]
     suggested = [
         suggest(networks, one.activity, top=RIVALS, calibration=calibration) for one in heard
@@ -480,7 +482,9 @@ def main() -> None:
 
 
 def table(file: Path) -> list[str]:
-    """What a calibration's file says of both halves, as the Markdown table of docs/stems.md."""
+    """What a calibration's file says of the halves that were measured, as the Markdown table of
+    docs/stems.md.
+    """
     measured = read_json(file)["measured"]
     lines = [
         "| measured on mixtures of | prompts | AUC | called absent, though there "
@@ -488,6 +492,8 @@ def table(file: Path) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, key in (("the half chosen by", "choose"), ("the half to report on", "report")):
+        if key not in measured:
+            continue
         row = measured[key]["presence"]
         lines.append(
             f"| {name} | {row['prompts']} | {row['auc']:.3f} | {100 * row['false_absent']:.1f} % "

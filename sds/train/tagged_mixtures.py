@@ -110,7 +110,7 @@ def reverberate(sound: Tensor, rng: np.random.Generator) -> Tensor:
     room[0] = 1.0
     total = len(sound) + size
     fast = 1 << (total - 1).bit_length()
-    wet = torch.fft.irfft(torch.fft.rfft(sound, fast) * torch.fft.rfft(room, fast), fast)
+    wet: Tensor = torch.fft.irfft(torch.fft.rfft(sound, fast) * torch.fft.rfft(room, fast), fast)
     return wet[:total]
 
 
@@ -133,16 +133,17 @@ def noise(size: int, rng: np.random.Generator) -> Tensor:
     spectrum = torch.fft.rfft(white)
     slope = float(rng.uniform(0.0, 1.0))
     spectrum = spectrum / (1 + torch.arange(len(spectrum)) * (1 / 200)) ** slope
-    out = torch.fft.irfft(spectrum, size)
-    return out / out.square().mean().sqrt()
+    out: Tensor = torch.fft.irfft(spectrum, size)
+    out = out / out.square().mean().sqrt()
+    return out
 
 
 def levels(sounds: Tensor, mixed: Tensor) -> Tensor:
     """Levels in dB [MOST, N] of sounds [K, N FRAME] against their mixture [N FRAME], frame by
     frame, at least SILENT_DB; where there is no sound, less.
     """
-    power = sounds.unflatten(1, (-1, FRAME)).square().mean(2)
-    whole = mixed.unflatten(0, (-1, FRAME)).square().mean(1)
+    power = sounds.reshape(len(sounds), -1, FRAME).square().mean(2)
+    whole = mixed.reshape(-1, FRAME).square().mean(1)
     # a frame that is much quieter than the mixture's mean is silence, not what is in it
     against = power / torch.maximum(whole, 1e-4 * mixed.square().mean())
     table = torch.full((MOST, power.shape[1]), SILENT_DB - 20)
@@ -164,10 +165,11 @@ class LastMap(nn.Module):
 
 def fast_last_map() -> Callable[[Tensor], Tensor]:
     """`LastMap` traced and with its layers fused, for AT_ONCE mixtures: half the time."""
-    traced = torch.jit.trace(
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
         LastMap(load_trunk()).eval(), load_trunk().levels(torch.zeros(AT_ONCE, FRAMES * FRAME))
     )
-    return torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    fused: Callable[[Tensor], Tensor] = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    return fused
 
 
 def make_shard(mixer: Mixer, last_map: Callable[[Tensor], Tensor], index: int, path: Path) -> None:

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from presets.reading import read_json
 from sds.datasets.captions import PHRASES
 from sds.datasets.related import may_be
-from sds.detection.tagger import TaggerNet
+from sds.detection.tagger import CLASSES, TaggerNet, pool
 from sds.priors.checkpoints import read_tensors
 from sds.priors.sentence_encoder import encode_sentences
 from sds.train.common import Checkpoint, average_into, cosine
@@ -46,6 +46,7 @@ SAME, NEAR, OTHER = 0.9, 0.8, 0.45  # cosine of prompts that say the same; nearl
 FRAMES = 0.5  # weight of the loss of frames, against that of presence
 JITTER = 0.015  # deviation added to sentence vectors, so that no caption is learned by heart
 DECAY = 0.998
+RIDGE, SHARP = 3e4, 30.0  # penalty of the plain estimate; how sure a sentence is of its class
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +275,45 @@ def main() -> None:
         if checkpoint.due():
             checkpoint.save(step, net, optimizer, mean)
             save_shipped(mean, args.out)
+    fit_classes(mean, features)
     checkpoint.save(step, net, optimizer, mean)
     save_shipped(mean, args.out)
+
+
+@torch.no_grad()
+def fit_classes(net: TaggerNet, features: Features) -> None:
+    """Fit the plain estimate of classes, and the classes of sentences, by ridge regression."""
+    labels = {label: place for place, label in enumerate(sorted(PHRASES))}
+    x, y = [], torch.zeros(len(features), CLASSES)
+    for begin in range(0, len(features), 200):
+        frames = features.frames[begin : begin + 200].float()
+        x.append(pool(frames, torch.ones(frames.shape[:2], dtype=torch.bool)))
+    loud = features.levels.float().amax(2) > LOUD_DB
+    said = torch.zeros(len(features.vectors), CLASSES)
+    for row, sounds in enumerate(features.sounds):
+        for sound in sounds:
+            y[row, labels[sound.label]] = float(loud[row, sound.place])
+            said[list(sound.rows), labels[sound.label]] = 1.0
+    for label, phrases in PHRASES.items():
+        said[[features.row[phrase] for phrase in phrases], labels[label]] = 1.0
+    pooled, share = torch.cat(x), y.mean(0)
+    net.pooled_mean, net.pooled_deviation = pooled.mean(0), pooled.std(0) + 0.02
+    pooled = (pooled - net.pooled_mean) / net.pooled_deviation
+    y = (y - share) / (share * (1 - share)).sqrt().clamp_min(0.03)
+    net.classes.weight.copy_(ridge(pooled, y, RIDGE).T)
+    said = said / said.sum(1, keepdim=True).clamp_min(1)
+    weight = (said @ (1 / said.sum(0).clamp_min(1))).sqrt()[:, None]  # each class counts alike
+    net.class_of.weight.copy_(SHARP * ridge(weight * features.vectors, weight * said, 0.1).T)
+
+
+def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
+    """Weights [D, C] that make y [N, C] of x [N, D] with the least squares, and a penalty on
+    their own.
+    """
+    gram = x.T @ x
+    gram.diagonal().add_(penalty)
+    weights: Tensor = torch.linalg.solve(gram, x.T @ y)
+    return weights
 
 
 def save_shipped(net: TaggerNet, folder: Path) -> None:
