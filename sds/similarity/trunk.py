@@ -106,4 +106,6 @@ def load_trunk(folder: Path = FOLDER) -> Trunk:
     if wrong := misfits(trunk.state_dict(), tensors):
         raise ModelUnavailable(f"the weights in {path} do not fit the trunk: {wrong}.")
     trunk.load_state_dict(tensors)
-    return trunk.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    trunk.eval().requires_grad_(False)
+    trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return trunk
