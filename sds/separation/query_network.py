@@ -60,6 +60,7 @@ CHANNELS = (16, 32, 64, 160)  # at full resolution, a half, a quarter, an eighth
 LAYERS, HEADS = 3, 5
 CELL = 24  # numbers of a single cell's vector
 LEAST = 1e-3  # share of a first guess
+TRUST = 0.5  # weight of the network's log-shares beside the first guess: they err in different places
 EVIDENCE = 6  # numbers that are known of a prompt in a cell of the grid
 
 
@@ -408,8 +409,9 @@ class Query:
         for (begin, end), fade in zip(windows, fades(windows), strict=True):
             part = audio[None, begin * HOP : (end - 1) * HOP]
             heard = hear(self.net, self.guides, part, asked, there)
-            shares, here = self.net(heard, asked.text, there)
-            logits[..., begin:end] += shares[0] * fade
+            learned, here = self.net(heard, asked.text, there)
+            both = TRUST * learned[0].log_softmax(0) + (1 - TRUST) * heard.guess[0]
+            logits[..., begin:end] += both * fade
             presence = presence.maximum(here[0])
             yield logits, presence
 
