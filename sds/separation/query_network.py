@@ -60,7 +60,7 @@ CHANNELS = (16, 32, 64, 160)  # at full resolution, a half, a quarter, an eighth
 LAYERS, HEADS = 3, 5
 CELL = 24  # numbers of a single cell's vector
 LEAST = 1e-3  # share of a first guess
-TRUST = 0.5  # weight of the network's log-shares beside the first guess: they err in different places
+TRUST = 0.5  # weight of the network beside the first guess: they err in different places
 EVIDENCE = 6  # numbers that are known of a prompt in a cell of the grid
 
 
