@@ -69,7 +69,7 @@ class Corpus:
                             tuple(row["captions"]),
                             row["class"],
                             row["split"],
-                            row["origin"],
+                            row.get("origin", ""),
                         )
                     )
         if not self.clips:

@@ -18,7 +18,6 @@ that of the folder `--begin`, and is not trained: a step is a few matrices.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from presets.reading import read_json
 from sds.datasets.captions import PHRASES
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
@@ -83,7 +83,7 @@ class Draws:
         self, corpus: Corpus, cache: Path, *, real: float, only: Tensor | None = None
     ) -> None:
         self.clips = corpus.clips
-        texts = json.loads((cache / "sentences.json").read_text(encoding="utf-8"))
+        texts = read_json(cache / "sentences.json")
         self._row = {text: row for row, text in enumerate(texts)}
         self._vectors = load_file(cache / "sentences.safetensors")["vectors"].float()
         weights = class_weights(self.clips)
