@@ -187,7 +187,11 @@ PAGE = report.Page(
     evaluation_scorer=report.Weights("evaluation_scorer"),
     search_scorer=report.Weights("search_scorer", "def"),
     data="data",
-    keys={"s": Key("s", "c0de", "m", "j", "e", "q", "l", "b", "t", "r", "v", "d", 0, None)},
+    keys={
+        "s": Key(
+            "s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "v", "d", 0, None
+        )
+    },
 )
 
 
@@ -216,7 +220,10 @@ def test_a_page_is_a_table_in_plain_text() -> None:
         "- Model m (abc), evaluation scorer evaluation_scorer; "
         "searches listen to search_scorer (def)\n" in page
     )
-    assert "- Query network q, tagger l, bank b, text t, reference r\n" in page
+    said = (
+        "- Query network q, tagger l, trunk u, bank b, text t, sentences n, captions c, reference r"
+    )
+    assert f"{said}\n" in page
     assert "- 3 rows\n" in page
     assert page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines() == [
         "| method   | x, dB ↑       | y     |",

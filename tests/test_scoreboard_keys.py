@@ -13,12 +13,12 @@ import sds
 from bridge.protocol.jobs import Evaluate
 from bridge.worker.evaluate import row_keys
 from sds.scoreboard import board, keys
-from sds.scoreboard.keys import Key, code_digest, folder_digest, sources, values
+from sds.scoreboard.keys import SHIPPED, Key, code_digest, folder_digest, sources, values
 from sds.scoreboard.suites import SUITES
 from sds.separation.mask_settings import FAST
 from tests.test_scoreboard import Deaf, Identity, counted, rows_of
 
-KEY = Key("s", "c", "m", "j", "e", "q", "l", "b", "t", "r", "v", "d", 0, None)
+KEY = Key("s", "c", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "v", "d", 0, None)
 PACKAGES = {one.__name__: Path(one.__path__[0]) for one in (presets, renderers, sds)}
 
 
@@ -108,7 +108,7 @@ def test_a_folder_is_its_files(tmp_path):
 @pytest.fixture
 def now(tmp_path, monkeypatch):
     """The key of the suite `separate` with networks of one byte each, again at every call."""
-    for name in ("query_network", "tagger", "bank", "text", "reference"):
+    for name in SHIPPED:
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(b"1")
     monkeypatch.setattr(keys, "WEIGHTS", tmp_path)
@@ -121,7 +121,7 @@ def now(tmp_path, monkeypatch):
     return key
 
 
-@pytest.mark.parametrize("name", ["query_network", "tagger", "bank", "text", "reference"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_other_weights_are_another_key(now, tmp_path, name):
     before = now()
     (tmp_path / name / "model.safetensors").write_bytes(b"2")

@@ -17,6 +17,9 @@ from pathlib import Path
 from types import FunctionType
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+SHIPPED = (
+    "query_network", "tagger", "trunk", "bank", "text", "sentence", "captions", "reference",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,14 @@ class Key:
     evaluation_scorer: str
     search_scorer: str
     query_network: (
-        str  # the network that shares out mixtures; this and the next four: `folder_digest`
+        str  # the network that shares out mixtures; this and the next seven: `folder_digest`
     )
     tagger: str
+    trunk: str
     bank: str
     text: str
+    sentence: str
+    captions: str
     reference: str
     methods: str  # `values` of what the suite compares
     data: str
@@ -48,8 +54,7 @@ class Key:
 
 def shipped_digests() -> dict[str, str]:
     """The digest of each shipped network and table that no command names, by its field of `Key`."""
-    names = ("query_network", "tagger", "bank", "text", "reference")
-    return {name: folder_digest(WEIGHTS / name) for name in names}
+    return {name: folder_digest(WEIGHTS / name) for name in SHIPPED}
 
 
 def folder_digest(folder: Path) -> str:

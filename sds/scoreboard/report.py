@@ -114,8 +114,9 @@ def measured(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
         f"key {key.digest}",
         f"- Model {page.model}, evaluation scorer {page.evaluation_scorer}; "
         f"searches listen to {page.search_scorer}",
-        f"- Query network {key.query_network}, tagger {key.tagger}, bank {key.bank}, "
-        f"text {key.text}, reference {key.reference}",
+        f"- Query network {key.query_network}, tagger {key.tagger}, trunk {key.trunk}, "
+        f"bank {key.bank}, text {key.text}, sentences {key.sentence}, captions {key.captions}, "
+        f"reference {key.reference}",
     ]
 
 

@@ -21,6 +21,7 @@ Masks are on mel bands, on the frames of
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,9 +32,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.priors.sentence_encoder import FOLDER as SENTENCES
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
 from sds.priors.spectral_codec import BINS, mel_matrix, mel_spread
+from sds.separation.single_prompt_network import FILE as SINGLE
 from sds.separation.single_prompt_network import FRAMES as SINGLE_FRAMES
 from sds.separation.single_prompt_network import (
     SinglePromptNet,
@@ -43,8 +46,10 @@ from sds.separation.single_prompt_network import (
 from sds.signal.audio_files import peak_gain, resample
 from sds.signal.overlap_add import Span, fades, spans
 from sds.signal.spectrogram import stft
+from sds.similarity.cell_words import FILE as WORDS
 from sds.similarity.cell_words import CellWords, load_cell_words
 from sds.similarity.trunk import BANDS, WIDTHS, load_trunk
+from sds.similarity.trunk import FOLDER as TRUNK
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("query_network")
@@ -457,4 +462,11 @@ def load_query(folder: Path = FOLDER) -> Query | None:
     if wrong := misfits(net.state_dict(), tensors):
         raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
     net.load_state_dict(tensors)
-    return Query(net, load_guides(), model_hash=digest(path))
+    return Query(net, load_guides(), model_hash=_digest_of_all(path))
+
+
+def _digest_of_all(path: Path) -> str:
+    """16 hex digits of the weights in `path` and of all that is heard and read through."""
+    beside = (FOLDER / SINGLE, TRUNK / WORDS, TRUNK / "model.safetensors")
+    digests = [digest(file) for file in (path, *beside, SENTENCES / "model.safetensors")]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
