@@ -9,6 +9,7 @@ from sds.train import mixing
 from sds.train import query as training
 from sds.train.data import Corpus
 from sds.train.mixing import PROMPTS, Mixer
+from sds.train.sentence_table import sentence_table
 
 RATE = 44100
 FRAMES = RATE // 2
@@ -61,12 +62,11 @@ def test_a_corpus_of_one_class_ends_its_search_for_others(tmp_path):
 
 
 def test_the_table_of_sentences_is_kept_and_added_to(tmp_path):
-    small, large = corpus(tmp_path / "a", ("rain",)), corpus(tmp_path / "b")
-    _, first = mixing.sentence_table(small, tmp_path)
-    place, table = mixing.sentence_table(large, tmp_path)
+    _, first = sentence_table(["rain", "a dog"], tmp_path)
+    place, table = sentence_table(["a dog", "piano"], tmp_path)
     assert len(table) == len(place) > len(first)
     assert torch.equal(table[: len(first)], first)
-    again, same = mixing.sentence_table(large, tmp_path)
+    again, same = sentence_table(["a dog", "piano"], tmp_path)
     assert again == place
     assert torch.equal(same, table)
 

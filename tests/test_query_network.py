@@ -230,7 +230,7 @@ def test_a_broken_network_is_one_sentence(tmp_path):
         load_query(tmp_path)
     tensors["stem.bias"] = torch.zeros(3)
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ModelUnavailable, match=r"does not fit the network: stem\.bias is 3, not"):
+    with pytest.raises(ModelUnavailable, match=r"do not fit the network: stem\.bias is 3, not"):
         load_query(tmp_path)
 
 

@@ -123,7 +123,7 @@ def test_a_broken_network_is_one_sentence(tmp_path):
         load_single_prompt_net(tmp_path)
     tensors["head.bias"] = torch.zeros(3)
     save_file(tensors, tmp_path / FILE)
-    with pytest.raises(ModelUnavailable, match=r"does not fit the network: head\.bias is 3, not"):
+    with pytest.raises(ModelUnavailable, match=r"do not fit the network: head\.bias is 3, not"):
         load_single_prompt_net(tmp_path)
     with pytest.raises(ModelUnavailable, match=r"is not there; sds\.train\.single_prompt makes it"):
         load_single_prompt_net(tmp_path / "nowhere")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.detection.band_frames import GROUPS, WIDTH, band_frames
-from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.priors.checkpoints import digest, fill, read_tensors
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
 from sds.similarity.trunk import load_trunk
@@ -169,9 +169,6 @@ def load_tagger(folder: Path = FOLDER) -> Tagger:
     are not finite.
     """
     path = folder / "model.safetensors"
-    tensors = {name: value.float() for name, value in read_tensors(path).items()}
     net = TaggerNet()
-    if wrong := misfits(net.state_dict(), tensors):
-        raise ModelUnavailable(f"the weights in {path} do not fit the network: {wrong}.")
-    net.load_state_dict(tensors)
+    fill(net, read_tensors(path), path)
     return Tagger(net, model_hash=digest(path))

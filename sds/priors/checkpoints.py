@@ -216,6 +216,29 @@ def misfits(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
     return _few(wrong)
 
 
+def shipped_file(path: Path, made_by: str) -> Path:
+    """The path of weights that ship. Raises `ModelUnavailable` with the script that makes them when
+    they are not there.
+    """
+    if not path.is_file():
+        raise ModelUnavailable(f"{path} is not there; {made_by} makes it.")
+    return path
+
+
+def fill(
+    network: nn.Module, tensors: Mapping[str, Tensor], path: Path, name: str = "network"
+) -> None:
+    """Give a network, called by `name`, the tensors [...] that were read from `path`, in single
+    precision, and freeze it.
+
+    Raises `ModelUnavailable` unless they are all that it has, and nothing else.
+    """
+    if wrong := misfits(network.state_dict(), tensors):
+        raise ModelUnavailable(f"the weights in {path} do not fit the {name}: {wrong}.")
+    network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    network.eval().requires_grad_(False)
+
+
 def digest(path: Path) -> str:
     """First 16 hex digits of the SHA-256 of a file."""
     with path.open("rb") as file:

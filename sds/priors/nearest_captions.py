@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from presets.reading import read_json
-from sds.priors.checkpoints import ModelUnavailable, read_metadata, read_tensors
+from sds.priors.checkpoints import read_metadata, read_tensors, shipped_file
 from sds.priors.sentence_encoder import encode_sentences
 from sds.weights import weights_folder
 
@@ -67,9 +67,7 @@ def read_captions(path: Path = FILE) -> Captions:
     """Load what `sds.train.captions` wrote. Raises `ModelUnavailable` where it is not there, or is
     damaged.
     """
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is not there; sds.train.captions makes it.")
-    tensors = read_tensors(path)
+    tensors = read_tensors(shipped_file(path, "sds.train.captions"))
     return Captions(
         tuple(read_json(read_metadata(path)["texts"])),
         tensors["vectors"].float() / SCALE,

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import ModelUnavailable, misfits
+from sds.priors.checkpoints import fill, shipped_file
 from sds.priors.quantised import read_quantised
 from sds.weights import weights_folder
 
@@ -66,15 +66,10 @@ def load_encoder(folder: Path = FOLDER) -> SentenceEncoder:
 
     Raises `ModelUnavailable` for weights that are not there, do not fit or are not finite.
     """
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is not there; sds.train.sentence makes it.")
-    tensors = read_quantised(path)
+    path = shipped_file(folder / "model.safetensors", "sds.train.sentence")
     encoder = SentenceEncoder()
-    if wrong := misfits(encoder.state_dict(), tensors):
-        raise ModelUnavailable(f"the weights in {path} do not fit the encoder: {wrong}.")
-    encoder.load_state_dict(tensors)
-    return encoder.eval().requires_grad_(False)
+    fill(encoder, read_quantised(path), path, "encoder")
+    return encoder
 
 
 @torch.no_grad()

@@ -17,6 +17,8 @@
   activations.
 - `prompted_estimates`: Estimates of each prompt's part of a mixture by a prior, as powers on the
   bins of the masks.
+- `query_layers`: Layers of the query network: convolutions, attention, and what grid and queries
+  exchange.
 - `query_network`: Masks for any prompts in one pass: a network of its own, trained to share out
   mixtures.
 - `separate`: Prompt-driven separation: stems and a residual that sum to the mixture, whatever its

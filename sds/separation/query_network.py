@@ -31,11 +31,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import ModelUnavailable, digest, misfits, read_tensors
+from sds.priors.checkpoints import digest, fill, read_tensors
 from sds.priors.sentence_encoder import FOLDER as SENTENCES
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
 from sds.priors.spectral_codec import BINS, mel_matrix, mel_spread
+from sds.separation.query_layers import Exchange, Residual, conv3
 from sds.separation.single_prompt_network import FILE as SINGLE
 from sds.separation.single_prompt_network import FRAMES as SINGLE_FRAMES
 from sds.separation.single_prompt_network import (
@@ -62,7 +63,7 @@ BLOCK = 16  # frames of which a window has a whole number
 PEAK = 0.5  # a mixture is brought to this
 FLOOR_DB, CENTRE_DB, SCALE_DB = -90.0, -45.0, 20.0
 CHANNELS = (16, 32, 64, 160)  # at full resolution, a half, a quarter, an eighth
-LAYERS, HEADS = 3, 5
+LAYERS = 3
 CELL = 24  # numbers of a single cell's vector
 LEAST = 1e-3  # share of a first guess
 TRUST = 0.5  # weight of the network beside the first guess: they err in different places
@@ -94,80 +95,13 @@ class Heard:
     fit: Tensor
 
 
-class Residual(nn.Module):
-    """Two convolutions of 3 by 3 beside the way through."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Sequential(nn.GroupNorm(4, width), nn.SiLU(), _conv(width, width))
-        self.second = nn.Sequential(nn.GroupNorm(4, width), nn.SiLU(), _conv(width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps x [B, width, M, L] after the block, of the same shape."""
-        out: Tensor = x + self.second(self.first(x))
-        return out
-
-
-class Attention(nn.Module):
-    """Multi-head attention from states to a memory, added to the states; both are normalised."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm, self.memory_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.ask, self.answer = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor, memory: Tensor, there: Tensor | None = None) -> Tensor:
-        """States x [B, n, D] that have attended to memory [B, m, D], as far as `there` [B, m]."""
-        b, n, width = x.shape
-        size = width // HEADS
-        ask = self.ask(self.norm(x)).reshape(b, n, HEADS, size).transpose(1, 2)
-        pair = self.answer(self.memory_norm(memory)).reshape(b, -1, 2, HEADS, size)
-        keys, values = pair.permute(2, 0, 3, 1, 4)
-        mask = None if there is None else there[:, None, None]
-        heard = F.scaled_dot_product_attention(ask, keys, values, attn_mask=mask)
-        out: Tensor = x + self.out(heard.transpose(1, 2).reshape(b, n, width))
-        return out
-
-
-def _mlp(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-    )
-
-
-class Exchange(nn.Module):
-    """One layer between the grid and the queries."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.over_bands, self.over_time = Attention(width), Attention(width)
-        self.to_queries, self.cell_mlp = Attention(width), _mlp(width)
-        self.to_cells, self.among, self.query_mlp = Attention(width), Attention(width), _mlp(width)
-
-    def forward(self, x: Tensor, queries: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Grid x [B, M, L, D] and queries [B, K, D], of which those count that are `there`."""
-        b, m, length, width = x.shape
-        rows = x.flatten(0, 1)  # [B M, L, D]
-        rows = self.over_time(rows, rows)
-        columns = rows.reshape(x.shape).transpose(1, 2).flatten(0, 1)  # [B L, M, D]
-        columns = self.over_bands(columns, columns)
-        cells = columns.reshape(b, length, m, width).transpose(1, 2).reshape(b, m * length, width)
-        cells = self.to_queries(cells, queries, there)
-        cells = cells + self.cell_mlp(cells)
-        queries = self.to_cells(queries, cells)
-        queries = self.among(queries, queries, there)
-        return cells.reshape(x.shape), queries + self.query_mlp(queries)
-
-
 class QueryNet(nn.Module):
     """Network from mel levels, the trunk's maps and sentence vectors to logits of shares."""
 
     def __init__(self) -> None:
         super().__init__()
         full, half, quarter, eighth = CHANNELS
-        self.stem = _conv(4, full)
+        self.stem = conv3(4, full)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairwise(CHANNELS))
         self.encode = nn.ModuleList(Residual(width) for width in CHANNELS[1:])
         self.trunk = nn.ModuleList(
@@ -185,7 +119,7 @@ class QueryNet(nn.Module):
         self.layers = nn.ModuleList(Exchange(eighth) for _ in range(LAYERS))
         self.up = nn.ModuleList(nn.Conv2d(a, 4 * b, 1) for b, a in reversed([*pairwise(CHANNELS)]))
         self.decode = nn.ModuleList(Residual(width) for width in (quarter, half))
-        self.cells = nn.Sequential(nn.SiLU(), _conv(full, CELL))
+        self.cells = nn.Sequential(nn.SiLU(), conv3(full, CELL))
         direction = nn.Linear(eighth, CELL + 1)
         self.direction = nn.Sequential(nn.LayerNorm(eighth), direction)
         self.coarse = nn.Linear(eighth, eighth)
@@ -295,10 +229,6 @@ class QueryNet(nn.Module):
         if x.shape[-1] != like.shape[-1]:
             x = F.interpolate(x, size=like.shape[-2:], mode="bilinear")
         return x
-
-
-def _conv(inside: int, outside: int) -> nn.Conv2d:
-    return nn.Conv2d(inside, outside, 3, padding=1)
 
 
 def _warp(rows: int, columns: int) -> Tensor:
@@ -458,10 +388,7 @@ def load_query(folder: Path = FOLDER) -> Query | None:
     if not path.is_file():
         return None
     net = QueryNet()
-    tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(net.state_dict(), tensors):
-        raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
-    net.load_state_dict(tensors)
+    fill(net, read_tensors(path), path)
     return Query(net, load_guides(), model_hash=_digest_of_all(path))
 
 

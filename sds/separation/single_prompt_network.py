@@ -30,6 +30,7 @@ from sds.priors.checkpoints import (
     find,
     load_weights,
     misfits,
+    shipped_file,
 )
 from sds.priors.quantised import read_quantised
 from sds.priors.spectral_codec import GROUP, HOP
@@ -174,13 +175,11 @@ def load_single_prompt_net(folder: Path = FOLDER) -> SinglePromptNet:
 
     Raises `ModelUnavailable` for weights that are not there, do not fit or are not finite.
     """
-    path = folder / FILE
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is not there; sds.train.single_prompt makes it.")
+    path = shipped_file(folder / FILE, "sds.train.single_prompt")
     with torch.random.fork_rng(devices=[]):
         net = SinglePromptNet(build_model(find("default").config), rank=0)
     tensors = read_quantised(path)
     if wrong := misfits(net.kept_parameters(), tensors):
-        raise ModelUnavailable(f"{path} does not fit the network: {wrong}.")
+        raise ModelUnavailable(f"the weights in {path} do not fit the network: {wrong}.")
     net.load_state_dict(tensors, strict=False)
     return net.eval().requires_grad_(False)

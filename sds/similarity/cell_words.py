@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import ModelUnavailable, misfits, read_tensors
+from sds.priors.checkpoints import fill, read_tensors, shipped_file
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.similarity.trunk import BANDS, STRIDE, WIDTH
 from sds.weights import weights_folder
@@ -64,12 +64,7 @@ def load_cell_words(folder: Path = FOLDER) -> CellWords:
 
     Raises `ModelUnavailable` for weights that are not there, do not fit or are not finite.
     """
-    path = folder / FILE
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is not there; sds.train.cell_words makes it.")
+    path = shipped_file(folder / FILE, "sds.train.cell_words")
     heads = CellWords()
-    tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(heads.state_dict(), tensors):
-        raise ModelUnavailable(f"the weights in {path} do not fit the heads: {wrong}.")
-    heads.load_state_dict(tensors)
-    return heads.eval().requires_grad_(False)
+    fill(heads, read_tensors(path), path, "heads")
+    return heads

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.checkpoints import ModelUnavailable, misfits, read_tensors
+from sds.priors.checkpoints import fill, read_tensors, shipped_file
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("trunk")
@@ -98,14 +98,8 @@ def load_trunk(folder: Path = FOLDER) -> Trunk:
 
     Raises `ModelUnavailable` for weights that are not there, do not fit or are not finite.
     """
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise ModelUnavailable(f"{path} is not there; sds.train.trunk makes it.")
+    path = shipped_file(folder / "model.safetensors", "sds.train.trunk")
     trunk = Trunk()
-    tensors = {name: value.float() for name, value in read_tensors(path).items()}
-    if wrong := misfits(trunk.state_dict(), tensors):
-        raise ModelUnavailable(f"the weights in {path} do not fit the trunk: {wrong}.")
-    trunk.load_state_dict(tensors)
-    trunk.eval().requires_grad_(False)
+    fill(trunk, read_tensors(path), path, "trunk")
     trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return trunk

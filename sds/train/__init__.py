@@ -32,6 +32,8 @@
 - `search_data`: What the search scorer is trained on: band powers of every clip at several speeds,
   its sentences.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
+- `sentence_table`: Sentence vectors of many captions, kept in a folder: encoding them takes
+  minutes.
 - `single_prompt`: Train the first guess of the separator (`sds.separation.single_prompt_network`)
   on mixtures.
 - `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.

@@ -15,13 +15,13 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.datasets.captions import PHRASES
 from sds.datasets.clips import read_table
 from sds.priors.nearest_captions import FILE, SCALE, caption_key
 from sds.priors.sentence_encoder import encode_sentences
+from sds.train.common import write_weights
 
 log = logging.getLogger(__name__)
 LONGEST = {"recordings": 8, "midi": 2, "procedural": 2}  # words of those that have vectors
@@ -68,11 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     tensors, header = pack(*read_classes(args.data))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_suffix(".partial")
-    save_file(tensors, partial, metadata=header)
-    partial.chmod(0o644)
-    partial.replace(args.out)
+    write_weights(tensors, args.out, header)
     log.info("%d captions, %d known", len(tensors["vectors"]), len(tensors["keys"]))
 
 

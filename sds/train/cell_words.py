@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +28,7 @@ from presets.reading import read_json
 from sds.priors.checkpoints import read_tensors
 from sds.priors.sentence_encoder import encode_sentences
 from sds.similarity.cell_words import FILE, FOLDER, CellWords
+from sds.train.common import half, write_weights
 
 log = logging.getLogger(__name__)
 BATCH, SEEN = 384, 6  # clips a step, and cells of each
@@ -137,10 +137,7 @@ def main() -> None:
                 whole,
                 lone,
             )
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / FILE
-    save_file({name: p.half().contiguous() for name, p in net.state_dict().items()}, path)
-    path.chmod(0o644)
+    write_weights(half(net.state_dict()), args.out / FILE)
 
 
 if __name__ == "__main__":

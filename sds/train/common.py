@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 from presets.reading import read_json
 from sds.priors.checkpoints import read_tensors
 
+log = logging.getLogger(__name__)
 CODEC = "pretransform."  # prefix of the codec's tensors in a model
 
 
@@ -53,6 +57,36 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, flat: dict[str, Tensor])
     whole = optimizer.state_dict()
     whole["state"] = state
     optimizer.load_state_dict(whole)
+
+
+def half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert float32 tensors [...] to float16; the rest (counters) stay as they are."""
+    return {
+        k: (v.detach().half() if v.dtype == torch.float32 else v).contiguous()
+        for k, v in tensors.items()
+    }
+
+
+def write_weights(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Save tensors [...] atomically, readable by all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata=metadata)
+    partial.chmod(0o644)
+    partial.replace(path)
+    log.info("%s: %.1f MB", path, path.stat().st_size / 1e6)
+
+
+def package_folder(name: str) -> Path:
+    """The folder of an installed package, which is not imported. Raises `ModuleNotFoundError` when
+    it is not there.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"the package {name.replace('_', '-')} must be installed")
+    return Path(spec.origin).parent
 
 
 class Checkpoint:

