@@ -9,7 +9,7 @@ import torch
 
 from bench.timing import best
 from sds.priors.base import classifier_free_guidance
-from sds.priors.stable_audio import load_prior
+from sds.priors.loading import load_prior
 
 SECONDS = 2.9
 

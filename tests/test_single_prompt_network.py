@@ -45,7 +45,7 @@ def test_before_training_nothing_is_known(untrained):
 
 def test_before_training_the_transformer_is_the_priors(untrained):
     # a change of rank 2 begins at zero, so the matrices are those of the default model
-    from sds.priors.stable_audio import load_prior
+    from sds.priors.loading import load_prior
 
     prior = load_prior("default")._model.model.model.transformer
     for name, module in untrained.dit.transformer.named_modules():

@@ -27,12 +27,12 @@ from safetensors.torch import load, load_file, save, save_file
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
 from sds.priors.chunked_codec import in_chunks
+from sds.priors.loading import load_prior
 from sds.priors.quiet_import import quiet
 from sds.priors.stable_audio import (
     ModelUnavailable,
     StableAudioPrior,
     build_model,
-    load_prior,
     sample,
     to_time,
     to_x0,
@@ -615,7 +615,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(folder, tmp_path):
 
 def test_names_that_are_no_model_are_one_sentence(folder, tmp_path):
     for model, match in {
-        "nonsense": "there is no model 'nonsense'; give 'default', a folder",
+        "nonsense": "there is no model 'nonsense'; give 'default', 'edm', a folder",
         str(tmp_path / "absent"): "there is no model",
         str(folder / "model.safetensors"): "is a file; give the folder",
         str(tmp_path): "is not a model folder: it holds no model_config.json",
@@ -792,6 +792,7 @@ def test_a_text_encoder_that_cannot_be_fetched_is_named(folder, tmp_path, monkey
 SIDE_EFFECTS = """
 import random, sys
 import numpy as np, torch
+import sds.priors.loading as loading
 import sds.priors.stable_audio as adapter
 assert "stable_audio_tools" not in sys.modules, "imported too early"
 def world():
@@ -803,7 +804,7 @@ def world():
             np.random.get_state()[1].tolist())
 torch.backends.cudnn.benchmark = torch.backends.cuda.matmul.allow_tf32 = True
 before = world()
-prior = adapter.load_prior(sys.argv[1], device="cpu")
+prior = loading.load_prior(sys.argv[1], device="cpu")
 cond = prior.embed(["bell"], 1.0)
 prior.decode(prior.denoise(prior.encode(torch.zeros(1, 2, 640)), torch.ones(1), cond))
 adapter.sample(prior, ["bell"], 0.1, steps=2, generator=torch.Generator().manual_seed(0))

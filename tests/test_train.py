@@ -14,8 +14,8 @@ from torch import nn
 
 from sds.datasets.clips import Clip, normalise_peak, read_part, write_part
 from sds.priors.checkpoints import WEIGHTS
+from sds.priors.loading import load_prior
 from sds.priors.spectral_codec import SpectralCodec, principal
-from sds.priors.stable_audio import load_prior
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import sentence
 from sds.train import pack, prior

@@ -20,7 +20,7 @@ from sds.detection.tagger import Tagger, load_tagger
 from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
-from sds.priors.stable_audio import load_prior
+from sds.priors.loading import load_prior
 from sds.scoreboard import board
 from sds.separation.networks import Networks
 from sds.separation.query_network import Query, load_query

@@ -3,8 +3,14 @@
 - `base`: Diffusion priors as this package sees them: a denoiser with text conditions and a codec.
 - `checkpoints`: Checkpoints of stable-audio-tools: find the files, read the weights.
 - `chunked_codec`: Long signals through a convolutional codec in pieces, joined without seams.
+- `complex_network`: The network of the complex-spectrogram prior: a denoiser whose
+  preconditioning is its own.
+- `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
+  2311.08667): diffusion on what can be turned back into sound exactly.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
+- `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
+  model.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.

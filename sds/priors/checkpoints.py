@@ -23,6 +23,9 @@ from sds.weights import weights_folder
 WEIGHTS = weights_folder()
 """Where the shipped models live."""
 
+SHIPPED = ("default", "edm")
+"""Models that come with Scorewire: magnitudes that a codec decodes, and complex spectrograms."""
+
 CONFIG = "model_config.json"
 MAX_CONFIG = 1 << 20  # bytes of one; that of Stable Audio Open has 5 kB
 PATTERNS = ("model.safetensors", "*.safetensors", "model.ckpt", "*.ckpt", "*.pt")
@@ -51,17 +54,17 @@ class Checkpoint:
 
 
 def find(model: str) -> Checkpoint:
-    """Find the checkpoint of "default", of a folder, or of a hub id ("owner/name"). Raises
+    """Find the checkpoint of a shipped model, of a folder, or of a hub id ("owner/name"). Raises
     `ModelUnavailable`.
     """
-    if model == "default":
-        folder = WEIGHTS / "default"
+    if model in SHIPPED:
+        folder = WEIGHTS / model
         if not folder.is_dir():
             raise ModelUnavailable(
-                f"the default model is not in this installation (no folder {folder}); "
+                f"the {model} model is not in this installation (no folder {folder}); "
                 "reinstall Scorewire, or name another model with --model DIR."
             )
-        return _in_folder(folder, "default")
+        return _in_folder(folder, model)
     path = Path(model).expanduser()
     if path.is_dir():
         return _in_folder(path, path.resolve().name)
@@ -72,8 +75,8 @@ def find(model: str) -> Checkpoint:
     if HUB_ID.fullmatch(model) and not model.startswith(("./", "../")):
         return _on_hub(model)
     raise ModelUnavailable(
-        f"there is no model {model!r}; give 'default', a folder with {CONFIG} and weights, or a "
-        "hub id such as 'stabilityai/stable-audio-open-1.0'."
+        f"there is no model {model!r}; give 'default', 'edm', a folder with {CONFIG} and weights, "
+        "or a hub id such as 'stabilityai/stable-audio-open-1.0'."
     )
 
 

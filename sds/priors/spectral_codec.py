@@ -181,7 +181,7 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
         Twice as fast is an octave higher: mel levels are looked up where both came from. Past the
         edges of z the last frame, band, is held.
         """
-        levels = _ungroup(self.synthesis(z.transpose(1, 2)))  # [B, mels, 4L]
+        levels = ungroup_frames(self.synthesis(z.transpose(1, 2)))  # [B, mels, 4L]
         b, mels, length = levels.shape
         centre = self.mel @ torch.arange(BINS, device=z.device, dtype=z.dtype)  # [mels], rising
         source = centre / speed[:, None]
@@ -206,7 +206,7 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
 
     def encode_levels(self, levels: Tensor) -> Tensor:
         """Encode scaled mel decibels [B, mels, 4L] to latents [B, latent, L]."""
-        z: Tensor = self.analysis(_group(levels))
+        z: Tensor = self.analysis(group_frames(levels))
         return z.transpose(1, 2)
 
     def decode_levels(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,8 +214,8 @@ class SpectralCodec(Pretransform):  # type: ignore[misc]
         4L].
         """
         z = z.transpose(1, 2)
-        mel = _ungroup(self.synthesis(z))
-        bins = self.spread @ mel + self.dec_out(self.dec(_ungroup(self.dec_in(z))))
+        mel = ungroup_frames(self.synthesis(z))
+        bins = self.spread @ mel + self.dec_out(self.dec(ungroup_frames(self.dec_in(z))))
         return bins, mel
 
     def encode(self, x: Tensor) -> Tensor:
@@ -263,14 +263,16 @@ def _noise_phase(frames: int) -> Tensor:
     return torch.sgn(stft(noise)[0])
 
 
-def _group(x: Tensor) -> Tensor:
-    """[B, C, 4L] -> [B, L, 4C]."""
+def group_frames(x: Tensor) -> Tensor:
+    """Lay four frames of x [B, C, 4L] side by side: [B, L, 4C]."""
     b, c, n = x.shape
     return x.reshape(b, c, n // GROUP, GROUP).permute(0, 2, 3, 1).reshape(b, n // GROUP, GROUP * c)
 
 
-def _ungroup(x: Tensor) -> Tensor:
-    """[B, L, 4C] -> [B, C, 4L]. The inverse of `_group`."""
+def ungroup_frames(x: Tensor) -> Tensor:
+    """Lay four frames of x [B, L, 4C] one after the other: [B, C, 4L]. The inverse of
+    `group_frames`.
+    """
     b, n, c = x.shape
     return x.reshape(b, n * GROUP, c // GROUP).transpose(1, 2)
 
@@ -283,7 +285,7 @@ def principal(codec: SpectralCodec, levels: Tensor) -> float:
     loud components only) and full whitening (it spends itself on faint ones). Returns the share of
     variance, 0..1, that the kept components explain.
     """
-    x = _group(levels).reshape(-1, codec.analysis.in_features)
+    x = group_frames(levels).reshape(-1, codec.analysis.in_features)
     mean = x.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov((x - mean).T))
     keep = codec.encoded_channels

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.base import Cond, classifier_free_guidance
-from sds.priors.checkpoints import ModelUnavailable, find, load_weights
+from sds.priors.checkpoints import Checkpoint, ModelUnavailable, load_weights
 from sds.priors.chunked_codec import in_chunks
 from sds.priors.quiet_import import quiet
 from sds.priors.stable_audio_modules import build_model, conditioner_types
@@ -31,7 +31,7 @@ from sds.samplers.exponential import tab3
 from sds.samplers.ode import Sampler
 from sds.samplers.schedules import karras
 
-__all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_prior", "sample"]
+__all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_stable_audio", "sample"]
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
@@ -255,18 +255,10 @@ def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
     return audio[..., start * ratio : stop * ratio]
 
 
-def load_prior(model: str = "default", *, device: str | None = None) -> StableAudioPrior:
-    """Load the prior called "default", or in a folder, or on the hub ("owner/name").
-
-    `device` is "cpu" or "cuda"; None takes the GPU if there is one, and on it bfloat16. Raises
-    `ModelUnavailable` with one sentence. Torch's generators and global switches stay as they were.
+def load_stable_audio(checkpoint: Checkpoint, device: str) -> StableAudioPrior:
+    """Load the prior of a checkpoint found by `sds.priors.checkpoints.find`; on a GPU in bfloat16.
+    Raises `ModelUnavailable`.
     """
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if where.split(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
-    if where.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but torch finds no CUDA GPU here; use 'cpu'")
-    checkpoint = find(model)
     conditioner_types(checkpoint.config)  # refuse before the slow part
     with torch.random.fork_rng(devices=[]):
         module = build_model(checkpoint.config)
@@ -276,8 +268,8 @@ def load_prior(model: str = "default", *, device: str | None = None) -> StableAu
         checkpoint.config,
         name=checkpoint.name,
         model_hash=digest,
-        device=where,
-        bf16=where.startswith("cuda"),
+        device=device,
+        bf16=device.startswith("cuda"),
     )
 
 

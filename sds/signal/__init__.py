@@ -1,6 +1,8 @@
 """Audio files, spectrograms, overlapping windows.
 
 - `audio_files`: Audio files in and out, and sample rates.
+- `compressed_stft`: A complex spectrogram that keeps everything: a packed short-time Fourier
+  transform, compressed, and its exact inverse.
 - `ffmpeg`: Sound files that libsndfile does not read, decoded by ffmpeg where it is installed.
 - `overlap_add`: Long files in pieces: overlapping windows whose cross-fade weights sum to one.
 - `spectrogram`: Spectral emphasis: magnitudes of short-time Fourier transforms at several window

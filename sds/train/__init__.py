@@ -10,6 +10,8 @@
 - `cells`: Cells of the trunk's last map, clip by clip, for `sds.train.cell_words`.
 - `check`: Check what the shipped prior has learned: the evaluation scorer names what it generates.
 - `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
+- `complex_spectrogram`: Train the complex-spectrogram prior: denoising in the EDM framework, told by
+  the default prior.
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
 - `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
   scorer's best.

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sds.priors.stable_audio import StableAudioPrior, load_prior, sample
+from sds.priors.loading import load_prior
+from sds.priors.stable_audio import StableAudioPrior, sample
 from sds.similarity.two_tower import RATE, WINDOW, TwoTowerScorer, load_scorer
 from sds.train.data import Corpus
 

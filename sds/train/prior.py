@@ -106,7 +106,7 @@ def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
     """Write the weights to ship: the average in half precision, with its loss on
     held-back clips.
     """
-    tensors = {k: v.half().cpu() for k, v in mean.state_dict().items()}
+    tensors = {k: v.half().cpu().contiguous() for k, v in mean.state_dict().items()}
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata={"held_back": str(held_loss)})
     partial.replace(path)

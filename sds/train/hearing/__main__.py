@@ -21,7 +21,7 @@ import torch
 
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.tagger import load_tagger
-from sds.priors.stable_audio import load_prior
+from sds.priors.loading import load_prior
 from sds.separation.networks import load_networks
 from sds.separation.separate import METHODS
 from sds.train.hearing.detection import DETECTION

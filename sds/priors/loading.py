@@ -1,0 +1,31 @@
+"""Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram model."""
+
+from __future__ import annotations
+
+import torch
+
+from sds.priors.base import Prior
+from sds.priors.checkpoints import find
+from sds.priors.stable_audio import load_stable_audio
+
+COMPLEX_SPECTROGRAM = "complex_spectrogram"  # model_type of ours
+
+
+def load_prior(model: str = "default", *, device: str | None = None) -> Prior:
+    """Load the prior called "default" or "edm", or in a folder, or on the hub ("owner/name").
+
+    `device` is "cpu" or "cuda"; None takes the GPU if there is one. Raises `ModelUnavailable` with
+    one sentence. Torch's generators and global switches stay as they were.
+    """
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if where.split(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
+    if where.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch finds no CUDA GPU here; use 'cpu'")
+    checkpoint = find(model)
+    if checkpoint.config["model_type"] == COMPLEX_SPECTROGRAM:
+        # imports stable-audio-tools
+        from sds.priors.complex_spectrogram import load_complex_spectrogram
+
+        return load_complex_spectrogram(checkpoint, where)
+    return load_stable_audio(checkpoint, where)

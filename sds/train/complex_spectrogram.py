@@ -1,0 +1,304 @@
+"""Train the complex-spectrogram prior: denoising in the EDM framework, told by the default prior.
+
+    python -m sds.train.complex_spectrogram --out runs/edm --minutes 60
+    python -m sds.train.complex_spectrogram --out runs/edm --device cuda --batch 256
+
+Karras et al. 2022 (arXiv 2206.00364), table 1: log sigma is normal, the loss of D is weighted by
+(sigma^2 + sd^2) / (sigma sd)^2; bins weigh as the ear spaces them. The envelope that the network
+is told is D of the noisy guide by the default prior, which stays as it is: text comes in there.
+What turns envelopes into levels begins with the weights of the codec's decoder.
+
+Windows are 0.7 to 1.5 s; speed, level and sign vary. Resumes from --out; what ships is
+`best.safetensors`, the moving average where its loss on held-back clips was least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from presets.reading import read_json
+from sds.priors.base import Cond
+from sds.priors.checkpoints import WEIGHTS, find, read_tensors
+from sds.priors.complex_network import ComplexSpectrogramNetwork, FrameBlock
+from sds.priors.complex_spectrogram import GUIDE, build_network, to_parts
+from sds.priors.spectral_codec import CENTRE_DB, GROUP, SCALE_DB, SpectralCodec
+from sds.priors.stable_audio import StableAudioPrior, load_stable_audio
+from sds.priors.text_embedding import features
+from sds.signal.compressed_stft import BINS, HOP, compress, stft
+from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.data import RATE, Clip, Corpus, balanced_weights
+from sds.train.latents import DROP, GAIN_DB, RECORDINGS, SPEED
+from sds.train.prior import BEST, keep_best, least
+
+log = logging.getLogger(__name__)
+WINDOWS = (64, 64, 64, 128)  # frames
+MEAN, DEVIATION = -0.4, 1.5  # of log sigma
+PIECES = 12  # of a text, as the guide reads it
+SD = 0.5  # deviation of the data, over all
+EXPONENT = 0.5  # of the compression, as in its model_config.json
+EAR_HZ = 700.0  # bins weigh 1 / (f + EAR_HZ), as mel bands are spaced
+LEVELS = (0.05, 0.2, 0.8, 3.0, 12.0)  # noise levels of the held-back loss
+CHECKED = 48  # held-back windows
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows of sound [B, T], text features [B, 1 + pieces, dim], seconds of sound [B]."""
+
+    audio: Tensor
+    text: Tensor
+    seconds: Tensor
+
+
+class Windows:
+    """Windows of a corpus, drawn at random: classes even, recordings `real` times as often."""
+
+    def __init__(self, corpus: Corpus, *, real: float = 1.0) -> None:
+        self.corpus = corpus
+        clips = corpus.clips
+        weights = balanced_weights([c.label for c in clips], [c.frames / RATE for c in clips])
+        weights = weights * [real if c.part == RECORDINGS else 1.0 for c in clips]
+        self.cumulative = np.cumsum(weights / weights.sum())
+        self._text: dict[str, Tensor] = {}
+
+    def batch(
+        self, count: int, frames: int, rng: np.random.Generator, *, plain: bool = False
+    ) -> Batch:
+        """Draw `count` windows of `frames` frames; `plain` leaves out dropping and variation."""
+        audio, texts, seconds = [], [], []
+        for at in np.searchsorted(self.cumulative, rng.random(count)):
+            clip = self.corpus.clips[min(int(at), len(self.corpus.clips) - 1)]
+            sound, sounding = self._window(clip, frames * HOP, rng, plain=plain)
+            audio.append(sound)
+            dropped = not plain and rng.random() < DROP
+            texts.append(self._features("" if dropped else str(rng.choice(clip.captions))))
+            seconds.append(frames * HOP / RATE if rng.random() < 0.5 else sounding)
+        return Batch(torch.stack(audio), torch.stack(texts), torch.tensor(seconds))
+
+    def _window(
+        self, clip: Clip, samples: int, rng: np.random.Generator, *, plain: bool
+    ) -> tuple[Tensor, float]:
+        """One window [samples], and the seconds of sound in it."""
+        speed = 1.0 if plain else SPEED ** rng.uniform(-1, 1)
+        read = math.ceil(samples * speed) + 1
+        slack = clip.frames - read
+        start = int(rng.integers(0, slack + 1)) if slack > 0 else 0
+        sound = self.corpus.audio(clip, start, read)
+        sounding = min(samples, (clip.frames - start) / speed) / RATE
+        if plain:
+            return sound[:samples], sounding
+        at = torch.arange(samples) * speed
+        low = at.long()
+        sound = sound[low].lerp(sound[low + 1], (at - low).float())
+        gain = 10 ** (rng.normal() * GAIN_DB / 20) * rng.choice((-1.0, 1.0))
+        return sound * gain, sounding
+
+    def _features(self, text: str) -> Tensor:
+        if text not in self._text:
+            self._text[text] = features(text, PIECES)
+        return self._text[text]
+
+
+def conditions(model: Any, text: Tensor, seconds: Tensor) -> Cond:
+    """What the transformer is told of text features [B, 1 + pieces, dim] and seconds [B], as its
+    conditioners tell it: named tensors [B, ...].
+    """
+    parts = model.conditioner.conditioners
+    prompt, lone = parts["prompt"].proj_out(text), parts["sentence"].proj_out(text[:, :1])
+    duration = parts["seconds_total"](seconds.tolist(), text.device)[0]
+    return {
+        "cross_attn_cond": torch.cat([prompt, duration], dim=1),
+        "global_cond": torch.cat([lone, duration], dim=-1)[:, 0],
+    }
+
+
+def loss(
+    net: ComplexSpectrogramNetwork,
+    guide: StableAudioPrior,
+    batch: Batch,
+    sigma: Tensor,
+    g: torch.Generator,
+) -> Tensor:
+    """Weighted squared error of D [] over a batch at noise levels sigma [B]."""
+    audio, wide = batch.audio.to(sigma.device), sigma[:, None, None]
+    with torch.no_grad():
+        c = compress(stft(audio), EXPONENT) / net.scale[:, None]
+        z = guide.encode(audio[:, None])
+        noise = torch.randn(z.shape, generator=g, device=z.device)
+        cond = conditions(guide._model, batch.text.to(z.device), batch.seconds.to(z.device))
+        envelope = guide.denoise(z + wide / GUIDE * noise, sigma / GUIDE, cond)
+    x0 = to_parts(c)
+    d = net(x0 + wide * torch.randn(x0.shape, generator=g, device=x0.device), sigma, envelope)
+    hertz = torch.arange(BINS, device=x0.device) * (RATE / 2 / BINS)
+    ear = 1 / (hertz + EAR_HZ)
+    squared = (d - x0).square().mean(2) * (ear / ear.mean()).repeat(2)
+    weight = 1 / sigma.square() + 1 / SD**2
+    mean: Tensor = (squared.mean(1) * weight).mean()
+    return mean
+
+
+@torch.no_grad()
+def held_back_loss(
+    net: ComplexSpectrogramNetwork, guide: StableAudioPrior, held: Windows, device: str
+) -> list[float]:
+    """The loss at each of `LEVELS`, on the same held-back windows and noise each time."""
+    g, rng = torch.Generator(device).manual_seed(0), np.random.default_rng(0)
+    rows = []
+    for _ in range(CHECKED // 16):
+        batch = held.batch(16, 96, rng, plain=True)
+        levels = (torch.full((16,), level, device=device) for level in LEVELS)
+        rows.append([float(loss(net, guide, batch, sigma, g)) for sigma in levels])
+    return torch.tensor(rows).mean(0).tolist()
+
+
+def measure_scale(windows: Windows, count: int = 600) -> Tensor:
+    """The scale [512] of each bin that makes windows have deviation SD in it, a component; of bins
+    where there is next to nothing, that of a tenth of the loudest.
+    """
+    rng = np.random.default_rng(0)
+    audio = windows.batch(count, 128, rng, plain=True).audio
+    power = torch.stack(
+        [compress(stft(x[None]), EXPONENT).abs().square().mean((0, 2)) for x in audio]
+    )
+    deviation = (power.mean(0) / 2).sqrt()
+    return deviation.clamp_min(0.1 * float(deviation.max())) / SD
+
+
+@torch.no_grad()
+def begin_with_codec(net: ComplexSpectrogramNetwork, codec: SpectralCodec) -> None:
+    """Give the network the weights of the codec's decoder.
+
+    That says scaled decibels of every second bin of a window twice as long; the log variance of a
+    component of |c|^a / scale follows from these.
+    """
+    net.from_latent.load_state_dict(codec.dec_in.state_dict())
+    for mine, theirs in zip(net.decoder, codec.dec, strict=False):
+        cast(FrameBlock, mine).block.load_state_dict(theirs.state_dict())
+    nepers = 2 * EXPONENT * math.log(10) / 20  # of power, a decibel of magnitude
+    slope, offset = nepers * SCALE_DB, nepers * CENTRE_DB - math.log(2)
+    bins = slice(0, 2 * BINS, 2)
+    spread = codec.spread[bins]  # [512, mels]
+    groups = codec.synthesis.weight.chunk(GROUP)  # each [mels, 64]
+    net.smooth.weight.copy_(slope * torch.cat([spread @ weight for weight in groups]))
+    biases = codec.synthesis.bias.chunk(GROUP)
+    net.smooth.bias.copy_(slope * torch.cat([spread @ bias for bias in biases]))
+    out, own = codec.dec_out, net.levels_out
+    own.weight.copy_(slope * out.weight[bins])
+    cast(Tensor, own.bias).copy_(
+        slope * cast(Tensor, out.bias)[bins] + offset - 2 * net.scale.log()
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
+    parser.add_argument("--out", type=Path, default=Path("runs/edm"))
+    parser.add_argument("--config", type=Path, default=WEIGHTS / "edm" / "model_config.json")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--warm", type=int, default=100, help="steps until the rate is whole")
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
+    parser.add_argument("--check", type=int, default=200, help="steps between two held-back losses")
+    parser.add_argument("--begin", type=Path, help="weights of another run to begin with")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    config = read_json(args.config)
+    windows = Windows(Corpus(args.data, frozenset({"prior"})), real=args.real)
+    held = Windows(Corpus(args.data, frozenset({"held"}), half="choose"))
+    torch.manual_seed(args.seed)
+    net, guide = build_network(config), load_stable_audio(find("default"), args.device)
+    if not Checkpoint(args.out).exists:
+        net.scale.copy_(measure_scale(windows))
+        begin_with_codec(net, guide._codec)
+        if args.begin:
+            net.load_state_dict(read_tensors(args.begin))
+    train(args, net.to(args.device), guide, windows, held)
+
+
+def train(
+    args: argparse.Namespace,
+    net: ComplexSpectrogramNetwork,
+    guide: StableAudioPrior,
+    windows: Windows,
+    held: Windows,
+) -> None:
+    """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.requires_grad_(True)
+    mean = copy.deepcopy(net).requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
+    )
+    checkpoint = Checkpoint(args.out)
+    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
+    g = torch.Generator(args.device).manual_seed(args.seed + step)
+    rng, sizes = np.random.default_rng(args.seed + step), random.Random(args.seed + step)
+    size = sum(p.numel() for p in net.parameters()) / 1e6
+    log.info("%d clips, %d held back, %.2f M parameters, step %d", len(windows.corpus.clips),
+             len(held.corpus.clips), size, step)  # fmt: skip
+    begin, first, seen = time.monotonic(), step, 0.0
+    best = least(args.out / BEST) if step else float("inf")
+    while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
+        spent = (time.monotonic() - begin) / (60 * args.minutes)
+        along = max(step, round(spent * args.steps))  # the curve ends with whichever ends first
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
+            group["lr"] *= min(1.0, (step + 1) / args.warm)
+        batch = windows.batch(args.batch, sizes.choice(WINDOWS), rng)
+        error = loss(net, guide, batch, noise_levels(args.batch, g), g)
+        optimizer.zero_grad()
+        torch.autograd.backward([error])
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        step, seen = step + 1, seen + float(error.detach())
+        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
+        if step % args.check == 0:
+            each = held_back_loss(mean, guide, held, args.device)
+            held_loss = sum(each) / len(each)
+            log.info("step %d loss %.4f; held back %.4f (%s), %.2f steps/s", step,
+                     seen / args.check, held_loss, " ".join(f"{x:.3f}" for x in each),
+                     (step - first) / (time.monotonic() - begin))  # fmt: skip
+            seen = 0.0
+            if held_loss < best:
+                best = held_loss
+                keep_best(args.out / BEST, mean, best)
+        if checkpoint.due():
+            checkpoint.save(step, net, optimizer, mean)
+    checkpoint.save(step, net, optimizer, mean)
+
+
+def noise_levels(count: int, g: torch.Generator) -> Tensor:
+    """Noise levels [B], their logarithms normal, stratified over the batch."""
+    u = (
+        torch.arange(count, device=g.device) + torch.rand(count, generator=g, device=g.device)
+    ) / count
+    log_sigma: Tensor = MEAN + DEVIATION * torch.special.ndtri(u.clamp(1e-4, 1 - 1e-4))
+    return log_sigma.exp()
+
+
+if __name__ == "__main__":
+    torch.set_flush_denormal(True)
+    main()
