@@ -62,7 +62,7 @@ def generate_clips(job: GenerateClips, models: Models) -> worker_loop.Events:
                 facts["nearest"] = asdict(nearest)
                 if (text := copy_detection.warning(nearest)) is not None:
                     facts["warning"] = text
-            _write(out.partial / clip.file, sound, prior.sample_rate, job.id, len(made) + 1, facts)
+            _write(out.partial / clip.file, sound, prior.sample_rate, facts)
             made.append({"wav": out.final(out.partial / clip.file)} | facts)
     yield clock.done({"clips": made} | _note(made))
 
@@ -136,10 +136,11 @@ def _provenance(job: GenerateClips, clip: _Clip, prior: Prior) -> dict[str, Any]
     }
 
 
-def _write(
-    path: Path, sound: Tensor, rate: int, job: str, number: int, facts: dict[str, Any]
-) -> None:
-    """Write audio [C, T] as a 32-bit float WAV whose bext and iXML say all of `facts`."""
+def _write(path: Path, sound: Tensor, rate: int, facts: dict[str, Any]) -> None:
+    """Write audio [C, T] as a 32-bit float WAV whose bext and iXML say all of `facts`.
+
+    Nothing else is in it, so that the same clip is the same bytes, whichever job made it.
+    """
     prompt, (channels, frames) = facts["prompt"], sound.shape
     model = bwf_metadata.short_model(facts["model"], facts["model_hash"])
     about = (
@@ -152,7 +153,7 @@ def _write(
         rate=rate,
         channels=channels,
         code=facts["code"],
-        reference=f"{job[:8]}/{number:02d}",
+        reference=f"{facts['seed']}/{facts['model']}",
     )
     nearest = {f"nearest_{key}": value for key, value in (facts["nearest"] or {}).items()}
     own = {key: value for key, value in facts.items() if key != "nearest"} | nearest
@@ -161,9 +162,9 @@ def _write(
         rate=rate,
         channels=bwf_metadata.channel_names(prompt, channels),
         start_samples=0,
-        project=path.stem,
-        scene=job[:8],
-        take=number,
+        project="generate",
+        scene=facts["model"],
+        take=facts["seed"],
         own=own,
     )
     block = interleave(sound)
