@@ -206,7 +206,7 @@ def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
         (("patch", "x", "--renderer", "fm"), "Missing option '--out'."),
         (("patch", "x", "--out", "o"), "--renderer must be fm or impact"),
         (("patch", "x", "--out", "o", "--renderer", "fm", "--matrix", "dx7:33"), "--matrix: must"),
-        (("generate", "--out", "o"), "Missing argument 'prompts...'."),
+        (("generate", "--out", "o"), "Missing argument 'prompts'."),
         (("generate", "kick", "", "--out", "o"), "PROMPTS: string should have at least 1"),
         (("generate", "kick", "--out", "o", "--count", "0"), "--count: input should be greater"),
         (("vary", "x.json", "--out", "o", "--amount", "2"), "--amount: input should be less"),

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
+import typer.main
 
 from bridge import worker
+from bridge.cli.main import app
 from bridge.files import wav
 from bridge.protocol.events import Done, Event, Progress
 from bridge.protocol.jobs import GenerateClips, new_id
@@ -142,6 +144,12 @@ def test_only_what_would_clip_is_turned_down(
     torch.testing.assert_close(heard(high), made * 10 ** (high["gain_db"] / 20), rtol=1e-3, atol=0)
     assert low["gain_db"] == 0.0
     assert 0.03 < float(heard(low).abs().max()) < 0.06
+
+
+def test_the_help_names_what_is_left_out() -> None:
+    said = {p.name: p.help for p in typer.main.get_command(app).commands["generate"].params}  # type: ignore[attr-defined]
+    assert said["steps"].endswith(f"; {STEPS} when left out.")
+    assert said["guidance"].endswith(f"; {GUIDANCE:g} when left out.")
 
 
 def test_progress_rises_with_each_evaluation(tmp_path: Path, loaded: worker.Models) -> None:
