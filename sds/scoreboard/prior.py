@@ -52,9 +52,8 @@ from sds.datasets.reference_statistics import (
 from sds.metrics.frechet import frechet
 from sds.metrics.separation import level_db
 from sds.metrics.spectral_statistics import SECONDS, Classes, statistics
-from sds.priors.base import Prior, classifier_free_guidance
-from sds.samplers.exponential import tab3
-from sds.samplers.schedules import karras
+from sds.priors.base import Prior
+from sds.priors.sampling import generate
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.scoreboard.patch import UNSEEN, evenly_spaced
 from sds.signal.audio_files import with_channels
@@ -186,29 +185,6 @@ def ways(setting: Setting) -> dict[str, Way]:
     return found | {NOISE: Way(noise, new)}
 
 
-def generate_clips(
-    prior: Prior,
-    prompt: str,
-    seconds: float,
-    *,
-    count: int,
-    scale: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """`count` new clips [count, C, T] of a prompt, as `sds.priors.stable_audio.sample` on any
-    prior.
-    """
-    samples = round(seconds * prior.sample_rate)
-    with torch.no_grad():
-        shape = prior.encode(torch.zeros(1, prior.channels, samples)).shape[1:]
-        sigmas = karras(STEPS, *prior.sigmas)
-        x = torch.randn(count, *shape, generator=generator) * sigmas[0]
-        cond, uncond = prior.embed([prompt], seconds), prior.embed([""], seconds)
-        return prior.decode(tab3(classifier_free_guidance(prior, cond, uncond, scale), x, sigmas))[
-            ..., :samples
-        ]
-
-
 def nearest_word(setting: Setting, clips: Tensor) -> list[str]:
     """The class word that the evaluation scorer finds nearest to each of clips [B, C, T]."""
     cosines = setting.evaluation_scorer.similarity(clips, setting.prior.sample_rate, list(CLASSES))
@@ -304,8 +280,8 @@ def _generate(
     seconds = min(seconds, setting.prior.max_seconds)
     path = setting.scratch / "prior" / f"{scale:g}" / f"{prompt}, {seconds:.2g} s, {count}.npy"
     generator = setting.generator("prior", prompt, seconds)
-    return _cached_audio(path, partial(generate_clips, setting.prior, prompt, seconds,
-                               count=count, scale=scale, generator=generator))  # fmt: skip
+    return _cached_audio(path, partial(generate, setting.prior, [prompt] * count, seconds,
+                               steps=STEPS, scale=scale, generator=generator))  # fmt: skip
 
 
 def _cached_audio(path: Path, make: Callable[[], Tensor]) -> Tensor:
