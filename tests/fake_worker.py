@@ -43,6 +43,10 @@ def done(job):
         stems = [{"prompt": p, "wav": str(out / f"{p}.wav")} for p in job["prompts"]]
         result |= {"stems": stems, "null_db": float("-inf")}
         result |= {"manifest": str(out / "stems.json")}
+    if job["kind"] == "generate":
+        clips = [{"prompt": p, "wav": str(out / f"{p}-1.wav")} for p in job["prompts"]]
+        clips[-1]["warning"] = "too near"
+        result |= {"clips": clips}
     if job["kind"] == "suggest":
         result["suggestions"] = [{"prompt": "rain", "score": 0.75}, {"prompt": "dog", "score": 0.5}]
     say(kind="done", id=job["id"], result=result)

@@ -206,6 +206,9 @@ def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
         (("patch", "x", "--renderer", "fm"), "Missing option '--out'."),
         (("patch", "x", "--out", "o"), "--renderer must be fm or impact"),
         (("patch", "x", "--out", "o", "--renderer", "fm", "--matrix", "dx7:33"), "--matrix: must"),
+        (("generate", "--out", "o"), "Missing argument 'prompts...'."),
+        (("generate", "kick", "", "--out", "o"), "PROMPTS: string should have at least 1"),
+        (("generate", "kick", "--out", "o", "--count", "0"), "--count: input should be greater"),
         (("vary", "x.json", "--out", "o", "--amount", "2"), "--amount: input should be less"),
         (("patch", "x", "--steps", "many"), "Invalid value for '--steps'"),
         (("dance",), "No such command 'dance'."),
@@ -368,3 +371,16 @@ def test_ctrl_c_before_the_recorder_is_there_ends_the_recording(
         main.main()
     assert end.value.code == 1
     assert json.loads(capsys.readouterr().out)["error"]["reason"] == "nothing came, 3"
+
+
+def test_generated_clips_are_listed_and_copies_warned_of() -> None:
+    clips = [
+        {"prompt": "kick", "wav": "/out/kick-1.wav"},
+        {"prompt": "kick", "wav": "/out/kick-2.wav", "warning": "this may be a copy of [x]."},
+    ]
+    assert str(tables.generate({"clips": clips, "seconds": 3.04})).splitlines() == [
+        "kick     /out/kick-1.wav",
+        "kick     /out/kick-2.wav",
+        "         warning: this may be a copy of [x].",
+        "seconds  3.0",
+    ]

@@ -12,6 +12,7 @@ from bridge.protocol.jobs import (
     Cancel,
     DesignPatch,
     Evaluate,
+    GenerateClips,
     Job,
     Probe,
     RenderPreset,
@@ -26,6 +27,7 @@ from bridge.protocol.kinds import INPUTS, KINDS, JobKind, result_path
 
 PATCH = {"kind": "patch", "id": "a", "prompt": "kick", "renderer": "fm", "out": "/out"}
 SEPARATE = {"kind": "separate", "id": "a", "file": "/m.wav", "prompts": ["voice"], "out": "/out"}
+GENERATE = {"kind": "generate", "id": "a", "prompts": ["kick"], "out": "/out"}
 EVAL = {"kind": "eval", "id": "a", "data": "/d", "out": "/o"}
 
 
@@ -33,6 +35,7 @@ EVAL = {"kind": "eval", "id": "a", "data": "/d", "out": "/o"}
     "job",
     [
         DesignPatch(id="a", prompt="ü kick", renderer="impact", out="/o", steps=5, note=36.5),
+        GenerateClips(id="a", prompts=("a", "b"), out="/o", guidance=2.5, steps=5, seed=9),
         Separate(id="a", file="/m", prompts=("a", "b"), out="/o", method="paper"),
         RenderPreset(id="a", preset="/p", out="/o", note=64, duration=1.5),
         Evaluate(id="a", suites=("codec", "patch"), data="/d", out="/o", items=3),
@@ -71,6 +74,11 @@ def test_lines_to_and_from_the_worker():
         (SEPARATE | {"prompts": ["a"] * 9}, "prompts: tuple should have at most 8 items"),
         (SEPARATE | {"prompts": ["a", " "]}, "separate.prompts.1 must not be blank, got ' '"),
         (SEPARATE | {"method": "magic"}, "'fast', 'best', 'masks' or 'paper', got 'magic'"),
+        (GENERATE | {"prompts": []}, "prompts: tuple should have at least 1 item"),
+        (GENERATE | {"prompts": ["a"] * 17}, "prompts: tuple should have at most 16 items"),
+        (GENERATE | {"prompts": ["a", "b", "a"]}, "prompts: must differ, and 'a' is there twice"),
+        (GENERATE | {"duration": 0.2}, "duration: input should be greater than or equal to 0.25"),
+        (GENERATE | {"guidance": 21}, "guidance: input should be less than or equal to 20, got 21"),
         (EVAL | {"suites": []}, "suites: tuple should have at least 1 item"),
         (EVAL | {"suites": ["x"]}, "input should be 'codec', 'prior', 'patch', 'separate', 'abl"),
         (EVAL | {"items": 0}, "eval.items: input should be greater than or equal to 1, got 0"),

@@ -250,6 +250,20 @@ def test_separate_names_each_stem_before_done(client, mix, out):
     assert seen[-1][1][2] == f"{out}/result.json"
 
 
+def test_generate_names_each_clip_before_done(client, out):
+    client.send("/scorewire/generate", 1, out, "ok kick", "rain", "count=1", "guidance=", 2.5)
+    seen = client.until("done", "fail")
+    job = seen[0][1][1]
+    assert [m for m in seen if m[0] == "clip"] == [
+        ("clip", [1, job, 1, "ok kick", f"{out}/ok kick-1.wav"]),
+        ("clip", [1, job, 2, "rain", f"{out}/rain-1.wav", "warning", "too near"]),
+    ]
+    assert seen[-1][1][2] == f"{out}/result.json"
+    assert client.ask("/scorewire/generate", 2, out, "rain", "duration=61")[1][2:4] == [
+        "bad-arguments", "duration: input should be less than or equal to 60, got 61.0",
+    ]  # fmt: skip
+
+
 def test_suggest_names_each_sound_before_done(client, mix):
     client.send("/scorewire/suggest", 1, mix, "top=2")
     seen = client.until("done", "fail")
@@ -767,6 +781,7 @@ def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
     out = str(Path(where).expanduser() / "x")
     asked = (
         ("/scorewire/patch", 1, "ok", "fm", out),
+        ("/scorewire/generate", 1, out, "ok"),
         ("/scorewire/separate", 1, mix, out, "voice"),
         ("/scorewire/separate", 1, mix, out, "voice", "excerpt=5"),
         ("/scorewire/render", 1, mix, f"{out}/x.wav"),
@@ -796,12 +811,15 @@ def test_a_link_does_not_lead_out_of_the_folders(client, mix, tmp_path):
 def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
     for request in (
         ("/scorewire/patch", 1, "ok", "fm", out, f"model={model}"),
+        ("/scorewire/generate", 1, out, "ok", f"model={model}"),
         ("/scorewire/separate", 1, mix, out, "voice", f"model={model}"),
         ("/scorewire/edit", 1, mix, "darker", out, f"model={model}"),
     ):
         said = refused(client, *request)
-        assert said == ("needs-key", "without the key the model must be 'default'")
-    assert client.ask("/scorewire/patch", 2, "ok", "fm", out, "model=default")[0] == "accepted"
+        assert said == ("needs-key", "without the key the model must be 'default' or 'edm'")
+    for req, shipped in enumerate(("default", "edm"), start=2):
+        request = ("/scorewire/patch", req, "ok", "fm", f"{out}{req}", f"model={shipped}")
+        assert client.ask(*request)[0] == "accepted"
 
 
 def test_a_wrong_key_is_answered_whatever_was_asked(client, out):

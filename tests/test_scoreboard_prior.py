@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sds.datasets.reference_statistics import CLASSES, FILE, SIDES, fold_of, recordings, reference
+from sds.metrics.copy_detection import NearestRecording
 from sds.metrics.frechet import frechet
 from sds.metrics.spectral_statistics import BLOCK, RATE, Classes, measure, statistics
 from sds.priors.gaussian import GaussianPrior
@@ -199,10 +200,21 @@ class Bands:
         return levels
 
 
+class Index:
+    """In the place of the training recordings: every kick is 0.9 like one of them, no dog is."""
+
+    labels = frozenset({"kick"})
+    within_class = torch.arange(101) / 100  # of recordings among themselves
+
+    def nearest(self, audio, rate, label):
+        return [NearestRecording("kick.ogg", "", "", label, 0.9, 90.0)] * len(audio)
+
+
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
     monkeypatch.setattr(prior_clips, "COUNT", 3)
     monkeypatch.setattr(prior_figures, "load_trunk", Bands)
+    monkeypatch.setattr(prior_figures, "load_copy_index", Index)
     stds = spectra()
     own = GaussianPrior(dict.fromkeys(stds, 0.0), stds, sample_rate=SLOW, hop=HOP, max_seconds=2.0)
     return Setting(
@@ -336,7 +348,9 @@ def test_clips_are_made_once_and_again_the_same(setting):
 def test_without_recordings_the_shipped_statistics_do(setting, tmp_path):
     found = score(setting, tmp_path)
     assert {method for _, method in found} == {*prior.METHODS, prior_clips.NOISE}
-    assert set(found[prior.EVERY, "guidance 3"]) == {"fad_statistics", "copying", "copied"}
+    whole = found[prior.EVERY, "guidance 3"]
+    assert set(whole) == {"fad_statistics", "copying", "copied", "similarity"}
+    assert whole["similarity"] == pytest.approx(0.9 - 0.95)
     assert set(found[prior.EVERY, prior_clips.NOISE]) == {"fad_statistics"}
 
 

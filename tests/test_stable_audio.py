@@ -28,12 +28,12 @@ from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
 from sds.priors.chunked_codec import in_chunks
 from sds.priors.quiet_import import quiet
+from sds.priors.sampling import generate
 from sds.priors.stable_audio import (
     ModelUnavailable,
     StableAudioPrior,
     build_model,
     load_prior,
-    sample,
     to_time,
     to_x0,
 )
@@ -410,7 +410,9 @@ def test_same_seed_same_sound(tiny):
 
     def draw(seed, **options):
         generator = torch.Generator().manual_seed(seed)
-        return sample(prior, ["bell", "drum"], 0.1, steps=4, generator=generator, **options)
+        return generate(
+            prior, ["bell", "drum"], 0.1, steps=4, scale=5.0, generator=generator, **options
+        )
 
     first = draw(5)
     assert first.shape == (2, 2, 800)
@@ -793,6 +795,7 @@ SIDE_EFFECTS = """
 import random, sys
 import numpy as np, torch
 import sds.priors.stable_audio as adapter
+from sds.priors.sampling import generate
 assert "stable_audio_tools" not in sys.modules, "imported too early"
 def world():
     matmul, cudnn, dynamo = torch.backends.cuda.matmul, torch.backends.cudnn, torch._dynamo.config
@@ -806,7 +809,8 @@ before = world()
 prior = adapter.load_prior(sys.argv[1], device="cpu")
 cond = prior.embed(["bell"], 1.0)
 prior.decode(prior.denoise(prior.encode(torch.zeros(1, 2, 640)), torch.ones(1), cond))
-adapter.sample(prior, ["bell"], 0.1, steps=2, generator=torch.Generator().manual_seed(0))
+noise = torch.Generator().manual_seed(0)
+generate(prior, ["bell"], 0.1, steps=2, scale=5.0, generator=noise)
 changed = [i for i, (a, b) in enumerate(zip(before, world())) if a != b]
 assert not changed, f"changed: {changed}"
 """

@@ -5,6 +5,7 @@
 - `choices`: The names that help texts list, as literals: the tables they come from take long to
   load.
 - `evaluate`: The scoreboard: eval.
+- `generate`: Generate sounds by prompts.
 - `hosts`: Put stems on the tracks of a DAW, and install our scripts in it.
 - `import_presets`: Import files of other synths as preset files, and list what each voice lost.
 - `library`: `scorewire library`: keep presets, find them again, give them slots.

@@ -19,7 +19,7 @@ import typer.main
 from typer.core import TyperArgument, TyperGroup
 from typer.exceptions import TyperException
 
-from bridge.cli import evaluate, hosts, library, presets, record, serve, stems, suggest
+from bridge.cli import evaluate, generate, hosts, library, presets, record, serve, stems, suggest
 from bridge.cli.base import CommandFailed
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app = typer.Typer(
 for subject in (
     serve.app,
     presets.app,
+    generate.app,
     stems.app,
     record.app,
     suggest.app,

@@ -42,6 +42,7 @@ OPTIONS = {
     "suites": "--suite",
     "models": "--model",
     "formats": "--format",
+    "GenerateClips.prompts": "PROMPTS",
 }
 
 
@@ -50,7 +51,8 @@ def refusal(error: ValidationError) -> str:
     name, _, rest = sentence(error).partition(" ")
     field = name.rstrip(":").split(".")[0]
     colon = ":" if name.endswith(":") else ""
-    return f"{OPTIONS.get(field, '--' + field.replace('_', '-'))}{colon} {rest}"
+    option = OPTIONS.get(field, f"--{field.replace('_', '-')}")
+    return f"{OPTIONS.get(f'{error.title}.{field}', option)}{colon} {rest}"
 
 
 def clock(seconds: float | None) -> str:
@@ -117,6 +119,16 @@ def patch(result: dict[str, Any]) -> Text:
         ("steps", str(result["steps"])),
         ("seconds", f"{result['seconds']:.1f}"),
     )
+
+
+def generate(result: dict[str, Any]) -> Text:
+    """The result of `generate`: a file a clip, and below it what it is too near to, if anything."""
+    rows: list[tuple[str, str]] = []
+    for clip in result["clips"]:
+        rows.append((clip["prompt"], clip["wav"]))
+        if "warning" in clip:
+            rows.append(("", f"warning: {clip['warning']}"))
+    return _pairs(*rows, ("seconds", f"{result['seconds']:.1f}"))
 
 
 def separate(result: dict[str, Any]) -> Text:
@@ -275,7 +287,11 @@ def _job(row: dict[str, Any]) -> tuple[str, ...]:
     elif state == "done":
         state = f"done, {row['ended'] - row['created']:.0f} s"
     what = job.get("prompt") or Path(job.get("file") or job.get("preset") or "").name
-    what = what or ", ".join(job.get("suites", ())) or Path(job.get("out", "")).name
+    what = (
+        what
+        or ", ".join(job.get("prompts") or job.get("suites", ()))
+        or Path(job.get("out", "")).name
+    )
     reason = f"{what}: {row['reason']}" if row["reason"] else what
     created = time.strftime("%m-%d %H:%M", time.localtime(row["created"]))
     return row["id"], row["kind"], state, created, " ".join(reason.split())

@@ -81,6 +81,7 @@ REPLIES = {
     "/scorewire/progress": "i:req s:job f:fraction s:stage f:eta",
     "/scorewire/best": "i:req s:job f:score s:preset s:wav i:step",
     "/scorewire/stem": "i:req s:job i:index s:prompt s:wav",
+    "/scorewire/clip": "i:req s:job i:index s:prompt s:wav",
     "/scorewire/suggestion": "i:req s:job i:index s:prompt f:score",
     "/scorewire/done": "i:req s:job s:path",
     "/scorewire/cancelled": "i:req s:job",

@@ -247,10 +247,14 @@ class JobFollower:
                 self.endpoint.fail(self.target, req, address, event.code, event.reason, event.id)
 
     def _done(self, event: Done) -> None:
-        """Each stem or suggestion first, for those that read no JSON; then where all is."""
+        """Each stem, clip or suggestion first, for those that read no JSON; then where all is."""
         for index, stem in enumerate(_stems(event.result), start=1):
             named = (self.req, event.id, index, stem["prompt"], stem["wav"])
             self.endpoint.send(self.target, "/scorewire/stem", *named)
+        for index, clip in enumerate(event.result.get("clips", ()), start=1):
+            values = (self.req, event.id, index, clip["prompt"], clip["wav"])
+            facts = [("warning", clip["warning"])] if "warning" in clip else []
+            self.endpoint.send(self.target, "/scorewire/clip", *values, facts=facts)
         for index, row in enumerate(event.result.get("suggestions", ()), start=1):
             values = (self.req, event.id, index, row["prompt"], row["score"])
             facts = [("likelihood", row["likelihood"])] if "likelihood" in row else []

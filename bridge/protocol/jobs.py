@@ -33,6 +33,7 @@ ALL = "all"  # formats
 AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
 MAX_PROMPT = 300
 MAX_STEMS = 8
+MAX_PROMPTS = 16  # of one request for clips
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
 
 
@@ -138,6 +139,46 @@ class DesignPatch(WritingJob):
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
     slot: int | None = Field(default=None, ge=1, le=128)
+
+
+class GenerateClips(WritingJob):
+    """Generate sounds by prompts, and say which training recording each is nearest to.
+
+    - `prompts`: what the clips are to sound like, 1..16 of them, 1..300 characters each
+    - `out`: folder of the results
+    - `duration`: seconds of each clip, 0.25..60, at most what the model can; default 2
+    - `count`: clips of each prompt, 1..100; default 4
+    - `steps`: evaluations of the model for a clip, 1..200; default None:
+      `sds.priors.sampling.STEPS`
+    - `guidance`: how strictly the prompt is followed, 0..20: 0 ignores it, 1 takes it as it was
+      learned; default None: `sds.priors.sampling.GUIDANCE`
+    - `seed`: of the first clip of each prompt, counted up from there, 0..2^31 - 1; default 0
+    - `model`: name of the prior; default "default"
+
+    Result: clips, seconds; and note, where a clip may be a copy. An entry of clips has wav, prompt,
+    seed, model, model_hash, steps, guidance, duration, code, gain_db (what it was turned down by),
+    nearest {recording, author, licence, label, similarity, percentile}, null where the index of
+    recordings is not installed; and warning, a sentence, where it is too near.
+    """
+
+    kind: Literal["generate"] = "generate"
+    id: str
+    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=MAX_PROMPTS)
+    out: str
+    duration: float = Field(default=2.0, ge=0.25, le=60)
+    count: int = Field(default=4, ge=1, le=100)
+    steps: int | None = Field(default=None, ge=1, le=200)
+    guidance: float | None = Field(default=None, ge=0, le=20)
+    seed: Seed = 0
+    model: str = "default"
+
+    @field_validator("prompts")
+    @classmethod
+    def _check_prompts(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [prompt for prompt in prompts if prompts.count(prompt) > 1]
+        if twice:
+            raise ValueError(f"must differ, and {twice[0]!r} is there twice; count says how many")
+        return prompts
 
 
 class Separate(WritingJob):
@@ -449,8 +490,8 @@ class Cancel(Frozen):
 
 Job: TypeAlias = (
     Suggest |
-    DesignPatch | Separate | RenderPreset | Export | Vary | Morph | EditPreset | Evaluate | Probe
-    | Record
+    DesignPatch | GenerateClips | Separate | RenderPreset | Export | Vary | Morph | EditPreset
+    | Evaluate | Probe | Record
 )  # fmt: skip
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])

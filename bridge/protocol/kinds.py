@@ -18,6 +18,7 @@ from bridge.protocol.jobs import (
     EditPreset,
     Evaluate,
     Export,
+    GenerateClips,
     Job,
     Morph,
     Probe,
@@ -74,6 +75,17 @@ _ROWS = (
             "i:replace",
         ),
         far="prompt renderer duration steps seed recipe note matrix operators slot",
+    ),
+    JobKind(
+        GenerateClips,
+        "generate.generate_clips",
+        writes="folder",
+        result=True,
+        osc=(
+            "i:req s:out s:prompts...",
+            "f:duration i:count i:steps f:guidance i:seed s:model i:replace",
+        ),
+        far="prompts duration count steps guidance seed",
     ),
     JobKind(
         Separate,

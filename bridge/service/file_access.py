@@ -24,6 +24,8 @@ _SUFFIXES = {exporter.suffix for exporter in EXPORTERS.values()}
 
 J = TypeVar("J", bound=Job)
 
+SHIPPED_MODELS = ("default", "edm")
+
 
 class NeedsKey(ValueError):
     """A request that needs the token or the key."""
@@ -39,7 +41,7 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
     if not trusted:
         if getattr(job, "replace", False):
             raise NeedsKey("replace needs the key: without it only new files are written")
-        installed = dict.fromkeys((config.model, "default"))
+        installed = dict.fromkeys((config.model, *SHIPPED_MODELS))
         if getattr(job, "model", "default") not in installed:
             names = " or ".join(map(repr, installed))
             raise NeedsKey(f"without the key the model must be {names}")

@@ -45,20 +45,20 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
     Files are counted from 1; `name` is the stem's prompt, or "residual" behind the last of them.
     """
     o = origin
-    model = f"{o.model} {o.model_hash[:MODEL_HASH]}".strip()
-    about = f"seed {o.seed}; method {o.method}; model {model}"
-    mode, ends = LAYOUTS.get(o.channels, ("", tuple(f" {n + 1}" for n in range(o.channels))))
-    history = f"A=PCM,F={o.rate},W=32,{f'M={mode},' if mode else ''}T=Scorewire {o.code};{about}"
-    # What is cut where 256 letters are too few is the prompt: the manifest and iXML have it whole.
-    room = 256 - len(f"; {about}")
-    bext = Bext(
-        o.start_samples, f"{name[:room]}; {about}", f"{o.job[:8]}/{number:02d}", f"{history}\r\n"
+    chunk = bext(
+        name,
+        f"seed {o.seed}; method {o.method}; model {short_model(o.model, o.model_hash)}",
+        rate=o.rate,
+        channels=o.channels,
+        code=o.code,
+        reference=f"{o.job[:8]}/{number:02d}",
+        start_samples=o.start_samples,
     )
     own = {key: value for key, value in asdict(o).items() if key not in _ELSEWHERE}
-    return bext, ixml(
+    return chunk, ixml(
         name,
         rate=o.rate,
-        channels=[name + end for end in ends],
+        channels=channel_names(name, o.channels),
         start_samples=o.start_samples,
         project=Path(o.source).stem,
         scene=o.job[:8],
@@ -68,6 +68,41 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
 
 
 _ELSEWHERE = {"rate", "channels", "start_samples"}  # the file's header and SPEED say it
+
+
+def short_model(name: str, model_hash: str) -> str:
+    """A model's name and the first letters of its digest."""
+    return f"{name} {model_hash[:MODEL_HASH]}".strip()
+
+
+def bext(
+    name: str,
+    about: str,
+    *,
+    rate: int,
+    channels: int,
+    code: str,
+    reference: str,
+    start_samples: int = 0,
+) -> Bext:
+    """The bext of a float file that holds `name`: how it came about, by which version of ours.
+
+    What is cut where 256 letters are too few is the name: iXML has it whole.
+    """
+    mode, _ = _layout(channels)
+    history = f"A=PCM,F={rate},W=32,{f'M={mode},' if mode else ''}T=Scorewire {code};{about}\r\n"
+    room = 256 - len(f"; {about}")
+    return Bext(start_samples, f"{name[:room]}; {about}", reference, history)
+
+
+def channel_names(name: str, channels: int) -> list[str]:
+    """The names of a file's channels: left and right, or numbered."""
+    return [name + end for end in _layout(channels)[1]]
+
+
+def _layout(channels: int) -> tuple[str, tuple[str, ...]]:
+    """What the coding history calls so many channels, and the ends of their names."""
+    return LAYOUTS.get(channels, ("", tuple(f" {n + 1}" for n in range(channels))))
 
 
 def ixml(

@@ -11,11 +11,13 @@ loaded from job to job.
 - `evaluate`: Run the scoreboard as a job: measure the rows, write the page.
 - `export`: Export a preset to files of other synths, each played in its real engine where
   installed.
+- `generate`: Generate sounds by prompts: one WAV a clip, with all that makes it again and what it
+  is near.
 - `initial_patches`: Choose where a search for a patch begins: the renderer, and candidates for
   its knobs.
 - `mixture`: Read a recording to separate in pieces, and measure where it is loud.
-- `models`: What the stories share: prior, evaluation scorer, search scorer, tagger and banks,
-  loaded once and kept.
+- `models`: What the stories share: prior, scorers, tagger, banks and copy index, loaded once and
+  kept.
 - `patch`: Prompt to patch: search, fit and distill the knobs of a renderer towards a prompt.
 - `probe`: Check whether kernel, model and evaluation scorer work here, for `doctor`.
 - `render`: Render a preset to a sound file.

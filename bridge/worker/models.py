@@ -1,6 +1,4 @@
-"""What the stories share: prior, evaluation scorer, search scorer, tagger and banks, loaded once
-and kept.
-"""
+"""What the stories share: prior, scorers, tagger, banks and copy index, loaded once and kept."""
 
 from __future__ import annotations
 
@@ -18,6 +16,9 @@ from renderers.algorithms import convert_operators
 from sds.detection.tagger import FOLDER as TAGGER
 from sds.detection.tagger import Tagger, load_tagger
 from sds.distillation.patch_bank import Bank, load_bank, synth
+from sds.metrics.copy_detection import FILE as COPY_INDEX_FILE
+from sds.metrics.copy_detection import FOLDER as COPY_INDEX
+from sds.metrics.copy_detection import CopyIndex, load_copy_index
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.stable_audio import load_prior
@@ -32,9 +33,7 @@ VERSION = metadata.version("scorewire")
 
 
 class Models:
-    """The prior, evaluation scorer, search scorer, tagger and banks, loaded once and kept from job
-    to job.
-    """
+    """The prior, scorers, tagger, banks and copy index, loaded once and kept from job to job."""
 
     def __init__(
         self,
@@ -42,6 +41,7 @@ class Models:
         evaluation_scorer: Path = EVALUATION_SCORER,
         search_scorer: Path = SEARCH_SCORER,
         tagger: Path = TAGGER,
+        copy_index: Path = COPY_INDEX,
     ) -> None:
         self._priors: dict[str, Prior] = {}
         self._folders = {
@@ -53,6 +53,8 @@ class Models:
         self._taggers: dict[Path, Tagger] = {}
         self._queries: dict[str, Query | None] = {}
         self._banks: dict[str, Bank | None] = {}
+        self._copy_index_folder = copy_index
+        self._copy_index: CopyIndex | None = None
 
     def prior(self, name: str, prompts: Sequence[str]) -> Prior:
         """The prior called `name`; "gaussian" is the exact one, made for these prompts."""
@@ -89,6 +91,13 @@ class Models:
         if "query" not in self._queries:
             self._queries["query"] = load_query()
         return self._queries["query"]
+
+    def copy_index(self) -> CopyIndex | None:
+        """The index of what the shipped models learned from; None when it is not there."""
+        folder = self._copy_index_folder
+        if self._copy_index is None and (folder / COPY_INDEX_FILE).is_file():
+            self._copy_index = load_copy_index(folder)
+        return self._copy_index
 
     def networks(self) -> Networks:
         """The networks that separation uses beside the prior."""

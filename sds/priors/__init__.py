@@ -9,6 +9,8 @@
   captions nearest to it.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
+- `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length
+  asked for.
 - `sentence_encoder`: What a prompt means: all-MiniLM-L6-v2, a sentence encoder of six layers, in
   eight bits.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is

@@ -22,16 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.base import Cond, classifier_free_guidance
+from sds.priors.base import Cond
 from sds.priors.checkpoints import ModelUnavailable, find, load_weights
 from sds.priors.chunked_codec import in_chunks
 from sds.priors.quiet_import import quiet
 from sds.priors.stable_audio_modules import build_model, conditioner_types
-from sds.samplers.exponential import tab3
-from sds.samplers.ode import Sampler
-from sds.samplers.schedules import karras
 
-__all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_prior", "sample"]
+__all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_prior"]
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
@@ -279,29 +276,3 @@ def load_prior(model: str = "default", *, device: str | None = None) -> StableAu
         device=where,
         bf16=where.startswith("cuda"),
     )
-
-
-def sample(
-    prior: StableAudioPrior,
-    prompts: Sequence[str],
-    seconds: float,
-    *,
-    steps: int = 30,
-    scale: float = 5.0,
-    generator: torch.Generator,
-    sampler: Sampler = tab3,
-) -> Tensor:
-    """Generate audio [B, C, T], one clip of `seconds` a prompt, by `sampler` from pure noise.
-
-    `steps` evaluations with guidance `scale`. `generator` lives on the CPU, so a seed means the
-    same sound on every machine.
-    """
-    shape = (len(prompts), prior.latent_channels, prior.latent_frames(seconds))
-    sigmas = karras(steps, *prior.sigmas)
-    x = torch.randn(shape, generator=generator) * sigmas[0]
-    with torch.no_grad():
-        cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
-        latent = sampler(
-            classifier_free_guidance(prior, cond, uncond, scale), x.to(prior.device), sigmas
-        )
-        return prior.decode(latent)[..., : round(seconds * prior.sample_rate)].cpu()

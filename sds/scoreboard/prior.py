@@ -25,6 +25,9 @@ real recordings of the class: 1 is as varied as they are, 0 is collapse. Copying
 clip's statistics with the nearest recording of its class that the prior learned from, 95th
 percentile, less that of recordings that it has not heard; copied is the share of clips nearer than
 those 95 %. Above 0 and 0.05, clips are nearer to what it learned from than other recordings are.
+Similarity above train-train is by copy detection (`sds.metrics.copy_detection`): the 95th
+percentile of the clips' similarity with the nearest training recording of their class, less that of
+training recordings with one another. Above 0, clips are more alike to one of them than they are.
 
 `real recordings (held back)` are some that the evaluation scorer has not heard, and that the
 independent measure has to name without their take; the prior has heard them, so that their FAD is
@@ -69,8 +72,10 @@ from sds.scoreboard.prior_clips import (
 from sds.scoreboard.prior_figures import (
     Embedded,
     RealSet,
+    above_train_train,
     attack,
     class_fad,
+    copy_similarities,
     copying,
     diversity,
     embed,
@@ -103,6 +108,7 @@ COLUMNS = (
     Column("diversity", "diversity", 2, "higher"),
     Column("copying", "copying", 3, "lower"),
     Column("copied", "copied", 2, "lower"),
+    Column("similarity", "similarity above train-train", 3, "lower"),
     Column("unseen_judge", "unseen, evaluation scorer", 2, "higher"),
     Column("unseen_independent", "unseen, statistics", 2, "higher"),
     Column("last_quarter_db", "last quarter, dB", 1),
@@ -255,18 +261,22 @@ def _named(setting: Setting, way: Way, label: str) -> Iterator[Figures]:
 def _together(
     setting: Setting, method: str, way: Way, labels: Sequence[str], real: Real
 ) -> Iterator[Figures]:
-    found, embedded = list[Tensor](), list[Embedded]()
+    found, embedded, alike = list[Tensor](), list[Embedded](), list[float]()
     for label in labels:
         yield {}
         clips = way.clips(label)
         found.append(standard_statistics(setting, clips))
         if real() is not None:
             embedded.append(embed(setting, clips))
-    figures = {"fad_statistics": fad_of_statistics(found, labels)}
+        if method in GUIDANCE:
+            alike += copy_similarities(clips, label, setting.prior.sample_rate)
+    figures: dict[str, float] = {"fad_statistics": fad_of_statistics(found, labels)}
     if (known := real()) is not None:
         figures |= fad(embedded, known, labels)
     if method in GUIDANCE:
         figures |= copying(found, labels)
+    if alike:
+        figures["similarity"] = above_train_train(alike)
     yield figures
 
 

@@ -19,14 +19,11 @@ from sds.datasets.clips import Split
 from sds.datasets.recordings import Recording
 from sds.datasets.reference_statistics import CLASSES, SIDES, fold_of, recordings, sounds
 from sds.metrics.spectral_statistics import SECONDS
-from sds.priors.base import Prior, classifier_free_guidance
-from sds.samplers.exponential import tab3
-from sds.samplers.schedules import karras
+from sds.priors.sampling import STEPS, generate
 from sds.scoreboard.board import Setting
 from sds.signal.audio_files import with_channels
 
 COUNT = 10  # clips a class
-STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +72,6 @@ def sweep(setting: Setting) -> dict[str, Way]:
     return {name: Way(partial(generated, setting, how), _new) for name, how in SWEEP.items()}
 
 
-def generate_clips(
-    prior: Prior,
-    prompt: str,
-    seconds: float,
-    *,
-    count: int,
-    how: Sampling,
-    generator: torch.Generator,
-) -> Tensor:
-    """`count` new clips [count, C, T] of a prompt, as `sds.priors.stable_audio.sample` on any
-    prior.
-    """
-    samples = round(seconds * prior.sample_rate)
-    with torch.no_grad():
-        shape = prior.encode(torch.zeros(1, prior.channels, samples)).shape[1:]
-        sigmas = karras(how.evaluations, *prior.sigmas)
-        x = torch.randn(count, *shape, generator=generator) * sigmas[0]
-        cond, uncond = prior.embed([prompt], seconds), prior.embed([""], seconds)
-        denoise = classifier_free_guidance(prior, cond, uncond, how.scale)
-        return prior.decode(tab3(denoise, x, sigmas))[..., :samples]
-
-
 def generated(
     setting: Setting,
     how: Sampling,
@@ -112,8 +87,8 @@ def generated(
     name = f"{prompt}, {seconds:.2g} s, {count}.npy"
     path = setting.scratch / "prior" / f"{how.scale:g}, {how.evaluations}" / name
     generator = setting.generator("prior", prompt, seconds)
-    make = partial(generate_clips, setting.prior, prompt, seconds,
-                   count=count, how=how, generator=generator)  # fmt: skip
+    make = partial(generate, setting.prior, [prompt] * count, seconds,
+                   steps=how.evaluations, scale=how.scale, generator=generator)  # fmt: skip
     return _cached_audio(path, make)
 
 
@@ -122,14 +97,16 @@ def seconds_of_a_clip(
 ) -> float:
     """How long one clip takes on its own, by `clock`; what was kept does not count."""
 
-    def make(how: Sampling) -> None:
-        seconds = min(SECONDS, setting.prior.max_seconds)
-        generator = setting.generator("seconds", prompt)
-        generate_clips(setting.prior, prompt, seconds, count=1, how=how, generator=generator)
+    prior = setting.prior
 
-    make(Sampling(how.scale, 2))  # what is set up at the first call is not the clip's
+    def make(steps: int) -> None:
+        generator = setting.generator("seconds", prompt)
+        seconds = min(SECONDS, prior.max_seconds)
+        generate(prior, [prompt], seconds, steps=steps, scale=how.scale, generator=generator)
+
+    make(2)  # what is set up at the first call is not the clip's
     start = clock()
-    make(how)
+    make(how.evaluations)
     return clock() - start
 
 

@@ -13,9 +13,11 @@ from torch.nn import functional as F
 
 from sds.datasets.reference_statistics import CLASSES, Reference, reference
 from sds.metrics.attack import attack_seconds
+from sds.metrics.copy_detection import load_copy_index
 from sds.metrics.frechet import frechet
 from sds.metrics.separation import level_db
 from sds.metrics.spectral_statistics import Classes, statistics
+from sds.priors.checkpoints import ModelUnavailable
 from sds.scoreboard.board import Figures, Setting
 from sds.scoreboard.prior_clips import COUNT, UNHEARD, real_clips
 from sds.signal.audio_files import mono, resample
@@ -145,6 +147,26 @@ def copying(found: Sequence[Tensor], labels: Sequence[str]) -> Figures:
         "copying": float(near.quantile(0.95) - limit),
         "copied": float((near > limit).float().mean()),
     }
+
+
+def copy_similarities(clips: Tensor, label: str, rate: int) -> list[float]:
+    """How alike each of clips [B, C, T] and the training recording of its class nearest to it are.
+
+    By `sds.metrics.copy_detection`; none without its index, or where no recording is of the class.
+    """
+    try:
+        index = load_copy_index()
+    except ModelUnavailable:
+        return []
+    if label not in index.labels:
+        return []
+    return [one.similarity for one in index.nearest(clips, rate, label)]
+
+
+def above_train_train(similarities: Sequence[float]) -> float:
+    """Their 95th percentile, less that of training recordings among themselves."""
+    found = float(torch.tensor(similarities).quantile(0.95))
+    return found - float(load_copy_index().within_class[95])
 
 
 def attack(clips: Tensor, recorded: Tensor, rate: int) -> Figures:

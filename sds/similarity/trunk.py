@@ -73,13 +73,14 @@ class Trunk(nn.Module):
         power = self.mel @ (spectrum.real**2 + spectrum.imag**2)
         return (1e4 * power + 1).log10().transpose(1, 2) / TOP
 
-    def maps(self, levels: Tensor) -> list[Tensor]:
-        """The last three blocks' maps of levels [B, L, 96], before they are pooled.
+    def maps(self, levels: Tensor, blocks: int = len(WIDTHS)) -> list[Tensor]:
+        """The maps of the first blocks of levels [B, L, 96] before they are pooled, less the very
+        first: of all four, unless told.
 
         [B, 128, L/2, 48], [B, 256, L/4, 24] and [B, 512, L/8, 12], rounded down; L is at least 8.
         """
         x, out = levels[:, None], []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks[:blocks]):
             x = block(F.max_pool2d(x, 2) if index else x)
             out.append(x)
         return out[1:]

@@ -10,6 +10,9 @@
 - `cells`: Cells of the trunk's last map, clip by clip, for `sds.train.cell_words`.
 - `check`: Check what the shipped prior has learned: the evaluation scorer names what it generates.
 - `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
+- `copy_features`: What the trunk hears of recordings and of disturbed copies, kept:
+  `sds.train.copy_head` learns from it.
+- `copy_head`: Train the head of `sds.metrics.copy_detection` and write the index that ships.
 - `data`: Read what `sds.train.corpus` wrote: clips in memory-mapped int16 files, drawn at random.
 - `factory`: Make the factory presets: of six prompts a family, the five with the evaluation
   scorer's best.
@@ -20,6 +23,7 @@
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
   execute.
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
+- `planting`: Copies of a sound as they might turn up in what a model generates: a piece, disturbed.
 - `presence`: Fit what the tagger's answers are worth (`sds.detection.presence`), and measure it.
 - `prior`: Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
 - `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while it

@@ -17,7 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sds.priors.stable_audio import StableAudioPrior, load_prior, sample
+from sds.priors.base import Prior
+from sds.priors.sampling import generate
+from sds.priors.stable_audio import load_prior
 from sds.similarity.two_tower import RATE, WINDOW, TwoTowerScorer, load_scorer
 from sds.train.data import Corpus
 
@@ -42,7 +44,7 @@ def confusion(
 
 
 def real(
-    folder: Path, names: tuple[str, ...], prior: StableAudioPrior, evaluation_scorer: TwoTowerScorer
+    folder: Path, names: tuple[str, ...], prior: Prior, evaluation_scorer: TwoTowerScorer
 ) -> None:
     """Log the top-1 of the evaluation scorer on held-back recordings of the classes, before and
     after the codec.
@@ -87,7 +89,7 @@ def main() -> None:
         generator = torch.Generator().manual_seed(args.seed)
         audio = torch.cat(
             [
-                sample(
+                generate(
                     prior,
                     [name] * args.per_class,
                     args.seconds,
