@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from bridge.cli import main
 from bridge.cli.evaluate import merge_pages
 from bridge.protocol.events import Done, Progress
 from bridge.protocol.jobs import Evaluate
+from bridge.service.config import Config
+from bridge.service.file_access import NeedsKey, bound
+from bridge.worker.models import gaussian
 from sds.datasets import evaluation_items
 from sds.priors.gaussian import GaussianPrior
 from sds.scoreboard import board, codec, report
@@ -425,6 +428,38 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
     every = board.read_rows(rows)
     assert len(every) == 40
     assert len({row.key for row in every}) == 2
+
+
+class Two(worker.Models):
+    """Two priors that differ by their name."""
+
+    def prior(self, name: str, prompts: Sequence[str]) -> GaussianPrior:
+        prior = gaussian(prompts)
+        prior.name = name
+        return prior
+
+
+def test_two_models_in_one_run(data: Path, tmp_path: Path) -> None:
+    *events, done = worker.work(job(data, tmp_path, models=("one", "/a/two"), items=1), Two())
+    assert isinstance(done, Done)
+    rows = board.read_rows(tmp_path / "rows.jsonl")
+    first, second = dict.fromkeys(row.key for row in rows)
+    assert [row.item for row in rows if row.key == first] == [
+        row.item for row in rows if row.key == second
+    ]
+    page = Path(done.result["page"]).read_text(encoding="utf-8")
+    assert "--items 1 --model one --model two --evaluation-scorer default" in page
+    assert f"key {first}, {second}\n" in page
+    assert page.index("| one, codec ") < page.index("| two, codec ") < page.index("| one, codec, ")
+    fractions = [event.fraction for event in events if isinstance(event, Progress)]
+    assert fractions == sorted(fractions)
+    assert any(e.stage.startswith("two, codec: ") for e in events if isinstance(e, Progress))
+
+
+def test_without_the_key_the_scoreboard_is_of_installed_models() -> None:
+    asked = Evaluate(id="j", data="/d", out="/o", models=("default", "/x"))
+    with pytest.raises(NeedsKey, match="without the key the model must be 'default'"):
+        bound(asked, Config(), trusted=False)
 
 
 def test_a_report_keeps_the_sections_of_suites_that_were_not_run() -> None:

@@ -403,8 +403,9 @@ def test_every_ablation_finds_the_only_sound_there_is(setting, tmp_path):
     sure = replace(
         setting, prior=prior, evaluation_scorer=Level(), instruments=(loudness,), items=1
     )
-    rows = run(sure, ablation.suite, tmp_path / "rows.jsonl")
+    *rows, check = run(sure, ablation.suite, tmp_path / "rows.jsonl")
     assert [row.method for row in rows] == list(ablation.VARIANTS)
+    assert check.figures["cosine"] == pytest.approx(1.0, abs=1e-6)
     assert not any(row.figures["diverged"] for row in rows)
     assert all(row.figures["match_after"] > -0.05 for row in rows)  # 0.05 is the size of a step
 
@@ -414,7 +415,9 @@ def test_divergence_is_said_and_the_last_sound_judged(setting, tmp_path):
     means = {prompt: 1e37 if prompt else 0.0 for prompt in PROMPTS}
     prior = GaussianPrior(means, PROMPTS, sample_rate=RATE, hop=HOP)
     far = replace(setting, prior=prior, instruments=setting.instruments[:1], items=1)
-    for row in run(far, ablation.suite, tmp_path / "rows.jsonl"):
+    *rows, check = run(far, ablation.suite, tmp_path / "rows.jsonl")
+    assert check.method == ablation.GRADIENTS
+    for row in rows:
         assert row.figures["diverged"] == 1
         assert row.figures["gain"] == pytest.approx(0.0, abs=1e-6)
 

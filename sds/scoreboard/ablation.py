@@ -16,6 +16,7 @@ the cosine is 1. With any other codec the one does not stand for the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -125,25 +126,28 @@ def gradient(
     wanted = target(prior, denoise, audio, t=t, recipe=recipe, generator=generator)
     x = audio.clone().requires_grad_(True)
     present = features(prior, x, recipe)
-    loss = sum((a - b).square().sum() / 2 for a, b in zip(present, wanted, strict=True))
-    return torch.autograd.grad(loss, x)[0]
+    terms = [(a - b).square().sum() / 2 for a, b in zip(present, wanted, strict=True)]
+    return torch.autograd.grad(torch.stack(terms).sum(), x)[0]
 
 
 def compare_gradients(
     prior: Prior, prompt: str, audio: Tensor, generator: Callable[[], torch.Generator]
 ) -> Figures:
     """Cosine of the gradients of encoder and decoder SDS at audio [1, C, T], and the ratio of their
-    norms; `generator` gives both the same noise.
+    norms; `generator` gives both the same noise. Nothing where a gradient is zero or not finite.
     """
     encoder, decoder = (
-        gradient(prior, prompt, audio, recipe, generator())
+        gradient(prior, prompt, audio, recipe, generator()).double().flatten()
         for recipe in (
             replace(PLAIN, domain="encoder", guidance=3.0),
             replace(PLAIN, domain="decoder", emphasis="waveform", guidance=3.0),
         )
     )
-    cosine = F.cosine_similarity(encoder.flatten(), decoder.flatten(), dim=0)
-    return {"cosine": float(cosine), "norm_ratio": float(encoder.norm() / decoder.norm())}
+    found = {
+        "cosine": float(F.cosine_similarity(encoder, decoder, dim=0)),
+        "norm_ratio": float(encoder.norm() / decoder.norm()),
+    }
+    return found if all(map(math.isfinite, found.values())) else {}
 
 
 def _compare_gradients(setting: Setting, shot: OneShot) -> Iterator[Figures]:

@@ -86,9 +86,11 @@ def real_set(setting: Setting, labels: Sequence[str]) -> RealSet | None:
 
 def fad(found: Sequence[Embedded], real: RealSet, labels: Sequence[str]) -> Figures:
     """Frechet distances of clips of all classes from the recordings of these classes, each weighing
-    the same, in two embeddings.
+    the same, in two embeddings; none without two recordings.
     """
     known = [real.classes[label] for label in labels if label in real.classes]
+    if sum(len(one.trunk) for one in known) < 2:
+        return {}
     weights = torch.cat([torch.full((len(one.trunk),), 1 / len(one.trunk)) for one in known])
     x, y = (torch.cat([one.trunk for one in some]) for some in (found, known))
     heard = [torch.cat([one.cosines for one in some]) for some in (found, known)]
