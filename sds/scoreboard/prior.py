@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 
 from torch import Tensor
 
@@ -71,7 +71,7 @@ from sds.scoreboard.prior_clips import (
 )
 from sds.scoreboard.prior_figures import (
     Embedded,
-    RealSet,
+    Recordings,
     above_train_train,
     attack,
     class_fad,
@@ -84,8 +84,8 @@ from sds.scoreboard.prior_figures import (
     last_quarter_db,
     nearest_class,
     nearest_word,
-    real_set,
     standard_statistics,
+    unheard_recordings,
 )
 
 EXPECTED = dict(zip(UNSEEN, ("metal", "kick", "bird"), strict=True))
@@ -118,9 +118,6 @@ COLUMNS = (
 Clock = Callable[[], float]
 """Seconds, from any beginning."""
 
-Real = Callable[[], RealSet | None]
-"""The recordings to compare with, embedded when first asked for; None where there are none."""
-
 
 def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
     """Every class by every method, then all classes together, and what only some classes tell."""
@@ -129,7 +126,7 @@ def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
         [label for label in evenly_spaced(some, setting.items) if has_recordings(setting, label)]
         for some in (SHARED, SHARP)
     )
-    real = cache(partial(real_set, setting, list(dict.fromkeys([*labels, *shared]))))
+    real = unheard_recordings(setting, [*labels, *shared])
     main, swept = ways(setting), evenly_spaced(labels, SWEPT)
     tasks = []
     for method, way in main.items():
@@ -160,7 +157,7 @@ def _naming_tasks(
     method: str,
     way: Way,
     labels: Sequence[str],
-    real: Real,
+    real: Recordings,
     tags: tuple[str, ...] = (),
 ) -> list[Task]:
     """Each class by one method, then the classes together."""
@@ -259,19 +256,21 @@ def _named(setting: Setting, way: Way, label: str) -> Iterator[Figures]:
 
 
 def _together(
-    setting: Setting, method: str, way: Way, labels: Sequence[str], real: Real
+    setting: Setting, method: str, way: Way, labels: Sequence[str], real: Recordings
 ) -> Iterator[Figures]:
+    yield from _embedding(real)
+    known = real.whole()
     found, embedded, alike = list[Tensor](), list[Embedded](), list[float]()
     for label in labels:
         yield {}
         clips = way.clips(label)
         found.append(standard_statistics(setting, clips))
-        if real() is not None:
+        if known is not None:
             embedded.append(embed(setting, clips))
         if method in GUIDANCE:
             alike += copy_similarities(clips, label, setting.prior.sample_rate)
     figures: dict[str, float] = {"fad_statistics": fad_of_statistics(found, labels)}
-    if (known := real()) is not None:
+    if known is not None:
         figures |= fad(embedded, known, labels)
     if method in GUIDANCE:
         figures |= copying(found, labels)
@@ -280,9 +279,16 @@ def _together(
     yield figures
 
 
-def _class_fad(setting: Setting, way: Way, label: str, real: Real) -> Iterator[Figures]:
-    yield {}
-    clips, known = way.clips(label), real()
+def _embedding(real: Recordings) -> Iterator[Figures]:
+    """Embed the recordings, which takes a minute at first: a pause after each class."""
+    for label in real.labels:
+        yield {}
+        real.one(label)
+
+
+def _class_fad(setting: Setting, way: Way, label: str, real: Recordings) -> Iterator[Figures]:
+    yield from _embedding(real)
+    clips, known = way.clips(label), real.whole()
     recorded = known.classes.get(label) if known is not None else None
     if known is None or recorded is None or min(len(clips), len(recorded.trunk)) < 2:
         yield {}

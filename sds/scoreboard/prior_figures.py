@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -72,10 +72,38 @@ def trunk_embedding(clips: Tensor, rate: int) -> Tensor:
         return torch.cat([trunk.frames(trunk.levels(x[None])).amax(1) for x in audio])
 
 
-def real_set(setting: Setting, labels: Sequence[str]) -> RealSet | None:
-    """The recordings of classes that the prior has not heard; None without any."""
-    clips = {label: real_clips(setting, label, UNHEARD) for label in labels}
-    classes = {label: embed(setting, some) for label, some in clips.items() if len(some)}
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """The recordings of classes that the prior has not heard, embedded when first asked for.
+
+    - `labels`: the classes; `one`: a class's recordings, None without any;
+    - `whole`: all of them, None where there are fewer than two.
+    """
+
+    labels: tuple[str, ...]
+    one: Callable[[str], Embedded | None]
+    whole: Callable[[], RealSet | None]
+
+
+def unheard_recordings(setting: Setting, labels: Iterable[str]) -> Recordings:
+    """The recordings of these classes; each class and all are embedded once."""
+
+    @cache
+    def one(label: str) -> Embedded | None:
+        clips = real_clips(setting, label, UNHEARD)
+        return embed(setting, clips) if len(clips) else None
+
+    @cache
+    def whole() -> RealSet | None:
+        found = {label: one(label) for label in names}
+        return real_set({label: some for label, some in found.items() if some is not None})
+
+    names = tuple(dict.fromkeys(labels))
+    return Recordings(names, one, whole)
+
+
+def real_set(classes: dict[str, Embedded]) -> RealSet | None:
+    """Classes of embedded recordings with their principal components; None for fewer than two."""
     if sum(len(one.trunk) for one in classes.values()) < 2:
         return None
     every = torch.cat([one.trunk for one in classes.values()])
