@@ -96,7 +96,6 @@ def seconds_of_a_clip(
     setting: Setting, how: Sampling, prompt: str, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """How long one clip takes on its own, by `clock`; what was kept does not count."""
-
     prior = setting.prior
 
     def make(steps: int) -> None:
