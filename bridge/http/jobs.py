@@ -186,6 +186,8 @@ def _resolve_fields(
             whole[name] = str(_upload_path(web, name, value))
     if "model" in kind.model.model_fields:
         whole.setdefault("model", web.server.config.model)
+    if "models" in kind.model.model_fields:
+        whole.setdefault("models", [web.server.config.model])
     if "out" in kind.model.model_fields:
         whole.setdefault("out", _place(web, kind, job_id))
     return whole

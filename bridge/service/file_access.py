@@ -42,7 +42,8 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
         if getattr(job, "replace", False):
             raise NeedsKey("replace needs the key: without it only new files are written")
         installed = dict.fromkeys((config.model, *SHIPPED_MODELS))
-        if getattr(job, "model", "default") not in installed:
+        asked = (getattr(job, "model", "default"), *getattr(job, "models", ()))
+        if not installed.keys() >= set(asked):
             names = " or ".join(map(repr, installed))
             raise NeedsKey(f"without the key the model must be {names}")
         terms = {"within": tuple(map(str, config.open_writable)), "new": True}

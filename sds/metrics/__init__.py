@@ -1,5 +1,6 @@
 """Distances between sounds and between sets of sounds.
 
+- `attack`: How sharply a sound begins: the rise of its energy at the loudest onset.
 - `copy_detection`: Whether a sound is a copy of a training recording: the nearest of them, and how
   near others come.
 - `frechet`: The Frechet distance of two sets of embeddings (FAD when they are of audio).

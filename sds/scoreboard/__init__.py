@@ -9,7 +9,12 @@
   measurement.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
-- `prior`: What the prior makes of class words: is it the class, is it varied, is it new?
+- `prior`: What the prior makes of class words: is it the class, is it sharp, is it varied, is it
+  new?
+- `prior_clips`: Clips of class words that the prior suite listens to: generated, recorded, or
+  noise.
+- `prior_figures`: What the prior suite measures of clips: class, attack, and distance from real
+  recordings.
 - `report`: Rows to a summary (mean, standard deviation, count), and the summary to a Markdown
   page.
 - `separate`: Suite `separate`: each stem against its true source, over the full clip and over the
