@@ -181,17 +181,13 @@ ENTRY = Entry(
     "What it is.",
     lambda rows: [f"{len(rows)} rows"],
 )
+KEY = Key("s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "v", "d", 0, None)
 PAGE = report.Page(
     command="scorewire eval",
-    model=report.Weights("m", "abc"),
     evaluation_scorer=report.Weights("evaluation_scorer"),
     search_scorer=report.Weights("search_scorer", "def"),
     data="data",
-    keys={
-        "s": Key(
-            "s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "v", "d", 0, None
-        )
-    },
+    models={"m": report.Measured(report.Weights("m", "abc"), {"s": KEY}, ROWS)},
 )
 
 
@@ -209,13 +205,13 @@ def test_mean_spread_and_count() -> None:
 
 
 def test_a_page_is_a_table_in_plain_text() -> None:
-    page = report.markdown(PAGE, ROWS, {"s": ENTRY})
+    page = report.markdown(PAGE, {"s": ENTRY})
     assert page.startswith(report.HEAD)
     assert (
         "## s\n\n- Measured 2026-01-02 to 2026-01-03 by `scorewire eval`: 3 results in 4 s\n"
         in page
     )
-    assert f"- Code c0de, methods v, data data (d), key {PAGE.keys['s'].digest}\n" in page
+    assert f"- Code c0de, methods v, data data (d), key {KEY.digest}\n" in page
     assert (
         "- Model m (abc), evaluation scorer evaluation_scorer; "
         "searches listen to search_scorer (def)\n" in page
@@ -234,11 +230,32 @@ def test_a_page_is_a_table_in_plain_text() -> None:
 
 
 def test_the_json_holds_what_the_page_does() -> None:
-    got = report.as_json(PAGE, ROWS, {"s": ENTRY})
+    got = report.as_json(PAGE, {"s": ENTRY})
     assert json.loads(json.dumps(got, allow_nan=False)) == got
-    assert (got["seconds"], got["model"]) == (4.0, {"name": "m", "hash": "abc"})
+    assert got["seconds"] == 4.0
+    assert (got["models"]["m"]["name"], got["models"]["m"]["hash"]) == ("m", "abc")
+    assert got["models"]["m"]["keys"]["s"]["code"] == "c0de"
     assert got["suites"]["s"]["findings"] == ["3 rows"]
     assert got["suites"]["s"]["tables"]["all"]["one"]["x"]["n"] == 2
+
+
+def test_the_rows_of_two_models_stand_beside_each_other() -> None:
+    other = replace(KEY, model="n")
+    rows = [replace(row, figures={"x": 10 * row.figures["x"]}) for row in ROWS]
+    two = replace(
+        PAGE,
+        models=dict(PAGE.models) | {"n": report.Measured(report.Weights("n"), {"s": other}, rows)},
+    )
+    page = report.markdown(two, {"s": ENTRY})
+    assert f"key {KEY.digest}, {other.digest}\n- Model m (abc), n, evaluation" in page
+    assert "- m: 3 rows\n- n: 3 rows\n" in page
+    table = page.split("### s, all\n\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == [
+        "m, one", "n, one", "m, two \\", "n, two \\",
+    ]  # fmt: skip
+    got = report.as_json(two, {"s": ENTRY})
+    assert got["seconds"] == 8.0
+    assert got["suites"]["s"]["tables"]["all"]["n, one"]["x"]["mean"] == 20.0
 
 
 # The codec suite.
@@ -292,6 +309,17 @@ def test_a_codec_of_another_rate_and_more_channels(setting: Setting) -> None:
     assert got["tones 1", "decoded sources"]["si_sdr"] > 60  # 44.1 to 48 kHz and back
 
 
+def test_the_codec_says_its_median_and_its_worst() -> None:
+    values = ((70.0, 0.2), (60.0, 0.4), (90.0, 0.1))
+    rows = [Row("codec", str(a), "codec", {"si_sdr": a, "attack_ms": b}) for a, b in values]
+    rows.append(Row("codec", "x", "true magnitudes", {"si_sdr": -9.0}))
+    assert codec.findings(rows) == [
+        "SI-SDR of encode and decode without a given phase: median 70.0 dB, worst 60.0 dB of 3.",
+        "Error of the attack of encode and decode without a given phase: median 0.2 ms, worst "
+        "0.4 ms of 3.",
+    ]
+
+
 def test_timing_is_that_of_the_envelope() -> None:
     steady = tone(2000)[0]
     t = torch.arange(len(steady)) / RATE
@@ -299,10 +327,11 @@ def test_timing_is_that_of_the_envelope() -> None:
     def faded(start: float, seconds: float) -> Tensor:
         return steady * ((t - start) / seconds).clamp(0, 1)
 
-    # a linear fade takes 80 % of its length from 10 % to 90 %
+    # the energy of a linear fade is a parabola: 10 % of it at sqrt 0.1 of its length, 90 % at
+    # sqrt 0.9
     got = codec.timing_errors(faded(0.2, 0.080), faded(0.2, 0.040), RATE)
-    assert got["attack_ms"] == pytest.approx(0.8 * 40, abs=0.5)
-    assert got["onset_ms"] == pytest.approx(0.1 * 40, abs=0.5)
+    assert got["attack_ms"] == pytest.approx((0.9**0.5 - 0.1**0.5) * 40, abs=0.5)
+    assert got["onset_ms"] == pytest.approx(0.1**0.5 * 40, abs=0.5)
     later = codec.timing_errors(faded(0.203, 0.04), faded(0.2, 0.04), RATE)
     assert later == {
         "attack_ms": pytest.approx(0, abs=0.1),
@@ -330,7 +359,7 @@ def test_data_without_a_manifest(setting: Setting, tmp_path: Path) -> None:
 
 def job(data: Path, out: Path, **changes: Any) -> Evaluate:
     fields = {"id": "j", "suites": ("codec",), "data": str(data), "out": str(out)}
-    return Evaluate.model_validate(fields | {"model": "gaussian"} | changes)
+    return Evaluate.model_validate(fields | {"models": ("gaussian",)} | changes)
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +378,10 @@ def test_command_to_page(
         main.main()
     assert not end.value.code
     got = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert got["model"] == {"name": "gaussian", "hash": ""}
+    assert (got["models"]["gaussian"]["name"], got["models"]["gaussian"]["hash"]) == (
+        "gaussian",
+        "",
+    )
     tables = got["suites"]["codec"]["tables"]
     assert tables["one-shots"]["codec"]["si_sdr"]["mean"] > 100
     assert tables["kick"]["codec"]["top1"]["n"] == 1

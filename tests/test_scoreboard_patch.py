@@ -305,11 +305,71 @@ class Loyal:
         return -(audio - first).square().mean((1, 2)).sqrt()[:, None]
 
 
+class Doubled(GaussianPrior):
+    """A codec that is linear, but no orthonormal transform: latents are twice as large."""
+
+    def encode(self, audio):
+        return 2 * super().encode(audio)
+
+    def decode(self, latent, *, like=None):
+        return super().decode(latent / 2, like=like)
+
+
+@pytest.mark.parametrize(("kind", "ratio"), [(GaussianPrior, 1.0), (Doubled, 4.0)])
+def test_encoder_and_decoder_sds_are_the_same_where_the_codec_is_orthonormal(kind, ratio):
+    """Encoder SDS is J^T (z - z_hat) at z = J x, decoder SDS J^-1 (z - z_hat), and J^T = c J^-1."""
+    prior = kind(PROMPTS, PROMPTS, sample_rate=RATE, hop=HOP)
+    sound = tone(300)[None, None] * 0.3
+    got = ablation.compare_gradients(
+        prior, "a low tone", sound, lambda: torch.Generator().manual_seed(0)
+    )
+    assert got["cosine"] == pytest.approx(1.0, abs=1e-6)
+    assert got["norm_ratio"] == pytest.approx(ratio, rel=1e-6)
+
+
+def test_gradients_of_a_codec_that_is_not_linear_differ():
+    class Bent(GaussianPrior):
+        def encode(self, audio):
+            z = super().encode(audio)
+            return z.sign() * (z.abs() + 1e-6).sqrt()
+
+        def decode(self, latent, *, like=None):
+            return super().decode(latent.sign() * latent.square(), like=like)
+
+    prior = Bent(PROMPTS, PROMPTS, sample_rate=RATE, hop=HOP)
+    sound = tone(300)[None, None] * 0.3
+    got = ablation.compare_gradients(
+        prior, "a low tone", sound, lambda: torch.Generator().manual_seed(0)
+    )
+    assert got["cosine"] < 0.9
+
+
+class Protocol:
+    """A prior that has what `sds.priors.base.Prior` says, and nothing else."""
+
+    def __init__(self, prior):
+        for name in ("name", "sample_rate", "channels", "max_seconds", "sigmas"):
+            setattr(self, name, getattr(prior, name))
+        for name in ("embed", "encode", "decode", "denoise"):
+            setattr(self, name, getattr(prior, name))
+
+
+def test_the_suites_ask_a_prior_for_its_protocol_only(setting, tmp_path):
+    bare = replace(setting, prior=Protocol(PRIOR), instruments=setting.instruments[:1], items=1)
+    rows = run(bare, patch.suite, tmp_path / "rows.jsonl")
+    assert {row.method for row in rows} == set(METHODS)
+    (check,) = (task for task in ablation.suite(bare) if task.method == ablation.GRADIENTS)
+    assert list(check.run())[-1]["cosine"] == pytest.approx(1.0, abs=1e-6)
+
+
 def test_ablation_is_judged_by_the_last_patch(setting, tmp_path, monkeypatch):
     few = {name: replace(recipe, steps=5) for name, recipe in ablation.VARIANTS.items()}
     monkeypatch.setattr(ablation, "VARIANTS", few)
     one = replace(setting, evaluation_scorer=Loyal(), instruments=setting.instruments[:1], items=2)
     rows = run(one, ablation.suite, tmp_path / "rows.jsonl")
+    checks = [row for row in rows if row.method == ablation.GRADIENTS]
+    assert [row.item for row in checks] == ["low", "high"]
+    rows = [row for row in rows if row not in checks]
     assert {row.item for row in rows} == {"low, wide", "high, wide"}
     assert len(rows) == 2 * len(few)
     for row in rows:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,7 +12,7 @@ from sds.datasets.reference_statistics import CLASSES, FILE, SIDES, fold_of, rec
 from sds.metrics.frechet import frechet
 from sds.metrics.spectral_statistics import BLOCK, RATE, Classes, measure, statistics
 from sds.priors.gaussian import GaussianPrior
-from sds.scoreboard import prior
+from sds.scoreboard import prior, prior_clips, prior_figures
 from sds.scoreboard.board import Row, Setting, evaluate, read_rows
 from sds.signal.audio_files import write
 from sds.train.reference import accuracy, windows
@@ -186,10 +187,22 @@ def spectra():
     return {p: 0.2 * (-(((hz - f) / 60) ** 2)).exp() + 1e-4 for p, f in prompts.items()}
 
 
+class Bands:
+    """In the place of the trunk: levels as they are, 96 figures and not 512."""
+
+    def levels(self, audio):
+        power = torch.stft(audio, 2048, 1024, window=torch.hann_window(2048), return_complex=True)
+        bands = power.abs().square()[:, 1:961].unflatten(1, (96, 10)).sum(2)
+        return (bands + 1).log10().transpose(1, 2) / 10
+
+    def frames(self, levels):
+        return levels
+
+
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
-    monkeypatch.setattr(prior, "COUNT", 3)
-    monkeypatch.setattr(prior, "STEPS", 8)
+    monkeypatch.setattr(prior_clips, "COUNT", 3)
+    monkeypatch.setattr(prior_figures, "load_trunk", Bands)
     stds = spectra()
     own = GaussianPrior(dict.fromkeys(stds, 0.0), stds, sample_rate=SLOW, hop=HOP, max_seconds=2.0)
     return Setting(
@@ -229,22 +242,26 @@ def score(setting, tmp_path):
 def test_the_suite_on_a_prior_with_known_spectra(setting, tmp_path, monkeypatch):
     captioned(setting.data)
     build(setting.data, tmp_path / "reference")
-    monkeypatch.setattr(prior, "reference", partial(reference, tmp_path / "reference"))
+    monkeypatch.setattr(prior_figures, "reference", partial(reference, tmp_path / "reference"))
     found = score(setting, tmp_path)
     assert {method for _, method in found} == {
-        *prior.GUIDANCE, prior.REAL, prior.CODED, prior.NOISE
+        *prior.METHODS, prior_clips.REAL, prior_clips.CODED, prior_clips.NOISE
     }  # fmt: skip
     for label in ("kick", "dog"):
         assert found[label, "guidance 1"]["evaluation_scorer"] == 1.0
-        assert found[label, prior.REAL]["evaluation_scorer"] == 1.0
-        assert found[label, prior.REAL]["independent"] == 1.0
-        assert found[label, prior.CODED] == pytest.approx(found[label, prior.REAL], rel=0.05)
+        assert found[label, prior_clips.REAL]["evaluation_scorer"] == 1.0
+        assert found[label, prior_clips.REAL]["independent"] == 1.0
+        assert found[label, prior_clips.CODED] == pytest.approx(
+            found[label, prior_clips.REAL], rel=0.05
+        )
     whole = {
         method: found[prior.EVERY, method] for _, method in found if (prior.EVERY, method) in found
     }
     # tones, and bands of noise at their pitch, are nearer to tones than white noise is
-    assert whole[prior.REAL]["fad_judge"] < 1e-3
-    assert whole["guidance 1"]["fad_judge"] < 0.01 * whole[prior.NOISE]["fad_judge"]
+    for name in ("fad_judge", "fad_trunk"):
+        assert whole[prior_clips.REAL][name] < 1e-3
+        assert whole["guidance 1"][name] < 0.3 * whole[prior_clips.NOISE][name]
+        assert found["dog, as in DCASE", "guidance 1"]["class_fad"] > 0
     assert all(figures["fad_statistics"] > 0 for figures in whole.values())
     assert whole["guidance 1"]["copying"] < 0.5  # noise bands are no recording's copy
     for prompt, expected in (prior.UNSEEN[0], 1.0), (prior.UNSEEN[2], 0.0):
@@ -254,23 +271,73 @@ def test_the_suite_on_a_prior_with_known_spectra(setting, tmp_path, monkeypatch)
     assert steady == pytest.approx([0.0] * 12, abs=1.0)
 
 
+def test_rows_of_single_classes_say_their_counts(setting, tmp_path, monkeypatch):
+    """Five recordings that nobody generated: three of six for the prior, three for others."""
+    captioned(setting.data)
+    build(setting.data, tmp_path / "reference")
+    monkeypatch.setattr(prior_figures, "reference", partial(reference, tmp_path / "reference"))
+    rows = tmp_path / "rows.jsonl"
+    for _ in evaluate({"prior": prior.suite}, setting, rows):
+        pass
+    by_words = {(row.item, row.method): row for row in read_rows(rows)}
+    dog = by_words["dog, as in DCASE", "guidance 3"]
+    assert (dog.tags, dog.figures["clips"], dog.figures["recordings"]) == (("class FAD",), 3, 3)
+    kick = by_words["kick, attack", prior_clips.REAL]
+    assert (kick.tags, kick.figures["recordings"]) == (("attack",), 6)
+    assert kick.figures["attack_off_ms"] == pytest.approx(
+        abs(kick.figures["attack_ms"] - kick.figures["recorded_ms"])
+    )
+    assert ("clock, attack", "guidance 3") not in by_words  # no recording of one
+    said = prior.findings(list(by_words.values()))
+    assert any(one.startswith("Attacks of guidance 3: kick ") for one in said)
+    assert any("dog" in one and "(3 clips, 3 recordings)" in one for one in said)
+    assert any(one.startswith("10 evaluations against 50: FAD, statistics") for one in said)
+
+
+def test_a_prior_that_is_exact_needs_few_evaluations(setting, tmp_path):
+    """With few noise levels a sampler is off by its order; 50 and 20 evaluations agree."""
+    low, some, many = (
+        prior_clips.generated(setting, prior_clips.Sampling(1.0, n), "kick") for n in (5, 20, 50)
+    )
+    assert float((some - many).abs().max()) < 0.1 * float((low - many).abs().max())
+
+
+def test_seconds_are_those_of_the_clip_alone(setting):
+    class Counted:
+        calls = 0
+
+        def denoise(self, *args):
+            Counted.calls += 1
+            return setting.prior.denoise(*args)
+
+        def __getattr__(self, name):
+            return getattr(setting.prior, name)
+
+    other = replace(setting, prior=Counted())
+    taken = prior_clips.seconds_of_a_clip(
+        other, prior_clips.Sampling(1.0, 7), "kick", clock=lambda: float(Counted.calls)
+    )
+    assert taken == 7.0  # a second an evaluation; the two that set things up do not count
+
+
 def test_clips_are_made_once_and_again_the_same(setting):
-    made = prior._generate(setting, 3.0, 2, "kick")
+    how = prior_clips.GUIDANCE["guidance 3"]
+    made = prior_clips.generated(setting, how, "kick", 2)
     (path,) = (setting.scratch / "prior").rglob("*.npy")
     kept = path.read_bytes()
     assert made.shape == (2, 1, 2 * SLOW)
     assert float(made.abs().amax()) == 1.0
-    assert torch.equal(prior._generate(setting, 3.0, 2, "kick"), made)
+    assert torch.equal(prior_clips.generated(setting, how, "kick", 2), made)
     path.unlink()
-    assert torch.equal(prior._generate(setting, 3.0, 2, "kick"), made)
+    assert torch.equal(prior_clips.generated(setting, how, "kick", 2), made)
     assert path.read_bytes() == kept
 
 
 def test_without_recordings_the_shipped_statistics_do(setting, tmp_path):
     found = score(setting, tmp_path)
-    assert {method for _, method in found} == {*prior.GUIDANCE, prior.NOISE}
+    assert {method for _, method in found} == {*prior.METHODS, prior_clips.NOISE}
     assert set(found[prior.EVERY, "guidance 3"]) == {"fad_statistics", "copying", "copied"}
-    assert set(found[prior.EVERY, prior.NOISE]) == {"fad_statistics"}
+    assert set(found[prior.EVERY, prior_clips.NOISE]) == {"fad_statistics"}
 
 
 def test_who_has_heard_what(tmp_path):
@@ -284,14 +351,18 @@ def test_who_has_heard_what(tmp_path):
 def test_a_learned_recording_is_its_own_copy():
     real = reference()
     learned = real.rows(["kick"], ["prior"], first=False)
-    assert prior._nearest(real.x[learned], "kick").tolist() == pytest.approx([1.0] * len(learned))
+    assert prior_figures.nearest(real.x[learned], "kick").tolist() == pytest.approx(
+        [1.0] * len(learned)
+    )
 
 
 def test_last_quarter():
     clips = torch.ones(2, 1, 400)
-    assert prior.last_quarter_db(clips) == pytest.approx(0.0, abs=1e-6)
+    assert prior_figures.last_quarter_db(clips) == pytest.approx(0.0, abs=1e-6)
     clips[..., 300:] = math.sqrt(0.5)
-    assert prior.last_quarter_db(clips) == pytest.approx(10 * math.log10(0.5 / 0.875), abs=1e-5)
+    assert prior_figures.last_quarter_db(clips) == pytest.approx(
+        10 * math.log10(0.5 / 0.875), abs=1e-5
+    )
 
 
 def test_findings_name_the_classes_that_fail():

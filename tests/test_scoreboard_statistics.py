@@ -21,7 +21,7 @@ from sds.metrics.spectral_statistics import (
     statistics,
 )
 from sds.priors.gaussian import GaussianPrior
-from sds.scoreboard import prior
+from sds.scoreboard import prior_clips
 from sds.scoreboard.board import Setting
 from sds.train.reference import write as build
 from tests.test_scoreboard_prior import HOP, SLOW, Ear, captioned, spectra
@@ -149,8 +149,8 @@ def test_no_column_is_most_of_the_diversity_of_one_tone(tmp_path):
         instruments=(),
         scratch=tmp_path / "made",
     )
-    ways = prior.ways(setting)
+    ways = prior_clips.ways(setting)
     for label in ("kick", "dog"):
-        for method in (prior.REAL, prior.CODED):
+        for method in (prior_clips.REAL, prior_clips.CODED):
             x = real.standard(statistics(ways[method].clips(label), SLOW))
             assert float(shares(x).max()) < 0.25

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, Seed, absolute, run
+from bridge.cli.base import TEXT, CommandFailed, Json, Out, Replace, Seed, absolute, run
 
 if TYPE_CHECKING:
     from bridge.files.write_terms import WriteRules
@@ -28,7 +28,14 @@ def eval_(
         ),
     ] = ["all"],  # noqa: B006, typer copies it
     data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
-    model: Model = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar=TEXT,
+            help="default, edm, or a model's folder or hub id; repeatable: models side by side.",
+        ),
+    ] = None,
     evaluation_scorer: Annotated[
         str, typer.Option(help="The shipped one, or a CLAP: its folder or hub id.")
     ] = "default",
@@ -42,7 +49,7 @@ def eval_(
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Score a model on recordings, beside baselines.
+    """Score models on recordings, beside baselines.
 
     A run that was stopped goes on where it was when the same command is given again.
     """
@@ -50,6 +57,7 @@ def eval_(
 
     from bridge.files.write_terms import WriteRules
     from bridge.protocol.jobs import Evaluate
+    from bridge.service import config
     from presets.reading import read_json
 
     rules = WriteRules(replace)
@@ -61,7 +69,7 @@ def eval_(
         suites=tuple(suites),
         data=absolute(data),
         out=absolute(out),
-        model=model,
+        models=tuple(models) if models else (config.load().model,),
         evaluation_scorer=evaluation_scorer,
         seed=seed,
         items=items,

@@ -40,6 +40,7 @@ OPTIONS = {
     "negatives": "--negative",
     "inputs": "--input",
     "suites": "--suite",
+    "models": "--model",
     "formats": "--format",
 }
 

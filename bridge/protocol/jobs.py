@@ -369,7 +369,8 @@ class Evaluate(WritingJob):
       ("all",)
     - `data`: folder of the evaluation recordings
     - `out`: folder of page and rows
-    - `model`: name of the prior; default "default"
+    - `models`: names of the priors, at least one, whose rows stand beside each other; default
+      ("default",)
     - `evaluation_scorer`: name of the scorer that measures; default "default"
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `items`: recordings or prompts a suite, >= 1; default None: all
@@ -382,7 +383,7 @@ class Evaluate(WritingJob):
     suites: tuple[SuiteName, ...] = Field(default=("all",), min_length=1)
     data: str
     out: str
-    model: str = "default"
+    models: tuple[str, ...] = Field(default=("default",), min_length=1)
     evaluation_scorer: str = "default"
     seed: int = Field(default=0, ge=0, lt=2**31)
     items: int | None = Field(default=None, ge=1)

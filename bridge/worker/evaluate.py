@@ -1,4 +1,4 @@
-"""Run the scoreboard as a job: measure the rows, write the page."""
+"""Run the scoreboard as a job: measure the rows of each model, write the page."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ from bridge.worker.models import Models, instrument, model_hash
 from renderers import RENDERERS
 from sds.datasets import evaluation_items
 from sds.priors.base import Prior
-from sds.scoreboard import board, keys, report
+from sds.scoreboard import board, report
+from sds.scoreboard.keys import Key, code_digest, shipped_digests, values
 from sds.similarity import base
 
 PAGES = ("scoreboard.md", "scoreboard.json")
+ROWS = "rows.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class _Measurers:
-    """The models that a scoreboard is measured with."""
+class _Scorers:
+    """Who listens: the one reports, to the other searches listen."""
 
-    prior: Prior
-    evaluation_scorer: base.TextAudioSimilarity
-    search_scorer: base.TextAudioSimilarity
+    evaluation: base.TextAudioSimilarity
+    search: base.TextAudioSimilarity
 
 
 def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
-    """Run the suites and write the page; a task that ended before under the same key is kept.
+    """Run the suites with each model and write the page; a task that ended before under the same
+    key is kept.
 
     `out` gets scoreboard.md, scoreboard.json, rows.jsonl with the rows of all keys, and what tasks
     share in scratch. Raises `ValueError` without an evaluation scorer.
@@ -44,61 +46,71 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
 
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
-    measurers = _measurers(job, models)
+    scorers = _scorers(job, models)
     entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
-    page = _page(job, measurers, entries)
+    prompts = evaluation_items.prompts(Path(job.data))
+    names = list({_shown(name): name for name in job.models}.values())
+    for name in names:
+        models.prior(name, prompts)  # one that is not there is refused now, not in an hour
     folder = Path(job.out)
     for page_file in PAGES:
         job.terms.check(folder / page_file)
     folder.mkdir(parents=True, exist_ok=True)
-    setting = _setting(job, measurers, models)
-    rows = yield from _measure_rows(setting, entries, page, folder / "rows.jsonl", clock)
+    measured: dict[str, report.Measured] = {}
+    for index, name in enumerate(names):
+        prior = models.prior(name, prompts)
+        keys = row_keys(job, entries, prior, scorers.evaluation, scorers.search)
+        rows = yield from _measure_rows(
+            _setting(job, prior, scorers, models),
+            entries,
+            keys,
+            clock,
+            _Share(name, index, len(names)),
+        )
+        measured[name] = report.Measured(_weights(prior), keys, rows)
+    page = _page(job, scorers, measured)
     with atomic_output.folder(folder, job.terms) as out:
-        table = report.markdown(page, rows, entries)
+        table = report.markdown(page, entries)
         (out.partial / PAGES[0]).write_text(table, encoding="utf-8")
-        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, rows, entries))
+        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, entries))
     yield clock.done(
         {
             "page": out.final(out.partial / PAGES[0]),
             "figures": out.final(out.partial / PAGES[1]),
-            "rows": str(folder / "rows.jsonl"),
+            "rows": str(folder / ROWS),
         }
     )
 
 
-def _measurers(job: Evaluate, models: Models) -> _Measurers:
-    """Load the models that the job names; the evaluation scorer searches where no other can."""
-    prior = models.prior(job.model, evaluation_items.prompts(Path(job.data)))
+def _scorers(job: Evaluate, models: Models) -> _Scorers:
+    """Load the scorers that the job names; the evaluation scorer searches where no other can."""
     evaluation_scorer = models.evaluation_scorer(job.evaluation_scorer)
     if evaluation_scorer is None:
         raise ValueError(
             "there is no evaluation scorer here, and the scoreboard needs one: "
             "name it with --evaluation-scorer"
         )
-    return _Measurers(prior, evaluation_scorer, models.search_scorer() or evaluation_scorer)
+    return _Scorers(evaluation_scorer, models.search_scorer() or evaluation_scorer)
 
 
-def _page(job: Evaluate, measurers: _Measurers, entries: Mapping[str, board.Entry]) -> report.Page:
-    """The head of the page: what was measured with what."""
-    prior, evaluation_scorer = measurers.prior, measurers.evaluation_scorer
+def _page(job: Evaluate, scorers: _Scorers, measured: Mapping[str, report.Measured]) -> report.Page:
+    """The page: what was measured, with what."""
     return report.Page(
         command=_command(job),
-        model=_weights(prior),
-        evaluation_scorer=_weights(evaluation_scorer),
-        search_scorer=_weights(measurers.search_scorer),
+        evaluation_scorer=_weights(scorers.evaluation),
+        search_scorer=_weights(scorers.search),
         data=Path(job.data).resolve().name,
-        keys=row_keys(job, entries, prior, evaluation_scorer, measurers.search_scorer),
+        models={_shown(name): rows for name, rows in measured.items()},
     )
 
 
-def _setting(job: Evaluate, measurers: _Measurers, models: Models) -> board.Setting:
+def _setting(job: Evaluate, prior: Prior, scorers: _Scorers, models: Models) -> board.Setting:
     """What the tasks of every suite share."""
-    prior = measurers.prior
     return board.Setting(
         data=Path(job.data),
         prior=prior,
-        evaluation_scorer=measurers.evaluation_scorer,
-        search_scorer=measurers.search_scorer,
+        evaluation_scorer=scorers.evaluation,
+        search_scorer=scorers.search,
         instruments=tuple(instrument(renderer, prior, models) for renderer in RENDERERS.values()),
         scratch=Path(job.out) / "scratch",
         seed=job.seed,
@@ -107,23 +119,39 @@ def _setting(job: Evaluate, measurers: _Measurers, models: Models) -> board.Sett
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """Which model of how many is at work, for the progress."""
+
+    model: str
+    index: int
+    of: int
+
+    def stage(self, words: str) -> str:
+        return words if self.of == 1 else f"{_shown(self.model)}, {words}"
+
+    def fraction(self, own: float) -> float:
+        return (self.index + own) / self.of
+
+
 def _measure_rows(
     setting: board.Setting,
     entries: Mapping[str, board.Entry],
-    page: report.Page,
-    file: Path,
+    keys: Mapping[str, Key],
     clock: worker_loop.Clock,
+    share: _Share,
 ) -> Generator[Event, None, list[board.Row]]:
-    """Run every task whose row is not in `file` yet under its key; return all rows."""
+    """Run every task whose row is not in the file yet under its key; return all rows."""
     rows, old = list[board.Row](), 0
+    file = setting.scratch.parent / ROWS
     suites = {name: entry.suite for name, entry in entries.items()}
-    digests = {name: key.digest for name, key in page.keys.items()}
+    digests = {name: key.digest for name, key in keys.items()}
     for step in board.evaluate(suites, setting, file, keys=digests):
         if step.row is not None:
             rows.append(step.row)
         old += step.old  # takes no time, so it does not count as progress
-        fraction = (step.index - old) / max(1, step.of - old)
-        stage = f"{step.suite}: {step.item}, {step.method}"
+        fraction = share.fraction((step.index - old) / max(1, step.of - old))
+        stage = share.stage(f"{step.suite}: {step.item}, {step.method}")
         yield clock.progress(fraction, stage, dict(step.row.figures) if step.row else {})
     return rows
 
@@ -134,21 +162,21 @@ def row_keys(
     prior: Prior,
     evaluation_scorer: base.TextAudioSimilarity,
     search_scorer: base.TextAudioSimilarity,
-) -> dict[str, keys.Key]:
+) -> dict[str, Key]:
     """What the rows of each suite are measured with."""
     packages = {
         package.__name__: Path(package.__path__[0]) for package in (presets, renderers, sds)
     }
     renders = Path(inspect.getfile(Models))
     return {
-        name: keys.Key(
+        name: Key(
             suite=name,
-            code=keys.code_digest([_module(entry), renders], packages),
+            code=code_digest([_module(entry), renders], packages),
             model=str(_weights(prior)),
             evaluation_scorer=str(_weights(evaluation_scorer)),
             search_scorer=str(_weights(search_scorer)),
-            **keys.shipped_digests(),
-            methods=keys.values(entry.methods),
+            **shipped_digests(),
+            methods=values(entry.methods),
             data=evaluation_items.fingerprint(Path(job.data)),
             seed=job.seed,
             items=job.items,
@@ -171,6 +199,12 @@ def _command(job: Evaluate) -> str:
     words = [word for name in job.suites for word in ("--suite", name)]
     words += ["--data", Path(job.data).name, "--seed", str(job.seed)]
     words += ["--items", str(job.items)] if job.items else []
-    for option, name in (("--model", job.model), ("--evaluation-scorer", job.evaluation_scorer)):
-        words += [option, Path(name).name if Path(name).is_absolute() else name]
+    for name in dict.fromkeys(job.models):
+        words += ["--model", _shown(name)]
+    words += ["--evaluation-scorer", _shown(job.evaluation_scorer)]
     return shlex.join(["scorewire", "eval", *words])
+
+
+def _shown(name: str) -> str:
+    """A model's name without the place of anything on this machine."""
+    return Path(name).name if Path(name).is_absolute() else name

@@ -105,7 +105,7 @@ def prompts(data: Path) -> list[str]:
 def fingerprint(data: Path) -> str:
     """A digest of what `data` lists: its manifests and the captions of its recordings."""
     digest = hashlib.sha256()
-    for path in sorted([*data.glob("*/manifest.json"), *data.glob("train/captions.csv")]):
+    for path in sorted([*data.glob("*/manifest.json"), *data.glob("train*/captions.csv")]):
         digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

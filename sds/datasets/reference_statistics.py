@@ -109,11 +109,13 @@ def fold_of(recording: Recording) -> int:
     return int(unit_hash(f"fold|{recording_group(recording.path)}") * FOLDS)
 
 
-def recordings(data: Path, labels: Collection[str], sides: Collection[Split]) -> list[Recording]:
-    """Rows of `data`/train/captions.csv of these classes and sides, shuffled; none without the
+def recordings(
+    data: Path, labels: Collection[str], sides: Collection[Split], part: str = "train"
+) -> list[Recording]:
+    """Rows of `data`/`part`/captions.csv of these classes and sides, shuffled; none without the
     file.
     """
-    folder = data / "train"
+    folder = data / part
     if not (folder / "captions.csv").is_file():
         return []
     rows = read_recordings(folder, exclude=_excluded_recordings(folder))
@@ -135,14 +137,16 @@ def long_enough(data: Path, chosen: Sequence[Recording], seconds: float) -> list
     ]
 
 
-def sounds(data: Path, chosen: Sequence[Recording], rate: int, seconds: float) -> Tensor:
-    """Load the first `seconds` of each recording, silence after shorter ones: [B, 1, T] at `rate`
-    Hz.
+def sounds(
+    data: Path, chosen: Sequence[Recording], rate: int, seconds: float, part: str = "train"
+) -> Tensor:
+    """Load the first `seconds` of each recording of `data`/`part`, silence after shorter ones: [B,
+    1, T] at `rate` Hz.
     """
     samples = round(seconds * rate)
     out = torch.zeros(len(chosen), 1, samples)
     for row, recording in zip(out, chosen, strict=True):
-        audio, own = read(data / "train" / recording.path)
+        audio, own = read(data / part / recording.path)
         signal = resample(mono(audio)[None], own, rate)[:, :samples]
         row[:, : signal.shape[1]] = signal
     return out

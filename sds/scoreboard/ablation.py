@@ -6,24 +6,34 @@ annealed t, the step size falls too). All start from the same random patch of an
 random numbers, and are judged by where they end, not by the best that they passed; a method that
 diverges (its numbers overflow), by where it last was. Sounds last 1 second. A direction holds where
 its mean difference of gain, paired over items, is more than two standard errors above zero.
+
+"gradients" compares, on recordings, the gradient of encoder SDS with that of decoder SDS on the
+waveform, for the same noise at t = 0.5, each with respect to the sound: their cosine, and the norm
+of the first over that of the second. Where the codec is an orthonormal transform the two are the
+same, cosine 1 and ratio 1; where it is linear and its inverse is its transpose but for a factor,
+the cosine is 1. With any other codec the one does not stand for the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from sds.datasets.evaluation_items import one_shots
+from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.distillation.distill import Score, distill
-from sds.distillation.recipes import RECIPES, PatchRecipe
+from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
+from sds.distillation.sds_targets import features, target
+from sds.priors.base import Prior, classifier_free_guidance
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.scoreboard.patch import evenly_spaced, paired_difference, prompts
+from sds.signal.audio_files import with_channels
 
 CAPTIONS = 6  # unless the setting says how many
 SECONDS = 1.0
@@ -33,7 +43,10 @@ COLUMNS = (
     Column("match_after", "match after", 3, "higher"),
     Column("gain", "gain", 3, "higher"),
     Column("diverged", "diverged", 2, "lower"),
+    Column("cosine", "cosine of gradients", 4),
+    Column("norm_ratio", "ratio of their norms", 3),
 )
+GRADIENTS, CHECKED, MIDDLE = "gradients", 6, 0.5  # of so many recordings, at this time t
 
 PLAIN = replace(RECIPES["paper"].distillation, steps=40, samples=2)
 VARIANTS = {
@@ -78,11 +91,14 @@ def suite(setting: Setting) -> list[Task]:
         for prompt in evenly_spaced(captions, setting.items or CAPTIONS)
         for instrument in setting.instruments
     ]
-    return [
+    tasks = [
         Task(job.item, method, partial(_run, job, method), (job.instrument.name,))
         for job in jobs
         for method in VARIANTS
     ]
+    for shot in evenly_spaced(shots, setting.items or CHECKED):
+        tasks.append(Task(shot.name, GRADIENTS, partial(_compare_gradients, setting, shot)))
+    return tasks
 
 
 def directions(rows: Sequence[Row]) -> list[str]:
@@ -92,6 +108,50 @@ def directions(rows: Sequence[Row]) -> list[str]:
         + (f" (the paper: {d.paper})" if d.paper else "")
         for d in DIRECTIONS
     ]
+
+
+def gradient(
+    prior: Prior, prompt: str, audio: Tensor, recipe: Recipe, generator: torch.Generator
+) -> Tensor:
+    """The gradient [1, C, T] of 1/2 |f(x) - target|^2 with respect to a sound x [1, C, T].
+
+    f is what the recipe compares, and its target is that of score distillation at t = 0.5.
+    """
+    seconds = audio.shape[-1] / prior.sample_rate
+    denoise = classifier_free_guidance(
+        prior, prior.embed([prompt], seconds), prior.embed([""], seconds), recipe.guidance
+    )
+    t = torch.full((recipe.samples,), MIDDLE)
+    wanted = target(prior, denoise, audio, t=t, recipe=recipe, generator=generator)
+    x = audio.clone().requires_grad_(True)
+    present = features(prior, x, recipe)
+    loss = sum((a - b).square().sum() / 2 for a, b in zip(present, wanted, strict=True))
+    return torch.autograd.grad(loss, x)[0]
+
+
+def compare_gradients(
+    prior: Prior, prompt: str, audio: Tensor, generator: Callable[[], torch.Generator]
+) -> Figures:
+    """Cosine of the gradients of encoder and decoder SDS at audio [1, C, T], and the ratio of their
+    norms; `generator` gives both the same noise.
+    """
+    encoder, decoder = (
+        gradient(prior, prompt, audio, recipe, generator())
+        for recipe in (
+            replace(PLAIN, domain="encoder", guidance=3.0),
+            replace(PLAIN, domain="decoder", emphasis="waveform", guidance=3.0),
+        )
+    )
+    cosine = F.cosine_similarity(encoder.flatten(), decoder.flatten(), dim=0)
+    return {"cosine": float(cosine), "norm_ratio": float(encoder.norm() / decoder.norm())}
+
+
+def _compare_gradients(setting: Setting, shot: OneShot) -> Iterator[Figures]:
+    yield {}
+    samples = round(SECONDS * setting.prior.sample_rate)
+    audio = with_channels(shot.audio[None, :, :samples], setting.prior.channels)
+    generator = partial(setting.generator, GRADIENTS, shot.name)
+    yield compare_gradients(setting.prior, shot.caption, audio, generator)
 
 
 def _run(job: Job, method: str) -> Iterator[Figures]:

@@ -9,10 +9,10 @@ that nothing was trained on (`held back`), and, since these have no snare and no
 snares and clocks that the codec learned from and the evaluation scorer did not (`learned`). Of
 each the first 3 s.
 
-Attack is the rise of the envelope from 10 % to 90 % at the loudest onset, onset is where it begins;
-both in ms away from the recording's, where that rises within 50 ms. Top-1 is how often the
-evaluation scorer picks the right class among those of all one-shots, or among the 22; `as
-recorded` is that of the recordings themselves.
+Attack is the rise of the energy from 10 % to 90 % of its peak at the loudest onset
+(`sds.metrics.attack`), onset is where it begins; both in ms away from the recording's, where that
+rises within 50 ms. Top-1 is how often the evaluation scorer picks the right class among those of
+all one-shots, or among the 22; `as recorded` is that of the recordings themselves.
 
 `separation` is what latents cap there, SI-SDR of the sources of each mixture: the true sources as
 masks (`ideal masks`), the decoded sources as masks (`masks of decoded sources`), and the decoded
@@ -23,11 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
-import numpy as np
 import torch
-from scipy.signal import fftconvolve, hilbert
-from scipy.signal.windows import hann
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,11 +33,12 @@ from sds.datasets.clips import Split
 from sds.datasets.evaluation_items import Mixture, manifest, mixtures, one_shots, read_resampled
 from sds.datasets.recordings import Recording
 from sds.datasets.reference_statistics import CLASSES, recordings
+from sds.metrics.attack import energy_envelope, rise
 from sds.metrics.separation import si_sdr
 from sds.priors.base import Prior
 from sds.priors.spectral_codec import griffin_lim
 from sds.priors.spectral_codec import stft as codec_stft
-from sds.scoreboard.board import Column, Figures, Setting, Task
+from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.separation.base import N
 from sds.separation.time_frequency_masks import apply
 from sds.signal.audio_files import resample, with_channels
@@ -53,8 +52,8 @@ COLUMNS = (
     Column("onset_ms", "onset off by, ms", 1, "lower"),
     Column("top1", "top-1", 2, "higher"),
 )
+HEADERS = {"si_sdr": "SI-SDR", "attack_ms": "Error of the attack"}
 SHARP = 0.050  # seconds: what rises more slowly has no attack to time
-SMOOTH = 0.010  # seconds of the envelope's Hann window; half of it is its width
 NEAR = 0.050  # seconds before and after the true peak in which the decoded one is sought
 COUNT, SECONDS = 10, 3.0  # recordings of a class, and how much of each
 TIMED = ("kick", "snare", "clock")  # classes with a table of their own: transients must survive
@@ -92,6 +91,19 @@ def suite(setting: Setting) -> list[Task]:
                 run = _ceiling_rows(mixture, k, cap, setting.prior)
                 tasks.append(Task(f"{mixture.name} {k + 1}", method, run, ("separation",)))
     return tasks
+
+
+def findings(rows: Sequence[Row]) -> list[str]:
+    """What `codec` does to most recordings, and to the one that it does the most to."""
+    said = []
+    for name, unit, worst in (("si_sdr", "dB", min), ("attack_ms", "ms", max)):
+        found = [r.figures[name] for r in rows if r.method == "codec" and name in r.figures]
+        if found:
+            said.append(
+                f"{HEADERS[name]} of encode and decode without a given phase: median "
+                f"{median(found):.1f} {unit}, worst {worst(found):.1f} {unit} of {len(found)}."
+            )
+    return said
 
 
 def ways(setting: Setting, name: str) -> dict[str, Way]:
@@ -209,11 +221,11 @@ def is_recognised(found: Tensor, clip: Clip, setting: Setting) -> Figures:
 def timing_errors(found: Tensor, true: Tensor, rate: int) -> Figures:
     """How far attack and onset of `found` [T] are from those of `true` [T], in ms.
 
-    The attack is the rise from 10 % to 90 % of the envelope's peak. The peak of `found` is sought
-    near that of `true`, so that no stroke is taken for another. Nothing of a `true` that is not
-    `SHARP`, nor of a silent `found`.
+    The attack is the rise of the energy from 10 % to 90 % of its peak. The peak of `found` is
+    sought near that of `true`, so that no stroke is taken for another. Nothing of a `true` that is
+    not `SHARP`, nor of a silent `found`.
     """
-    a, b = envelope(found, rate), envelope(true, rate)
+    a, b = energy_envelope(found, rate), energy_envelope(true, rate)
     peak, near = int(b.argmax()), round(NEAR * rate)
     start = max(0, peak - near)
     onset_a, attack_a = rise(a, start + int(a[start : peak + near].argmax()))
@@ -222,23 +234,6 @@ def timing_errors(found: Tensor, true: Tensor, rate: int) -> Figures:
         return {}
     ms = 1000 / rate
     return {"attack_ms": abs(attack_a - attack_b) * ms, "onset_ms": abs(onset_a - onset_b) * ms}
-
-
-def envelope(audio: Tensor, rate: int) -> Tensor:
-    """Envelope [T + 2 n] of audio [T]: |analytic signal| under a Hann window; n samples of rest."""
-    n = round(SMOOTH * rate) | 1
-    level = np.abs(hilbert(F.pad(audio.double(), (n, n)).cpu().numpy()))
-    window = hann(n + 2)[1:-1]
-    return torch.from_numpy(fftconvolve(level, window / window.sum(), mode="same"))
-
-
-def rise(level: Tensor, peak: int) -> tuple[int, int]:
-    """Onset and attack in samples: the last 10 % before `peak`, then up to the first 90 %."""
-    top = float(level[peak])
-    below = torch.where(level[:peak] < 0.1 * top)[0]
-    onset = int(below[-1]) if len(below) else 0
-    risen = torch.where(level[onset : peak + 1] >= 0.9 * top)[0]
-    return onset, int(risen[0])
 
 
 # What latents cap in separation.

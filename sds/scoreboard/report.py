@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from sds.scoreboard.board import Column, Entry, Row
@@ -38,15 +38,45 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """The rows of one model, and what they were measured with."""
+
+    model: Weights
+    keys: Mapping[str, Key]  # of each suite's rows
+    rows: Sequence[Row]
+
+    def of(self, suite: str) -> list[Row]:
+        """The rows of a suite."""
+        return [row for row in self.rows if row.suite == suite]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """What a scoreboard says of itself, beside the figures."""
+    """What a scoreboard says: its head, and the rows of each model by the name that it was asked
+    for by.
+    """
 
     command: str
-    model: Weights
     evaluation_scorer: Weights
     search_scorer: Weights
     data: str  # the folder's name
-    keys: Mapping[str, Key]  # of each suite's rows
+    models: Mapping[str, Measured]
+
+
+def beside(models: Mapping[str, Measured]) -> list[Row]:
+    """The rows of all models. Of several, each method's name begins with the model's, and the same
+    methods of all stand beside each other.
+    """
+    if len(models) == 1:
+        return [row for measured in models.values() for row in measured.rows]
+    methods = list(dict.fromkeys(row.method for m in models.values() for row in m.rows))
+    return [
+        replace(row, method=f"{name}, {method}")
+        for method in methods
+        for name, measured in models.items()
+        for row in measured.rows
+        if row.method == method
+    ]
 
 
 def summary(rows: Sequence[Row]) -> dict[str, dict[str, Table]]:
@@ -72,47 +102,68 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return found | {"n": len(values)}
 
 
-def as_json(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> dict[str, Any]:
+def as_json(page: Page, entries: Mapping[str, Entry]) -> dict[str, Any]:
     """Everything a program may want to know."""
-    tables = summary(rows)
+    tables = summary(beside(page.models))
+    seconds = sum(row.seconds for measured in page.models.values() for row in measured.rows)
     return {
-        **asdict(page),
-        "seconds": round(sum(row.seconds for row in rows), 1),
+        "command": page.command,
+        "evaluation_scorer": asdict(page.evaluation_scorer),
+        "search_scorer": asdict(page.search_scorer),
+        "data": page.data,
+        "models": {
+            name: {
+                **asdict(measured.model),
+                "keys": {suite: asdict(key) for suite, key in measured.keys.items()},
+            }
+            for name, measured in page.models.items()
+        },
+        "seconds": round(seconds, 1),
         "suites": {
-            suite: {"tables": tables[suite], "findings": entries[suite].findings(_of(suite, rows))}
+            suite: {"tables": tables[suite], "findings": findings(page, suite, entries[suite])}
             for suite in tables
         },
     }
 
 
-def _of(suite: str, rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.suite == suite]
+def findings(page: Page, suite: str, entry: Entry) -> list[str]:
+    """The sentences that a suite's rows support, of each model for itself."""
+    several = len(page.models) > 1
+    return [
+        f"{name}: {finding}" if several else finding
+        for name, measured in page.models.items()
+        for finding in entry.findings(measured.of(suite))
+    ]
 
 
-def markdown(page: Page, rows: Sequence[Row], entries: Mapping[str, Entry]) -> str:
+def markdown(page: Page, entries: Mapping[str, Entry]) -> str:
     """The page: a section a suite, in it a table of all rows and one of each tag."""
     lines = [HEAD.rstrip()]
+    rows = beside(page.models)
     for suite, tables in summary(rows).items():
         entry = entries[suite]
-        lines += ["", f"## {suite}", "", *measured(page, suite, _of(suite, rows))]
+        lines += ["", f"## {suite}", ""]
+        lines += measured_lines(page, suite, [row for row in rows if row.suite == suite])
         lines += ["", entry.about.strip()]
-        if findings := entry.findings(_of(suite, rows)):
-            lines += ["", *(f"- {finding}" for finding in findings)]
+        if said := findings(page, suite, entry):
+            lines += ["", *(f"- {finding}" for finding in said)]
         for tag, table in tables.items():
             lines += ["", f"### {suite}, {tag}", "", *grid(table, entry.columns)]
     return "\n".join(lines) + "\n"
 
 
-def measured(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
+def measured_lines(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
     """Lines that say when the rows of a suite were measured, and with what."""
-    key, seconds = page.keys[suite], sum(row.seconds for row in rows)
+    seconds = sum(row.seconds for row in rows)
     days = sorted({row.date for row in rows})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    key = next(iter(page.models.values())).keys[suite]  # but for its model that of all
+    models = ", ".join(str(measured.model) for measured in page.models.values())
+    digests = ", ".join(measured.keys[suite].digest for measured in page.models.values())
     return [
         f"- Measured {when} by `{page.command}`: {len(rows)} results in {seconds:.0f} s",
-        f"- Code {key.code}, methods {key.methods}, data {page.data} ({key.data}), "
-        f"key {key.digest}",
-        f"- Model {page.model}, evaluation scorer {page.evaluation_scorer}; "
+        f"- Code {key.code}, methods {key.methods}, data {page.data} ({key.data}), key {digests}",
+        f"- Model {models}, evaluation scorer {page.evaluation_scorer}; "
         f"searches listen to {page.search_scorer}",
         f"- Query network {key.query_network}, tagger {key.tagger}, trunk {key.trunk}, "
         f"bank {key.bank}, text {key.text}, sentences {key.sentence}, captions {key.captions}, "

@@ -7,9 +7,9 @@ from sds.scoreboard import ablation, codec, patch, prior, separate
 from sds.scoreboard.board import Entry
 
 SUITES = {
-    "codec": Entry(codec.suite, codec.COLUMNS, str(codec.__doc__)),
+    "codec": Entry(codec.suite, codec.COLUMNS, str(codec.__doc__), codec.findings),
     "prior": Entry(
-        prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings, methods=prior.GUIDANCE
+        prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings, methods=prior.METHODS
     ),
     "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings, methods=RECIPES),
     "separate": Entry(
