@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -12,9 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.sampler_figures import Kept, curves, models
 from sds.distillation.recipes import RECIPES
-from sds.priors.stable_audio import sample
 from sds.samplers.solvers import SAMPLERS
-from sds.scoreboard import prior_clips
 
 PUBLISHED = {
     8: {"euler": 0.157, "heun": 3.44, "rhoab3": 0.126, "tab3": 0.075, "tab4": 0.106,
@@ -137,19 +136,18 @@ def page(kept: Kept, absent: Sequence[str]) -> str:
 
 def places() -> list[tuple[str, str, str]]:
     """Where the code sets how often the prior is asked for a clip: place, solver, value."""
-    default, fast = RECIPES["default"], RECIPES["fast"]
-    steps = inspect.signature(sample).parameters["steps"].default
-    recipes = "`sds.distillation.recipes`"
-    return [
-        ("`sds.priors.stable_audio.sample`, `steps`", "tab3", str(steps)),
-        ("`sds.scoreboard.prior_clips.STEPS`", "tab3", str(prior_clips.STEPS)),
-        (f"{recipes}, `default.generate_steps`", "euler", str(default.generate_steps)),
-        (f"{recipes}, `generate_steps` of others", "euler", str(fast.generate_steps)),
-        (f"{recipes}, `denoise_steps` of `default`, from sigma(t) down", "euler",
-         str(default.distillation.denoise_steps)),
-        (f"{recipes}, `denoise_steps` of `fast`, from sigma(t) down", "euler",
-         str(fast.distillation.denoise_steps)),
-    ]  # fmt: skip
+    found = [
+        (f"`{module}.STEPS`", "tab3", str(import_module(module).STEPS))
+        for module in ("sds.priors.sampling", "sds.scoreboard.prior_clips")
+        if find_spec(module)
+    ]
+    for name, recipe in RECIPES.items():
+        if recipe.generated:
+            place = f"`generate_steps` of the recipe `{name}` of a patch"
+            found.append((place, "euler", str(recipe.generate_steps)))
+        place = f"`denoise_steps` of the recipe `{name}`, from sigma(t) down"
+        found.append((place, "euler", str(recipe.distillation.denoise_steps)))
+    return found
 
 
 def _best(kept: Kept) -> Iterator[str]:
