@@ -64,7 +64,7 @@ def test_errors_of_a_prior_fall_with_evaluations(monkeypatch):
     assert len(kept) == 2 * len(SAMPLERS)
     for solver, curve in curves(kept, "error", "gaussian").items():
         assert curve[20]["error"] < curve[5]["error"], solver
-    assert curves(kept, "error", "gaussian")["tab3"][20]["error"] < 0.01
+    assert curves(kept, "error", "gaussian")["tab3"][20]["error"] < 0.02
 
 
 def test_enough_is_where_fad_stays_within_five_percent():
@@ -97,7 +97,7 @@ def test_page_and_plot_come_from_the_figures_alone(tmp_path):
     assert "latents of model default" in drawn
 
 
-def test_a_budget_below_one_step_is_refused_by_no_solver():
+def test_one_evaluation_is_one_step():
     for solver in SAMPLERS.values():
         assert solver.steps(1) == 1
     assert torch.isfinite(solve_mixture("exponential_rk3s", 3)).all()
