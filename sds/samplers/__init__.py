@@ -1,10 +1,17 @@
 """Noise schedules and solvers of the probability-flow ODE, one function each.
 
 - `denoiser`: The denoiser D(x; sigma), which every sampler calls.
-- `exponential`: Exponential integrators of the probability-flow ODE.
+- `dpm_solver`: DPM-Solver++: exponential integrators that extrapolate D itself, in lambda = -log
+  sigma.
+- `exponential`: Exponential Adams-Bashforth solvers (DEIS): many evaluations are used again, one is
+  made a step.
+- `gaussian_mixture`: The exact denoiser of a Gaussian mixture, on which solvers are measured.
 - `inversion`: Estimates of the clean latent, and DDIM inversion.
 - `ode`: Solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
 - `schedules`: Noise levels: the rectified-flow map of t and sigma, and schedules.
+- `solvers`: The table of deterministic solvers: what each costs and how fast it converges.
+- `stochastic`: Karras' stochastic sampler: Heun steps with noise added before each.
 - `stepwise`: Any sampler one evaluation at a time: the caller sees how far it is, and can stop
   it.
+- `unipc`: UniPC: a multistep predictor whose corrector costs no evaluation.
 """
