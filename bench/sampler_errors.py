@@ -30,6 +30,7 @@ def mixture() -> tuple[Denoiser, Tensor]:
     """The exact denoiser of the mixture, and 64 starts [64, 64, 1] at sigma 80."""
     g = torch.Generator().manual_seed(0)
     means = SPREAD * torch.randn(COMPONENTS, DIMENSIONS, generator=g, dtype=torch.float64)
+    g = torch.Generator().manual_seed(2)
     start = 80 * torch.randn(64, DIMENSIONS, 1, generator=g, dtype=torch.float64)
     return gaussian_mixture(means, STD), start
 
