@@ -19,7 +19,7 @@ import typer.main
 from typer.core import TyperArgument, TyperGroup
 from typer.exceptions import TyperException
 
-from bridge.cli import evaluate, hosts, library, presets, record, serve, stems, suggest
+from bridge.cli import copycheck, evaluate, hosts, library, presets, record, serve, stems, suggest
 from bridge.cli.base import CommandFailed
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for subject in (
     stems.app,
     record.app,
     suggest.app,
+    copycheck.app,
     hosts.app,
     evaluate.app,
     library.app,

@@ -19,6 +19,7 @@ from types import FunctionType
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SHIPPED = (
     "query_network", "tagger", "trunk", "bank", "text", "sentence", "captions", "reference",
+    "copy_index",
 )  # fmt: skip
 
 
@@ -32,7 +33,7 @@ class Key:
     evaluation_scorer: str
     search_scorer: str
     query_network: (
-        str  # the network that shares out mixtures; this and the next seven: `folder_digest`
+        str  # the network that shares out mixtures; this and the next eight: `folder_digest`
     )
     tagger: str
     trunk: str
@@ -41,6 +42,7 @@ class Key:
     sentence: str
     captions: str
     reference: str
+    copy_index: str
     methods: str  # `values` of what the suite compares
     data: str
     seed: int
