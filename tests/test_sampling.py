@@ -8,7 +8,8 @@ import torch
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.sampling import generate, generate_stepwise
-from sds.samplers.exponential import dpmpp_2m, tab3
+from sds.samplers.dpm_solver import dpmpp_2m
+from sds.samplers.exponential import tab3
 from sds.samplers.ode import euler, heun
 from sds.samplers.schedules import karras
 

@@ -6,7 +6,7 @@ what a command works with is imported in the command.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,10 +61,18 @@ def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> Non
 
 
 def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
-    """Run a job of `kind` on a worker of this process, and return its result.
+    """Run a job of `kind` on a worker of this process, and return its result; as `run_each`."""
+    return run_each(kind, as_json, [values])[0]
 
-    A `model` of None is the configured one. Raises pydantic's `ValidationError` when `values` make
-    no job, `CommandFailed` when it has no result.
+
+def run_each(
+    kind: type[Job], as_json: bool, asked: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Run a job of `kind` for each of `asked`, one after the other on one worker of this process,
+    and return their results.
+
+    A `model` of None is the configured one. Raises pydantic's `ValidationError` when values make
+    no job, `CommandFailed` for the first that has no result.
     """
     import asyncio
     from contextlib import ExitStack
@@ -76,28 +84,33 @@ def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
 
     settings = config.load()
     if "model" in kind.model_fields:
-        values["model"] = values.get("model") or settings.model
-    job = kind.model_validate({"id": new_id(), **values})
+        asked = [values | {"model": values.get("model") or settings.model} for values in asked]
+    all_jobs = [kind.model_validate({"id": new_id(), **values}) for values in asked]
     missing = doctor.missing_packages()
     if missing:
         raise CommandFailed("no-worker", missing)
     with ExitStack() as stack:
         watch = None if as_json else stack.enter_context(tables.progress_line())
-        entry = asyncio.run(_live(job, settings, watch))
-    match entry.state:
+        entries = asyncio.run(_live(all_jobs, settings, watch))
+    last = entries[-1]
+    match last.state:
         case "done":
-            return entry.result or {}
+            return [entry.result or {} for entry in entries]
         case "cancelled":
-            goes_on = isinstance(job, Evaluate)
+            goes_on = isinstance(last.job, Evaluate)
             left = "the same command goes on from here" if goes_on else "nothing was left behind"
             reason = f"stopped by Ctrl-C; {left}"
             raise CommandFailed("cancelled", reason, exit_code=130)
         case _:
-            raise CommandFailed(entry.code, entry.reason)
+            raise CommandFailed(last.code, last.reason)
 
 
-async def _live(job: Job, settings: config.Config, watch: tables.Show | None) -> Entry:
-    """One job's life in the ledger, on a worker of our own; Ctrl-C cancels it at its next step."""
+async def _live(
+    all_jobs: Sequence[Job], settings: config.Config, watch: tables.Show | None
+) -> list[Entry]:
+    """Lives of jobs in the ledger, on a worker of our own, up to the first that is not done; Ctrl-C
+    cancels it at its next step.
+    """
     import asyncio
     import secrets
 
@@ -111,13 +124,18 @@ async def _live(job: Job, settings: config.Config, watch: tables.Show | None) ->
     async with signals.stopping_on_signals() as stop:
         with Store(settings.ledger) as store:
             async with engine, job_server.Server(settings, store, engine) as jobs_server:
-                jobs_server.submit(job, client="cli", req=secrets.randbits(31))
-                if watch is not None:
-                    jobs_server.listen(job.id, "cli", watch)
-                ended = asyncio.create_task(jobs_server.wait(job.id))
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-                if not ended.done():
-                    await jobs_server.cancel(job.id)
-                stopped.cancel()
-                return await ended
+                entries: list[Entry] = []
+                for job in all_jobs:
+                    jobs_server.submit(job, client="cli", req=secrets.randbits(31))
+                    if watch is not None:
+                        jobs_server.listen(job.id, "cli", watch)
+                    ended = asyncio.create_task(jobs_server.wait(job.id))
+                    stopped = asyncio.create_task(stop.wait())
+                    await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+                    if not ended.done():
+                        await jobs_server.cancel(job.id)
+                    stopped.cancel()
+                    entries.append(await ended)
+                    if entries[-1].state != "done":
+                        break
+                return entries

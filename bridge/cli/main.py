@@ -19,7 +19,18 @@ import typer.main
 from typer.core import TyperArgument, TyperGroup
 from typer.exceptions import TyperException
 
-from bridge.cli import evaluate, generate, hosts, library, presets, record, serve, stems, suggest
+from bridge.cli import (
+    copycheck,
+    evaluate,
+    generate,
+    hosts,
+    library,
+    presets,
+    record,
+    serve,
+    stems,
+    suggest,
+)
 from bridge.cli.base import CommandFailed
 
 app = typer.Typer(
@@ -38,6 +49,7 @@ for subject in (
     stems.app,
     record.app,
     suggest.app,
+    copycheck.app,
     hosts.app,
     evaluate.app,
     library.app,

@@ -308,6 +308,20 @@ def suggestions(result: dict[str, Any]) -> Text:
     return table.append(f"\n{UNSURE}") if result.get("unsure") else table
 
 
+def nearest_recordings(results: Sequence[dict[str, Any]]) -> Text:
+    """The results of `copycheck`, a row a file; below them the warnings."""
+    rows = [("file", "similarity", "percentile", "nearest recording", "author", "licence")]
+    for row in results:
+        worth = f"{row['similarity']:.3f}", f"{row['percentile']:.1f}"
+        source = row["recording"] or "none: it is silent", row["author"], row["licence"]
+        rows.append((Path(row["file"]).name, *worth, *source))
+    table = columns(rows)
+    for row in results:
+        if row["warning"]:
+            table.append(f"\n{Path(row['file']).name}: {row['warning']}")
+    return table
+
+
 def curve(activity: list[float], columns: int = COLUMNS) -> str:
     """Probabilities in 0..1 as bars, the highest of those that share a column.
 

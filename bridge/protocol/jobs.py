@@ -266,6 +266,25 @@ class Suggest(Frozen):
     top: int = Field(default=8, ge=1, le=50)
 
 
+class CopyCheck(Frozen):
+    """Find the training recording that a sound is nearest to: is it a copy of one?
+
+    - `file`: audio file to compare
+    - `label`: class of the training recordings that are asked; default None: all
+
+    Result: recording, author, licence, label, similarity, percentile, warning, seconds. `recording`
+    is the nearest recording that the models learned from, `label` its class; it is empty for a
+    silent file. `similarity` is a cosine, -1..1; `percentile` says what share of training
+    recordings, 0..100 %, are less like their own nearest one; `warning` is a sentence above the
+    99th, else empty.
+    """
+
+    kind: Literal["copycheck"] = "copycheck"
+    id: str
+    file: str
+    label: Prompt | None = None
+
+
 class RenderPreset(WritingJob):
     """Render a preset file to a WAV file.
 
@@ -489,7 +508,7 @@ class Cancel(Frozen):
 
 
 Job: TypeAlias = (
-    Suggest |
+    Suggest | CopyCheck |
     DesignPatch | GenerateClips | Separate | RenderPreset | Export | Vary | Morph | EditPreset
     | Evaluate | Probe | Record
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bridge.files.atomic_output import RESULT
 from bridge.protocol.jobs import (
+    CopyCheck,
     DesignPatch,
     EditPreset,
     Evaluate,
@@ -106,6 +107,14 @@ _ROWS = (
         reads=("file",),
         osc=("i:req s:file", "i:top"),
         far="top",
+    ),
+    JobKind(
+        CopyCheck,
+        "copycheck.check_copy",
+        models=False,
+        reads=("file",),
+        osc=("i:req s:file", "s:label"),
+        far="label",
     ),
     JobKind(
         RenderPreset,

@@ -7,6 +7,7 @@ story, and its jobs are generators, so a job stops between any two of their even
 loaded from job to job.
 
 - `__main__`: `python -m bridge.worker`: jobs from stdin, events to stdout.
+- `copycheck`: Find the training recording that a file is nearest to.
 - `edit`: Edit a preset by words: "the same, but darker".
 - `evaluate`: Run the scoreboard as a job: measure the rows, write the page.
 - `export`: Export a preset to files of other synths, each played in its real engine where

@@ -44,7 +44,7 @@ from sds.train.prior import BEST, keep_best, least
 
 log = logging.getLogger(__name__)
 WINDOWS = (64, 64, 64, 128)  # frames
-MEAN, DEVIATION = -0.4, 1.5  # of log sigma
+MEAN, DEVIATION = -0.9, 1.5  # of log sigma
 PIECES = 12  # of a text, as the guide reads it
 SD = 0.5  # deviation of the data, over all
 EXPONENT = 0.5  # of the compression, as in its model_config.json

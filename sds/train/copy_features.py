@@ -51,10 +51,14 @@ def take(clip: Clip) -> str:
     return recording_group(clip.origin)
 
 
+def fold(clip: Clip) -> int:
+    """Which tenth of the takes, 0..9, a training recording is in."""
+    return int(10 * unit_hash(f"copy|{take(clip)}"))
+
+
 def role(clip: Clip) -> Role:
     """What a training recording is for: to train the head with, to choose on or to report on."""
-    place = unit_hash(f"copy|{take(clip)}")
-    return "train" if place < 0.8 else "choose" if place < 0.9 else "report"
+    return "train" if fold(clip) < 8 else "choose" if fold(clip) == 8 else "report"
 
 
 def recordings(data: Path, split: str) -> Corpus:
@@ -74,10 +78,10 @@ def _index(data: Path) -> Rows:
 
 
 def _copies(data: Path, number: int) -> Rows:
-    """A copy of a random window of each training clip; `which` says of which window."""
+    """A copy of a random window of each clip of two tenths; `which` says of which window."""
     corpus, rng = recordings(data, "prior"), np.random.default_rng(100 + number)
     for row, clip in enumerate(corpus.clips):
-        if role(clip) != "train":
+        if fold(clip) // 2 != number:
             continue
         there = windows(corpus.audio(clip), WINDOW, KEPT_ABOVE)
         which = int(rng.integers(len(there)))
@@ -110,10 +114,12 @@ def _planted(data: Path, wanted: Role) -> Rows:
 PARTS: dict[str, Callable[[Path], Rows]] = {
     "index": _index,
     "copies-0": lambda data: _copies(data, 0),
+    "copies-1": lambda data: _copies(data, 1),
     "held": lambda data: _null(data, "held"),
     "choose": lambda data: _planted(data, "choose"),
-    "copies-1": lambda data: _copies(data, 1),
+    "copies-2": lambda data: _copies(data, 2),
     "report": lambda data: _planted(data, "report"),
+    "copies-3": lambda data: _copies(data, 3),
     "scorer": lambda data: _null(data, "evaluation_scorer"),
 }
 

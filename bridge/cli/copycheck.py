@@ -1,0 +1,39 @@
+"""Find the training recordings that sounds are nearest to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.base import Json, absolute, run_each, show
+
+app = typer.Typer()
+
+
+@app.command()
+def copycheck(
+    file: Annotated[
+        list[Path], typer.Argument(help="Sounds: WAV, FLAC, Ogg, AIFF or MP3; others by ffmpeg.")
+    ],
+    label: Annotated[
+        str | None, typer.Option(help="Class of the training recordings to ask; else all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Name the training recording that each sound is nearest to, and its licence.
+
+    The percentile says what share of training recordings are less like their own nearest one.
+    Above the 99th a line warns that it may be a copy.
+    """
+    from bridge.cli import tables
+    from bridge.protocol.jobs import CopyCheck
+
+    files = [absolute(path) for path in file]
+    asked = [{"file": path, "label": label} for path in files]
+    results = [
+        {"file": path} | result
+        for path, result in zip(files, run_each(CopyCheck, as_json, asked), strict=True)
+    ]
+    show({"files": results}, lambda: tables.nearest_recordings(results), as_json)
