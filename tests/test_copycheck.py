@@ -52,7 +52,7 @@ def test_a_silent_file_is_near_nothing(tmp_path: Path) -> None:
 
 def test_a_line_a_file_and_the_warnings_below() -> None:
     row = {
-        "file": "/tmp/[bold]a.wav", "recording": "bell.wav", "author": "A. Ringer",
+        "file": "[bold]a.wav", "recording": "bell.wav", "author": "A. Ringer",
         "licence": "CC-BY-4.0", "label": "bell", "similarity": 0.991, "percentile": 99.6,
         "warning": "this may be a copy of bell.wav.",
     }  # fmt: skip
