@@ -10,6 +10,8 @@
 - `cells`: Cells of the trunk's last map, clip by clip, for `sds.train.cell_words`.
 - `check`: Check what the shipped prior has learned: the evaluation scorer names what it generates.
 - `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
+- `copy_check`: Prove copy detection by planting: are disturbed training recordings found, and
+  others not?
 - `copy_features`: What the trunk hears of recordings and of disturbed copies, kept:
   `sds.train.copy_head` learns from it.
 - `copy_head`: Train the head of `sds.metrics.copy_detection` and write the index that ships.
