@@ -189,7 +189,24 @@ PAGE = report.Page(
     data="data",
     keys={
         "s": Key(
-            "s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "v", "d", 0, None
+            "s",
+            "c0de",
+            "m",
+            "j",
+            "e",
+            "q",
+            "l",
+            "u",
+            "b",
+            "t",
+            "n",
+            "c",
+            "r",
+            "i",
+            "v",
+            "d",
+            0,
+            None,
         )
     },
 )
@@ -221,7 +238,8 @@ def test_a_page_is_a_table_in_plain_text() -> None:
         "searches listen to search_scorer (def)\n" in page
     )
     said = (
-        "- Query network q, tagger l, trunk u, bank b, text t, sentences n, captions c, reference r"
+        "- Query network q, tagger l, trunk u, bank b, text t, sentences n, captions c, "
+        "reference r, copy index i"
     )
     assert f"{said}\n" in page
     assert "- 3 rows\n" in page

@@ -48,11 +48,11 @@ class Judged:
 def judge(part: Windows, index: Tensor, takes: Tensor, to_vectors: Embed) -> Judged:
     """Ask unit vectors `index` [N, D] of windows of `takes` [N] for each clip of a part."""
     key = part.clip * len(WAYS) + part.which
-    clips, groups = key.unique(return_inverse=True)
+    clips, groups = torch.unique(key, return_inverse=True)
     best, place = torch.cat(
         [
             torch.stack([x.max(1).values, x.max(1).indices.float()])
-            for features in part.features.split(256)
+            for features in torch.split(part.features, 256)
             for x in [to_vectors(features.float()) @ index.T]
         ],
         1,
@@ -99,7 +99,7 @@ def plain(features: Tensor) -> Tensor:
 
 def spectrum(features: Tensor) -> Tensor:
     """A null: the features' mean over channels, band by band, as unit vectors [N, BANDS]."""
-    return F.normalize(features.float().unflatten(1, (CHANNELS, BANDS)).mean(1), dim=1)
+    return F.normalize(features.float().reshape(-1, CHANNELS, BANDS).mean(1), dim=1)
 
 
 def report(data: Path, heard: Path, half: Half, shipped: CopyIndex) -> list[str]:
@@ -119,7 +119,7 @@ def report(data: Path, heard: Path, half: Half, shipped: CopyIndex) -> list[str]
     lines: dict[str, list[str]] = {way: [] for way in WAYS}
     notes = []
     for name, to_vectors in methods.items():
-        index = torch.cat([to_vectors(x) for x in parts["index"].features.split(1024)])
+        index = torch.cat([to_vectors(x) for x in torch.split(parts["index"].features, 1024)])
         of_windows = takes[parts["index"].clip]
         null = judge(parts["held"], index, of_windows, to_vectors)
         limit = threshold(null, rows)
