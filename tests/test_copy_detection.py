@@ -12,7 +12,6 @@ from torch import Tensor
 from sds.metrics.copy_detection import (
     FOLDER,
     KEPT_ABOVE,
-    RATE,
     WINDOW,
     CopyIndex,
     NearestRecording,
@@ -23,6 +22,7 @@ from sds.metrics.copy_detection import (
     window_features,
     windows,
 )
+from sds.similarity.trunk import RATE
 from sds.train.planting import DISTURBANCES
 
 MOST_BYTES = 4e6

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sds.samplers.denoiser import Denoiser
 from sds.samplers.exponential import tab3
 from sds.samplers.ode import euler
 from sds.samplers.schedules import karras
@@ -44,9 +45,13 @@ def test_gradients_are_off_inside_and_as_they_were_outside() -> None:
 
 
 def test_an_error_of_the_solver_is_raised_to_the_caller() -> None:
+    def broken(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+        denoise(x, sigmas[:1].expand(len(x)))
+        raise ValueError("broken")
+
     before = threading.active_count()
-    with pytest.raises(ValueError, match="tab3 takes one schedule"):
-        list(stepwise(tab3, shrink, start(), SIGMAS[:, None]))
+    with pytest.raises(ValueError, match="broken"):
+        list(stepwise(broken, shrink, start(), SIGMAS))
     assert threading.active_count() == before
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
 import typer
 
@@ -17,25 +17,27 @@ DATA = Path("../shared/data")
 app = typer.Typer()
 
 
+Suites: TypeAlias = Annotated[
+    list[str],
+    typer.Option(
+        "--suite", metavar=TEXT, help="codec, prior, patch, separate, ablation or all; repeatable."
+    ),
+]
+Models: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar=TEXT,
+        help="default, edm, or a model's folder or hub id; repeatable: models side by side.",
+    ),
+]
+
+
 @app.command("eval")
 def eval_(
-    suites: Annotated[
-        list[str],
-        typer.Option(
-            "--suite",
-            metavar=TEXT,
-            help="codec, prior, patch, separate, ablation or all; repeatable.",
-        ),
-    ] = ["all"],  # noqa: B006, typer copies it
+    suites: Suites = ["all"],  # noqa: B006, typer copies it
     data: Annotated[Path, typer.Option(help="Recordings with manifests.")] = DATA,
-    models: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar=TEXT,
-            help="default, edm, or a model's folder or hub id; repeatable: models side by side.",
-        ),
-    ] = None,
+    models: Models = None,
     evaluation_scorer: Annotated[
         str, typer.Option(help="The shipped one, or a CLAP: its folder or hub id.")
     ] = "default",

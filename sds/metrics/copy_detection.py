@@ -116,7 +116,7 @@ def window_features(cut: Tensor) -> Tensor:
     time, band by band.
     """
     trunk, out = load_trunk(), [cut.new_zeros(0, FEATURES)]
-    for part in cut.split(BATCH):
+    for part in torch.split(cut, BATCH):
         part = part * (LEVEL / part.square().mean(1, keepdim=True).sqrt().clamp_min(1e-9))
         levels = trunk.levels(part)
         levels = levels * (TOP / levels.amax((1, 2), keepdim=True).clamp_min(1e-6))
@@ -167,7 +167,7 @@ class CopyIndex:
         """
         with torch.no_grad():
             cosines = (self.head(features.float()) @ self.vectors.T).amax(0)  # [N']
-        best = cosines.new_full((len(self.recordings),), -1.0)
+        best: Tensor = cosines.new_full((len(self.recordings),), -1.0)
         best = best.scatter_reduce(0, self.rows, cosines, "amax")
         if label is not None:
             other = [recording.label != label for recording in self.recordings]

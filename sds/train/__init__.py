@@ -12,6 +12,8 @@
 - `common`: What the training scripts share: learning-rate curve, moving average, checkpoints.
 - `complex_spectrogram`: Train the complex-spectrogram prior: denoising in the EDM framework, told
   by the default prior.
+- `copy_check`: Prove copy detection by planting: are disturbed training recordings found, and
+  others not?
 - `copy_features`: What the trunk hears of recordings and of disturbed copies, kept:
   `sds.train.copy_head` learns from it.
 - `copy_head`: Train the head of `sds.metrics.copy_detection` and write the index that ships.

@@ -5,7 +5,8 @@
 Found is a copy when the recording it was made of is named and its similarity is above what 5 % of
 held-back recordings come to (of the half asked for); beside that, without the name. Rows are
 the shipped index, the trunk's features as they are, and the mean spectrum, in which nothing is
-learned.
+learned. `named` and `warned of` are the head's: named rightly at any similarity, and above the
+percentile of train-train pairs at which the user is told.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.datasets.clips import Half, half_of
-from sds.metrics.copy_detection import BANDS, CHANNELS, CopyHead, load_copy_index
+from sds.metrics.copy_detection import BANDS, CHANNELS, WARN, CopyIndex, load_copy_index
 from sds.train.copy_features import OUT, recordings, take
 from sds.train.copy_head import Windows, embed, numbered
 from sds.train.data import Clip
@@ -47,11 +48,11 @@ class Judged:
 def judge(part: Windows, index: Tensor, takes: Tensor, to_vectors: Embed) -> Judged:
     """Ask unit vectors `index` [N, D] of windows of `takes` [N] for each clip of a part."""
     key = part.clip * len(WAYS) + part.which
-    clips, groups = key.unique(return_inverse=True)
+    clips, groups = torch.unique(key, return_inverse=True)
     best, place = torch.cat(
         [
             torch.stack([x.max(1).values, x.max(1).indices.float()])
-            for features in part.features.split(256)
+            for features in torch.split(part.features, 256)
             for x in [to_vectors(features.float()) @ index.T]
         ],
         1,
@@ -98,10 +99,10 @@ def plain(features: Tensor) -> Tensor:
 
 def spectrum(features: Tensor) -> Tensor:
     """A null: the features' mean over channels, band by band, as unit vectors [N, BANDS]."""
-    return F.normalize(features.float().unflatten(1, (CHANNELS, BANDS)).mean(1), dim=1)
+    return F.normalize(features.float().reshape(-1, CHANNELS, BANDS).mean(1), dim=1)
 
 
-def report(data: Path, heard: Path, half: Half, head: CopyHead) -> list[str]:
+def report(data: Path, heard: Path, half: Half, shipped: CopyIndex) -> list[str]:
     """The lines of a table: a disturbance a row, two figures a method, and the false alarms among
     other recordings.
     """
@@ -111,28 +112,34 @@ def report(data: Path, heard: Path, half: Half, head: CopyHead) -> list[str]:
     scorer = heard / "scorer.safetensors"
     rows = half_rows(recordings(data, "held").clips, half)
     methods: dict[str, Embed] = {
-        "head": lambda x: embed(head, x),
+        "head": lambda x: embed(shipped.head, x),
         "trunk alone": plain,
         "spectrum": spectrum,
     }
     lines: dict[str, list[str]] = {way: [] for way in WAYS}
     notes = []
     for name, to_vectors in methods.items():
-        index = torch.cat([to_vectors(x) for x in parts["index"].features.split(1024)])
+        index = torch.cat([to_vectors(x) for x in torch.split(parts["index"].features, 1024)])
         of_windows = takes[parts["index"].clip]
         null = judge(parts["held"], index, of_windows, to_vectors)
         limit = threshold(null, rows)
         found = judge(parts[half], index, of_windows, to_vectors)
         for way, (named, above) in recalls(found, takes, limit).items():
             lines[way].append(f"{named:.3f} ({above:.3f})")
+        if name == "head":
+            warned = recalls(found, takes, float(shipped.among_all[round(WARN)]))
+            right = recalls(found, takes, -1.0)
+            for way in WAYS:
+                lines[way] += [f"{right[way][0]:.3f}", f"{warned[way][0]:.3f}"]
         note = f"{name}: threshold {limit:.3f} of {len(rows)} held-back recordings"
         if scorer.is_file():
             others = judge(Windows(scorer), index, of_windows, to_vectors).similarity
             share = float((others > limit).float().mean())
             note += f"; of {len(others)} recordings of the evaluation scorer {share:.3f} exceed it"
         notes.append(note)
-    head_line = f"| disturbance | {' | '.join(methods)} |"
-    ruler = "|---" * (1 + len(methods)) + "|"
+    columns = ["disturbance", "head", "named", "warned of", *list(methods)[1:]]
+    head_line = f"| {' | '.join(columns)} |"
+    ruler = "|---" * len(columns) + "|"
     return [head_line, ruler, *(f"| {w} | {' | '.join(x)} |" for w, x in lines.items()), *notes]
 
 
@@ -144,7 +151,7 @@ def main() -> None:
     parser.add_argument("--half", choices=("choose", "report"), default="report")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for line in report(args.data, args.heard, args.half, load_copy_index().head):
+    for line in report(args.data, args.heard, args.half, load_copy_index()):
         log.info("%s", line)
 
 

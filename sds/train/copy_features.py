@@ -27,12 +27,12 @@ from sds.datasets.clips import unit_hash
 from sds.datasets.recordings import recording_group
 from sds.metrics.copy_detection import (
     KEPT_ABOVE,
-    RATE,
     WINDOW,
     asked_windows,
     window_features,
     windows,
 )
+from sds.similarity.trunk import RATE
 from sds.train.common import write_weights
 from sds.train.data import Clip, Corpus
 from sds.train.latents import RECORDINGS

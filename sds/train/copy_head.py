@@ -72,7 +72,10 @@ def fit(index: Windows, copies: Sequence[Windows], *, seed: int = 0) -> CopyHead
     mean = some.mean(0)
     _, _, basis = torch.svd_lowrank(some - mean, q=COMPONENTS, niter=1)
     x = torch.cat(
-        [(F.normalize(part.float(), dim=1) - mean) @ basis for part in index.features.split(2048)]
+        [
+            (F.normalize(part.float(), dim=1) - mean) @ basis
+            for part in torch.split(index.features, 2048)
+        ]
     )
     changes = x[rows] - (F.normalize(changed.float(), dim=1) - mean) @ basis
     within, between = (y.T @ y / len(y) for y in (changes, x))
@@ -90,7 +93,7 @@ def fit(index: Windows, copies: Sequence[Windows], *, seed: int = 0) -> CopyHead
 @torch.no_grad()
 def embed(head: CopyHead, features: Tensor) -> Tensor:
     """Unit vectors [N, DIM] of features [N, FEATURES]."""
-    return torch.cat([head(part.float()) for part in features.split(1024)])
+    return torch.cat([head(part.float()) for part in torch.split(features, 1024)])
 
 
 def baselines(vectors: Tensor, index: Windows, clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,8 @@ def later(audio: Tensor, seconds: float) -> Tensor:
 def with_shelves(audio: Tensor, low: float, high: float) -> Tensor:
     """Audio [T] through a low and a high shelf of these gains in dB."""
     bent = bass_biquad(audio.double(), RATE, low, central_freq=LOW)
-    return treble_biquad(bent, RATE, high, central_freq=HIGH).float()
+    out: Tensor = treble_biquad(bent, RATE, high, central_freq=HIGH)
+    return out.float()
 
 
 def faster(audio: Tensor, thousandths: int) -> Tensor:
