@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sds.metrics.separation import si_sdr
+from sds.priors import complex_spectrogram
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import ModelUnavailable, find
 from sds.priors.complex_network import ComplexSpectrogramNetwork
@@ -13,13 +14,14 @@ from sds.priors.complex_spectrogram import (
     GUIDE,
     ComplexSpectrogramPrior,
     build_network,
+    expected_levels,
     to_channels,
     to_complex,
     to_latents,
     to_parts,
 )
 from sds.priors.loading import load_prior
-from sds.signal.compressed_stft import BINS, HOP
+from sds.signal.compressed_stft import BINS, HOP, stft
 
 RATE = 44100
 CHANNELS = 2 * BINS + 16
@@ -58,6 +60,15 @@ def test_sound_comes_back_as_it_was(shipped):
     assert not longer[..., 53249:].any()  # 13 times 8 frames
 
 
+def test_sound_has_the_level_that_the_guide_means(shipped):
+    audio = 0.03 * noise(1, 1, RATE)
+    soft, loud = (shipped.encode(gain * audio) for gain in (1.0, 2.0))
+    both = torch.cat([soft[:, : 2 * BINS], loud[:, 2 * BINS :]], dim=1)
+    back = shipped.decode(both, like=audio)
+    assert float(si_sdr(back[:, 0], audio[:, 0])) > 20
+    assert float(back.norm() / audio.norm()) == pytest.approx(2.0, rel=0.02)
+
+
 def test_attacks_stay_where_they_are(shipped):
     places = [3000, 11111, 20001]
     back = shipped.decode(shipped.encode(clicks(24000, places)))[0, 0, :24000]
@@ -69,17 +80,30 @@ def test_the_data_has_deviation_half(shipped):
     assert 0.2 < float(z.std()) < 3
 
 
-def test_long_clips_are_one_denoising(shipped):
-    net = ComplexSpectrogramNetwork()
-    with torch.no_grad():
-        for layer in (net.smooth, net.levels_out):
-            layer.weight.zero_()
-            layer.bias.zero_()
-    prior = ComplexSpectrogramPrior(net, shipped.guide, find("edm").config, name="known", window=32)
+def test_long_clips_are_one_denoising(shipped, monkeypatch):
+    """With variance 1 in every bin, windows cannot differ: D of the whole is known."""
+    prior = ComplexSpectrogramPrior(
+        ComplexSpectrogramNetwork(), shipped.guide, find("edm").config, name="known", window=32
+    )
+    level = torch.tensor(20 * math.log10(2))
+    monkeypatch.setattr(
+        complex_spectrogram,
+        "expected_levels",
+        lambda guide, z: level.expand(len(z), BINS, 4 * z.shape[-1]),
+    )
     x, sigma = noise(2, CHANNELS, 88), torch.tensor([0.5, 2.0])
     d = prior.denoise(x, sigma, prior.embed(["bell"], 1.0))
-    known = x / (1 + sigma**2)[:, None, None]  # the variance is 1 in every bin, in every window
+    known = x / (1 + sigma**2)[:, None, None]
     torch.testing.assert_close(d[:, : 2 * BINS], known[:, : 2 * BINS], rtol=1e-4, atol=1e-5)
+
+
+def test_expected_levels_are_those_of_the_sound(shipped):
+    """Of noise: decibels are averaged, which is 2.5 dB below the mean power of noise."""
+    audio = 0.03 * noise(1, 1, 4 * RATE)
+    levels = expected_levels(shipped.guide, shipped.guide.encode(audio))[0, :, 20:200].mean(1)
+    power = 10 * stft(audio[:, 0, : 300 * HOP]).abs().square().mean((0, 2)).log10()
+    assert float((levels - power)[3:350].abs().max()) < 5
+    assert float((levels - power)[3:350].mean().abs()) < 4
 
 
 def test_the_guide_is_the_default_prior_at_a_fraction_of_the_noise(shipped):

@@ -6,14 +6,17 @@ deviation of the data. A spectrogram has no one deviation: noise that drowns a q
 loud one untouched. Here the network says sd for every bin of every frame, so that c_skip is the
 Wiener gain, c_out the deviation of what that leaves open, and F, of deviation about 1, the rest:
 
-    expected envelope, latents      ConvNeXt beside the noisy frames' own -> log sd^2 [B, 512, L]
-    8 bins x 1 frame to a point     convolutions over frames and bands -> a finer log sd^2, and F
+    expected levels, dB             log sd^2 as the codec's decoder has it, [B, 512, L]
+    latents, and the noisy frames   ConvNeXt over frames -> a correction
+    8 bins x 1 frame to a point     convolutions over frames and bands -> a finer one, and F
 
 F is a bias and a share of the whitened neighbours in time, complex: a partial that goes on has a
 phase that its neighbours tell.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +29,7 @@ BAND = 8  # bins of one point of the convolutions
 BANDS = BINS // BAND
 HEADS = 7  # a bin: log variance, F (2), two neighbours (2 each)
 LOG_RANGE = 16.0  # of log variance
+CORRECTION = 4.0  # the most that what is heard adds to it
 FEATURES = 64  # of log sigma
 
 
@@ -92,16 +96,20 @@ class ComplexSpectrogramNetwork(nn.Module):
     def __init__(
         self,
         *,
+        exponent: float = 0.5,
         latent: int = 64,
         width: int = 256,
         encoder: int = 2,
-        decoder: int = 4,
+        decoder: int = 2,
         bands: int = 48,
         depth: int = 2,
         noise: int = 128,
     ) -> None:
-        """`latent` channels say the envelope of four frames; the rest are widths and depths."""
+        """`exponent` is that of the compression; `latent` channels say the envelope of four frames;
+        the rest are widths and depths.
+        """
         super().__init__()
+        self.exponent = exponent
         self.scale: Tensor
         self.register_buffer("scale", torch.ones(BINS))  # of each bin, by which c is divided
         self.noise = NoiseFeatures(noise)
@@ -110,26 +118,30 @@ class ComplexSpectrogramNetwork(nn.Module):
         self.from_latent = nn.Linear(latent, GROUP * width)
         self.beside = nn.Conv1d(width, width, 1)
         self.decoder = nn.ModuleList(FrameBlock(width, noise) for _ in range(decoder))
-        self.smooth = nn.Linear(latent, GROUP * BINS)
         self.levels_out = nn.Conv1d(width, BINS, 1)
         self.points_in = nn.Conv2d(4 * BAND, bands, 1)
         self.place = nn.Parameter(torch.zeros(bands, BANDS, 1))
         self.points = nn.ModuleList(BandBlock(bands, noise) for _ in range(depth))
         self.points_out = nn.Conv2d(bands, HEADS * BAND, 1)
-        _silence(self.beside, self.points_out)
+        _silence(self.levels_out, self.points_out)
 
-    def forward(self, x: Tensor, sigma: Tensor, envelope: Tensor) -> Tensor:
-        """D [B, 1024, L] of x [B, 1024, L] at sigma [B], the expected latents of whose envelope are
-        [B, 64, L / 4].
+    def forward(
+        self, x: Tensor, sigma: Tensor, envelope: Tensor, levels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """D [B, 1024, L] of x [B, 1024, L] at sigma [B], and the log variance [B, 512, L] it takes.
+
+        `envelope` [B, 64, L / 4] are the latents that are expected, `levels` [B, 512, L] what the
+        codec makes of them: decibels of a full-scale sine's magnitude.
         """
         parts = x.reshape(len(x), 2, BINS, -1)
         noise = self.noise(sigma.log())
         variance = sigma.square()[:, None, None]
         power = parts.square().mean(1)  # a component
         heard = 0.25 * torch.log1p(power / variance)
-        coarse = self._levels(heard, envelope, noise)
+        coarse = self.log_variance(levels) + self._correction(heard, envelope, noise)
         fine, bias, ahead, behind = self._points(parts, heard, variance, coarse, noise)
-        own = (coarse + fine).clamp(-LOG_RANGE, LOG_RANGE).exp()
+        log_variance = (coarse + fine).clamp(-LOG_RANGE, LOG_RANGE)
+        own = log_variance.exp()
         total = (own + variance).rsqrt()
         white = torch.complex(parts[:, 0] * total, parts[:, 1] * total)
         rest = (
@@ -138,10 +150,15 @@ class ComplexSpectrogramNetwork(nn.Module):
         left_open = (variance.sqrt() * own.sqrt() * total)[:, None]
         skip = (own * total.square())[:, None]
         d = skip * parts + left_open * torch.view_as_real(rest).movedim(-1, 1)
-        return d.flatten(1, 2)
+        return d.flatten(1, 2), log_variance
 
-    def _levels(self, heard: Tensor, envelope: Tensor, noise: Tensor) -> Tensor:
-        """Log variance a bin [B, 512, L]."""
+    def log_variance(self, levels: Tensor) -> Tensor:
+        """Log variance of a component of |c|^a / scale where |c| has these levels [B, 512, L]."""
+        nepers = 2 * self.exponent * math.log(10) / 20  # of power, a decibel of magnitude
+        return nepers * levels - (math.log(2) + 2 * self.scale.log())[:, None]
+
+    def _correction(self, heard: Tensor, envelope: Tensor, noise: Tensor) -> Tensor:
+        """What is to be added to log variance [B, 512, L]."""
         hidden: Tensor = self.levels_in(heard.transpose(1, 2)).transpose(1, 2)
         for block in self.encoder:
             hidden = block(hidden, noise)
@@ -149,7 +166,7 @@ class ComplexSpectrogramNetwork(nn.Module):
         h = ungroup_frames(self.from_latent(z)) + self.beside(hidden)
         for block in self.decoder:
             h = block(h, noise)
-        out: Tensor = ungroup_frames(self.smooth(z)) + self.levels_out(h)
+        out: Tensor = CORRECTION * (self.levels_out(h) / CORRECTION).tanh()
         return out
 
     def _points(

@@ -10,7 +10,8 @@ the default prior's codec writes it, 64 latents of four frames as 16 channels of
                               -> D of the parts, by the network, which hears what is expected
 
 The guide is `GUIDE` times as loud as the codec has it, so that at the noise at which the parts
-emerge the envelope is known. Sound is made of the parts alone.
+emerge the envelope is known. Both say the envelope; where they differ, the guide is right: sound is
+made of the parts, each bin brought to the level that the guide means. What was encoded agrees.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ from sds.priors.checkpoints import (
     read_tensors,
 )
 from sds.priors.complex_network import ComplexSpectrogramNetwork
-from sds.priors.spectral_codec import group_frames, ungroup_frames
+from sds.priors.spectral_codec import CENTRE_DB, SCALE_DB, group_frames, ungroup_frames
 from sds.priors.stable_audio import StableAudioPrior, load_stable_audio
 from sds.signal.compressed_stft import BINS, HOP, compress, expand, istft, stft
 from sds.signal.overlap_add import fades, spans
 
 UNIT = 8  # frames: four a latent of the guide, of which its transformer takes two at a time
 GUIDE = 4.0
+MOST_DB = 20.0  # by which a bin is brought to the level that the guide means
 
 
 def to_parts(c: Tensor) -> Tensor:
@@ -63,6 +65,14 @@ def to_channels(z: Tensor) -> Tensor:
 def to_latents(channels: Tensor) -> Tensor:
     """Latents [B, 64, L / 4] of the guide's channels [B, 16, L]: the inverse of `to_channels`."""
     return group_frames(channels).transpose(1, 2) / GUIDE
+
+
+def expected_levels(guide: StableAudioPrior, envelope: Tensor) -> Tensor:
+    """Levels in dB [B, 512, L] that the guide's codec makes of latents [B, 64, L / 4]: of every
+    second bin, since its windows are twice as long.
+    """
+    levels: Tensor = guide.codec.decode_levels(envelope)[0]
+    return levels[:, : 2 * BINS : 2] * SCALE_DB + CENTRE_DB
 
 
 class ComplexSpectrogramPrior:
@@ -89,7 +99,6 @@ class ComplexSpectrogramPrior:
         self.max_seconds = config["sample_size"] / self.sample_rate
         low, high = config["sigmas"]
         self.sigmas = (float(low), float(high))
-        self.exponent = float(config["model"]["exponent"])
         self.network = network.eval().requires_grad_(False).to(self.device)
 
     def embed(self, prompts: Sequence[str], seconds: float) -> Cond:
@@ -108,16 +117,20 @@ class ComplexSpectrogramPrior:
         if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[-1] == 0:
             raise ValueError(f"audio must be [B, 1, T > 0], got {list(audio.shape)}")
         x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % (UNIT * HOP)))
-        c = compress(stft(x[:, 0]), self.exponent) / self.network.scale[:, None]
+        c = compress(stft(x[:, 0]), self.network.exponent) / self.network.scale[:, None]
         return torch.cat([to_parts(c), to_channels(self.guide.encode(x))], dim=1).to(audio.device)
 
     def decode(self, latent: Tensor, *, like: Tensor | None = None) -> Tensor:
         """Parts and guide [B, 1040, L] -> audio [B, 1, 512 L], or as long as `like` [B, 1, T]; the
         inverse of `encode`.
         """
-        parts = latent[:, : 2 * BINS].to(self.device, torch.float32)
-        c = to_complex(parts) * self.network.scale[:, None]
-        audio = istft(expand(c, self.exponent))[:, None].to(latent.device)
+        x = latent.to(self.device, torch.float32)
+        c = to_complex(x[:, : 2 * BINS]) * self.network.scale[:, None]
+        c = expand(c, self.network.exponent)
+        heard = self.guide.encode(istft(c)[:, None])
+        meant = expected_levels(self.guide, to_latents(x[:, 2 * BINS :]))
+        change = (meant - expected_levels(self.guide, heard)).clamp(-MOST_DB, MOST_DB)
+        audio = istft(c * 10 ** (change / 20))[:, None].to(latent.device)
         if like is None:
             return audio
         short = max(0, like.shape[-1] - audio.shape[-1])
@@ -147,7 +160,8 @@ class ComplexSpectrogramPrior:
         """D [B, 1040, L] of one window x [B, 1040, L]."""
         noisy = to_latents(x[:, 2 * BINS :])
         envelope = self.guide.denoise(noisy, sigma / GUIDE, cond)
-        d = self.network(x[:, : 2 * BINS], sigma, envelope)
+        levels = expected_levels(self.guide, envelope)
+        d, _ = self.network(x[:, : 2 * BINS], sigma, envelope, levels)
         return torch.cat([d, to_channels(envelope)], dim=1)
 
 
@@ -156,8 +170,9 @@ def build_network(config: Mapping[str, Any]) -> ComplexSpectrogramNetwork:
     `ModelUnavailable`.
     """
     try:
+        exponent = float(config["model"]["exponent"])
         sizes = {key: int(value) for key, value in config["model"]["network"].items()}
-        return ComplexSpectrogramNetwork(**sizes)
+        return ComplexSpectrogramNetwork(exponent=exponent, **sizes)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelUnavailable(
             f"{CONFIG} does not describe a complex-spectrogram model ({type(error).__name__}: "

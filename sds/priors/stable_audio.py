@@ -104,6 +104,16 @@ class StableAudioPrior:
             transformer = self._model.model.model
             transformer.timestep_features = _FullPrecision(transformer.timestep_features)
 
+    @property
+    def codec(self) -> Any:
+        """The pretransform of stable-audio-tools; None for a model of waveforms."""
+        return self._codec
+
+    @property
+    def conditioner(self) -> Any:
+        """What turns prompts and seconds into `Cond`, of stable-audio-tools."""
+        return self._model.conditioner
+
     def latent_frames(self, seconds: float) -> int:
         """Latent frames that hold `seconds` of audio, a multiple of what the model needs."""
         return math.ceil(seconds * self.sample_rate / self._unit) * self._unit // self.ratio

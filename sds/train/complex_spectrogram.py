@@ -6,7 +6,8 @@
 Karras et al. 2022 (arXiv 2206.00364), table 1: log sigma is normal, the loss of D is weighted by
 (sigma^2 + sd^2) / (sigma sd)^2; bins weigh as the ear spaces them. The envelope that the network
 is told is D of the noisy guide by the default prior, which stays as it is: text comes in there.
-What turns envelopes into levels begins with the weights of the codec's decoder.
+The codec says which levels that envelope means; how far they are from right is learned by the
+error of D, and by the likelihood of what is there, to which quiet bins matter as much.
 
 Windows are 0.7 to 1.5 s; speed, level and sign vary. Resumes from --out; what ships is
 `best.safetensors`, the moving average where its loss on held-back clips was least.
@@ -22,7 +23,6 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,9 +31,8 @@ from torch import Tensor, nn
 from presets.reading import read_json
 from sds.priors.base import Cond
 from sds.priors.checkpoints import WEIGHTS, find, read_tensors
-from sds.priors.complex_network import ComplexSpectrogramNetwork, FrameBlock
-from sds.priors.complex_spectrogram import GUIDE, build_network, to_parts
-from sds.priors.spectral_codec import CENTRE_DB, GROUP, SCALE_DB, SpectralCodec
+from sds.priors.complex_network import ComplexSpectrogramNetwork
+from sds.priors.complex_spectrogram import GUIDE, build_network, expected_levels, to_parts
 from sds.priors.stable_audio import StableAudioPrior, load_stable_audio
 from sds.priors.text_embedding import features
 from sds.signal.compressed_stft import BINS, HOP, compress, stft
@@ -47,7 +46,8 @@ WINDOWS = (64, 64, 64, 128)  # frames
 MEAN, DEVIATION = -0.9, 1.5  # of log sigma
 PIECES = 12  # of a text, as the guide reads it
 SD = 0.5  # deviation of the data, over all
-EXPONENT = 0.5  # of the compression, as in its model_config.json
+QUIET = 1e-4  # power that counts as silence in the likelihood
+LIKELIHOOD = 0.1  # its weight beside the error of D: quiet bins are to be known, too
 EAR_HZ = 700.0  # bins weigh 1 / (f + EAR_HZ), as mel bands are spaced
 LEVELS = (0.05, 0.2, 0.8, 3.0, 12.0)  # noise levels of the held-back loss
 CHECKED = 48  # held-back windows
@@ -111,11 +111,11 @@ class Windows:
         return self._text[text]
 
 
-def conditions(model: Any, text: Tensor, seconds: Tensor) -> Cond:
-    """What the transformer is told of text features [B, 1 + pieces, dim] and seconds [B], as its
+def conditions(guide: StableAudioPrior, text: Tensor, seconds: Tensor) -> Cond:
+    """What the guide is told of text features [B, 1 + pieces, dim] and seconds [B], as its
     conditioners tell it: named tensors [B, ...].
     """
-    parts = model.conditioner.conditioners
+    parts = guide.conditioner.conditioners
     prompt, lone = parts["prompt"].proj_out(text), parts["sentence"].proj_out(text[:, :1])
     duration = parts["seconds_total"](seconds.tolist(), text.device)[0]
     return {
@@ -131,22 +131,28 @@ def loss(
     sigma: Tensor,
     g: torch.Generator,
 ) -> Tensor:
-    """Weighted squared error of D [] over a batch at noise levels sigma [B]."""
+    """Weighted squared error of D over a batch at noise levels sigma [B], and the negative log
+    likelihood of its spectrogram under the variances that D takes: [2].
+    """
     audio, wide = batch.audio.to(sigma.device), sigma[:, None, None]
     with torch.no_grad():
-        c = compress(stft(audio), EXPONENT) / net.scale[:, None]
+        c = compress(stft(audio), net.exponent) / net.scale[:, None]
         z = guide.encode(audio[:, None])
         noise = torch.randn(z.shape, generator=g, device=z.device)
-        cond = conditions(guide._model, batch.text.to(z.device), batch.seconds.to(z.device))
+        cond = conditions(guide, batch.text.to(z.device), batch.seconds.to(z.device))
         envelope = guide.denoise(z + wide / GUIDE * noise, sigma / GUIDE, cond)
+        levels = expected_levels(guide, envelope)
     x0 = to_parts(c)
-    d = net(x0 + wide * torch.randn(x0.shape, generator=g, device=x0.device), sigma, envelope)
+    noise = torch.randn(x0.shape, generator=g, device=x0.device)
+    d, log_variance = net(x0 + wide * noise, sigma, envelope, levels)
     hertz = torch.arange(BINS, device=x0.device) * (RATE / 2 / BINS)
     ear = 1 / (hertz + EAR_HZ)
     squared = (d - x0).square().mean(2) * (ear / ear.mean()).repeat(2)
     weight = 1 / sigma.square() + 1 / SD**2
-    mean: Tensor = (squared.mean(1) * weight).mean()
-    return mean
+    power = c.abs().square() / 2 + QUIET
+    variance = log_variance.exp() + QUIET
+    likelihood = (power / variance + variance.log()) / 2
+    return torch.stack([(squared.mean(1) * weight).mean(), likelihood.mean()])
 
 
 @torch.no_grad()
@@ -159,46 +165,21 @@ def held_back_loss(
     for _ in range(CHECKED // 16):
         batch = held.batch(16, 96, rng, plain=True)
         levels = (torch.full((16,), level, device=device) for level in LEVELS)
-        rows.append([float(loss(net, guide, batch, sigma, g)) for sigma in levels])
+        rows.append([float(loss(net, guide, batch, sigma, g)[0]) for sigma in levels])
     return torch.tensor(rows).mean(0).tolist()
 
 
-def measure_scale(windows: Windows, count: int = 600) -> Tensor:
+def measure_scale(windows: Windows, exponent: float, count: int = 600) -> Tensor:
     """The scale [512] of each bin that makes windows have deviation SD in it, a component; of bins
     where there is next to nothing, that of a tenth of the loudest.
     """
     rng = np.random.default_rng(0)
     audio = windows.batch(count, 128, rng, plain=True).audio
     power = torch.stack(
-        [compress(stft(x[None]), EXPONENT).abs().square().mean((0, 2)) for x in audio]
+        [compress(stft(x[None]), exponent).abs().square().mean((0, 2)) for x in audio]
     )
     deviation = (power.mean(0) / 2).sqrt()
     return deviation.clamp_min(0.1 * float(deviation.max())) / SD
-
-
-@torch.no_grad()
-def begin_with_codec(net: ComplexSpectrogramNetwork, codec: SpectralCodec) -> None:
-    """Give the network the weights of the codec's decoder.
-
-    That says scaled decibels of every second bin of a window twice as long; the log variance of a
-    component of |c|^a / scale follows from these.
-    """
-    net.from_latent.load_state_dict(codec.dec_in.state_dict())
-    for mine, theirs in zip(net.decoder, codec.dec, strict=False):
-        cast(FrameBlock, mine).block.load_state_dict(theirs.state_dict())
-    nepers = 2 * EXPONENT * math.log(10) / 20  # of power, a decibel of magnitude
-    slope, offset = nepers * SCALE_DB, nepers * CENTRE_DB - math.log(2)
-    bins = slice(0, 2 * BINS, 2)
-    spread = codec.spread[bins]  # [512, mels]
-    groups = codec.synthesis.weight.chunk(GROUP)  # each [mels, 64]
-    net.smooth.weight.copy_(slope * torch.cat([spread @ weight for weight in groups]))
-    biases = codec.synthesis.bias.chunk(GROUP)
-    net.smooth.bias.copy_(slope * torch.cat([spread @ bias for bias in biases]))
-    out, own = codec.dec_out, net.levels_out
-    own.weight.copy_(slope * out.weight[bins])
-    cast(Tensor, own.bias).copy_(
-        slope * cast(Tensor, out.bias)[bins] + offset - 2 * net.scale.log()
-    )
 
 
 def arguments() -> argparse.Namespace:
@@ -231,11 +212,17 @@ def main() -> None:
     torch.manual_seed(args.seed)
     net, guide = build_network(config), load_stable_audio(find("default"), args.device)
     if not Checkpoint(args.out).exists:
-        net.scale.copy_(measure_scale(windows))
-        begin_with_codec(net, guide._codec)
+        net.scale.copy_(measure_scale(windows, net.exponent))
         if args.begin:
-            net.load_state_dict(read_tensors(args.begin))
+            begin_with(net, read_tensors(args.begin))
     train(args, net.to(args.device), guide, windows, held)
+
+
+def begin_with(net: ComplexSpectrogramNetwork, tensors: dict[str, Tensor]) -> None:
+    """Take over tensors [...] by name as far as they fit."""
+    own = net.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    net.load_state_dict(own | fitting)
 
 
 def train(
@@ -268,9 +255,9 @@ def train(
             group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
             group["lr"] *= min(1.0, (step + 1) / args.warm)
         batch = windows.batch(args.batch, sizes.choice(WINDOWS), rng)
-        error = loss(net, guide, batch, noise_levels(args.batch, g), g)
+        error, likelihood = loss(net, guide, batch, noise_levels(args.batch, g), g)
         optimizer.zero_grad()
-        torch.autograd.backward([error])
+        torch.autograd.backward([error + LIKELIHOOD * likelihood])
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         step, seen = step + 1, seen + float(error.detach())
