@@ -21,7 +21,7 @@ from sds.scoreboard.prior_figures import (
     standard_statistics,
 )
 
-HEARD = ("tab3", "euler")  # solvers whose clips are listened to
+HEARD = ("tab3",)  # solvers whose clips are listened to
 
 
 def fad_figures(setting: Setting, kept: Kept, model: str, count: int) -> Iterator[Figure]:

@@ -122,7 +122,7 @@ def page(kept: Kept, absent: Sequence[str]) -> str:
     for model in models(kept, "error"):
         text += [f"## Errors of the latents of model `{model}`", ""]
         text += [
-            "Against 400 evaluations of `tab3` from the same noise, three prompts, guidance 3."
+            "Against 200 evaluations of `tab3` from the same noise, three prompts, guidance 3."
         ]
         text += ["", *_values(curves(kept, "error", model), {"error": "relative error"})]
     for model in models(kept, "fad"):
