@@ -22,6 +22,7 @@ from sds.metrics.copy_detection import (
     window_features,
     windows,
 )
+from sds.metrics.fingerprint import fingerprint
 from sds.similarity.trunk import RATE
 from sds.train.planting import DISTURBANCES
 
@@ -50,7 +51,8 @@ def index() -> CopyIndex:
     rows = torch.cat([torch.full((len(x),), i) for i, x in enumerate(features)])
     recordings = [TrainingRecording(name, "made", "nobody", "CC0-1.0") for name in planted]
     table = torch.linspace(0.0, 1.0, 101)
-    return CopyIndex(head, head(torch.cat(features)), rows, recordings, table, table)
+    words = [fingerprint(sound) for sound in planted.values()]
+    return CopyIndex(head, head(torch.cat(features)), rows, recordings, table, table, words, table)
 
 
 @pytest.mark.parametrize("way", DISTURBANCES)
@@ -62,6 +64,7 @@ def test_planted_copies_are_found_and_others_are_not(index: CopyIndex, way: str)
         (found,) = index.nearest(DISTURBANCES[way](sound, rng)[None], RATE)
         assert found.recording == name
         assert found.similarity > other.similarity
+        assert found.match > other.match
 
 
 def test_an_exact_copy_has_similarity_one_at_any_rate_level_and_channels(index: CopyIndex) -> None:
@@ -78,7 +81,7 @@ def test_an_exact_copy_has_similarity_one_at_any_rate_level_and_channels(index: 
 
 def test_silence_has_no_nearest_recording(index: CopyIndex) -> None:
     (found,) = index.nearest(torch.zeros(1, RATE), RATE)
-    assert found == NearestRecording("", "", "", "", 0.0, 0.0)
+    assert found == NearestRecording("", "", "", "", 0.0, 0.0, 0.0, 0.0)
     assert warning(found) is None
 
 
@@ -108,12 +111,12 @@ def test_only_recordings_of_the_class_are_asked(index: CopyIndex) -> None:
 
 
 def test_the_warning_names_recording_author_and_licence() -> None:
-    near = NearestRecording("bell.wav", "A. Ringer", "CC-BY-4.0", "bell", 0.99, 99.5)
+    near = NearestRecording("bell.wav", "A. Ringer", "CC-BY-4.0", "bell", 0.9, 50.0, 0.8, 99.5)
     assert warning(near) == (
         "this may be a copy of bell.wav by A. Ringer (CC-BY-4.0): "
-        "99.5 % of the training recordings are less like any other."
+        "99.5 % of the training recordings match any other less."
     )
-    below = NearestRecording("bell.wav", "A. Ringer", "CC-BY-4.0", "bell", 0.9, 99.0)
+    below = NearestRecording("bell.wav", "A. Ringer", "CC-BY-4.0", "bell", 0.99, 99.9, 0.3, 99.0)
     assert warning(below) is None
 
 
@@ -121,11 +124,13 @@ def test_the_shipped_index_is_whole() -> None:
     index = load_copy_index()
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= MOST_BYTES
     assert len(index.rows) == len(index.vectors)
+    assert len(index.words) == len(index.recordings)
+    assert all(len(words) for words in index.words)
     assert set(index.rows.tolist()) <= set(range(len(index.recordings)))
     torch.testing.assert_close(index.vectors.norm(dim=1), torch.ones(len(index.rows)))
     for row in index.recordings:
         assert all((row.recording, row.author, row.licence, row.label))
-    for table in (index.within_class, index.among_all):
+    for table in (index.within_class, index.among_all, index.matches):
         assert len(table) == 101
         assert bool((table.diff() >= 0).all())
         assert -1.0 <= float(table[0]) <= float(table[-1]) <= 1.001

@@ -34,7 +34,8 @@ def test_the_nearest_recording_has_author_and_licence() -> None:
     assert (named[0].author, named[0].licence) == (result["author"], result["licence"])
     assert 0.0 < result["similarity"] <= 1.0
     assert result["percentile"] == pytest.approx(index.percentile(result["similarity"]), abs=0.5)
-    assert bool(result["warning"]) == (result["percentile"] > 99)
+    assert result["match"] <= 1.0
+    assert bool(result["warning"]) == (result["match_percentile"] > 99)
 
 
 def test_only_the_class_is_asked() -> None:
@@ -54,6 +55,7 @@ def test_a_line_a_file_and_the_warnings_below() -> None:
     row = {
         "file": "/sounds/[bold]a.wav", "recording": "bell.wav", "author": "A. Ringer",
         "licence": "CC-BY-4.0", "label": "bell", "similarity": 0.991, "percentile": 99.6,
+        "match": 0.871,
         "warning": "this may be a copy of bell.wav.",
     }  # fmt: skip
     lines = str(tables.nearest_recordings([row, row | {"warning": ""}])).splitlines()
@@ -61,4 +63,5 @@ def test_a_line_a_file_and_the_warnings_below() -> None:
     assert "A. Ringer" in lines[1]
     assert "0.991" in lines[1]
     assert "99.6" in lines[1]
+    assert "0.871" in lines[1]
     assert lines[3].strip() == "[bold]a.wav: this may be a copy of bell.wav."

@@ -24,8 +24,9 @@ def copycheck(
 ) -> None:
     """Name the training recording that each sound is nearest to, and its licence.
 
-    The percentile says what share of training recordings are less like their own nearest one.
-    Above the 99th a line warns that it may be a copy.
+    The percentile says what share of training recordings are less like their own nearest one; the
+    match, at most 1, how well the fingerprints fit. A line warns that it may be a copy where they
+    fit better than those of 99 % of the training recordings fit any other.
     """
     from bridge.cli import tables
     from bridge.protocol.jobs import CopyCheck

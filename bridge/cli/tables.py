@@ -310,9 +310,9 @@ def suggestions(result: dict[str, Any]) -> Text:
 
 def nearest_recordings(results: Sequence[dict[str, Any]]) -> Text:
     """The results of `copycheck`, a row a file; below them the warnings."""
-    rows = [("file", "similarity", "percentile", "nearest recording", "author", "licence")]
+    rows = [("file", "similarity", "percentile", "match", "nearest recording", "author", "licence")]
     for row in results:
-        worth = f"{row['similarity']:.3f}", f"{row['percentile']:.1f}"
+        worth = f"{row['similarity']:.3f}", f"{row['percentile']:.1f}", f"{row['match']:.3f}"
         source = row["recording"] or "none: it is silent", row["author"], row["licence"]
         rows.append((Path(row["file"]).name, *worth, *source))
     table = columns(rows)

@@ -272,11 +272,12 @@ class CopyCheck(Frozen):
     - `file`: audio file to compare
     - `label`: class of the training recordings that are asked; default None: all
 
-    Result: recording, author, licence, label, similarity, percentile, warning, seconds. `recording`
-    is the nearest recording that the models learned from, `label` its class; it is empty for a
-    silent file. `similarity` is a cosine, -1..1; `percentile` says what share of training
-    recordings, 0..100 %, are less like their own nearest one; `warning` is a sentence above the
-    99th, else empty.
+    Result: recording, author, licence, label, similarity, percentile, match, match_percentile,
+    warning, seconds. `recording` is the nearest recording that the models learned from, `label` its
+    class; it is empty for a silent file. `similarity` is a cosine, -1..1; `percentile` says what
+    share of training recordings, 0..100 %, are less like their own nearest one. `match` says how
+    well the fingerprints fit, at most 1; `match_percentile` says what share of training recordings,
+    0..100 %, match any other less; `warning` is a sentence above the 99th, else empty.
     """
 
     kind: Literal["copycheck"] = "copycheck"

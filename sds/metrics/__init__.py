@@ -3,6 +3,8 @@
 - `attack`: How sharply a sound begins: the rise of its energy at the loudest onset.
 - `copy_detection`: Whether a sound is a copy of a training recording: the nearest of them, and how
   near others come.
+- `fingerprint`: Whether two sounds are one recording: fingerprints of a word of 32 bits every
+  46 ms.
 - `frechet`: The Frechet distance of two sets of embeddings (FAD when they are of audio).
 - `separation`: Signal-to-distortion ratios of stems, and levels, in dB.
 - `spectral_statistics`: Statistics of a sound, some hundred figures, and the class of recordings

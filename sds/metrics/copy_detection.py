@@ -13,6 +13,10 @@ trunk (`sds.similarity.trunk`) instead of LAION-CLAP:
 - the head is linear, found in closed form: a head of two layers with a triplet loss found fewer
   planted copies (docs/training.md).
 
+Held-back recordings are as similar to training recordings as disturbed copies are: the same chord,
+strummed again. So the CANDIDATES most similar recordings are compared by fingerprints
+(`sds.metrics.fingerprint`), which tell a copy from another take.
+
 The index holds the recordings that the shipped generative models learned from. Sounds that were
 made by formulas, sound fonts and patches have no author, and are not in it.
 """
@@ -31,20 +35,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from presets.reading import read_json
-from sds.priors.checkpoints import ModelUnavailable, fill, shipped_file
+from sds.metrics.fingerprint import agreement, asked
+from sds.priors.checkpoints import ModelUnavailable, fill, read_tensors, shipped_file
 from sds.priors.quantised import read_quantised
 from sds.signal.audio_files import mono, resample
 from sds.similarity.trunk import HOP, RATE, load_trunk
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("copy_index")
-FILE, TABLE = "index.safetensors", "recordings.json"
+FILE, TABLE, PRINTS = "index.safetensors", "recordings.json", "fingerprints.safetensors"
 WINDOW = 64 * HOP  # samples, 1.5 s
 BLOCKS, CHANNELS, BANDS = 3, 256, 24  # of the trunk, and of its map
 FEATURES = CHANNELS * BANDS
 LEVEL, TOP = 0.002, 0.8  # RMS of a window; the greatest level the trunk is given
 ASKED_ABOVE, KEPT_ABOVE = 15.0, 40.0  # dB below the loudest window of a clip that still count
-DIM = 176
+DIM = 96
+CANDIDATES = 5  # recordings whose fingerprints are compared
+RIVAL = 0.75  # of the second best's agreement is taken off: what all takes of the kind agree in
 SILENT = 1e-4  # RMS of a window (-80 dBFS) that nothing can be a copy of
 WARN = 99.0  # percentile of train-train pairs above which the user is told
 BATCH = 16
@@ -65,8 +72,11 @@ class NearestRecording:
     """The training recording nearest to a clip.
 
     `similarity` is the cosine, -1..1, of the two windows that are most alike; `percentile` says
-    what share of training recordings, 0..100 %, are less like their own nearest one. A silent clip
-    has no nearest recording: `recording` is empty, and both figures are 0.
+    what share of training recordings, 0..100 %, are less like their own nearest one. `match` says
+    how well its fingerprint fits, at most 1;
+    `match_percentile` says what share of training recordings, 0..100 %, match any other less. Above
+    WARN the recording that matches best is named, else the most similar one. A silent clip has no
+    nearest recording: `recording` is empty, and all figures are 0.
     """
 
     recording: str
@@ -75,6 +85,8 @@ class NearestRecording:
     label: str
     similarity: float
     percentile: float
+    match: float
+    match_percentile: float
 
 
 class CopyHead(nn.Module):
@@ -129,7 +141,9 @@ class CopyIndex:
 
     - `vectors` [N, DIM] of unit length; `rows` [N]: places in `recordings`;
     - `within_class`, `among_all` [101]: percentiles 0..100 of the similarity of a training
-      recording with its nearest, of its class and of all, itself left out.
+      recording with its nearest, of its class and of all, itself left out;
+    - `words`: the fingerprint [F] of each of `recordings`; `matches` [101]: percentiles 0..100 of
+      `match` of a training recording, itself left out.
     """
 
     def __init__(
@@ -140,11 +154,14 @@ class CopyIndex:
         recordings: Sequence[TrainingRecording],
         within_class: Tensor,
         among_all: Tensor,
+        words: Sequence[Tensor],
+        matches: Tensor,
     ) -> None:
         self.head = head.eval()
         self.vectors, self.rows = vectors, rows
         self.recordings = tuple(recordings)
         self.within_class, self.among_all = within_class, among_all
+        self.words, self.matches = tuple(words), matches
         self.labels = frozenset(recording.label for recording in self.recordings)
 
     def nearest(self, audio: Tensor, rate: int, label: str | None = None) -> list[NearestRecording]:
@@ -179,29 +196,63 @@ class CopyIndex:
         `label` is named, is less like them than `similarity`.
         """
         table = self.among_all if label is None else self.within_class
-        return float(np.interp(similarity, table.numpy(), np.arange(len(table))))
+        return _share(similarity, table)
+
+    def match(self, clip: Tensor, similarities: Tensor) -> tuple[int, float]:
+        """Of the CANDIDATES recordings most similar to a clip [T] at RATE, by `similarities` [R],
+        the one whose fingerprint agrees best, and how well, less RIVAL of the next one's agreement.
+
+        Recordings of similarity -1 are none; a lone one has no next.
+        """
+        rows = similarities.topk(min(CANDIDATES, len(similarities)))
+        rises = asked(clip)
+        found = sorted(
+            (
+                (agreement(rises, self.words[row]), row)
+                for row, value in zip(rows.indices.tolist(), rows.values.tolist(), strict=True)
+                if value > -1.0
+            ),
+            reverse=True,
+        )
+        (best, row), rival = found[0], found[1][0] if len(found) > 1 else 0.0
+        return row, best - RIVAL * rival
 
     def _nearest(self, clip: Tensor, label: str | None) -> NearestRecording:
         cut = asked_windows(clip)
         if not len(cut):
-            return NearestRecording("", "", "", "", 0.0, 0.0)
+            return NearestRecording("", "", "", "", 0.0, 0.0, 0.0, 0.0)
         best = self.similarities(window_features(cut), label)
-        similarity, row = float(best.max()), self.recordings[int(best.argmax())]
-        percentile = self.percentile(similarity, label)
+        place, match = self.match(clip, best)
+        match_percentile = _share(match, self.matches)
+        if match_percentile <= WARN:
+            place = int(best.argmax())
+        row, similarity = self.recordings[place], float(best[place])
         return NearestRecording(
-            row.recording, row.author, row.licence, row.label, similarity, percentile
+            recording=row.recording,
+            author=row.author,
+            licence=row.licence,
+            label=row.label,
+            similarity=similarity,
+            percentile=self.percentile(similarity, label),
+            match=match,
+            match_percentile=match_percentile,
         )
 
 
+def _share(value: float, table: Tensor) -> float:
+    """The share in %, 0..100, below `value` of what `table` [101] has the percentiles of."""
+    return float(np.interp(value, table.numpy(), np.arange(len(table))))
+
+
 def warning(nearest: NearestRecording) -> str | None:
-    """One sentence for a clip that is nearer to a training recording than 99 % of these are to one
-    another; None for others.
+    """One sentence for a clip that matches a training recording better than 99 % of these match any
+    other; None for others.
     """
-    if nearest.percentile <= WARN:
+    if nearest.match_percentile <= WARN:
         return None
     return (
         f"this may be a copy of {nearest.recording} by {nearest.author} ({nearest.licence}): "
-        f"{nearest.percentile:.1f} % of the training recordings are less like any other."
+        f"{nearest.match_percentile:.1f} % of the training recordings match any other less."
     )
 
 
@@ -217,13 +268,22 @@ def load_copy_index(folder: Path = FOLDER) -> CopyIndex:
         recordings = read_recordings(folder / TABLE)
         vectors, rows = tensors.pop("vectors"), tensors.pop("rows").long()
         baselines = tensors.pop("within_class"), tensors.pop("among_all")
-    except (KeyError, TypeError, IndexError, ValueError, OSError) as error:
+        prints = read_tensors(shipped_file(folder / PRINTS, "sds.train.copy_head"))
+        words = prints["words"].split(prints["counts"].tolist())
+        matches = prints["matches"]
+    except (KeyError, TypeError, IndexError, ValueError, OSError, RuntimeError) as error:
         raise ModelUnavailable(f"{folder} holds no whole index of recordings ({error}).") from error
-    if vectors.shape != (len(rows), DIM) or int(rows.max()) >= len(recordings):
-        raise ModelUnavailable(f"{FILE} and {TABLE} in {folder} do not belong together.")
+    if (
+        vectors.shape != (len(rows), DIM)
+        or int(rows.max()) >= len(recordings)
+        or len(words) != len(recordings)
+    ):
+        raise ModelUnavailable(f"{FILE}, {PRINTS} and {TABLE} in {folder} do not belong together.")
     head = CopyHead()
     fill(head, tensors, path, "head")
-    return CopyIndex(head, F.normalize(vectors, dim=1), rows, recordings, *baselines)
+    return CopyIndex(
+        head, F.normalize(vectors, dim=1), rows, recordings, *baselines, words, matches
+    )
 
 
 def read_recordings(path: Path) -> list[TrainingRecording]:

@@ -2,18 +2,18 @@
 
     python -m sds.train.copy_check --data runs/corpus
 
-Found is a copy when the recording it was made of is named and its similarity is above what 5 % of
-held-back recordings come to (of the half asked for); beside that, without the name. Rows are
-the shipped index, the trunk's features as they are, and the mean spectrum, in which nothing is
-learned. `named` and `warned of` are the head's: named rightly at any similarity, and above the
-percentile of train-train pairs at which the user is told.
+Found is a copy when the recording it was made of is named and its match or similarity is above what
+5 % of held-back recordings come to (of the half asked for); beside that, without the name. Methods
+are the shipped index with its fingerprints, its head alone, the trunk's features as they are, and
+the mean spectrum, in which nothing is learned. `named` and `warned of` are the fingerprints': named
+rightly at any match, and above the percentile of train-train pairs at which the user is told.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from sds.datasets.clips import Half, half_of
 from sds.metrics.copy_detection import BANDS, CHANNELS, WARN, CopyIndex, load_copy_index
-from sds.train.copy_features import OUT, recordings, take
+from sds.train.copy_features import OUT, Rows, others, planted, recordings, take
 from sds.train.copy_head import Windows, embed, numbered
 from sds.train.data import Clip
 from sds.train.planting import DISTURBANCES
@@ -34,7 +34,7 @@ Embed = Callable[[Tensor], Tensor]
 
 
 class Judged:
-    """Asked clips: the greatest similarity of each, the take that it is with, and its own number.
+    """Asked clips: the greatest similarity or match, the take that it is with, and its own number.
 
     All [M], a clip and disturbance each.
     """
@@ -42,6 +42,9 @@ class Judged:
     def __init__(self, similarity: Tensor, named: Tensor, clip: Tensor, which: Tensor) -> None:
         self.similarity, self.named = similarity, named
         self.clip, self.which = clip, which
+
+
+Methods = Iterator[tuple[str, dict[str, Judged]]]
 
 
 @torch.no_grad()
@@ -62,6 +65,18 @@ def judge(part: Windows, index: Tensor, takes: Tensor, to_vectors: Embed) -> Jud
     for window in (best == top[groups]).nonzero()[:, 0]:
         named[groups[window]] = takes[int(place[window])]
     return Judged(top, named, clips // len(WAYS), clips % len(WAYS))
+
+
+def judge_matches(part: Windows, rows: Rows, shipped: CopyIndex) -> Judged:
+    """Match the clips [T] of `rows`, whose windows a part holds, with the shipped fingerprints."""
+    judged = []
+    for audio, clip, which in rows:
+        features = part.features[(part.clip == clip) & (part.which == which)]
+        if len(features):
+            place, match = shipped.match(audio, shipped.similarities(features))
+            judged.append((match, place, clip, which))
+    found, *places = zip(*judged, strict=True)
+    return Judged(torch.tensor(found), *(torch.tensor(x) for x in places))
 
 
 def threshold(null: Judged, rows: Tensor) -> float:
@@ -102,42 +117,58 @@ def spectrum(features: Tensor) -> Tensor:
     return F.normalize(features.float().reshape(-1, CHANNELS, BANDS).mean(1), dim=1)
 
 
+def heads(data: Path, heard: Path, shipped: CopyIndex, names: Sequence[str]) -> Methods:
+    """What each method that compares windows alone finds of the parts of these names."""
+    takes = numbered([take(clip) for clip in recordings(data, "prior").clips])
+    parts = {name: Windows(heard / f"{name}.safetensors") for name in ("index", *names)}
+    of_windows = takes[parts["index"].clip]
+    methods: dict[str, Embed] = {
+        "head alone": lambda x: embed(shipped.head, x),
+        "trunk alone": plain,
+        "spectrum": spectrum,
+    }
+    for method, to_vectors in methods.items():
+        index = torch.cat([to_vectors(x) for x in torch.split(parts["index"].features, 1024)])
+        found = {name: judge(parts[name], index, of_windows, to_vectors) for name in names}
+        yield method, found
+
+
 def report(data: Path, heard: Path, half: Half, shipped: CopyIndex) -> list[str]:
     """The lines of a table: a disturbance a row, two figures a method, and the false alarms among
     other recordings.
     """
-    clips = recordings(data, "prior").clips
-    takes = numbered([take(clip) for clip in clips])
-    parts = {name: Windows(heard / f"{name}.safetensors") for name in ("index", "held", half)}
-    scorer = heard / "scorer.safetensors"
+    takes = numbered([take(clip) for clip in recordings(data, "prior").clips])
     rows = half_rows(recordings(data, "held").clips, half)
-    methods: dict[str, Embed] = {
-        "head": lambda x: embed(shipped.head, x),
-        "trunk alone": plain,
-        "spectrum": spectrum,
+    audio = {
+        "held": others(data, "held"),
+        "scorer": others(data, "evaluation_scorer"),
+        half: planted(data, half),
+    }
+    shipping = {
+        name: judge_matches(Windows(heard / f"{name}.safetensors"), clips, shipped)
+        for name, clips in audio.items()
     }
     lines: dict[str, list[str]] = {way: [] for way in WAYS}
     notes = []
-    for name, to_vectors in methods.items():
-        index = torch.cat([to_vectors(x) for x in torch.split(parts["index"].features, 1024)])
-        of_windows = takes[parts["index"].clip]
-        null = judge(parts["held"], index, of_windows, to_vectors)
-        limit = threshold(null, rows)
-        found = judge(parts[half], index, of_windows, to_vectors)
-        for way, (named, above) in recalls(found, takes, limit).items():
+    methods = [("shipped", shipping), *heads(data, heard, shipped, list(audio))]
+    for method, found in methods:
+        limit = threshold(found["held"], rows)
+        for way, (named, above) in recalls(found[half], takes, limit).items():
             lines[way].append(f"{named:.3f} ({above:.3f})")
-        if name == "head":
-            warned = recalls(found, takes, float(shipped.among_all[round(WARN)]))
-            right = recalls(found, takes, -1.0)
+        if method == "shipped":
+            warned = recalls(found[half], takes, float(shipped.matches[round(WARN)]))
+            right = recalls(found[half], takes, -1.0)
             for way in WAYS:
                 lines[way] += [f"{right[way][0]:.3f}", f"{warned[way][0]:.3f}"]
-        note = f"{name}: threshold {limit:.3f} of {len(rows)} held-back recordings"
-        if scorer.is_file():
-            others = judge(Windows(scorer), index, of_windows, to_vectors).similarity
-            share = float((others > limit).float().mean())
-            note += f"; of {len(others)} recordings of the evaluation scorer {share:.3f} exceed it"
-        notes.append(note)
-    columns = ["disturbance", "head", "named", "warned of", *list(methods)[1:]]
+            held = found["held"].similarity[torch.isin(found["held"].clip, rows)]
+            told = float((held > shipped.matches[round(WARN)]).float().mean())
+            notes.append(f"of the held-back recordings {told:.3f} are warned of")
+        share = float((found["scorer"].similarity > limit).float().mean())
+        notes.append(
+            f"{method}: threshold {limit:.3f} of {len(rows)} held-back recordings; of "
+            f"{len(found['scorer'].clip)} of the evaluation scorer {share:.3f} exceed it"
+        )
+    columns = ["disturbance", "shipped", "named", "warned of", *(name for name, _ in methods[1:])]
     head_line = f"| {' | '.join(columns)} |"
     ruler = "|---" * len(columns) + "|"
     return [head_line, ruler, *(f"| {w} | {' | '.join(x)} |" for w, x in lines.items()), *notes]

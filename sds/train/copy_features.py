@@ -93,14 +93,18 @@ def _copies(data: Path, number: int) -> Rows:
         yield asked_windows(random_copy(audio, rng))[:1], row, which
 
 
-def _null(data: Path, split: str) -> Rows:
+def others(data: Path, split: str) -> Rows:
+    """A piece [T] each of OTHERS recordings of a split that no generative model heard, and their
+    places in it.
+    """
     corpus, rng = recordings(data, split), np.random.default_rng(1)
     chosen = rng.permutation(len(corpus.clips))[:OTHERS]
     for number in sorted(map(int, chosen)):
-        yield asked_windows(piece(corpus, corpus.clips[number], rng)), number, 0
+        yield piece(corpus, corpus.clips[number], rng), number, 0
 
 
-def _planted(data: Path, wanted: Role) -> Rows:
+def planted(data: Path, wanted: Role) -> Rows:
+    """Disturbed pieces [T] of recordings, their places in the split, and which way of all."""
     corpus, rng = recordings(data, "prior"), np.random.default_rng(2)
     numbers = [i for i, clip in enumerate(corpus.clips) if role(clip) == wanted]
     count = PLANTED if wanted == "report" else PLANTED // 2
@@ -108,19 +112,24 @@ def _planted(data: Path, wanted: Role) -> Rows:
     for number in sorted(map(int, rng.permutation(numbers)[:count])):
         audio = piece(corpus, corpus.clips[number], rng)
         for which, disturb in enumerate(ways):
-            yield asked_windows(disturb(audio, rng)), number, which
+            yield disturb(audio, rng), number, which
+
+
+def _asked(rows: Rows) -> Rows:
+    for audio, number, which in rows:
+        yield asked_windows(audio), number, which
 
 
 PARTS: dict[str, Callable[[Path], Rows]] = {
     "index": _index,
     "copies-0": lambda data: _copies(data, 0),
     "copies-1": lambda data: _copies(data, 1),
-    "held": lambda data: _null(data, "held"),
-    "choose": lambda data: _planted(data, "choose"),
+    "held": lambda data: _asked(others(data, "held")),
+    "choose": lambda data: _asked(planted(data, "choose")),
     "copies-2": lambda data: _copies(data, 2),
-    "report": lambda data: _planted(data, "report"),
+    "report": lambda data: _asked(planted(data, "report")),
     "copies-3": lambda data: _copies(data, 3),
-    "scorer": lambda data: _null(data, "evaluation_scorer"),
+    "scorer": lambda data: _asked(others(data, "evaluation_scorer")),
 }
 
 

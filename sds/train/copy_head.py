@@ -20,19 +20,32 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.metrics.copy_detection import DIM, FILE, FOLDER, TABLE, CopyHead
+from sds.metrics.copy_detection import (
+    DIM,
+    FILE,
+    FOLDER,
+    PRINTS,
+    TABLE,
+    WINDOW,
+    CopyHead,
+    CopyIndex,
+    read_recordings,
+)
+from sds.metrics.fingerprint import fingerprint
 from sds.priors.checkpoints import read_tensors
 from sds.priors.quantised import quantise
 from sds.train.common import write_weights
 from sds.train.copy_features import OUT, recordings, take
-from sds.train.data import Clip
+from sds.train.data import Clip, Corpus
 
 log = logging.getLogger(__name__)
 COMPONENTS, SAMPLE, RIDGE = 400, 4500, 0.1
+MATCHED = 500  # takes whose greatest match with another take makes the percentiles
 SHOWN = 3  # windows of a training recording that are compared with others: up to 4.5 s
 
 
@@ -150,8 +163,33 @@ def write_table(clips: Sequence[Clip], rows: dict[str, dict[str, str]], path: Pa
     return takes
 
 
+def fingerprints(corpus: Corpus, takes: Tensor) -> list[Tensor]:
+    """The words [F] int32 of each take, its clips one behind the other; `takes` [N] says whose
+    each clip of the corpus is.
+    """
+    words: list[list[Tensor]] = [[] for _ in range(int(takes.max()) + 1)]
+    for number, clip in zip(takes.tolist(), corpus.clips, strict=True):
+        words[number].append(fingerprint(corpus.audio(clip)))
+    return [torch.cat(of_take) for of_take in words]
+
+
+def matches(corpus: Corpus, takes: Tensor, index: CopyIndex, heard: Windows) -> Tensor:
+    """Percentiles 0..100 [101] of how well MATCHED clips match takes [N] of others, SHOWN windows
+    of each clip as in `baselines`.
+    """
+    rng = np.random.default_rng(3)
+    found = []
+    for number in map(int, rng.permutation(len(corpus.clips))[:MATCHED]):
+        clip = corpus.clips[number]
+        audio = corpus.audio(clip, 0, min(clip.frames, SHOWN * WINDOW))
+        similarities = index.similarities(heard.features[heard.clip == number][:SHOWN])
+        similarities[takes[number]] = -1.0
+        found.append(index.match(audio, similarities)[1])
+    return torch.tensor(found).quantile(torch.linspace(0, 1, 101))
+
+
 def main() -> None:
-    """Train the head and write head, vectors, table and baselines."""
+    """Train the head and write head, vectors, table, fingerprints and percentiles."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/corpus"))
     parser.add_argument("--heard", type=Path, default=OUT, help="what copy_features wrote")
@@ -161,7 +199,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    clips = recordings(args.data, "prior").clips
+    corpus = recordings(args.data, "prior")
+    clips = corpus.clips
     index = Windows(args.heard / "index.safetensors")
     copies = [Windows(path) for path in sorted(args.heard.glob("copies-*.safetensors"))]
     head = fit(index, copies)
@@ -176,6 +215,14 @@ def main() -> None:
         "among_all": among,
     }
     write_weights(tensors, args.out / FILE)
+    words = fingerprints(corpus, takes)
+    rows = takes[index.clip]
+    heard = CopyIndex(
+        head, vectors, rows, read_recordings(args.out / TABLE), within, among, words, among
+    )
+    tensors = {"words": torch.cat(words), "counts": torch.tensor([len(of) for of in words])}
+    tensors |= {"matches": matches(corpus, takes, heard, index)}
+    write_weights(tensors, args.out / PRINTS)
 
 
 if __name__ == "__main__":
