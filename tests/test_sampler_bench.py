@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from bench import sampler_errors
-from bench.sampler_errors import PROMPTS, exact_figures, latent_figures, relative, solve_mixture
+from bench.sampler_errors import (
+    COMPARED,
+    PROMPTS,
+    exact_figures,
+    latent_figures,
+    relative,
+    solve_mixture,
+)
 from bench.sampler_figures import Figure, curves, keep, missing, place, read
 from bench.sampler_page import PUBLISHED, enough, page, places, plot
 from sds.priors.gaussian import GaussianPrior
@@ -61,7 +68,7 @@ def test_errors_of_a_prior_fall_with_evaluations(monkeypatch):
     prompts = {name: 0.1 * i for i, name in enumerate(("", *PROMPTS))}
     prior = GaussianPrior(prompts, dict.fromkeys(prompts, 0.5), hop=16, sample_rate=800)
     kept = {place(one): one for one in latent_figures(prior, {}, "gaussian")}
-    assert len(kept) == 2 * len(SAMPLERS)
+    assert len(kept) == 2 * len(COMPARED)
     for solver, curve in curves(kept, "error", "gaussian").items():
         assert curve[20]["error"] < curve[5]["error"], solver
     assert curves(kept, "error", "gaussian")["tab3"][20]["error"] < 0.02
