@@ -269,7 +269,7 @@ def load_copy_index(folder: Path = FOLDER) -> CopyIndex:
         vectors, rows = tensors.pop("vectors"), tensors.pop("rows").long()
         baselines = tensors.pop("within_class"), tensors.pop("among_all")
         prints = read_tensors(shipped_file(folder / PRINTS, "sds.train.copy_head"))
-        words = prints["words"].split(prints["counts"].tolist())
+        words = torch.split(prints["words"], prints["counts"].tolist())
         matches = prints["matches"]
     except (KeyError, TypeError, IndexError, ValueError, OSError, RuntimeError) as error:
         raise ModelUnavailable(f"{folder} holds no whole index of recordings ({error}).") from error
