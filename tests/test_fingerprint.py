@@ -31,7 +31,8 @@ def _same_spectrum(audio: Tensor) -> Tensor:
     """Audio [T] of the same power spectrum, its phases random."""
     spectrum = torch.fft.rfft(audio)
     turns = torch.rand(len(spectrum), generator=torch.Generator().manual_seed(0))
-    return torch.fft.irfft(torch.polar(spectrum.abs(), 2 * torch.pi * turns), len(audio))
+    out: Tensor = torch.fft.irfft(torch.polar(spectrum.abs(), 2 * torch.pi * turns), len(audio))
+    return out
 
 
 @pytest.mark.parametrize("way", DISTURBANCES)
