@@ -22,7 +22,7 @@ def copycheck(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Name the training recording nearest to each sound, and its licence.
+    """Name the training recording nearest to each sound.
 
     The percentile says what share of training recordings are less like their own nearest one; the
     match, at most 1, how well the fingerprints fit. A line warns that it may be a copy where they
