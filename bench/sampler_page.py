@@ -144,7 +144,7 @@ def places() -> list[tuple[str, str, str]]:
     for name, recipe in RECIPES.items():
         if recipe.generated:
             place = f"`generate_steps` of the recipe `{name}` of a patch"
-            found.append((place, "euler", str(recipe.generate_steps)))
+            found.append((place, "tab3", str(recipe.generate_steps)))
         place = f"`denoise_steps` of the recipe `{name}`, from sigma(t) down"
         found.append((place, "euler", str(recipe.distillation.denoise_steps)))
     return found

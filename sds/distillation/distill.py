@@ -22,9 +22,10 @@ from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features, target
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.samplers.denoiser import Denoiser
+from sds.samplers.exponential import tab3
 from sds.samplers.inversion import estimate_x0
-from sds.samplers.ode import euler
 from sds.samplers.schedules import karras
+from sds.samplers.stepwise import stepwise
 from sds.signal.audio_files import with_channels
 from sds.signal.spectrogram import log_gaps, log_spectra, magnitude, magnitudes, relative_distance
 
@@ -76,20 +77,6 @@ class StageStep:
     loss: Tensor
     scores: Tensor | None = None
     t: float = 0.0
-
-
-def generate(prior: Prior, denoise: Denoiser, noise: Tensor, *, steps: int) -> Iterator[Tensor]:
-    """Sample latents from unit noise [B, D, L] by `steps` Euler steps over the prior's sigmas.
-
-    Yields the estimate [B, D, L] after each step; the last one is the sample.
-    """
-    low, high = prior.sigmas
-    sigmas = karras(steps, low, high)
-    x = noise * high
-    for i in range(steps):
-        with torch.no_grad():
-            x = euler(denoise, x, sigmas[i : i + 2])
-        yield x
 
 
 def fit(
@@ -260,10 +247,17 @@ def _score_candidates(search: _Search, u0: Tensor) -> Generator[StageStep, None,
 def _generate_clips(search: _Search, u: Tensor, rows: Tensor) -> Generator[StageStep, None, Tensor]:
     """The best of the clips that the prior generates for the prompt, [G, C, T], G <= starts."""
     recipe = search.recipe
-    z = torch.randn(recipe.generated, *search.shape, generator=search.generator)
-    for estimate in generate(search.prior, search.denoise, z, steps=recipe.generate_steps):
-        z = estimate
-        yield StageStep("generate", u, rows, torch.zeros(0))
+    sigmas = karras(recipe.generate_steps, *search.prior.sigmas)
+    noise = torch.randn(recipe.generated, *search.shape, generator=search.generator)
+    sampling = stepwise(tab3, search.denoise, noise * sigmas[0], sigmas)
+    try:
+        while True:
+            next(sampling)
+            yield StageStep("generate", u, rows, torch.zeros(0))
+    except StopIteration as end:
+        z: Tensor = end.value
+    finally:
+        sampling.close()
     with torch.no_grad():
         clips = search.prior.decode(z)[..., : search.samples]
         return clips[_best_rows(search.score(with_channels(clips, 1)), recipe.starts)]

@@ -76,7 +76,7 @@ class PatchRecipe:
     - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
     - `generated`: clips that the prior generates for the prompt; the best `starts` of them by the
       score are fitted to. 0 leaves out generation, evolution and fit; 0.
-    - `generate_steps`: Euler steps of that generation, >= 1; 20.
+    - `generate_steps`: evaluations of `tab3` for that generation, >= 1; 10 (docs/samplers.md).
     - `generations`: generations of differential evolution; 0.
     - `crowd`: patches that evolve, >= 1; 24.
     - `closeness`: what evolution subtracts from the score for a log-spectral distance of 1 (nepers)
@@ -89,7 +89,7 @@ class PatchRecipe:
     starts: int = 1
     finalists: int = 1
     generated: int = 0
-    generate_steps: int = 20
+    generate_steps: int = 10
     generations: int = 0
     crowd: int = 24
     closeness: float = 0.3
@@ -118,7 +118,6 @@ RECIPES = {
         starts=4,
         finalists=2,
         generated=8,
-        generate_steps=16,
         generations=24,
         fit_steps=20,
     ),
