@@ -207,7 +207,7 @@ class Index:
     within_class = torch.arange(101) / 100  # of recordings among themselves
 
     def nearest(self, audio, rate, label):
-        return [NearestRecording("kick.ogg", "", "", label, 0.9, 90.0)] * len(audio)
+        return [NearestRecording("kick.ogg", "", "", label, 0.9, 90.0, 0.1, 10.0)] * len(audio)
 
 
 @pytest.fixture

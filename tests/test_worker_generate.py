@@ -27,6 +27,7 @@ from sds.metrics.copy_detection import (
     asked_windows,
     window_features,
 )
+from sds.metrics.fingerprint import fingerprint
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.sampling import GUIDANCE, STEPS, generate
 from sds.signal.audio_files import mono, resample
@@ -202,19 +203,25 @@ def test_a_file_of_somebody_stays(tmp_path: Path, loaded: worker.Models) -> None
 
 
 def index_of(recordings: dict[str, torch.Tensor]) -> CopyIndex:
-    """An index of recordings [1, T] by name whose likest pairs have cosines 0 .. 0.99, evenly."""
+    """An index of recordings [1, T] by name whose likest pairs have cosines 0 .. 0.99, evenly, and
+    whose fingerprints fit others at 0 .. 0.3.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         head = CopyHead()
-    vectors, rows = [], []
+    vectors, rows, words = [], [], []
     for row, sound in enumerate(recordings.values()):
-        cut = asked_windows(resample(mono(sound[None])[0], RATE, trunk.RATE))
+        audio = resample(mono(sound[None])[0], RATE, trunk.RATE)
+        cut = asked_windows(audio)
+        words.append(fingerprint(audio))
         with torch.no_grad():
             vectors.append(head.eval()(window_features(cut)))
         rows += [row] * len(cut)
     known = [TrainingRecording(name, "bell", "A. Smith", "CC0-1.0") for name in recordings]
     table = torch.linspace(0, 0.99, 101)
-    return CopyIndex(head, torch.cat(vectors), torch.tensor(rows), known, table, table)
+    fits = torch.linspace(0, 0.3, 101)
+    every = torch.cat(vectors)
+    return CopyIndex(head, every, torch.tensor(rows), known, table, table, words, fits)
 
 
 def test_a_clip_that_is_a_training_recording_is_warned_of(
@@ -230,10 +237,11 @@ def test_a_clip_that_is_a_training_recording_is_warned_of(
     (clip,) = done.result["clips"]
     assert torch.equal(heard(clip), heard(second))
     assert clip["nearest"]["similarity"] == pytest.approx(1.0, abs=1e-4)
+    assert clip["nearest"].pop("match") > 0.3
     del clip["nearest"]["similarity"]
     assert clip["nearest"] == {
         "recording": "bell.wav", "author": "A. Smith", "licence": "CC0-1.0", "label": "bell",
-        "percentile": 100.0,
+        "percentile": 100.0, "match_percentile": 100.0,
     }  # fmt: skip
     assert "bell.wav by A. Smith (CC0-1.0)" in clip["warning"]
     assert done.result["note"] == "a-bell-1.wav may be a copy of a training recording: see warning"
@@ -254,6 +262,6 @@ def test_a_clip_far_from_all_recordings_is_not_warned_of(
     assert isinstance(done, Done)
     (clip,) = done.result["clips"]
     assert clip["nearest"]["recording"] == "kick.wav"
-    assert clip["nearest"]["percentile"] < 99
+    assert clip["nearest"]["match_percentile"] < 99
     assert "warning" not in clip
     assert "note" not in done.result
