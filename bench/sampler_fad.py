@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
 
 import torch
 
@@ -17,8 +16,8 @@ from sds.scoreboard.prior_figures import (
     embed,
     fad,
     fad_of_statistics,
-    real_set,
     standard_statistics,
+    unheard_recordings,
 )
 
 HEARD = ("tab3",)  # solvers whose clips are listened to
@@ -27,7 +26,7 @@ HEARD = ("tab3",)  # solvers whose clips are listened to
 def fad_figures(setting: Setting, kept: Kept, model: str, count: int) -> Iterator[Figure]:
     """FAD in every embedding, of `count` clips of each class."""
     weights = str(getattr(setting.prior, "model_hash", ""))
-    real = cache(partial(real_set, setting, CLASSES))
+    real = unheard_recordings(setting, CLASSES).whole
     for solver in HEARD:
         for evaluations in SHIPPED:
             figure = Figure("fad", model, weights, solver, evaluations, count, {})
