@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench import sampler_errors
+from bench import sampler_errors, sampler_fad
 from bench.sampler_errors import (
     COMPARED,
     PROMPTS,
@@ -12,10 +12,12 @@ from bench.sampler_errors import (
     relative,
     solve_mixture,
 )
+from bench.sampler_fad import fad_figures
 from bench.sampler_figures import Figure, curves, keep, missing, place, read
 from bench.sampler_page import PUBLISHED, enough, page, places, plot
 from sds.priors.gaussian import GaussianPrior
 from sds.samplers.solvers import SAMPLERS
+from sds.scoreboard.board import Setting
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,19 @@ def test_one_evaluation_is_one_step():
     for solver in SAMPLERS.values():
         assert solver.steps(1) == 1
     assert torch.isfinite(solve_mixture("exponential_rk3s", 3)).all()
+
+
+def test_fad_of_clips_is_measured_without_recordings_too(tmp_path, monkeypatch):
+    """Clips of the same noise, quieter or not, are equally far: statistics know no level."""
+    monkeypatch.setattr(sampler_fad, "SHIPPED", (2,))
+    monkeypatch.setattr(sampler_fad, "CLASSES", ("rain", "kick"))
+    far = []
+    for std in (0.1, 0.2):
+        prompts = dict.fromkeys(("", "rain", "kick"), std)
+        prior = GaussianPrior(dict.fromkeys(prompts, 0.0), prompts, max_seconds=1.0)
+        setting = Setting(tmp_path, prior, None, None, (), tmp_path)
+        (one,) = fad_figures(setting, {}, "gaussian", 2)
+        assert set(one.values) == {"fad_statistics"}
+        far.append(one.values["fad_statistics"])
+    assert far[0] > 100  # white noise on the scoreboard: 300 and more
+    assert far[1] == pytest.approx(far[0], rel=0.05)
