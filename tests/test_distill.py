@@ -11,7 +11,8 @@ from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import as_loud_as, sds_gradient, target
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
-from sds.samplers.schedules import cosine, sigma_of
+from sds.samplers.exponential import tab3
+from sds.samplers.schedules import cosine, karras, sigma_of
 from sds.signal.spectrogram import magnitudes, relative_distance
 
 HOP, FRAMES, STD = 32, 32, 0.3
@@ -167,6 +168,14 @@ def test_generate_then_fit_comes_before_distillation():
     stages = [step.stage for step in steps]
     assert stages == ["search"] + ["generate"] * 6 + ["fit"] * 8 + ["distill"] * 4
     assert float(steps[14].loss.sum()) < float(steps[7].loss.sum())
+
+
+def test_generated_latents_are_samples_of_the_prompt():
+    noise = torch.randn(8, HOP, FRAMES, generator=torch.Generator().manual_seed(0))
+    sigmas = karras(60, *P.sigmas)
+    z = tab3(plain(), noise * sigmas[0], sigmas)
+    assert torch.allclose(z.mean((0, 2)), MEAN, atol=0.08)
+    assert float((z - MEAN[:, None]).std()) == pytest.approx(STD, rel=0.1)
 
 
 def test_fit_reaches_a_sound_that_can_be_reached():
