@@ -56,7 +56,8 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was played: MIDI `number` (60 = middle C, may be fractional) and `velocity` 1..127.
+    """What was played: MIDI `number` (60 = middle C, may be fractional), `velocity` 1..127, and for
+    how many seconds the key was `held`.
 
     >>> Note(69).hz
     440.0
@@ -64,8 +65,11 @@ class Note:
 
     number: float = 60.0
     velocity: int = 100
+    held: float = math.inf
 
     def __post_init__(self) -> None:
+        if not self.held >= 0:
+            raise ValueError(f"held must be at least 0 seconds, got {self.held:g}")
         if not 0 <= self.number <= 127:
             raise ValueError(f"note number must be in range 0..127, got {self.number}")
         if not 1 <= self.velocity <= 127:

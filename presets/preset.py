@@ -105,7 +105,8 @@ class Provenance(BaseModel):
 class Preset(BaseModel):
     """One sound as data. `values` are physical (Hz, seconds, ...), keyed by the renderer's params.
 
-    `note` is the MIDI number the sound was designed at, `seconds` its natural length.
+    `note` is the MIDI number the sound was designed at, `seconds` its natural length, and `held`
+    how many of them the key is down; None: all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -117,11 +118,20 @@ class Preset(BaseModel):
     values: dict[str, float]
     note: float = Field(default=60.0, ge=0, le=127)
     seconds: float = Field(default=3.0, gt=0, le=60)
+    held: float | None = Field(default=None, ge=0, le=60)
     effects: tuple[Effect, ...] = ()
     prompt: str = ""
     seed: int | None = None
     provenance: Provenance = Provenance()
     tags: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Presets that say nothing of `held` are written as they were before it was."""
+        data: dict[str, Any] = write(self)
+        if self.held is None:
+            data.pop("held", None)
+        return data
 
 
 def save(preset: Preset, path: Path | str) -> None:

@@ -20,6 +20,43 @@ OPERATORS = range(1, 9)
 INDEX = 4.0  # radians
 FEEDBACK = 0.9
 MATRICES = ("acyclic", "free", *(f"dx7:{n}" for n in ALGORITHMS))
+VOICES = ("paper", "full")
+
+# What a full FM voice has beside its operators: once a patch.
+MOVEMENT = (
+    Param("pitch_start", -48.0, 48.0, "semitone"),
+    Param("pitch_time", 0.005, 2.0, "s", "log"),
+    Param("lfo_hz", 0.05, 40.0, "Hz", "log"),
+    Param("lfo_to_pitch", 0.0, 12.0, "semitone"),
+    Param("lfo_to_level", 0.0, 1.0),
+    Param("lfo_to_index", 0.0, 1.0),
+    Param("lfo_to_filter", 0.0, 4.0, "octave"),
+    Param("noise_level", 0.0, 1.0),
+    Param("noise_hz", 40.0, 16000.0, "Hz", "log"),
+    Param("noise_width", 0.2, 10.0, "octave", "log"),
+    Param("noise_attack", 0.001, 2.0, "s", "log"),
+    Param("noise_decay", 0.02, 10.0, "s", "log"),
+    Param("noise_sustain", 0.0, 1.0),
+    Param("noise_release", 0.005, 5.0, "s", "log"),
+    Param("filter_hz", 20.0, 20000.0, "Hz", "log"),
+    Param("filter_resonance", 0.0, 1.0),
+    Param("filter_mode", 0.0, 1.0),
+    Param("filter_key", 0.0, 1.0),
+    Param("filter_env", -6.0, 6.0, "octave"),
+    Param("filter_attack", 0.001, 2.0, "s", "log"),
+    Param("filter_decay", 0.02, 10.0, "s", "log"),
+)
+# What a full impact voice has between its bands and `tune`: how the object is struck.
+STRIKE = (
+    Param("strike_seconds", 1e-5, 0.02, "s", "log"),
+    Param("burst_level", 0.0, 1.0),
+    Param("burst_seconds", 0.002, 1.0, "s", "log"),
+    Param("burst_hz", 100.0, 16000.0, "Hz", "log"),
+    Param("hits", 1.0, 48.0),
+    Param("hit_hz", 0.5, 60.0, "Hz", "log"),
+    Param("hit_jitter", 0.0, 1.0),
+    Param("hit_spread", 0.0, 1.0),
+)
 
 MODES = range(1, 2049)
 BANDS = range(1, 65)
@@ -150,11 +187,14 @@ def _check_settings(effect: Effect) -> None:
             )
 
 
-def fm(*, operators: int | None = None, matrix: str = "acyclic") -> tuple[Param, ...]:
-    """The knobs of `renderers.fm.renderer` with this many operators and this matrix.
+def fm(
+    *, operators: int | None = None, matrix: str = "acyclic", voice: str = "paper"
+) -> tuple[Param, ...]:
+    """The knobs of `renderers.fm.renderer` with this many operators, this matrix and this voice.
 
     Raises `ValueError`.
     """
+    _check_voice(voice)
     if matrix not in MATRICES:
         raise ValueError(f"matrix must be acyclic, free or dx7:1 .. dx7:32, got {matrix!r}")
     dx7 = matrix.startswith("dx7:")
@@ -176,14 +216,27 @@ def fm(*, operators: int | None = None, matrix: str = "acyclic") -> tuple[Param,
             Param(f"op{v}_attack", 0.001, 2.0, "s", "log"),
             Param(f"op{v}_decay", 0.02, 10.0, "s", "log"),
         ]
+        if voice == "full":
+            params += [
+                Param(f"op{v}_detune", -20.0, 20.0, "cent"),
+                Param(f"op{v}_sustain", 0.0, 1.0),
+                Param(f"op{v}_release", 0.005, 5.0, "s", "log"),
+            ]
         if v in carriers:
             params.append(Param(f"op{v}_mix", 0.0, 1.0))
         for w in everyone:
             if (v, w) in edges:
                 most = FEEDBACK if w == v and matrix != "free" else TOP_INDEX if dx7 else INDEX
                 params.append(Param(f"op{v}_from_op{w}", 0.0, most, "rad"))
+    if voice == "full":
+        params += MOVEMENT
     params.append(Param("level", 0.01, 1.0, "x", "log"))
     return tuple(params)
+
+
+def _check_voice(voice: str) -> None:
+    if voice not in VOICES:
+        raise ValueError(f"voice must be paper or full, got {voice!r}")
 
 
 def fm_of(names: frozenset[str]) -> tuple[Param, ...]:
@@ -195,11 +248,12 @@ def fm_of(names: frozenset[str]) -> tuple[Param, ...]:
     edges = frozenset((int(m[1]), int(m[2])) for m in found if m)
     heard = (re.fullmatch(r"op(\d)_mix", name) for name in names)
     carriers = frozenset(int(m[1]) for m in heard if m)
+    voice = "full" if "pitch_start" in names else "paper"
     if operators == 6:
         for n in ALGORITHMS:
             if (edges, carriers) == _algorithm(n):
-                return fm(matrix=f"dx7:{n}")
-    return fm(operators=operators, matrix="free" if (1, 2) in edges else "acyclic")
+                return fm(matrix=f"dx7:{n}", voice=voice)
+    return fm(operators=operators, matrix="free" if (1, 2) in edges else "acyclic", voice=voice)
 
 
 @cache
@@ -211,11 +265,12 @@ def _algorithm(number: int) -> tuple[frozenset[tuple[int, int]], frozenset[int]]
     return edges, frozenset(plan.carriers)
 
 
-def impact(*, modes: int = 256, bands: int = 32) -> tuple[Param, ...]:
-    """The knobs of `renderers.impact.renderer` with this many modes and bands.
+def impact(*, modes: int = 256, bands: int = 32, voice: str = "paper") -> tuple[Param, ...]:
+    """The knobs of `renderers.impact.renderer` with this many modes and bands and this voice.
 
     Raises `ValueError`.
     """
+    _check_voice(voice)
     if modes not in MODES:
         raise ValueError(f"modes must be in 1..2048, got {modes}")
     if bands not in BANDS:
@@ -232,6 +287,8 @@ def impact(*, modes: int = 256, bands: int = 32) -> tuple[Param, ...]:
             Param(f"band{m:02d}_gain", 1e-4, 1.0, "x", "log"),
             Param(f"band{m:02d}_decay", 0.02, 6.0, "s", "log"),
         ]
+    if voice == "full":
+        params += STRIKE
     params += [
         Param("tune", 0.25, 4.0, "x", "log"),
         Param("ring", 0.25, 4.0, "x", "log"),
@@ -249,7 +306,7 @@ def impact_of(names: frozenset[str]) -> tuple[Param, ...]:
             "an impact preset has mode001_hz up to mode2048_hz and band01_gain up to band64_gain,"
             f" got {modes} modes and {bands} bands"
         )
-    return impact(modes=modes, bands=bands)
+    return impact(modes=modes, bands=bands, voice="full" if "hits" in names else "paper")
 
 
 def impact_counts(names: Iterable[str]) -> tuple[int, int]:

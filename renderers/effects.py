@@ -8,6 +8,7 @@ have no random state, so the same preset gives the same samples.
 from __future__ import annotations
 
 import errno
+import math
 import secrets
 from collections.abc import Iterable
 from itertools import groupby
@@ -66,7 +67,11 @@ def render(
     if not 0.0 < seconds <= LONGEST:
         raise ValueError(f"seconds must be above 0 and at most {LONGEST:g}, got {seconds:g}")
     instrument, steps = _steps(preset.effects, plugin)
-    played = Note(preset.note if note is None else note, velocity)
+    played = Note(
+        preset.note if note is None else note,
+        velocity,
+        math.inf if preset.held is None else preset.held,
+    )
     samples = max(1, round(seconds * rate))
     if instrument is not None:
         audio = plugins.play(instrument, played, samples=samples, rate=rate)

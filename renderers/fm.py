@@ -77,7 +77,9 @@ class Graph:
     mix: Tensor  # [B, V] with level and velocity
 
 
-def renderer(*, operators: int | None = None, matrix: str = "acyclic") -> Renderer:
+def renderer(
+    *, operators: int | None = None, matrix: str = "acyclic", voice: str = "paper"
+) -> Renderer:
     """An FM synthesiser with 1..8 operators, 4 unless said; six in an algorithm of the DX7.
 
     `matrix` is one of `presets.ranges.MATRICES`. With one operator `acyclic` and `free` are the
@@ -85,7 +87,7 @@ def renderer(*, operators: int | None = None, matrix: str = "acyclic") -> Render
     operator 6, as synths that play DX7 patches differ on it: `dx7:4` is `dx7:3`, and `dx7:6` is
     `dx7:5`.
     """
-    return _playing(ranges.fm(operators=operators, matrix=matrix))
+    return _playing(ranges.fm(operators=operators, matrix=matrix, voice=voice))
 
 
 def _playing(params: tuple[Param, ...]) -> Renderer:

@@ -65,9 +65,9 @@ class Object:
     level: Tensor  # [B, 1] with velocity
 
 
-def renderer(*, modes: int = 256, bands: int = 32) -> Renderer:
+def renderer(*, modes: int = 256, bands: int = 32, voice: str = "paper") -> Renderer:
     """An impact synthesiser with 1..2048 modes and 1..64 reverberation bands."""
-    return _playing(ranges.impact(modes=modes, bands=bands))
+    return _playing(ranges.impact(modes=modes, bands=bands, voice=voice))
 
 
 def _playing(params: tuple[Param, ...]) -> Renderer:
