@@ -4,6 +4,8 @@
   in torch.
 - `renderers.fm`: operators that modulate each other's phase.
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
+- `renderers.strike`: what strikes them, and how often.
+- `renderers.band_noise`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
 - `renderers.starts`: musical random patches of each.
 - `renderers.kernels`: the compiled loops under both.
