@@ -7,6 +7,7 @@
 - `renderers.strike`: what strikes them, and how often.
 - `renderers.band_noise`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
+- `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
