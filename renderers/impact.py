@@ -35,7 +35,8 @@ from renderers.base import (
     each_patch,
     physical,
 )
-from renderers.band_noise import T60, noise_bands, reverberation
+from renderers.noise import noise_bands
+from renderers.reverberation import T60, reverberation
 from renderers.strike import strike
 
 VERSION = VERSIONS["impact"]

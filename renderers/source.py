@@ -17,8 +17,9 @@ from presets import Note, Preset
 from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
 from renderers import effects, for_preset, from_values, impact
-from renderers.band_noise import T60, noise_bands, reverberation
 from renderers.base import Renderer, physical
+from renderers.noise import noise_bands
+from renderers.reverberation import T60, reverberation
 
 Audio = NDArray[np.float32]  # [C, T]
 

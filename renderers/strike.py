@@ -24,7 +24,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets.ranges import STRIKE
-from renderers.band_noise import HIGHEST_BAND, LOWEST_BAND, PERIOD, SEED, T60, noise_bands, reverberation
+from renderers.noise import HIGHEST_BAND, LOWEST_BAND, PERIOD, SEED, noise_bands
+from renderers.reverberation import T60, reverberation
 
 SHORTEST, LONGEST = STRIKE[0].low, STRIKE[0].high  # seconds
 MOST_HITS = int(STRIKE[4].high)
@@ -33,9 +34,9 @@ BURST_BANDS = 8
 
 
 def strike(struck: Tensor, knobs: Tensor, rate: int) -> Tensor:
-    """The sound of an object [B, T] that a delta struck, struck as `knobs` [B, 8] say instead.
+    """The sound [B, T] of an object that a delta struck, struck as `knobs` [B, 8] say instead.
 
-    The knobs are those of `presets.ranges.STRIKE`, in their units and order. Differentiable in both.
+    They are those of `presets.ranges.STRIKE`, in their units and order. Differentiable in both.
     """
     samples, dtype = struck.shape[1], struck.dtype
     seconds, level, fading, low_pass, hits, hz, jitter, spread = knobs.unbind(1)
@@ -51,9 +52,9 @@ def strike(struck: Tensor, knobs: Tensor, rate: int) -> Tensor:
     return audio
 
 
-# The pulse p(t) = (1 - cos(2 pi t / T)) / T, 0 <= t <= T, is put on the samples as any force is that
-# acts between two of them, by linear interpolation. That makes sample n the second difference of
-# its second integral, which with x = t / T held in 0..1 is
+# The pulse p(t) = (1 - cos(2 pi t / T)) / T, 0 <= t <= T, is put on the samples by linear
+# interpolation, as the hits are. That makes sample n the second difference of its second integral,
+# which with x = t / T held in 0..1 is
 #     G(t) = T (x^2 / 2 + (cos(2 pi x) - 1) / (4 pi^2)) + max(t - T, 0)
 # It has unit area for every T, and is the unit sample for T = 0.
 def contact(seconds: Tensor, rate: int) -> Tensor:

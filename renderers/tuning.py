@@ -6,7 +6,8 @@
   ratio 1 and little modulation; impact: `tune` puts the loudest mode there. Others are softer.
 - "free": as the patch is.
 Where pitch moves (glides, vibrato) it stays about the key, nothing is so fast that it makes tones
-of its own, and what is loudest lasts long enough to have a pitch. What is snapped has no gradient, what is not keeps its own.
+of its own, and what is loudest lasts long enough to have a pitch. What is snapped has no gradient,
+what is not keeps its own.
 """
 
 from __future__ import annotations
@@ -50,9 +51,9 @@ def _render(
 
 
 def snap(renderer: Renderer, family: str, u: Tensor) -> Tensor:
-    """Patches u [B, P] with the knobs of pitch where `family` has them; snapping again is no change.
+    """Patches u [B, P] with the knobs of pitch where `family` has them.
 
-    Raises `ValueError` when there is no such family.
+    A second time changes nothing. Raises `ValueError` when there is no such family.
     """
     _check(family)
     if family == "free":
@@ -117,9 +118,7 @@ def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
 def _detune(lay: fm.Layout, where: dict[str, int]) -> Tensor:
     """Columns [V] of the detune of the operators, in the order of `lay.ratio`."""
     names = {i: name for name, i in where.items()}
-    return torch.tensor(
-        [where[names[i].replace("_ratio", "_detune")] for i in lay.ratio.tolist()]
-    )
+    return torch.tensor([where[names[i].replace("_ratio", "_detune")] for i in lay.ratio.tolist()])
 
 
 def _steady(table: Curves, where: dict[str, int], u: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ import renderers
 from bench import stage
 from presets import Note
 from renderers import fm, impact, kernels, voice
-from renderers.band_noise import noise_bands, reverberation
 from renderers.base import Renderer
+from renderers.noise import noise_bands
+from renderers.reverberation import reverberation
 from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]

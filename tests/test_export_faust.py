@@ -8,10 +8,10 @@ from scipy.signal import butter, fftconvolve, lfilter
 from presets import Effect, Note, Preset
 from presets.export.faust import EXPORTER
 from renderers import fm, from_values, impact, random_patches, to_values
-from renderers.band_noise import noise_bands
 from renderers.base import Renderer, physical
 from renderers.engines import faust
 from renderers.fidelity import lsd
+from renderers.noise import noise_bands
 from tests.peers import peer
 
 RATE = 44100

@@ -8,8 +8,9 @@ import torch
 
 from presets import Note
 from renderers import from_values, impact
-from renderers.band_noise import PERIOD, SEED, T60, noise_bands, reverberation
 from renderers.base import Renderer
+from renderers.noise import PERIOD, SEED, noise_bands
+from renderers.reverberation import T60, reverberation
 
 RATE = 22050
 

@@ -9,8 +9,8 @@ import torch
 from presets import Note
 from presets.ranges import STRIKE
 from renderers import from_values, impact, to_values
-from renderers.band_noise import T60
 from renderers.base import Renderer
+from renderers.reverberation import T60
 from renderers.strike import MOST_HITS, burst, contact, hit_pattern, strike
 
 RATE = 44100

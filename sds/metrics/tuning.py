@@ -55,9 +55,10 @@ def partials(audio: Tensor, rate: int) -> tuple[Tensor, Tensor]:
 
 
 def _loudest(x: Tensor, n: int) -> int:
-    """The last place in x [T] from which n samples have the most energy: where a struck sound begins.
+    """The last place in x [T] from which n samples have the most energy.
 
-    A window that rises from there has no edge in it, whose skirts would move the peaks.
+    A struck sound begins there. A window that rises from there has no edge in it, whose skirts
+    would move the peaks.
     """
     total = torch.cat([x.new_zeros(1), x.square().cumsum(0)])
     energy = total[n:] - total[:-n]
