@@ -21,7 +21,7 @@ BANDS = 32  # of the FM voice's noise
 LOUDNESS = 0.35  # times unit power at noise_level 1: peaks near 1
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def noise_bands(bands: int, rate: int) -> NDArray[np.float32]:
     """White noise split into bands [M, PERIOD] whose sum is the noise again (but for its mean).
 

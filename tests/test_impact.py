@@ -10,6 +10,7 @@ from presets import Note
 from renderers import from_values, impact
 from renderers.base import Renderer
 from renderers.noise import PERIOD, SEED, noise_bands
+from renderers.reverberation import T60, reverberation
 
 RATE = 22050
 
@@ -113,12 +114,12 @@ def test_a_band_holds_its_own_frequencies() -> None:
 
 def test_a_room_decays_in_the_time_it_says() -> None:
     noise = noise_bands(1, RATE)
-    decay = torch.tensor([[impact.T60 / (0.8 * RATE)]], dtype=torch.float64)
+    decay = torch.tensor([[T60 / (0.8 * RATE)]], dtype=torch.float64)
     one = torch.ones(1, 1, dtype=torch.float64)
-    tail = impact.reverberation(one, decay, noise, RATE, torch.float64)[0].numpy()
+    tail = reverberation(one, decay, noise, RATE, torch.float64)[0].numpy()
     assert slope_to_60_db(tail) == pytest.approx(0.8, rel=0.03)
     # power 10 / rate a sample, amplitude exp(-d t): energy 10 / 2d with d = T60 / 0.8 s
-    assert np.sum(tail**2) == pytest.approx(10 * 0.8 / (2 * impact.T60), rel=0.1)
+    assert np.sum(tail**2) == pytest.approx(10 * 0.8 / (2 * T60), rel=0.1)
 
 
 def test_output_is_bank_convolved_with_room() -> None:
