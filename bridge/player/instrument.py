@@ -20,7 +20,9 @@ from bridge.player.loading import Sample, Sound, build, warm_up
 from bridge.player.protocol import SLOTS, Turned
 from presets import Effect, Note, Preset
 from renderers import effects, voice
+from renderers.limiter import limit, limiter
 
+HEADROOM = 0.25  # 16 voices add up to four times one's level, unless their peaks meet
 VOICES = 64  # that sound at once; as many rows more can be fading out
 BUSES = 48
 LINES = 16  # the key of notes that come from lines, after MIDI channels 0..15
@@ -92,7 +94,8 @@ class Instrument:
         self._rows = np.zeros((BUSES, frames))
         self._mix, self._shared, self._y = np.zeros((3, frames))
         self._scratch = np.zeros((3, voice.OPERATORS, voice.CHUNK))
-        self._clean = np.zeros(frames, np.float32)
+        self._clean, self._out = np.zeros((2, frames), np.float32)
+        self._limiter = limiter(rate)
         self._room = warm_up(effects.chain([Effect(kind="Reverb", values=REVERB)]), rate)
         self._room_gain, self._room_hush = 1.0, 0
         self._room_quiet = round(TAIL_SECONDS * rate)
@@ -247,8 +250,18 @@ class Instrument:
             act(*arguments)
 
     def block(self, count: int) -> NDArray[np.float32]:
-        """The next `count` samples, float32 [count]: the same array at each call."""
+        """The next `count` samples, float32 [count]: the same array at each call.
+
+        `HEADROOM` times what `mix` gives, later by `renderers.limiter.LOOK_AHEAD`, within +-1.
+        """
         began = time.perf_counter()
+        out = self._out[:count]
+        limit(self._limiter, self.mix(count), HEADROOM, out)
+        self.spent.append(time.perf_counter() - began)
+        return out
+
+    def mix(self, count: int) -> NDArray[np.float32]:
+        """The next `count` samples as loud as the presets are, however loud that is."""
         self.catch_up()
         self._release_due(count)
         rows, mix, shared = self._rows[:, :count], self._mix[:count], self._shared[:count]
@@ -268,7 +281,6 @@ class Instrument:
         clean = self._clean[:count]
         self.faults += voice.clean(mix, clean)
         self._now += count
-        self.spent.append(time.perf_counter() - began)
         return clean
 
     def _carry(self, row: int, bus: Bus, x: Any, mix: Any, shared: Any) -> None:
