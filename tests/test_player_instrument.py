@@ -14,7 +14,7 @@ from bridge.player.sampler import Store, notes
 from presets import Effect, Note, Preset, load
 from presets.library import FACTORY
 from presets.preset import Plugin
-from renderers import RENDERERS, effects, random_patches, to_values, voice
+from renderers import RENDERERS, effects, random_patches, to_values, voice, voice_patch
 from renderers.limiter import CEILING, LOOK_AHEAD
 
 RATE, BLOCK = 48000, 128
@@ -206,7 +206,9 @@ def chord(preset, rate, seconds=0.5):
     instrument.put(1, sound)
     for key, note in enumerate((36, 48, 52, 55, 60, 60, 64, 67, 72, 76)):
         instrument.press(1, key, note, 127)
-    return np.concatenate([instrument.block(BLOCK).copy() for _ in range(int(seconds * rate / BLOCK))])
+    return np.concatenate(
+        [instrument.block(BLOCK).copy() for _ in range(int(seconds * rate / BLOCK))]
+    )
 
 
 @pytest.mark.parametrize("path", sorted(FACTORY.glob("*.json"))[::3], ids=lambda path: path.stem)
@@ -231,7 +233,9 @@ def test_the_output_is_what_is_played_with_headroom_and_a_little_later():
         rig.load(1, sine())
         for note in (60, 64, 67, 72):
             rig.hear(0x90, note, 100)
-        sounds.append(np.concatenate([getattr(rig.instrument, name)(BLOCK).copy() for _ in range(200)]))
+        sounds.append(
+            np.concatenate([getattr(rig.instrument, name)(BLOCK).copy() for _ in range(200)])
+        )
     late = int(np.nonzero(sounds[1])[0][0] - np.nonzero(sounds[0])[0][0])
     assert late / RATE == pytest.approx(LOOK_AHEAD, rel=0.02)
     assert peak(sounds[0]) > 1.0
@@ -424,7 +428,7 @@ def test_macros_change_a_patch_both_ways_and_not_in_the_middle(name):
     instrument = RENDERERS["fm"]
     u = random_patches(instrument, 2, generator=torch.Generator().manual_seed(3))[1]
     preset = Preset(name="x", renderer="fm", renderer_version=1, values=to_values(instrument, u))
-    plain = voice.patch(preset.values)
+    plain = voice_patch.patch(preset.values)
     for place, factor in ((0.0, 1 / 8), (0.5, 1.0), (1.0, 8.0)):
         patch = loading.build(preset, macros.neutral() | {name: place}, None).patch
         if name == "attack":
