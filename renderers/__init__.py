@@ -16,6 +16,10 @@
 - `renderers.filter`: the state-variable filter after the operators.
 - `renderers.noise`: the fixed noise of both, in bands.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
+- `renderers.voice_fm`: its FM rows, the paper's and the full voice.
+- `renderers.voice_patch`: FM presets as the columns that a note starts from.
+- `renderers.voice_state`: the columns of sounding notes.
+- `renderers.limiter`: a look-ahead peak limiter, the end of the live output.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 
 `RENDERERS` is the whole list. `to_values` and `from_values` turn a patch into the physical values
