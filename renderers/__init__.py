@@ -6,6 +6,7 @@
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
 - `renderers.starts`: musical random patches of each.
+- `renderers.loops`: where a held sound repeats, for samplers.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
