@@ -8,6 +8,9 @@
 - `renderers.starts`: musical random patches of each.
 - `renderers.loops`: where a held sound repeats, for samplers.
 - `renderers.kernels`: the compiled loops under both.
+- `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
+- `renderers.filter`: the state-variable filter after the operators.
+- `renderers.noise`: the fixed noise of both, in bands.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 

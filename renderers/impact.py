@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,12 +35,10 @@ from renderers.base import (
     each_patch,
     physical,
 )
+from renderers.noise import noise_bands
 
 VERSION = VERSIONS["impact"]
-PERIOD = 1 << 18  # samples of noise before it repeats, 5.9 s at 44.1 kHz
-SEED = 20250504
 T60 = math.log(1000.0)  # exp(-d t) has fallen by 60 dB at t = T60 / d
-LOWEST_BAND, HIGHEST_BAND = 40.0, 16000.0  # Hz, centres
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +100,6 @@ def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
         dry,
         level * note.gain,
     )
-
-
-@lru_cache(maxsize=2)
-def noise_bands(bands: int, rate: int) -> NDArray[np.float32]:
-    """White noise split into bands [M, PERIOD] whose sum is the noise again (but for its mean).
-
-    Centres are log-spaced from 40 Hz to 16 kHz; neighbours cross-fade as cos^2 and sin^2 in log
-    frequency, and the outer bands reach to the ends. Circular, so it repeats without a seam. Power
-    is 10 / rate a sample: a band of gain 1 and about 1 s of decay passes on the energy it gets.
-    MT19937's normals are frozen by numpy, so the noise belongs to the renderer's version.
-    """
-    white = np.random.RandomState(SEED).standard_normal(PERIOD) * math.sqrt(10.0 / rate)
-    spectrum = np.fft.rfft(white)
-    hz = np.fft.rfftfreq(PERIOD, 1.0 / rate)
-    spacing = math.log(HIGHEST_BAND / LOWEST_BAND) / max(1, bands - 1)
-    where = np.log(np.maximum(hz, 1e-3) / LOWEST_BAND) / spacing
-    where = np.clip(where, 0.0, bands - 1.0)
-    result = np.empty((bands, PERIOD), dtype=np.float32)
-    for m in range(bands):
-        mask = np.cos(0.5 * np.pi * np.clip(where - m, -1.0, 1.0)) ** 2
-        mask[0] = 0.0
-        result[m] = np.fft.irfft(spectrum * mask, PERIOD)
-    return result
 
 
 def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:
