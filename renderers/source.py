@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from presets import Note, Preset
 from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
-from renderers import effects, for_preset, from_values, impact, loops
+from renderers import effects, for_preset, from_values, impact, loops, noise
 from renderers.base import Renderer, physical
 
 Audio = NDArray[np.float32]  # [C, T]
@@ -26,6 +26,7 @@ QUIET = 1e-4  # -80 dB
 FADE = 0.01  # seconds, at the end of integer samples
 CACHE_BYTES = 128 << 20
 
+NOISE_FADE = 0.1  # seconds of the seam of a steady noise
 IMPULSE_PEAK = 10 ** (-1 / 20)  # -1 dBFS
 IMPULSE_FADE = 0.05  # seconds
 
@@ -109,6 +110,23 @@ class RenderedSource:
             dry, note=number, velocity=note.velocity, seconds=seconds, rate=self.rate
         )[0].astype(np.float64)
         return [_cycle(x, round(t * self.rate), period, size).tobytes() for t in times]
+
+    def noise(self, seconds: float) -> bytes:
+        """The noise of a full FM voice at unit power, dry, unfiltered and steady: floats.
+
+        It repeats without a seam after `seconds`. Raises `ValueError` for a voice without noise.
+        """
+        fm = self._renderer.name == "fm"
+        moving = laws.voice(self._preset.values).movement if fm else None
+        if moving is None or moving.noise_level <= 0.0:
+            raise ValueError(f"preset {self._preset.name!r} has no noise")
+        weights = noise.noise_weights(moving.noise_hz, moving.noise_width, self.rate)
+        count, fade = round(seconds * self.rate), round(NOISE_FADE * self.rate)
+        bands = noise.noise_bands(noise.BANDS, self.rate)[:, : count + fade]
+        x = weights @ bands
+        turn = 0.5 * np.pi * np.arange(fade) / fade  # what comes after the end fades into the start
+        x[:fade] = x[:fade] * np.sin(turn) + x[count:] * np.cos(turn)
+        return x[:count].astype("<f4").tobytes()
 
     def impulse(self, rate: int) -> bytes:
         """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS.
