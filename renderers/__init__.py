@@ -9,6 +9,8 @@
 - `renderers.loops`: where a held sound repeats, for samplers.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
+- `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.
+- `renderers.full_kernels`: its recursion and adjoint.
 - `renderers.filter`: the state-variable filter after the operators.
 - `renderers.noise`: the fixed noise of both, in bands.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.

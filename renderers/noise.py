@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.kernels import Array, compile_kernel
+from renderers.kernels import BLOCK, Array, compile_kernel, dot, powers
+from renderers.movement import held_envelope, held_envelope_slopes, over, release_powers
 
 PERIOD = 1 << 18  # samples of noise before it repeats, 5.9 s at 44.1 kHz
 SEED = 20250504
@@ -67,7 +68,7 @@ def noise_weights(hz: float, width: float, rate: int) -> Array:
     w = exp(-1/2 (log2(hz_m / hz) / (width / 2))^2), divided by the root of the sum's power.
     """
     distance = np.log2(band_hz() / hz) / (0.5 * width)
-    weights: Array = np.exp(-0.5 * (distance**2 - (distance**2).min()))
+    weights: Array = np.exp(-0.5 * distance**2)
     return weights / np.sqrt(weights @ band_power(rate) @ weights)  # type: ignore[no-any-return]
 
 
@@ -88,3 +89,59 @@ def noise_block(weights: Array, bands: Array, start: int, out: Array) -> None:
                 for k in range(K):
                     out[done + k] += w * bands[m, at + k]
         done += K
+
+
+@compile_kernel
+def noise_forward(
+    weights: Array, envelope: Array, bands: Array, held: float, rate: float, out: Array
+) -> int:
+    """Add weighted bands under one envelope [4] to out [T]; the sample from which it is silent."""
+    a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+    if not np.any(weights):
+        return 0
+    T = int(min(float(out.size), over(a, d, s, r, held, rate)))
+    f, n, decays, releases = np.empty((4, BLOCK))
+    powers(rate, d, decays)
+    release_powers(rate, r, releases)
+    for start in range(0, T, BLOCK):
+        K = min(BLOCK, T - start)
+        held_envelope(f[:K], start, rate, a, d, s, held, r, decays, releases)
+        noise_block(weights, bands, start, n[:K])
+        for k in range(K):
+            out[start + k] += f[k] * n[k]
+    return T
+
+
+@compile_kernel
+def noise_adjoint(
+    weights: Array,
+    envelope: Array,
+    bands: Array,
+    held: float,
+    rate: float,
+    gradient: Array,
+    d_weights: Array,
+    d_envelope: Array,
+) -> None:
+    """The gradient of `noise_forward`: gradient [T] in, added to d_weights [M], d_envelope [4]."""
+    a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+    heard = np.any(weights)
+    T = int(min(float(gradient.size), over(a, d, s, r, held, rate)))
+    f, n, decays, releases = np.empty((4, BLOCK))
+    slopes = np.empty((4, BLOCK))
+    powers(rate, d, decays)
+    release_powers(rate, r, releases)
+    for start in range(0, T, BLOCK):
+        K = min(BLOCK, T - start)
+        at = start % bands.shape[1]
+        held_envelope_slopes(f[:K], slopes, start, rate, a, d, s, held, r, decays, releases)
+        if heard:
+            noise_block(weights, bands, start, n[:K])
+            for k in range(K):
+                n[k] *= gradient[start + k]
+            for i in range(4):
+                d_envelope[i] += dot(n[:K], slopes[i])
+        for k in range(K):
+            f[k] *= gradient[start + k]
+        for m in range(weights.size):
+            d_weights[m] += dot(f[:K], bands[m, at:])
