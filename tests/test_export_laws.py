@@ -119,6 +119,9 @@ def test_what_modulates_the_loud_matters_more_than_what_modulates_the_soft() -> 
         (1.0,) * 4,
         ((0, 0, 0, 0), (0, 0, 0, 0), (1.0, 0, 0, 0), (0, 1.0, 0, 0)),
         (0.0, 0.0, 0.9, 0.1),
+        (0.0,) * 4,
+        (1.0,) * 4,
+        (0.0,) * 4,
     )
     assert laws.importance(voice) == pytest.approx((0.45, 0.05, 0.9, 0.1))
     assert laws.part(voice, (2, 0)).matrix == ((0, 1.0), (0, 0))

@@ -36,10 +36,14 @@ def _render(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.flo
     if key not in synth.playable_keys:
         raise ValueError(f"{file.name} has no region for key {key}")
     samples, player = round(seconds * rate), synth._synth
+    held = samples if note.held >= seconds else round(note.held * rate)
     player.note_on(0, key, note.velocity)
     blocks = [player.render_block()]
     synth.set_block_size(BLOCK)
-    blocks += [player.render_block() for _ in range(samples // BLOCK + 1)]
+    for block in range(samples // BLOCK + 1):
+        if 0 <= held - 1 - block * BLOCK < BLOCK and held < samples:
+            player.note_off((held - 1) % BLOCK, key, 0)
+        blocks.append(player.render_block())
     return np.concatenate(blocks, axis=1, dtype=np.float32)[:, :samples]
 
 
