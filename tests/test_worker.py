@@ -20,7 +20,8 @@ from bridge import worker
 from bridge.files import atomic_output, wav
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress, event_adapter
-from bridge.protocol.jobs import DesignPatch, EditPreset, Job, Morph, RenderPreset, Separate, Vary
+from bridge.protocol.jobs import Job, Separate
+from bridge.protocol.patch_jobs import DesignPatch, EditPreset, Morph, RenderPreset, Vary
 from bridge.stems import manifest as stems
 from bridge.stems import null_test
 from bridge.worker import models

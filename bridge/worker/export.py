@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.files import atomic_output, export_report
 from bridge.files.names import slug
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import Export
+from bridge.protocol.patch_jobs import Export
 from presets import Note, Preset, load, save
 from presets.export import EXPORTERS, Exported
 from renderers import fidelity
