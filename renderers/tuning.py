@@ -12,6 +12,7 @@ what is not keeps its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -61,10 +62,9 @@ def snap(renderer: Renderer, family: str, u: Tensor) -> Tensor:
     if renderer.name == "impact":
         return _snap_modes(impact.layout(renderer.params), family, u)
     lay = fm.layout(renderer.params)
-    where = {p.name: i for i, p in enumerate(renderer.params)}
-    u = _snap_harmonic(lay, where, u) if family == "harmonic" else _snap_bell(lay, where, u)
+    u = _snap_harmonic(lay, u) if family == "harmonic" else _snap_bell(lay, u)
     u = _lasting(lay, u)
-    return _steady(lay.table, where, u) if "pitch_start" in where else u
+    return u if lay.moving is None else _steady(lay.table, lay.moving.once, u)
 
 
 def _check(family: str) -> None:
@@ -72,19 +72,19 @@ def _check(family: str) -> None:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
 
 
-def _snap_harmonic(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+def _snap_harmonic(lay: fm.Layout, u: Tensor) -> Tensor:
     ratio = physical(lay.table, u)[:, lay.ratio]
     nearest = (ratio[..., None] / RATIOS).log().abs().argmin(-1)
     whole = RATIOS[nearest]
     u = _put(lay.table, u, lay.ratio, whole)
-    if "op1_detune" in where:
-        columns = _detune(lay, where)
+    if lay.moving is not None:
+        columns = lay.moving.detune
         most = DETUNE / whole
         u = _put(lay.table, u, columns, physical(lay.table, u)[:, columns].clamp(-most, most))
     return u
 
 
-def _snap_bell(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+def _snap_bell(lay: fm.Layout, u: Tensor) -> Tensor:
     values = fm.average_shared(lay, physical(lay.table, u))
     mix = values[:, lay.mix]
     loudest, which = mix.max(1, keepdim=True)
@@ -93,8 +93,8 @@ def _snap_bell(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
     heard = torch.arange(len(lay.mix)) == which
     u = _put(lay.table, u, lay.ratio, torch.where(here, 1.0, values[:, lay.ratio]))
     u = _put(lay.table, u, lay.mix, torch.where(heard, mix, mix.minimum(OTHERS * loudest.detach())))
-    if "op1_detune" in where:
-        columns = _detune(lay, where)
+    if lay.moving is not None:
+        columns = lay.moving.detune
         detune = values[:, columns]
         u = _put(lay.table, u, columns, torch.where(here, detune.clamp(-DETUNE, DETUNE), detune))
     row, column = lay.cells // lay.operators, lay.cells % lay.operators
@@ -115,13 +115,7 @@ def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
     return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(DECAY), decay))
 
 
-def _detune(lay: fm.Layout, where: dict[str, int]) -> Tensor:
-    """Columns [V] of the detune of the operators, in the order of `lay.ratio`."""
-    names = {i: name for name, i in where.items()}
-    return torch.tensor([where[names[i].replace("_ratio", "_detune")] for i in lay.ratio.tolist()])
-
-
-def _steady(table: Curves, where: dict[str, int], u: Tensor) -> Tensor:
+def _steady(table: Curves, where: Mapping[str, int], u: Tensor) -> Tensor:
     """Glides that soon arrive, vibrato about the key, an LFO that is no tone."""
     names = ("pitch_start", "pitch_time", "lfo_to_pitch", "lfo_hz")
     columns = torch.tensor([where[name] for name in names])

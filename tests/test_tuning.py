@@ -15,6 +15,7 @@ from sds.metrics.tuning import in_tune_share
 
 RATE = 22050
 KEYS = (36, 48, 60, 79)
+LIMITED = ("_detune", "_decay", "lfo_hz", "hit_hz", "lfo_to_pitch", "pitch_time")
 INSTRUMENTS = {
     "fm": fm.renderer(),
     "fm_free": fm.renderer(operators=3, matrix="free"),
@@ -123,7 +124,7 @@ def test_only_what_is_not_snapped_has_its_gradient(instrument: Renderer) -> None
     for name, slope in slopes.items():
         if name.endswith("_ratio") or name == "tune" or (name.startswith("mode") and "_hz" in name):
             assert slope == 0.0, name
-        elif not name.endswith(("_detune", "lfo_hz", "hit_hz", "lfo_to_pitch", "pitch_time")):
+        elif not name.endswith(LIMITED):
             assert slope == pytest.approx(1.0), name
 
 
