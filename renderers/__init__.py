@@ -10,6 +10,7 @@
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
 - `renderers.loops`: where a held sound repeats, for samplers.
+- `renderers.gestures`: how those of the full impact voice are struck.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
 - `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.

@@ -136,8 +136,8 @@ def test_nothing_sounds_above_nyquist(instrument: Renderer) -> None:
 def test_silence_after_the_sound_ended(instrument: Renderer) -> None:
     u = fixed_patches(instrument, 1)
     for i, p in enumerate(instrument.params):
-        ended = ("_attack", "_decay", "_sustain", "_seconds")
-        if p.name.endswith(ended) or p.name in ("ring", "hits"):
+        ending = p.name.endswith(("_attack", "_decay", "_sustain", "_seconds"))
+        if ending or p.name in ("ring", "hits"):
             u[:, i] = 0.0
     audio = instrument.render(u, MIDDLE_C, RATE, 8000)
     assert audio[..., 6000:].abs().max() <= 1e-12 * audio.abs().max()
