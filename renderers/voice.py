@@ -247,7 +247,8 @@ def _sample(V: Voices, i: int, H: Hands, store: Any, y: Array) -> None:
 def advance(V: Voices, H: Hands, store: Any, rate: float, out: Array, y: Array, S: Array) -> int:
     """Add the next T samples of every voice to its row of out [B, T]; how many sound.
 
-    y [T] and S, of `voice_state.scratch`, are for work. A voice that is not finite ends at once, unheard.
+    y [T] and S, of `voice_state.scratch`, are for work. A voice that is not finite ends at once,
+    unheard.
     """
     T = out.shape[1]
     sounding = 0
