@@ -140,9 +140,9 @@ class RenderedSource:
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
         seconds = 80 / 60 * impact.T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        noise = impact.noise_bands(lay.bands, rate)
+        bands = noise.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = impact.reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        h = impact.reverberation(o.band_gain, o.band_decay / rate, bands, samples, torch.float64)
         x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]
