@@ -18,7 +18,6 @@ from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
 from renderers import effects, for_preset, from_values, impact, loops, noise
 from renderers.base import Renderer, physical
-from renderers.noise import noise_bands
 from renderers.reverberation import T60, reverberation
 
 Audio = NDArray[np.float32]  # [C, T]
@@ -142,9 +141,9 @@ class RenderedSource:
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
         seconds = 80 / 60 * T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        noise = noise_bands(lay.bands, rate)
+        bands = noise.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        h = reverberation(o.band_gain, o.band_decay / rate, bands, samples, torch.float64)
         x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]
