@@ -85,7 +85,7 @@ def judged(crowd: int, candidates: int) -> int:
 
 
 def generate_clips(search: Search, crowd: Crowd) -> Generator[StageStep, None, Clips]:
-    """Clips that the prior generates, those accepted; or, at once, the recording to come near to."""
+    """Clips that the prior generates, if accepted; or, at once, the recording to come near to."""
     if search.like is not None:
         return Clips(search.like)
     recipe = search.recipe
