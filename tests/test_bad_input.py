@@ -217,7 +217,7 @@ def refused(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, dic
         (("patch", "x" * 301, "--renderer", "fm"), "PROMPT: string should have at most 300"),
         (
             ("patch", "x", "--renderer", "organ"),
-            "--renderer: input should be 'auto', 'fm' or 'impact'",
+            "--renderer: input should be 'auto', 'fm' or",
         ),
         (("patch", "x", "--renderer", "fm", "--duration", "11"), "--duration: "),
         (("patch", "x", "--renderer", "fm", "--duration", "nan"), "--duration: "),

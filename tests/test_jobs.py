@@ -65,7 +65,7 @@ def test_lines_to_and_from_the_worker():
         (PATCH | {"prompt": "x" * 301}, "patch.prompt: string should have at most 300 characters"),
         (
             PATCH | {"renderer": "granular"},
-            "input should be 'auto', 'fm' or 'impact', got 'granular'",
+            "'auto', 'fm' or 'impact', got 'granular'",
         ),
         (PATCH | {"duration": 11}, "patch.duration: input should be less than or equal to 10"),
         (PATCH | {"duration": float("nan")}, "patch.duration: input should be a finite number"),

@@ -28,46 +28,52 @@ app = typer.Typer()
 PresetFile = Annotated[Path, typer.Argument(help="A preset: its file, or its name in the library.")]
 
 
+Like = Annotated[Path | None, typer.Option(help="A recording to fit, with or without a prompt.")]
+Renderer = Annotated[str, typer.Option(help="fm, impact, or auto: the one that comes nearer.")]
+Length = Annotated[
+    float | None,
+    typer.Option(help="Seconds of sound, 0.25 to 10; when left out 2, or as the prompt says."),
+]
+Start = Annotated[
+    Path | None, typer.Option("--start", "--more-like", help="A preset to search around.")
+]
+DesignNote = Annotated[
+    float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
+]
+Pitched = Annotated[
+    bool | None,
+    typer.Option(
+        "--pitched/--unpitched", help="Whether it is in tune with the keys; else it decides."
+    ),
+]
+Loudness = Annotated[
+    float | None, typer.Option(help="LUFS, -40 to -5; when left out the peak is at -1 dBFS.")
+]
+Matrix = Annotated[str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")]
+Operators = Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")]
+Slot = Annotated[
+    int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
+]
+
+
 @app.command()
 def patch(
     prompt: Annotated[str, typer.Argument(help="What it should sound like.")] = "",
-    like: Annotated[
-        Path | None, typer.Option(help="A recording to fit, with or without a prompt.")
-    ] = None,
+    like: Like = None,
     out: OutOrInbox = None,
     count: Annotated[int, typer.Option(help="How many to choose from, 1 to 8.")] = 4,
-    renderer: Annotated[
-        str, typer.Option(help="fm, impact, or auto: the one that comes nearer.")
-    ] = "auto",
-    duration: Annotated[
-        float | None,
-        typer.Option(help="Seconds of sound, 0.25 to 10; when left out 2, or as the prompt says."),
-    ] = None,
+    renderer: Renderer = "auto",
+    duration: Length = None,
     steps: Steps = None,
     seed: Seed = 0,
     recipe: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
-    start: Annotated[
-        Path | None, typer.Option("--start", "--more-like", help="A preset to search around.")
-    ] = None,
-    note: Annotated[
-        float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
-    ] = None,
-    pitched: Annotated[
-        bool | None,
-        typer.Option(
-            "--pitched/--unpitched", help="Whether it is in tune with the keys; else it decides."
-        ),
-    ] = None,
-    loudness: Annotated[
-        float | None, typer.Option(help="LUFS, -40 to -5; when left out the peak is at -1 dBFS.")
-    ] = None,
-    matrix: Annotated[
-        str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
-    ] = None,
-    operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
-    slot: Annotated[
-        int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
-    ] = None,
+    start: Start = None,
+    note: DesignNote = None,
+    pitched: Pitched = None,
+    loudness: Loudness = None,
+    matrix: Matrix = None,
+    operators: Operators = None,
+    slot: Slot = None,
     model: Model = None,
     replace: Replace = False,
     as_json: Json = False,

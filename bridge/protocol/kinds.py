@@ -1,8 +1,9 @@
 """Every kind of job, a row each: its fields that name files, its faces, and who does it.
 
 A new kind of job is its model in `bridge.protocol.jobs` or `patch_jobs`, a row here, and the
-function that the row names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker does it. The
-terminal's command has the kind's name; `probe` has none. Tests hold the faces against this table.
+function that the row names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker
+does it. The terminal's command has the kind's name; `probe` has none. Tests hold the faces against
+this table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write the files of a search: its first patch, previews of the best so far, and the last patch."""
+"""Write the files of a search: its first patch, previews of the best so far, and the last ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sds.similarity.rating import rating, verdict
 from torch import Tensor
 
 from bridge.files.atomic_output import Output
@@ -17,6 +16,7 @@ from bridge.protocol.events import Best
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
+from sds.similarity.rating import rating, verdict
 
 PREVIEW_GAP = 3.0  # seconds between two previews
 PREVIEWS_KEPT = 3
