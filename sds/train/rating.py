@@ -93,7 +93,7 @@ def fit(seen: Pairs, scorer: str) -> Scale:
     # from here on always, and up to here always
     high = max(edge for edge in edges if seen.share(seen.cosines >= edge) < RIGHT)
     low = min(edge for edge in edges if seen.share(seen.cosines < edge) > 1 - WRONG)
-    return Scale(found, round(plain.rating(high)), round(plain.rating(low)), scorer)
+    return Scale(found, round(plain.rating(max(high, low))), round(plain.rating(low)), scorer)
 
 
 def figures(scale: Scale, seen: Pairs) -> dict[str, dict[str, float]]:
