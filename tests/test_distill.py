@@ -6,7 +6,8 @@ from itertools import islice, pairwise
 import pytest
 import torch
 
-from sds.distillation.distill import FEW, BestSoFar, distill, fit, recipe_for
+from sds.distillation.descent import BestSoFar, fit
+from sds.distillation.distill import FEW, distill, recipe_for
 from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import as_loud_as, sds_gradient, target
 from sds.priors.base import classifier_free_guidance

@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from sds.distillation.distill import BestSoFar, RenderFn, Score, Step
+from sds.distillation.descent import BestSoFar, RenderFn
+from sds.distillation.distill import Score, Step
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features
 from sds.priors.base import Prior, classifier_free_guidance
@@ -139,9 +140,8 @@ def _follow(
             improved = value > best
             if improved:
                 best_u, best = u.detach()[0].clone(), value
-        yield Step(
-            i + 1, recipe.steps, "distill", float(t[0]), loss.detach(), best_u, best, 0, improved
-        )
+        found = best_u, best, 0, improved, best_u[None], torch.tensor([best])
+        yield Step(i + 1, recipe.steps, "distill", float(t[0]), loss.detach(), *found)
 
 
 def _times(recipe: Recipe, fall: float, generator: torch.Generator) -> Tensor:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sds.distillation.distill import RenderFn, Step, fit
+from sds.distillation.descent import RenderFn, fit
+from sds.distillation.distill import Step
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import as_loud_as
 from sds.signal.spectrogram import magnitudes
@@ -110,7 +111,10 @@ def reshape(
         if improved:
             best_u, best = before, -float(loss)
         before = moved[0]
-        yield Step(i, recipe.steps, "fit", 0.0, loss, best_u, best, 0, improved)
+        scores = torch.tensor([best])
+        yield Step(
+            i, recipe.steps, "fit", 0.0, loss, best_u, best, 0, improved, best_u[None], scores
+        )
 
 
 def tilt_and_stretch(spectra: list[Tensor], wanted: Trait, rate: int) -> list[Tensor]:
