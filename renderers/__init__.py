@@ -6,6 +6,7 @@
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
 - `renderers.starts`: musical random patches of each.
+- `renderers.families`: the families of sounds that those of the full FM voice come from.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
 - `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.
