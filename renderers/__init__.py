@@ -7,6 +7,7 @@
 - `renderers.strike`: what strikes them, and how often.
 - `renderers.reverberation`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
+- `renderers.lift`: patches of the paper's voices in the full ones, and back.
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
 - `renderers.loops`: where a held sound repeats, for samplers.
