@@ -140,9 +140,9 @@ class RenderedSource:
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
         seconds = 80 / 60 * impact.T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        noise = impact.noise_bands(lay.bands, rate)
+        bands = noise.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = impact.reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        h = impact.reverberation(o.band_gain, o.band_decay / rate, bands, samples, torch.float64)
         x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]
@@ -198,7 +198,7 @@ def own_note(preset: Preset) -> Note:
 
 
 def _periodic(values: dict[str, float]) -> tuple[dict[str, float], int]:
-    """Values with ratios whole times 1/d, without what moves the pitch and without noise; and d."""
+    """Values with ratios whole times 1/d, without pitch, LFO and noise; and d."""
     voice = laws.voice(values)
     weights = laws.importance(voice)
     names = [f"op{v}_ratio" for v, weight in enumerate(weights, 1) if weight > 0.0]
@@ -210,9 +210,9 @@ def _periodic(values: dict[str, float]) -> tuple[dict[str, float], int]:
             f" cents; the ratios are {ratios}"
         )
     whole = {name: round(values[name] * d) / d for name in names}
-    still = {"pitch_start": 0.0, "lfo_to_pitch": 0.0, "noise_level": 0.0}
-    still |= {name: 0.0 for name in values if name.endswith("_detune")}
-    return values | whole | {n: x for n, x in still.items() if n in values}, d
+    still = [n for n in values if n.startswith("lfo_to_") or n.endswith("_detune")]
+    still += [n for n in ("pitch_start", "noise_level") if n in values]
+    return values | whole | dict.fromkeys(still, 0.0), d
 
 
 # With x periodic, any P samples are the cycle. Where x swells or decays the cut would click, so two

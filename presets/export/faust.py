@@ -17,8 +17,8 @@ from presets.export.faust_parts import centres, listed, noise, number, sides
 from presets.params import Note
 from presets.preset import Preset
 
-# `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its key
-# was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
+# `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its
+# key was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
 HEAD = """// {name}
 // Made by Scorewire. Play it with freq (Hz), gain (velocity / 127) and gate.
 declare name "{name}";
