@@ -110,6 +110,8 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     )
     if moving is None:
         head += SLIDER.format(release=RELEASE[preset.renderer])
+    if "hits" in preset.values:
+        lost.append("how it is struck: by an impulse here, not by a mallet, a burst or many hits")
     lost += without_effects(preset)
     return Exported({f"{stem}.dsp": (head + body).encode()}, tuple(lost))
 

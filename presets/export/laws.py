@@ -273,10 +273,7 @@ def settled(voice: Voice) -> float:
 
 
 def release_of(voice: Voice) -> float:
-    """One release in seconds for the whole: the mean over what is heard, by its power.
-
-    An operator that does not hold counts at its start, as nobody knows when the key is let go.
-    """
+    """One release in seconds for the whole: the mean over what is heard, by its power."""
     heard = [(m * m, r) for m, r in zip(voice.mix, voice.release, strict=True)]
     moving = voice.movement
     if moving is not None:
