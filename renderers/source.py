@@ -199,7 +199,7 @@ def own_note(preset: Preset) -> Note:
 
 
 def _periodic(values: dict[str, float]) -> tuple[dict[str, float], int]:
-    """Values with ratios whole times 1/d, without what moves the pitch and without noise; and d."""
+    """Values with ratios whole times 1/d, without pitch, LFO and noise; and d."""
     voice = laws.voice(values)
     weights = laws.importance(voice)
     names = [f"op{v}_ratio" for v, weight in enumerate(weights, 1) if weight > 0.0]
@@ -211,9 +211,9 @@ def _periodic(values: dict[str, float]) -> tuple[dict[str, float], int]:
             f" cents; the ratios are {ratios}"
         )
     whole = {name: round(values[name] * d) / d for name in names}
-    still = {"pitch_start": 0.0, "lfo_to_pitch": 0.0, "noise_level": 0.0}
-    still |= {name: 0.0 for name in values if name.endswith("_detune")}
-    return values | whole | {n: x for n, x in still.items() if n in values}, d
+    still = [n for n in values if n.startswith("lfo_to_") or n.endswith("_detune")]
+    still += [n for n in ("pitch_start", "noise_level") if n in values]
+    return values | whole | dict.fromkeys(still, 0.0), d
 
 
 # With x periodic, any P samples are the cycle. Where x swells or decays the cut would click, so two

@@ -24,9 +24,10 @@ from presets.dx7 import (
     tremolo_db,
     vibrato,
 )
-from presets.export.laws import Movement
+from presets.export.laws import Movement, filters
 
 NO_PITCH = 50
+MOST = 48.0  # semitones of our pitch envelope
 BENDS = (0.4, 0.12)  # of the way that is left at two corners of an exponential
 DEEPEST_DB = 60.0  # what an LFO may lower a level by
 FAINT_DB = 0.5
@@ -61,7 +62,7 @@ def pitch_levels(moving: Movement) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def read_pitch(voice: Voice) -> tuple[float, float, float]:
-    """Semitones and seconds of our pitch envelope nearest to a voice's; semitones off on average."""
+    """Semitones and seconds of our pitch envelope nearest to a voice's, and semitones it is off."""
     rest = pitch_semitones(voice.pitch_levels[2])
     corners = [(0.0, pitch_semitones(voice.pitch_levels[3]))]
     for rate, level in zip(voice.pitch_rates[:3], voice.pitch_levels[:3], strict=True):
@@ -80,7 +81,8 @@ def read_pitch(voice: Voice) -> tuple[float, float, float]:
 
     starts = {0.0, corners[0][1] - rest, corners[1][1] - rest, corners[2][1] - rest}
     # the fewest semitones of equals, so that a voice without a pitch envelope has none here
-    found = min(((away(s, t), abs(s), s, t) for s in starts for t in TIMES), key=lambda f: f[:3])
+    reach = {max(-MOST, min(MOST, start)) for start in starts}
+    found = min(((away(s, t), abs(s), s, t) for s in reach for t in TIMES), key=lambda f: f[:3])
     return found[2], found[3], found[0]
 
 
@@ -140,7 +142,7 @@ def losses(moving: Movement) -> list[str]:
     said = []
     if moving.noise_level > 0.0:
         said.append(f"noise: a DX7 has none, {moving.noise_level:.2f} of it is left out")
-    if moving.lfo_to_filter > 0.0 or moving.filter_env != 0.0 or _filters(moving):
+    if filters(moving):
         said.append(f"filter: a DX7 has none, at {moving.filter_hz:.0f} Hz it is left out")
     if any((moving.lfo_to_pitch, moving.lfo_to_level, moving.lfo_to_index)):
         said.append("LFO: a sine too, half a cycle apart")
@@ -161,11 +163,6 @@ def unsaid(voice: Voice, off: float) -> list[str]:
         if voice.lfo_delay:
             said.append("LFO: its delay is left out")
     return said
-
-
-def _filters(moving: Movement) -> bool:
-    """Whether the filter at rest takes anything away that is heard."""
-    return moving.filter_mode > 0.0 or moving.filter_hz < 16000.0 or moving.filter_resonance > 0.5
 
 
 def _nearest(table: Sequence[int], wanted: float) -> int:

@@ -17,8 +17,8 @@ from presets.export.faust_parts import centres, listed, noise, number, sides
 from presets.params import Note
 from presets.preset import Preset
 
-# `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its key
-# was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
+# `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its
+# key was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
 HEAD = """// {name}
 // Made by Scorewire. Play it with freq (Hz), gain (velocity / 127) and gate.
 declare name "{name}";
@@ -110,6 +110,8 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     )
     if moving is None:
         head += SLIDER.format(release=RELEASE[preset.renderer])
+    if "hits" in preset.values:
+        lost.append("how it is struck: by an impulse here, not by a mallet, a burst or many hits")
     lost += without_effects(preset)
     return Exported({f"{stem}.dsp": (head + body).encode()}, tuple(lost))
 

@@ -232,6 +232,13 @@ def resonance(filter_resonance: float) -> float:
     return 2.0 - 1.95 * filter_resonance
 
 
+def filters(moving: Movement) -> bool:
+    """Whether the filter takes anything away that is heard."""
+    rests = moving.filter_mode > 0.0 or moving.filter_hz < 16000.0 or moving.filter_resonance > 0.5
+    closes = moving.filter_env < 0.0 or moving.lfo_to_filter > 0.0 or moving.filter_key > 0.0
+    return rests or closes
+
+
 def holds(voice: Voice) -> bool:
     """Whether it sounds for as long as the key is down: anything heard has sustain."""
     moving = voice.movement
@@ -266,10 +273,7 @@ def settled(voice: Voice) -> float:
 
 
 def release_of(voice: Voice) -> float:
-    """One release in seconds for the whole: the mean over what is heard, by its power.
-
-    An operator that does not hold counts at its start, as nobody knows when the key is let go.
-    """
+    """One release in seconds for the whole: the mean over what is heard, by its power."""
     heard = [(m * m, r) for m, r in zip(voice.mix, voice.release, strict=True)]
     moving = voice.movement
     if moving is not None:

@@ -17,7 +17,6 @@ from presets.export.samples import (
 )
 from presets.preset import Preset
 
-PAN_DB = 10.0 * math.log10(2.0)
 # sfizz falls as exp(-9 t / T): with this T by 20 dB in the time that ours does
 RELEASE = 9.0 / math.log(10.0) * laws.FALLEN
 
@@ -33,20 +32,19 @@ def export_wav(preset: Preset, source: Source, stem: str) -> Exported:
 def export_sfz(preset: Preset, source: Source, stem: str) -> Exported:
     """The map as SFZ text and its samples. Level follows (v / 127)^2, which amp_veltrack=100 is."""
     plan = sample_map(preset, source)
-    text = {f"{stem}.sfz": _text(plan, preset, stem, source.channels).encode()}
+    text = {f"{stem}.sfz": _text(plan, preset, stem).encode()}
     return Exported(text | wavs(plan, source, folder_name(stem), stem), plan.lost)
 
 
-# A sampler sends a mono sample to both sides at -3 dB each; ours comes from both as it is.
-def _text(plan: Map, preset: Preset, stem: str, channels: int) -> str:
+def _text(plan: Map, preset: Preset, stem: str) -> str:
     looped = any(zone.loop for zone in plan.zones)
     mode = "loop_continuous" if looped else "one_shot" if plan.release == math.inf else "no_loop"
-    volume = 20.0 * math.log10(plan.level) + (PAN_DB if channels == 1 else 0.0)
+    volume = 20.0 * math.log10(plan.level)
     lines = [
         f"// {one_line(preset.name)}",
         "<control>",
         "hint_ram_based=1",  # else sfizz, rendering offline, stops after what it preloaded
-        "set_cc7=127",  # the channel's volume: else it starts 8 dB down
+        "set_cc7=127",  # the channel's volume: else it starts 4 dB down
         f"default_path={folder_name(stem)}",
         "<global>",
         f"loop_mode={mode}",
