@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sds.distillation.recipes import RECIPES
-from sds.scoreboard import ablation, codec, patch, prior, separate
+from sds.scoreboard import ablation, codec, patch, prior, separate, stages
 from sds.scoreboard.board import Entry
 
 SUITES = {
@@ -21,5 +21,8 @@ SUITES = {
         str(ablation.__doc__),
         ablation.directions,
         methods=ablation.VARIANTS,
+    ),
+    "stages": Entry(
+        stages.suite, stages.COLUMNS, str(stages.__doc__), stages.findings, methods=stages.STAGES
     ),
 }
