@@ -17,9 +17,9 @@ from torch import Tensor
 from sds.distillation.clips import Clips, generate
 from sds.distillation.descent import BestSoFar, descend, falling, fit, leaf
 from sds.distillation.differential_evolution import evolve
+from sds.distillation.patch_search import CHUNK, Search
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features, target
-from sds.distillation.search import CHUNK, Search
 
 Stage: TypeAlias = Literal["search", "prefer", "generate", "evolve", "fit", "distill"]
 

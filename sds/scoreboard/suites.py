@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sds.distillation.recipes import RECIPES
-from sds.scoreboard import ablation, codec, patch, prior, separate, stages
+from sds.scoreboard import ablation, codec, patch, prior, separate, stage_by_stage
 from sds.scoreboard.board import Entry
 
 SUITES = {
@@ -23,6 +23,10 @@ SUITES = {
         methods=ablation.VARIANTS,
     ),
     "stages": Entry(
-        stages.suite, stages.COLUMNS, str(stages.__doc__), stages.findings, methods=stages.STAGES
+        stage_by_stage.suite,
+        stage_by_stage.COLUMNS,
+        str(stage_by_stage.__doc__),
+        stage_by_stage.findings,
+        methods={"full": stage_by_stage.FULL},
     ),
 }

@@ -2,16 +2,15 @@
 
     python -m sds.train.search_stages --data runs/corpus --half choose --items 8 --out runs/stages
 
-The suite `stages` (`sds.scoreboard.stages`) asks the board's captions, which report; this asks
-captions of the training corpus that nothing was trained on, one a class, of the half that is there
-to choose on, and looks for the right recording among theirs.
+The suite `stages` (`sds.scoreboard.stage_by_stage`) asks the board's captions, which report; this
+asks captions of the training corpus that nothing was trained on, one a class, of the half that is
+there to choose on, and looks for the right recording among theirs.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -20,10 +19,10 @@ from torch import Tensor
 from sds.datasets.clips import Half, unit_hash
 from sds.priors.loading import load_prior
 from sds.scoreboard.baselines import Prompt
-from sds.scoreboard.board import Instrument, Setting, evaluate, read_rows
+from sds.scoreboard.board import Setting, evaluate, read_rows
 from sds.scoreboard.patch import LONGEST, SHORTEST, spectra
-from sds.scoreboard.stages import STAGES, findings, tasks
-from sds.similarity.two_tower import RATE, SEARCH_SCORER, TwoTowerScorer, load_scorer
+from sds.scoreboard.stage_by_stage import FULL, findings, tasks
+from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.bank import instrument
 from sds.train.data import Corpus
 from sds.train.latents import RECORDINGS
@@ -56,7 +55,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--half", choices=("choose", "report"), default="choose")
     parser.add_argument("--items", type=int, default=8)
-    parser.add_argument("--stages", nargs="+", choices=[*STAGES], default=[*STAGES])
     parser.add_argument("--renderer", nargs="+", default=["fm", "impact"])
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -71,13 +69,12 @@ def main() -> None:
         instruments=tuple(instrument(name, search_scorer) for name in args.renderer),
         scratch=args.out,
     )
-    recipes = {name: STAGES[name] for name in args.stages}
-    work = tasks(setting, asked[: args.items], recordings, recipes)
+    work = tasks(setting, asked[: args.items], recordings, FULL)
     rows = args.out / f"{args.half}.jsonl"
     for now in evaluate({"stages": lambda _: work}, setting, rows):
         if now.row and not now.old:
             log.info("%d/%d %s, %s: %s", now.index, now.of, now.item, now.method, now.row.figures)
-    for line in findings(read_rows(rows), args.stages):
+    for line in findings(read_rows(rows)):
         print(line)  # noqa: T201
 
 
