@@ -12,14 +12,14 @@
 - `distill`: Score distillation: move a renderer's parameters until a prior finds the sound
   plausible.
 - `patch_bank`: Banks of random patches of a synth, each with its embedding by the search scorer.
+- `patch_search`: What all stages of a search for a patch share: how it hears, rates and remembers
+  patches.
 - `preference`: The prior's own opinion of a sound: how much better it denoises it with the prompt
   than without.
 - `recipes`: Settings of score distillation, which every method contains, and those of a patch
   search.
 - `sds_targets`: Targets of score distillation: the sound a prior estimates, and the distance of a
   render to it.
-- `search`: What all stages of a search for a patch share: how it hears, rates and remembers
-  patches.
 - `stages`: The stages of a search for a patch: candidates, clips, evolution, fit, score
   distillation.
 """

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sds.distillation.clips import Clips
 from sds.distillation.descent import RenderFn
+from sds.distillation.patch_search import CHUNK, Score, Search, search_for
 from sds.distillation.recipes import PatchRecipe
-from sds.distillation.search import CHUNK, Score, Search, search_for
 from sds.distillation.stages import (
     Stage,
     StageStep,

@@ -14,7 +14,7 @@ from sds.priors.base import Cond, Prior, finite, repeat
 from sds.samplers.schedules import sigma_of
 from sds.signal.audio_files import peak_gain, with_channels
 
-TIMES = (0.4, 0.6)  # of v-diffusion
+TIMES = (0.2, 0.8)  # of v-diffusion: what is fine, and what a sound is on the whole
 PEAK = 0.5  # full scale 1: the level of what the prior was trained on
 BATCH = 16  # sounds denoised at once
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from sds.distillation.clips import Clips, generate
 from sds.distillation.descent import BestSoFar, descend, falling, fit, leaf
 from sds.distillation.differential_evolution import evolve
+from sds.distillation.patch_search import CHUNK, Search
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features, target
-from sds.distillation.search import CHUNK, Search
 
 Stage: TypeAlias = Literal["search", "prefer", "generate", "evolve", "fit", "distill"]
 
@@ -110,13 +110,7 @@ def evolve_crowd(search: Search, crowd: Crowd, clips: Clips) -> Generator[StageS
     """
     recipe, generator = search.recipe, search.generator
     crowd = crowd.best(recipe.crowd)
-
-    def fitness(u: Tensor) -> Tensor:
-        sounds = search.play(u)
-        ratings = search.rate(sounds)
-        search.found.offer(u, ratings, sounds, crowd.rows)
-        return ratings - recipe.closeness * clips.gaps(sounds)
-
+    fitness = Fitness(search, crowd.rows, clips)
     best, waited, last = -math.inf, 0, crowd
     for u, worth in evolve(fitness, crowd.u, generations=recipe.generations, generator=generator):
         last = sorted_crowd(u, crowd.rows, worth)
@@ -126,6 +120,38 @@ def evolve_crowd(search: Search, crowd: Crowd, clips: Clips) -> Generator[StageS
         if recipe.patience and waited >= recipe.patience:
             break
     return last
+
+
+class Fitness:
+    """What evolution raises: the rating less `recipe.closeness` times the distance to the clips.
+
+    The prior is asked about a child only where the most that it has liked anything would make the
+    child fitter than its parent: most are not.
+    """
+
+    def __init__(self, search: Search, rows: Tensor, clips: Clips) -> None:
+        """`rows` [N] of u0 are those the N of a population came from."""
+        self.search, self.rows, self.clips = search, rows, clips
+        self.worth = torch.full((len(rows),), -math.inf)  # of each place's fittest
+        self.most = -math.inf  # of all preferences
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Fitness [N] of patches u [N, P], minus infinity where a child has no chance."""
+        search = self.search
+        sounds = search.play(u)
+        ratings, gaps = search.score_of(sounds), self.clips.gaps(sounds)
+        worth = ratings - search.recipe.closeness * gaps
+        if search.prefer is not None:
+            weight = search.recipe.preference
+            hope = (worth + weight * max(self.most, 0.0) > self.worth) | self.worth.isinf()
+            liked = torch.full_like(worth, -math.inf)
+            if bool(hope.any()):
+                liked[hope] = search.prefer(sounds[hope])
+            self.most = max(self.most, float(liked.max()))
+            ratings, worth = ratings + weight * liked, worth + weight * liked
+        search.found.offer(u, ratings, sounds, self.rows)
+        self.worth = torch.maximum(self.worth, worth)
+        return worth
 
 
 def fit_clips(search: Search, crowd: Crowd, clips: Clips) -> Generator[StageStep, None, Crowd]:

@@ -20,12 +20,13 @@ def shuffled(prior: Prior, *, seed: int = 0) -> Prior:
     Its name ends in ", shuffled". Raises `ValueError` for a prior without a network.
     """
     other = copy.deepcopy(prior)
-    network = getattr(other, "network", None)
-    if not isinstance(network, torch.nn.Module):
+    parts = [getattr(part, "network", None) for part in (other, getattr(other, "guide", None))]
+    networks = [network for network in parts if isinstance(network, torch.nn.Module)]
+    if not networks:
         raise ValueError(f"the prior {prior.name} must have a network to shuffle, and has none")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for weights in network.parameters():
+        for weights in (w for network in networks for w in network.parameters()):
             order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
             weights.copy_(weights.flatten()[order].reshape(weights.shape))
     other.name = f"{prior.name}, shuffled"

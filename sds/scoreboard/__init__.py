@@ -20,6 +20,8 @@
   page.
 - `separate`: Suite `separate`: each stem against its true source, over the full clip and over the
   first half.
+- `stage_by_stage`: Stage by stage: what each stage of a search for a patch is worth, and what of it
+  the prior is.
 - `suites`: The suites by name, in the order they run.
 - `tensorflow_checkpoint`: Read the tensors of a TensorFlow checkpoint (a "tensor bundle") without
   TensorFlow.

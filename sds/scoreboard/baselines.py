@@ -19,8 +19,8 @@ from cmaes import CMA, SepCMA
 from torch import Tensor
 
 from sds.distillation.distill import distill
+from sds.distillation.patch_search import CHUNK
 from sds.distillation.recipes import RECIPES, PatchRecipe
-from sds.distillation.search import CHUNK
 from sds.scoreboard.board import Instrument, Setting
 from sds.signal.audio_files import with_channels
 from sds.similarity.base import TextAudioSimilarity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sds.distillation.recipes import RECIPES
-from sds.scoreboard import ablation, codec, patch, prior, separate
+from sds.scoreboard import ablation, codec, patch, prior, separate, stage_by_stage
 from sds.scoreboard.board import Entry
 
 SUITES = {
@@ -21,5 +21,12 @@ SUITES = {
         str(ablation.__doc__),
         ablation.directions,
         methods=ablation.VARIANTS,
+    ),
+    "stages": Entry(
+        stage_by_stage.suite,
+        stage_by_stage.COLUMNS,
+        str(stage_by_stage.__doc__),
+        stage_by_stage.findings,
+        methods={"full": stage_by_stage.FULL},
     ),
 }

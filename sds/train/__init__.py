@@ -41,6 +41,8 @@
   patches they prefer.
 - `search_data`: What the search scorer is trained on: band powers of every clip at several speeds,
   its sentences.
+- `search_stages`: What each stage of a search is worth, on captions of held-back recordings: to
+  choose recipes by.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
 - `sentence_table`: Sentence vectors of many captions, kept in a folder: encoding them takes
   minutes.

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from presets import Note
 from renderers import RENDERERS, Renderer, random_patches
-from sds.distillation.patch_bank import FOLDER, Bank, save_bank, synth
-from sds.priors.checkpoints import read_tensors
+from sds.distillation.patch_bank import FOLDER, Bank, load_bank, save_bank, synth
+from sds.priors.checkpoints import ModelUnavailable, read_tensors
+from sds.scoreboard.board import Instrument
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,29 @@ def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: in
     u, embeddings = torch.cat(patches)[:count], torch.cat(vectors)[:count]
     instrument = synth(renderer.name, renderer.version, len(renderer.params))
     return Bank(u, embeddings, instrument, search_scorer.model_hash)
+
+
+def instrument(name: str, search_scorer: TwoTowerScorer, folder: Path = FOLDER) -> Instrument:
+    """A renderer with its bank as the scoreboard sees it, at middle C.
+
+    Raises `ModelUnavailable` where there is no bank for this synth and scorer.
+    """
+    renderer = RENDERERS[name]
+    of = synth(name, renderer.version, len(renderer.params))
+    bank = load_bank(name, of, search_scorer.model_hash, folder)
+    if bank is None:
+        raise ModelUnavailable(f"there is no bank of {of} in {folder}: run sds.train.bank first")
+
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        return random_patches(renderer, count, generator=generator)
+
+    def render(u: Tensor, samples: int) -> Tensor:
+        return renderer.render(u, Note(60), RATE, samples).float()
+
+    def near(prompt: str, count: int, generator: torch.Generator) -> Tensor:
+        return bank.nearest(search_scorer.read([prompt])[0], count)
+
+    return Instrument(name, draw, render, near)
 
 
 def bank_sounds(name: str, rows: slice) -> Iterator[Tensor]:
