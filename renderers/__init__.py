@@ -4,9 +4,17 @@
   in torch.
 - `renderers.fm`: operators that modulate each other's phase.
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
+- `renderers.strike`: what strikes them, and how often.
+- `renderers.reverberation`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
+- `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
 - `renderers.kernels`: the compiled loops under both.
+- `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
+- `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.
+- `renderers.full_kernels`: its recursion and adjoint.
+- `renderers.filter`: the state-variable filter after the operators.
+- `renderers.noise`: the fixed noise of both, in bands.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from presets import Note, Param, ranges
 from presets.ranges import FEEDBACK, VERSIONS
-from renderers import kernels
+from renderers import full_voice, kernels
 from renderers.base import (
     Curves,
     Renderer,
@@ -64,6 +64,7 @@ class Layout:
     cells: Tensor  # [E] their places v * V + w in A
     shared: Tensor | None  # [E, E] the mean over the edges of one modulator; None: no such edges
     table: Curves
+    moving: full_voice.Columns | None  # None: the paper's voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def layout(params: tuple[Param, ...]) -> Layout:
         torch.tensor([place[v] * V + place[w] for v, w, _ in edges]),
         _shared([(v, w) for v, w, _ in edges]) if up and not down else None,
         curves(params),
+        full_voice.columns(params, order),
     )
 
 
@@ -144,6 +146,8 @@ def graph(lay: Layout, values: Tensor, note: Note, rate: int) -> Graph:
     """The graph that sounds, from physical values [B, P]: limits, fades and velocity applied."""
     B, V = values.shape[0], lay.operators
     hz = values[:, lay.ratio] * note.hz
+    if lay.moving is not None:
+        hz = hz * torch.exp2(values[:, lay.moving.detune] / 1200.0)
     heard = below_nyquist(hz, rate)  # [B, V]
     depth = average_shared(lay, values)[:, lay.edges]
     flat = values.new_zeros(B, V * V).index_copy(1, lay.cells, depth)
@@ -182,10 +186,26 @@ def _tame(A: Tensor) -> Tensor:
 def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:
     """u [B, P] -> audio [B, 1, T]."""
     check_shape("fm", u, lay.table.low.numel(), rate, samples)
-    g = graph(lay, physical(lay.table, u), note, rate)
+    values = physical(lay.table, u)
+    g = graph(lay, values, note, rate)
     full = lay.matrix == "free"
-    audio = recursion(g.hz / rate, g.attack, g.decay, g.matrix / TURN, g.mix, rate, samples, full)
-    return audio.to(u.dtype)[:, None, :]
+    matrix = g.matrix / TURN
+    if lay.moving is None:
+        audio = recursion(g.hz / rate, g.attack, g.decay, matrix, g.mix, rate, samples, full)
+        return audio.to(u.dtype)[:, None, :]
+    where = lay.moving
+    held = (g.attack, g.decay, values[:, where.sustain], values[:, where.release])
+    sound = full_voice.Sound(
+        g.hz / rate,
+        torch.stack(held, dim=1),
+        matrix,
+        g.mix,
+        *full_voice.grid(values, where, note, rate, samples),
+        *full_voice.filter_taps(values, where),
+        full_voice.noise_gains(values, where, rate) * values[:, -1:] * note.gain,
+        full_voice.noise_envelope(values, where),
+    )
+    return full_voice.play(sound, note.held, rate, samples, full).to(u.dtype)[:, None, :]
 
 
 def recursion(

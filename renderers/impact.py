@@ -8,23 +8,23 @@ Knobs: `mode001_hz` (at middle C; the note transposes), `mode001_gain`, `mode001
 -60 dB), the same for `band01_gain`, `band01_decay`; and for the whole patch `tune` (times every
 frequency), `ring` (times every mode's decay), `dry` and `level`. A decay is never longer than 40 s
 and a gain never less than -80 dB: finite slopes everywhere. Modes fade out below Nyquist.
+The voice "full" has `renderers.strike` in place of the delta, and its knobs between the bands and
+`tune`; "paper" is the paper's.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets import Note, Param, ranges
-from presets.ranges import VERSIONS
+from presets.ranges import STRIKE, VERSIONS
 from renderers import kernels
 from renderers.base import (
     Curves,
@@ -35,21 +35,28 @@ from renderers.base import (
     each_patch,
     physical,
 )
+from renderers.noise import noise_bands
+from renderers.reverberation import T60, reverberation
+from renderers.strike import strike
 
 VERSION = VERSIONS["impact"]
-PERIOD = 1 << 18  # samples of noise before it repeats, 5.9 s at 44.1 kHz
-SEED = 20250504
-T60 = math.log(1000.0)  # exp(-d t) has fallen by 60 dB at t = T60 / d
-LOWEST_BAND, HIGHEST_BAND = 40.0, 16000.0  # Hz, centres
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How many modes and bands a patch has; its columns are hz, gain, decay by mode, then bands."""
+    """How many modes and bands a patch has; its columns are hz, gain, decay by mode, then bands.
+
+    Then, in a `full` voice, how it is struck; `tune`, `ring`, `dry` and `level` are the last four.
+    """
 
     modes: int
     bands: int
+    full: bool
     table: Curves
+
+    def knobs_of_strike(self, values: Tensor) -> Tensor:
+        """The columns [B, 8] of `presets.ranges.STRIKE` in those of a full patch [B, P]."""
+        return values[:, -4 - len(STRIKE) : -4]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,8 @@ def _playing(params: tuple[Param, ...]) -> Renderer:
 def layout(params: tuple[Param, ...]) -> Layout:
     """Count the modes and bands of a table that `renderer` wrote."""
     modes, bands = ranges.impact_counts(p.name for p in params)
-    return Layout(modes, bands, curves(params))
+    full = any(p.name == "hits" for p in params)
+    return Layout(modes, bands, full, curves(params))
 
 
 def for_names(names: frozenset[str]) -> Renderer:
@@ -90,7 +98,7 @@ def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
     B, N, M = values.shape[0], lay.modes, lay.bands
     modes = values[:, : 3 * N].view(B, N, 3)
     bands = values[:, 3 * N : 3 * N + 2 * M].view(B, M, 2)
-    tune, ring, dry, level = (values[:, i : i + 1] for i in range(3 * N + 2 * M, 3 * N + 2 * M + 4))
+    tune, ring, dry, level = values[:, -4:].split(1, dim=1)
     hz = modes[..., 0] * tune * (note.hz / Note(60).hz)
     gain = modes[..., 1] * below_nyquist(hz, rate) / math.sqrt(N)
     return Object(
@@ -104,40 +112,21 @@ def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
     )
 
 
-@lru_cache(maxsize=2)
-def noise_bands(bands: int, rate: int) -> NDArray[np.float32]:
-    """White noise split into bands [M, PERIOD] whose sum is the noise again (but for its mean).
-
-    Centres are log-spaced from 40 Hz to 16 kHz; neighbours cross-fade as cos^2 and sin^2 in log
-    frequency, and the outer bands reach to the ends. Circular, so it repeats without a seam. Power
-    is 10 / rate a sample: a band of gain 1 and about 1 s of decay passes on the energy it gets.
-    MT19937's normals are frozen by numpy, so the noise belongs to the renderer's version.
-    """
-    white = np.random.RandomState(SEED).standard_normal(PERIOD) * math.sqrt(10.0 / rate)
-    spectrum = np.fft.rfft(white)
-    hz = np.fft.rfftfreq(PERIOD, 1.0 / rate)
-    spacing = math.log(HIGHEST_BAND / LOWEST_BAND) / max(1, bands - 1)
-    where = np.log(np.maximum(hz, 1e-3) / LOWEST_BAND) / spacing
-    where = np.clip(where, 0.0, bands - 1.0)
-    result = np.empty((bands, PERIOD), dtype=np.float32)
-    for m in range(bands):
-        mask = np.cos(0.5 * np.pi * np.clip(where - m, -1.0, 1.0)) ** 2
-        mask[0] = 0.0
-        result[m] = np.fft.irfft(spectrum * mask, PERIOD)
-    return result
-
-
 def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:
     """u [B, P] -> audio [B, 1, T]."""
     check_shape("impact", u, lay.table.low.numel(), rate, samples)
-    o = struck(lay, physical(lay.table, u), note, rate)
+    values = physical(lay.table, u)
+    o = struck(lay, values, note, rate)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     bank = modal_bank(o.hz / rate, o.decay / rate, o.gain, samples, dtype)
     noise = noise_bands(lay.bands, rate)
     room = reverberation(o.band_gain, o.band_decay / rate, noise, samples, dtype)
     size = next_fast_len(2 * samples, real=True)
     wet = torch.fft.irfft(torch.fft.rfft(bank, size) * torch.fft.rfft(room, size), size)
-    audio: Tensor = o.level * (o.dry * bank + wet[:, :samples])
+    sound = o.dry * bank + wet[:, :samples]
+    if lay.full:
+        sound = strike(sound.to(dtype), lay.knobs_of_strike(values), rate)
+    audio: Tensor = o.level * sound
     return audio.to(u.dtype)[:, None, :]
 
 
@@ -156,16 +145,6 @@ def modal_bank_slowly(cycles: Tensor, decay: Tensor, gain: Tensor, samples: int)
     t = torch.arange(samples, dtype=cycles.dtype)
     modes = torch.exp(-decay[..., None] * t) * torch.sin(2.0 * math.pi * cycles[..., None] * t)
     return (gain[..., None] * modes).sum(1)
-
-
-def reverberation(
-    gain: Tensor, decay: Tensor, noise: NDArray[np.float32], samples: int, dtype: torch.dtype
-) -> Tensor:
-    """sum_m gain_m exp(-decay_m t) noise_m[t]: [B, M], decay per sample -> [B, T]."""
-    audio: Tensor = _Tail.apply(  # type: ignore[no-untyped-call]
-        gain, decay, noise, samples, dtype
-    )
-    return audio
 
 
 # Write t = j K + k. With z = exp(-d + i w), the powers factorise: z^t = (z^K)^j z^k = P_j Q_k, so
@@ -225,30 +204,3 @@ class _Bank(torch.autograd.Function):
             S1[0, b] = (P[b, 0] * H[0] - P[b, 1] * H[1]).sum(1)
             S1[1, b] = (P[b, 0] * H[1] + P[b, 1] * H[0]).sum(1)
         return 2.0 * math.pi * gain * S1[0], -gain * S1[1], S0, None, None
-
-
-class _Tail(torch.autograd.Function):
-    """`kernels.tail` and its adjoint, one patch a thread."""
-
-    @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> Tensor:
-        gain, decay, noise, samples, dtype = arguments
-        g, d = gain.detach().contiguous().numpy(), decay.detach().contiguous().numpy()
-        audio = torch.empty(g.shape[0], samples, dtype=dtype)
-        each_patch(lambda b: kernels.tail(noise, g[b], d[b], audio[b].numpy()), g.shape[0])
-        ctx.save_for_backward(gain, decay)
-        ctx.noise = noise
-        return audio
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        g, d = (t.detach().contiguous().numpy() for t in ctx.saved_tensors)
-        G = gradients[0].contiguous().numpy()
-        slopes = np.empty((2, *g.shape))
-
-        def one(b: int) -> None:
-            kernels.tail_adjoint(ctx.noise, g[b], d[b], G[b], slopes[0, b], slopes[1, b])
-
-        each_patch(one, g.shape[0])
-        return torch.from_numpy(slopes[0]), torch.from_numpy(slopes[1]), None, None, None

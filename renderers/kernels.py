@@ -197,6 +197,42 @@ def fm_block(
     return u
 
 
+# The same with an index that moves: what is modulated is multiplied by it sample by sample. The
+# products of index and matrix wait for nothing, so the chain is as long as above.
+@compile_kernel
+def fm_block_indexed(
+    u: Any,
+    full: bool,
+    phase: Array,
+    f: Array,
+    matrix: Array,
+    index: Array,
+    mix: Array,
+    out: Array,
+    history: Array,
+) -> Any:
+    """`fm_block` with index [K]: u_v[t] = sin(w_v t + index[t] <A_v, u[t-1]>) f_v(t)."""
+    V = len(u)
+    keep = history.size > 0
+    for k in range(out.size):
+        y = 0.0
+        new = u
+        for v in range(V):
+            x = phase[v, k]
+            for w in range(V if full else v):
+                if w != v:
+                    x += index[k] * matrix[v, w] * u[w]
+            x += index[k] * matrix[v, v] * u[v]
+            s = sin_turns(x) * f[v, k]
+            new = tuple_setitem(new, v, s)  # type: ignore[call-arg]
+            y += mix[v] * s
+            if keep:
+                history[v, k] = s
+        u = new
+        out[k] = y
+    return u
+
+
 @lru_cache
 def fm_forward(operators: int, full: bool) -> Callable[..., None]:
     """The compiled forward of one patch, from silence to its end: `fm_block` after `fm_block`.

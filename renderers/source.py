@@ -18,6 +18,8 @@ from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
 from renderers import effects, for_preset, from_values, impact
 from renderers.base import Renderer, physical
+from renderers.noise import noise_bands
+from renderers.reverberation import T60, reverberation
 
 Audio = NDArray[np.float32]  # [C, T]
 
@@ -104,10 +106,10 @@ class RenderedSource:
         lay = impact.layout(self._renderer.params)
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
-        seconds = 80 / 60 * impact.T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        noise = impact.noise_bands(lay.bands, rate)
+        seconds = 80 / 60 * T60 / float(o.band_decay.min()) + IMPULSE_FADE
+        noise = noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = impact.reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        h = reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
         x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]

@@ -17,6 +17,8 @@ from bench import stage
 from presets import Note
 from renderers import fm, impact, kernels, voice
 from renderers.base import Renderer
+from renderers.noise import noise_bands
+from renderers.reverberation import reverberation
 from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
@@ -68,8 +70,8 @@ def test_a_bank_of_short_modes_holds_no_denormal(dtype: torch.dtype) -> None:
 def test_a_short_room_holds_no_denormal(dtype: torch.dtype) -> None:
     decay = torch.logspace(-2.5, -1.5, 8, dtype=torch.float64)[None].requires_grad_()
     gain = torch.full((1, 8), 1e-4, dtype=torch.float64).requires_grad_()
-    noise = impact.noise_bands(8, RATE)
-    audio = impact.reverberation(gain, decay, noise, 10 * RATE, dtype)
+    noise = noise_bands(8, RATE)
+    audio = reverberation(gain, decay, noise, 10 * RATE, dtype)
     audio.square().mean().backward()
     assert denormal(audio.detach(), decay.grad, gain.grad) == 0
 

@@ -11,6 +11,7 @@ from renderers import fm, from_values, impact, random_patches, to_values
 from renderers.base import Renderer, physical
 from renderers.engines import faust
 from renderers.fidelity import lsd
+from renderers.noise import noise_bands
 from tests.peers import peer
 
 RATE = 44100
@@ -168,7 +169,7 @@ def test_a_struck_object_in_its_room_is_the_convolution(tmp_path: Path, compiled
 @pytest.mark.parametrize("bands", [1, 8, 32])
 def test_the_room_is_as_near_to_ours_as_another_noise_can_be(bands: int) -> None:
     """Two noises of one spectrum are 6.0 dB apart bin by bin, whatever they are."""
-    ours = impact.noise_bands(bands, RATE)
+    ours = noise_bands(bands, RATE)
     theirs = bands_of(linear_congruential(RATE), bands)
     fading = np.exp(-3 * np.arange(RATE) / RATE)
     mine = ours[:, :RATE].sum(0) * fading

@@ -9,6 +9,8 @@ import torch
 from presets import Note
 from renderers import from_values, impact
 from renderers.base import Renderer
+from renderers.noise import PERIOD, SEED, noise_bands
+from renderers.reverberation import T60, reverberation
 
 RATE = 22050
 
@@ -93,15 +95,15 @@ def test_any_length_factorises(samples: int) -> None:
 
 
 def test_bands_sum_to_the_noise() -> None:
-    bands = impact.noise_bands(8, RATE).astype(np.float64)
-    white = np.random.RandomState(impact.SEED).standard_normal(impact.PERIOD)
+    bands = noise_bands(8, RATE).astype(np.float64)
+    white = np.random.RandomState(SEED).standard_normal(PERIOD)
     white *= np.sqrt(10.0 / RATE)
     assert np.abs(bands.sum(0) - (white - white.mean())).max() < 1e-6
 
 
 def test_a_band_holds_its_own_frequencies() -> None:
-    bands = impact.noise_bands(8, 44100)
-    hz = np.fft.rfftfreq(impact.PERIOD, 1 / 44100)
+    bands = noise_bands(8, 44100)
+    hz = np.fft.rfftfreq(PERIOD, 1 / 44100)
     centre = 40.0 * 400.0 ** (3 / 7)  # band 4 of 8
     power = np.abs(np.fft.rfft(bands[3])) ** 2
     step = 400.0 ** (1 / 7)
@@ -111,13 +113,13 @@ def test_a_band_holds_its_own_frequencies() -> None:
 
 
 def test_a_room_decays_in_the_time_it_says() -> None:
-    noise = impact.noise_bands(1, RATE)
-    decay = torch.tensor([[impact.T60 / (0.8 * RATE)]], dtype=torch.float64)
+    noise = noise_bands(1, RATE)
+    decay = torch.tensor([[T60 / (0.8 * RATE)]], dtype=torch.float64)
     one = torch.ones(1, 1, dtype=torch.float64)
-    tail = impact.reverberation(one, decay, noise, RATE, torch.float64)[0].numpy()
+    tail = reverberation(one, decay, noise, RATE, torch.float64)[0].numpy()
     assert slope_to_60_db(tail) == pytest.approx(0.8, rel=0.03)
     # power 10 / rate a sample, amplitude exp(-d t): energy 10 / 2d with d = T60 / 0.8 s
-    assert np.sum(tail**2) == pytest.approx(10 * 0.8 / (2 * impact.T60), rel=0.1)
+    assert np.sum(tail**2) == pytest.approx(10 * 0.8 / (2 * T60), rel=0.1)
 
 
 def test_output_is_bank_convolved_with_room() -> None:
@@ -129,7 +131,7 @@ def test_output_is_bank_convolved_with_room() -> None:
     bank = impact.modal_bank_slowly(o.hz / RATE, o.decay / RATE, o.gain, 900)[0].numpy()
     t = np.arange(900)
     fading = np.exp(-o.band_decay[0].numpy()[:, None] / RATE * t) * o.band_gain[0].numpy()[:, None]
-    room = (fading * impact.noise_bands(3, RATE)[:, :900]).sum(0)
+    room = (fading * noise_bands(3, RATE)[:, :900]).sum(0)
     slow = o.level.item() * (o.dry.item() * bank + np.convolve(bank, room)[:900])
     fast = instrument.render(u, Note(60), RATE, 900)[0, 0].numpy()
     assert np.abs(fast - slow).max() < 1e-12 * np.abs(slow).max() + 1e-15

@@ -29,6 +29,7 @@ INSTRUMENTS = {
     "fm_one": fm.renderer(operators=1),
     "fm_dx7": fm.renderer(matrix="dx7:22"),
     "impact": impact.renderer(modes=6, bands=3),
+    "impact_full": impact.renderer(modes=6, bands=3, voice="full"),
 }
 
 
@@ -132,7 +133,7 @@ def test_nothing_sounds_above_nyquist(instrument: Renderer) -> None:
 def test_silence_after_the_sound_ended(instrument: Renderer) -> None:
     u = fixed_patches(instrument, 1)
     for i, p in enumerate(instrument.params):
-        if p.name.endswith(("_attack", "_decay")) or p.name == "ring":
+        if p.name.endswith(("_attack", "_decay", "_seconds")) or p.name in ("ring", "hits"):
             u[:, i] = 0.0
     audio = instrument.render(u, MIDDLE_C, RATE, 8000)
     assert audio[..., 6000:].abs().max() <= 1e-12 * audio.abs().max()

@@ -14,21 +14,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sds.distillation.clips import Clips
 from sds.distillation.descent import RenderFn
 from sds.distillation.recipes import PatchRecipe
+from sds.distillation.search import CHUNK, Score, Search, search_for
 from sds.distillation.stages import (
-    CHUNK,
-    Score,
-    Search,
     Stage,
     StageStep,
-    best_rows,
-    evolve_towards,
-    fit_to,
+    evolve_crowd,
+    fit_clips,
     follow_targets,
     generate_clips,
+    judged,
     score_candidates,
-    search_for,
 )
 from sds.priors.base import Prior
 
@@ -115,25 +113,31 @@ def recipe_for(recipe: PatchRecipe, knobs: int) -> PatchRecipe:
 
 
 def _count(recipe: PatchRecipe, candidates: int, like: bool) -> int:
-    """How many steps `run_stages` yields."""
-    generated = 0 if like else recipe.generate_steps
-    clips = generated + recipe.generations + recipe.fit_steps
-    count = -(-candidates // CHUNK) + (clips if recipe.generated or like else 0)
-    return count + recipe.distillation.steps
+    """How many steps `run_stages` yields, at most."""
+    count = -(-candidates // CHUNK)
+    if recipe.preference:
+        count += -(-judged(recipe.crowd, candidates) // CHUNK)
+    if recipe.generated and not like:
+        count += recipe.generate_steps
+    if recipe.generated or like:
+        count += recipe.fit_steps
+    return count + recipe.generations + recipe.distillation.steps
 
 
 def run_stages(search: Search, u0: Tensor) -> Iterator[StageStep]:
     """Run the stages of a search from candidates u0 [M, P], one after another; yields each step.
 
-    The candidates are scored, evolve towards clips, are fitted to these, and follow the prior's
-    targets.
+    The candidates are rated; clips are generated, and those that are not accepted forgotten; the
+    best candidates evolve, are fitted to the clips, and follow the prior's targets.
     """
     recipe = search.recipe
-    scores = yield from score_candidates(search, u0)
-    rows = best_rows(scores, recipe.starts)
-    u = u0[rows]
+    crowd = yield from score_candidates(search, u0)
+    clips = Clips(torch.zeros(0))
     if recipe.generated or search.like is not None:
-        clips = yield from generate_clips(search, u, rows)
-        crowd = yield from evolve_towards(search, u0, scores, clips)
-        u, rows = yield from fit_to(search, crowd, clips)
-    yield from follow_targets(search, u, rows)
+        clips = yield from generate_clips(search, crowd)
+    if recipe.generations:
+        crowd = yield from evolve_crowd(search, crowd, clips)
+    if recipe.fit_steps and len(clips):
+        crowd = yield from fit_clips(search, crowd, clips)
+    if recipe.distillation.steps:
+        yield from follow_targets(search, crowd, clips)

@@ -5,6 +5,7 @@ Nothing here runs: `sds.distillation.distill` and the methods of `sds.separation
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,8 @@ class Recipe:
     - `denoise_steps`: DDIM steps from sigma(t) down to the estimate, 1..10; 1.
     - `refresh`: parameter steps that follow one target, >= 1; 1.
     - `inversion`: DDIM steps from the sound up to t in place of noise (SDI), >= 0; 0 adds noise.
+    - `target`: what a sound should become, "sds", "csd", "nfsd" or "ism"
+      (`sds.distillation.sds_targets`); "sds".
     - `domain`: where sounds are compared: "decoder" (audio) or "encoder" (latents); "decoder".
     - `emphasis`: what of the audio is compared, "spectrogram" or "waveform"; "spectrogram".
     - `scales`: window sizes of the spectrograms in samples, each a multiple of 4; 1024, 2048, 4096.
@@ -53,6 +56,7 @@ class Recipe:
     denoise_steps: int = 1
     refresh: int = 1
     inversion: int = 0
+    target: Literal["sds", "csd", "nfsd", "ism"] = "sds"
     domain: Literal["decoder", "encoder"] = "decoder"
     emphasis: Literal["spectrogram", "waveform"] = "spectrogram"
     scales: tuple[int, ...] = SCALES
@@ -82,6 +86,14 @@ class PatchRecipe:
     - `closeness`: what evolution subtracts from the score for a log-spectral distance of 1 (nepers)
       to the nearest clip; 0.3.
     - `fit_steps`: Adam steps that fit each start to its clip before distillation; 0.
+    - `preference`: weight, beside the score, of how much better the prior denoises a sound with the
+      prompt than without (`sds.distillation.preference`), in the ratings by which everything is
+      chosen; the best `crowd` candidates by the score are rated. 0 asks the score alone; 0.
+    - `accept`: score that a generated clip must have to be followed; minus infinity takes all.
+    - `take_back`: whether fit and descent keep only what neither the rating nor the distance to
+      the clips has got worse by; otherwise the rating alone decides; False.
+    - `patience`: generations in a row that find nothing better and end the evolution; 0 never
+      does; 0.
     """
 
     distillation: Recipe
@@ -94,6 +106,10 @@ class PatchRecipe:
     crowd: int = 24
     closeness: float = 0.3
     fit_steps: int = 0
+    preference: float = 0.0
+    accept: float = -math.inf
+    take_back: bool = False
+    patience: int = 0
 
 
 RECIPES = {

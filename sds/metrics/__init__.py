@@ -9,4 +9,5 @@
 - `separation`: Signal-to-distortion ratios of stems, and levels, in dB.
 - `spectral_statistics`: Statistics of a sound, some hundred figures, and the class of recordings
   it is nearest to.
+- `tuning`: How much of a sound is in tune with a key: the share of its strongest partials.
 """

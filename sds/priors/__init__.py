@@ -19,6 +19,8 @@
   asked for.
 - `sentence_encoder`: What a prompt means: all-MiniLM-L6-v2, a sentence encoder of six layers, in
   eight bits.
+- `shuffled`: A prior that has unlearned everything: its diffusion network's weights in random
+  places.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is
   already playing.
 - `stable_audio`: Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio

@@ -110,6 +110,12 @@ class StableAudioPrior:
         return self._codec
 
     @property
+    def network(self) -> nn.Module:
+        """The diffusion transformer, without codec and conditioner."""
+        network: nn.Module = self._model.model
+        return network
+
+    @property
     def conditioner(self) -> Any:
         """What turns prompts and seconds into `Cond`, of stable-audio-tools."""
         return self._model.conditioner

@@ -7,6 +7,7 @@
 - `codec`: What the latents keep: recordings after encode and decode, and what that caps.
 - `keys`: What a row of the scoreboard was measured with: two rows of one key are the same
   measurement.
+- `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
 - `prior`: What the prior makes of class words: is it the class, is it sharp, is it varied, is it
@@ -20,4 +21,6 @@
 - `separate`: Suite `separate`: each stem against its true source, over the full clip and over the
   first half.
 - `suites`: The suites by name, in the order they run.
+- `tensorflow_checkpoint`: Read the tensors of a TensorFlow checkpoint (a "tensor bundle") without
+  TensorFlow.
 """

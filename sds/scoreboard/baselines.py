@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sds.distillation.distill import distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
-from sds.distillation.stages import CHUNK
+from sds.distillation.search import CHUNK
 from sds.scoreboard.board import Instrument, Setting
 from sds.signal.audio_files import with_channels
 from sds.similarity.base import TextAudioSimilarity

@@ -1,0 +1,268 @@
+"""The FM recursion of a full voice and its adjoint for one patch. Compiled; no torch, no GIL.
+
+`kernels.fm_forward` with envelopes that hold, a pitch that moves all phases and an index that moves
+all depths. A voice whose pitch and index rest at 1 is computed by the same code as the paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numba.cpython.unsafe.tuple import tuple_setitem
+
+from renderers.kernels import (
+    BLOCK,
+    ROUND,
+    Array,
+    compile_kernel,
+    dot,
+    fm_block,
+    fm_block_indexed,
+    powers,
+    sin_turns,
+)
+from renderers.movement import (
+    GRID,
+    held_envelope,
+    held_envelope_slopes,
+    last_sample,
+    line,
+    phase_step,
+    release_powers,
+)
+
+
+@compile_kernel
+def integrate(pitch: Array, phi: Array) -> None:
+    """Fill phi [J] with the integral of pitch [J], straight between the points, in samples."""
+    phi[0] = 0.0
+    for j in range(1, phi.size):
+        phi[j] = phi[j - 1] + 0.5 * GRID * (pitch[j - 1] + pitch[j])
+
+
+@compile_kernel
+def move(pitch: Array, index: Array, base: Array, start: int, phi: Array, depth: Array) -> bool:
+    """Fill phi and depth [K] from sample `start`, a point of the grid; whether depth rests at 1."""
+    rests = True
+    for at in range(0, phi.size, GRID):
+        j = (start + at) // GRID
+        for k in range(min(GRID, phi.size - at)):
+            phi[at + k] = base[j] + phase_step(pitch[j], pitch[j + 1], k)
+            depth[at + k] = line(index[j], index[j + 1], k)
+        rests = rests and index[j] == 1.0 and index[j + 1] == 1.0
+    return rests
+
+
+@compile_kernel
+def tables(envelope: Array, rate: float) -> Any:
+    """The powers [V, BLOCK] of the decays and of the releases of envelope [4, V]."""
+    V = envelope.shape[1]
+    decays, releases = np.empty((V, BLOCK)), np.empty((V, BLOCK))
+    for v in range(V):
+        powers(rate, envelope[1, v], decays[v])
+        release_powers(rate, envelope[3, v], releases[v])
+    return decays, releases
+
+
+@lru_cache
+def full_forward(operators: int, full: bool) -> Callable[..., int]:
+    """The compiled forward of one patch of a full voice, before noise and filter.
+
+    Returns `forward(cycles, envelope, matrix, mix, pitch, index, held, rate, out, history)`. In:
+    cycles, mix [V], envelope [4, V] (attack, decay, sustain, release), matrix [V, V] in turns,
+    pitch and index [J] every `GRID` samples, held in seconds. Fills out [T] and, unless it is
+    empty, history [V, T] with u; returns the sample from which all is silent.
+    """
+    V = operators
+    zero = (0.0,) * V
+
+    @compile_kernel
+    def forward(
+        cycles: Array,
+        envelope: Array,
+        matrix: Array,
+        mix: Array,
+        pitch: Array,
+        index: Array,
+        held: float,
+        rate: float,
+        out: Array,
+        history: Array,
+    ) -> int:
+        a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+        T = last_sample(a, d, s, r, held, rate, out.size)
+        f, phase = np.empty((2, V, BLOCK))
+        phi, depth = np.empty((2, BLOCK))
+        decays, releases = tables(envelope, rate)
+        base = np.empty(pitch.size)
+        integrate(pitch, base)
+        u = zero
+        for start in range(0, T, BLOCK):
+            K = min(BLOCK, T - start)
+            rests = move(pitch, index, base, start, phi[:K], depth[:K])
+            for v in range(V):
+                held_envelope(
+                    f[v, :K],
+                    start,
+                    rate,
+                    a[v],
+                    d[v],
+                    s[v],
+                    held,
+                    r[v],
+                    decays[v],
+                    releases[v],
+                )
+                for k in range(K):
+                    x = cycles[v] * phi[k]
+                    phase[v, k] = x - ((x + ROUND) - ROUND)
+            stop = start + K
+            y, kept = out[start:stop], history[:, start:stop]
+            if rests:
+                u = fm_block(u, full, phase, f, matrix, mix, y, kept)
+            else:
+                u = fm_block_indexed(u, full, phase, f, matrix, depth, mix, y, kept)
+        out[T:] = 0.0
+        return T
+
+    return forward
+
+
+# The adjoint, as in `kernels.fm_adjoint`, with x_v[t] = c_v Phi[t] + I[t] z_v[t] and
+# z_v[t] = <A_v, u[t-1]>:
+#     l_v[t] = G[t] mix_v + sum_w A_wv I[t+1] q_w[t+1],      q_v[t] = l_v[t] f_v[t] cos x_v[t]
+#     dL/dc_v = sum_t q_v[t] Phi[t],      dL/dA_vw = sum_t I[t] q_v[t] u_w[t-1]
+#     dL/dPhi[t] = sum_v c_v q_v[t],      dL/dI[t] = sum_v q_v[t] z_v[t]
+# Phi at sample GRID j + k is base_j + F_j (k - k^2 / 2 GRID) + F_{j+1} k^2 / 2 GRID, and base_j the
+# sum over i < j of GRID (F_i + F_{i+1}) / 2: dL/dbase is carried from the end to the beginning.
+@compile_kernel
+def move_adjoint(
+    d_phi: Array, d_depth: Array, start: int, later: float, d_pitch: Array, d_index: Array
+) -> float:
+    """Add a block's share to d_pitch, d_index [J]; `later` is dL/dbase after it, before it out."""
+    K = d_phi.size
+    for at in range((K - 1) // GRID * GRID, -1, -GRID):
+        j = (start + at) // GRID
+        total, bent, depth, sloped = 0.0, 0.0, 0.0, 0.0
+        now = 0.0
+        for k in range(min(GRID, K - at)):
+            p, i = d_phi[at + k], d_depth[at + k]
+            total += p
+            now += p * k
+            bent += p * (k * k) * (0.5 / GRID)
+            depth += i
+            sloped += i * k * (1.0 / GRID)
+        d_pitch[j] += now - bent + 0.5 * GRID * later
+        d_pitch[j + 1] += bent + 0.5 * GRID * later
+        d_index[j] += depth - sloped
+        d_index[j + 1] += sloped
+        later += total
+    return later
+
+
+@lru_cache
+def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
+    """The compiled gradient of `full_forward(operators, full)`.
+
+    Returns `adjoint(cycles, envelope, matrix, mix, pitch, index, held, rate, history, gradient,
+    d_cycles, d_envelope, d_matrix, d_mix, d_pitch, d_index)`: history [V, T] as kept, gradient
+    [T]; each d_* comes in as zeros and gets the gradient of its namesake.
+    """
+    V = operators
+    columns = tuple(V if full else v + 1 for v in range(V))
+    zero = (0.0,) * V
+
+    @compile_kernel
+    def adjoint(
+        cycles: Array,
+        envelope: Array,
+        matrix: Array,
+        mix: Array,
+        pitch: Array,
+        index: Array,
+        held: float,
+        rate: float,
+        history: Array,
+        gradient: Array,
+        d_cycles: Array,
+        d_envelope: Array,
+        d_matrix: Array,
+        d_mix: Array,
+        d_pitch: Array,
+        d_index: Array,
+    ) -> None:
+        a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+        T = last_sample(a, d, s, r, held, rate, gradient.size)
+        f, x, z, fc, carry, ell = np.empty((6, V, BLOCK))
+        phi, depth, d_phi, d_depth = np.empty((4, BLOCK))
+        slopes = np.empty((V, 4, BLOCK))
+        decays, releases = tables(envelope, rate)
+        base = np.empty(pitch.size)
+        integrate(pitch, base)
+        turn = 2.0 * np.pi
+        later = 0.0
+        q = zero
+        for start in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
+            K = min(BLOCK, T - start)
+            move(pitch, index, base, start, phi[:K], depth[:K])
+            for v in range(V):
+                held_envelope_slopes(
+                    f[v, :K],
+                    slopes[v],
+                    start,
+                    rate,
+                    a[v],
+                    d[v],
+                    s[v],
+                    held,
+                    r[v],
+                    decays[v],
+                    releases[v],
+                )
+                z[v, :K] = 0.0
+                for w in range(columns[v]):
+                    if start > 0:
+                        z[v, 0] += matrix[v, w] * history[w, start - 1]
+                    before = history[w, start : start + K]
+                    for k in range(1, K):
+                        z[v, k] += matrix[v, w] * before[k - 1]
+                for k in range(K):
+                    y = cycles[v] * phi[k]
+                    x[v, k] = (y - ((y + ROUND) - ROUND)) + depth[k] * z[v, k]
+                for k in range(K):
+                    fc[v, k] = f[v, k] * sin_turns(x[v, k] + 0.25) * turn
+                    carry[v, k] = fc[v, k] * depth[k]
+            for k in range(K - 1, -1, -1):
+                g = gradient[start + k]
+                new = q
+                for v in range(V):
+                    y = g * mix[v]
+                    for w in range(V):
+                        if v < columns[w]:
+                            y += matrix[w, v] * q[w]
+                    ell[v, k] = y
+                    new = tuple_setitem(new, v, y * carry[v, k])  # type: ignore[call-arg]
+                q = new
+            d_phi[:K] = 0.0
+            d_depth[:K] = 0.0
+            for v in range(V):
+                for k in range(K):
+                    fc[v, k] *= ell[v, k]  # q of the whole block
+                    carry[v, k] *= ell[v, k]
+                    ell[v, k] *= sin_turns(x[v, k])
+                    d_phi[k] += cycles[v] * fc[v, k]
+                    d_depth[k] += fc[v, k] * z[v, k]
+                for i in range(4):
+                    d_envelope[i, v] += dot(ell[v, :K], slopes[v, i])
+                d_mix[v] += dot(gradient[start : start + K], history[v, start:])
+                d_cycles[v] += dot(fc[v, :K], phi)
+                for w in range(columns[v]):
+                    d_matrix[v, w] += dot(carry[v, 1:K], history[w, start:])
+                    if start > 0:
+                        d_matrix[v, w] += carry[v, 0] * history[w, start - 1]
+            later = move_adjoint(d_phi[:K], d_depth[:K], start, later, d_pitch, d_index)
+
+    return adjoint

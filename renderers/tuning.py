@@ -1,0 +1,167 @@
+"""Patches in tune: the knobs of pitch snapped to what a family of instruments has, while searching.
+
+- "harmonic": every partial is a harmonic of the key. FM: ratios 1, 2, 3 ... 16, detuned so little
+  that partials beat slowly; impact: every mode on a harmonic, the loudest on the first.
+- "bell": one strong strike note at the key, the rest free. FM: the carrier with the most mix gets
+  ratio 1 and little modulation; impact: `tune` puts the loudest mode there. Others are softer.
+- "free": as the patch is.
+Where pitch moves (glides, vibrato) it stays about the key, nothing is so fast that it makes tones
+of its own, and what is loudest lasts long enough to have a pitch. What is snapped has no gradient,
+what is not keeps its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from presets import Note
+from renderers import fm, impact
+from renderers.base import Curves, Renderer, physical, positions
+
+FAMILIES = ("harmonic", "bell", "free")
+RATIOS = torch.arange(1.0, 17.0, dtype=torch.float64)
+DETUNE = 4.0  # cents at ratio 1, and as many Hz at the others: partials beat, none is off the key
+OTHERS = 0.4  # of the strike note's mix or mode: the most that another of a bell may have
+INDEX = 0.7  # radians by which the strike note of an FM bell is modulated at most
+GLIDE = 0.15  # seconds in which a glide arrives
+NEAR = 0.25  # semitones: arrived; also the widest vibrato
+DECAY = 0.15  # seconds at least, of the loudest operator
+RINGS = 0.25  # seconds at least, of modes: what is shorter leaves a room full of noise
+SLOW = 10.0  # Hz of an LFO, or of hits: faster is a tone
+MIDDLE_C = Note(60).hz
+
+
+def in_tune(renderer: Renderer, family: str) -> Renderer:
+    """A renderer with the same knobs that snaps them as `snap` before it plays.
+
+    Raises `ValueError` when there is no such family.
+    """
+    _check(family)
+    return replace(renderer, render=partial(_render, renderer, family))
+
+
+def _render(
+    renderer: Renderer, family: str, u: Tensor, note: Note, rate: int, samples: int
+) -> Tensor:
+    return renderer.render(snap(renderer, family, u), note, rate, samples)
+
+
+def snap(renderer: Renderer, family: str, u: Tensor) -> Tensor:
+    """Patches u [B, P] with the knobs of pitch where `family` has them.
+
+    A second time changes nothing. Raises `ValueError` when there is no such family.
+    """
+    _check(family)
+    if family == "free":
+        return u
+    if renderer.name == "impact":
+        return _snap_modes(impact.layout(renderer.params), family, u)
+    lay = fm.layout(renderer.params)
+    where = {p.name: i for i, p in enumerate(renderer.params)}
+    u = _snap_harmonic(lay, where, u) if family == "harmonic" else _snap_bell(lay, where, u)
+    u = _lasting(lay, u)
+    return _steady(lay.table, where, u) if "pitch_start" in where else u
+
+
+def _check(family: str) -> None:
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
+
+
+def _snap_harmonic(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+    ratio = physical(lay.table, u)[:, lay.ratio]
+    nearest = (ratio[..., None] / RATIOS).log().abs().argmin(-1)
+    whole = RATIOS[nearest]
+    u = _put(lay.table, u, lay.ratio, whole)
+    if "op1_detune" in where:
+        columns = _detune(lay, where)
+        most = DETUNE / whole
+        u = _put(lay.table, u, columns, physical(lay.table, u)[:, columns].clamp(-most, most))
+    return u
+
+
+def _snap_bell(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+    values = fm.average_shared(lay, physical(lay.table, u))
+    mix = values[:, lay.mix]
+    loudest, which = mix.max(1, keepdim=True)
+    place = lay.carriers[which]  # [B, 1] of the strike note
+    here = torch.arange(lay.operators) == place  # [B, V]
+    heard = torch.arange(len(lay.mix)) == which
+    u = _put(lay.table, u, lay.ratio, torch.where(here, 1.0, values[:, lay.ratio]))
+    u = _put(lay.table, u, lay.mix, torch.where(heard, mix, mix.minimum(OTHERS * loudest.detach())))
+    if "op1_detune" in where:
+        columns = _detune(lay, where)
+        detune = values[:, columns]
+        u = _put(lay.table, u, columns, torch.where(here, detune.clamp(-DETUNE, DETUNE), detune))
+    row, column = lay.cells // lay.operators, lay.cells % lay.operators
+    into = (row == place) & (row != column)  # [B, E]
+    depth = values[:, lay.edges]
+    total = torch.where(into, depth, 0.0).sum(1, keepdim=True).detach()
+    factor = torch.where(into, (INDEX / total.clamp_min(INDEX)), 1.0)
+    if lay.shared is not None:  # a modulator there has one depth for all that it modulates
+        factor = torch.where(lay.shared > 0.0, factor[:, None], 1.0).amin(2)
+    return _put(lay.table, u, lay.edges, factor * depth)
+
+
+def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
+    values = physical(lay.table, u)
+    loudest = lay.carriers[values[:, lay.mix].argmax(1, keepdim=True)]
+    decay = values[:, lay.decay]
+    here = torch.arange(lay.operators) == loudest
+    return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(DECAY), decay))
+
+
+def _detune(lay: fm.Layout, where: dict[str, int]) -> Tensor:
+    """Columns [V] of the detune of the operators, in the order of `lay.ratio`."""
+    names = {i: name for name, i in where.items()}
+    return torch.tensor([where[names[i].replace("_ratio", "_detune")] for i in lay.ratio.tolist()])
+
+
+def _steady(table: Curves, where: dict[str, int], u: Tensor) -> Tensor:
+    """Glides that soon arrive, vibrato about the key, an LFO that is no tone."""
+    names = ("pitch_start", "pitch_time", "lfo_to_pitch", "lfo_hz")
+    columns = torch.tensor([where[name] for name in names])
+    start, time, vibrato, hz = physical(table, u)[:, columns].unbind(1)
+    # |start| exp(-GLIDE / time) <= NEAR
+    longest = GLIDE / (start.detach().abs() / NEAR).clamp_min(1.0 + 1e-6).log()
+    limited = [start, time.minimum(longest), vibrato.clamp_max(NEAR), hz.clamp_max(SLOW)]
+    return _put(table, u, columns, torch.stack(limited, dim=1))
+
+
+def _snap_modes(lay: impact.Layout, family: str, u: Tensor) -> Tensor:
+    values = physical(lay.table, u)
+    modes = values[:, : 3 * lay.modes].view(len(u), -1, 3)
+    hz, decay = modes[..., 0], modes[..., 2]
+    lasting = decay.maximum(RINGS / values[:, -3:-2].detach())
+    decay = lasting if family == "harmonic" else decay
+    strength = modes[..., 1] * decay  # the height of a mode's peak
+    loudest, which = strength.max(1, keepdim=True)
+    wanted = MIDDLE_C / hz.gather(1, which).detach()
+    low = lay.table.low[-4]
+    tune = wanted.clamp(low, low * lay.table.log_ratio[-4].exp())
+    hz = hz * (wanted / tune)  # what is beyond the reach of `tune`
+    mode = torch.arange(lay.modes)
+    if family == "harmonic":
+        hz = (hz.detach() * tune / MIDDLE_C).round().clamp_min(1.0) * MIDDLE_C / tune
+    else:
+        decay = torch.where(mode == which, lasting, decay)
+        softer = (OTHERS * loudest / strength).clamp_max(1.0).detach()
+        gain = modes[..., 1] * torch.where(mode == which, 1.0, softer)
+        u = _put(lay.table, u, 3 * mode + 1, gain)
+    u = _put(lay.table, u, 3 * mode, hz)
+    u = _put(lay.table, u, 3 * mode + 2, decay)
+    u = _put(lay.table, u, torch.tensor([u.shape[1] - 4]), tune)
+    if lay.full:
+        column = torch.tensor([u.shape[1] - 7])  # hit_hz
+        u = _put(lay.table, u, column, physical(lay.table, u)[:, column].clamp_max(SLOW))
+    return u
+
+
+def _put(table: Curves, u: Tensor, columns: Tensor, values: Tensor) -> Tensor:
+    """u [B, P] with physical `values` [B, K] in `columns` [K]."""
+    part = Curves(table.low[columns], table.log_ratio[columns], table.span[columns])
+    return u.index_copy(1, columns, positions(part, values).to(u.dtype))
