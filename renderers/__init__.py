@@ -7,8 +7,10 @@
 - `renderers.strike`: what strikes them, and how often.
 - `renderers.reverberation`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
+- `renderers.lift`: patches of the paper's voices in the full ones, and back.
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
+- `renderers.gestures`: how those of the full impact voice are struck.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
 - `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.

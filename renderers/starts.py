@@ -8,6 +8,7 @@ from torch import Tensor
 from presets import Note
 from renderers import fm, impact
 from renderers.base import Renderer, positions
+from renderers.gestures import gestures
 
 # attack s, decay s, index rad (low, high each), how often a ratio is not harmonic, its range
 FM_SOUNDS = (
@@ -80,13 +81,15 @@ IMPACT_MATERIALS = (
     (200.0, 2000.0, 0.02, 0.1, 0.1, 0.1, 1.0),  # stone, clicks, claps
     (60.0, 300.0, 4.0, 10.0, 0.6, 0.2, 6.0),  # plates, gongs, strings
 )
+CHUNK = 64  # patches whose level is measured at once
 
 
 def impact_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
     """Musical random patches u [count, P]: struck wood, metal, glass, skin, stone, in a room.
 
     Each is a row of `IMPACT_MATERIALS` jittered: log-spaced modes, high ones softer and shorter,
-    some much louder than others. Levels are set so that a middle C peaks at 0.5.
+    some much louder than others. In the full voice each is struck as one of `gestures.GESTURES`
+    says. Levels are set so that a middle C peaks at 0.5.
     """
     lay = impact.layout(instrument.params)
     N, M = lay.modes, lay.bands
@@ -95,13 +98,21 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
     table = torch.tensor(IMPACT_MATERIALS, dtype=torch.float64)
-    kind = table[torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)]  # [count, 7]
+    if lay.full:
+        material, struck = gestures(count, generator)
+    else:
+        material = torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)
+        struck = torch.empty(count, 0, dtype=torch.float64)
+    kind = table[material]  # [count, 7]
 
     def spread(low: int) -> Tensor:
         a, b = kind[:, low, None].log(), kind[:, low + 1, None].log()
         return torch.exp(a + (b - a) * uniform(count, 1))
 
     lowest, longest = spread(0), spread(2)
+    if lay.full:  # a mallet that stays longer than a period does not excite it
+        soft, clean = struck[:, :1], struck[:, 1:2] == 0.0
+        struck[:, :1] = torch.where(clean, soft.minimum(1.0 / lowest), soft)
     place = (torch.arange(N) + uniform(count, N)) / N
     hz = lowest * (14000.0 / lowest) ** place
     octaves = torch.log2(hz / lowest)
@@ -116,14 +127,21 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         [
             torch.stack([hz, gain, decay], dim=2).flatten(1),
             torch.stack([echo * torch.exp(uniform(count, M) - 0.5), fading], dim=2).flatten(1),
+            struck,
             torch.ones(count, 2),
             0.5 + 0.5 * uniform(count, 1),
             torch.ones(count, 1),
         ],
         dim=1,
     )
-    u = positions(lay.table, values)
-    with torch.no_grad():
-        peak = instrument.render(u, Note(60), 22050, 11025).abs().amax(dim=2)
-    values[:, -1:] = 0.5 / peak.clamp_min(1e-6)
+    wanted = 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
+    values[:, -1] = wanted
     return positions(lay.table, values)
+
+
+def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
+    """Peaks [count] of a middle C: its first half second, or 1.5 s where hits may follow."""
+    samples = 33075 if instrument.params[-5].name == "hit_spread" else 11025
+    with torch.no_grad():
+        chunks = [instrument.render(part, Note(60), 22050, samples) for part in u.split(CHUNK)]
+    return torch.cat([chunk.abs().amax(dim=(1, 2)) for chunk in chunks])
