@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-from sds.distillation.descent import RenderFn
 from torch import Tensor
 
 from presets import Effect, Note
 from presets.preset import VST3
 from presets.prompt_words import Bounds, Family, limits
 from renderers import Renderer, effects, tuning
+from sds.distillation.descent import RenderFn
 from sds.metrics.spectral_statistics import measure
 
 PERIODIC = 0.85  # mean periodicity (Boersma 1993) from which on a sound has a pitch

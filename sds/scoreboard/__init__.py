@@ -5,6 +5,8 @@
   found.
 - `board`: What a suite is, how suites are run, and what becomes of their figures.
 - `codec`: What the latents keep: recordings after encode and decode, and what that caps.
+- `judges`: What judges who chose nothing say of a patch's sound, beside the evaluation scorer's
+  cosine.
 - `keys`: What a row of the scoreboard was measured with: two rows of one key are the same
   measurement.
 - `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
@@ -16,6 +18,7 @@
   noise.
 - `prior_figures`: What the prior suite measures of clips: class, attack, and distance from real
   recordings.
+- `prompts`: Prompts that people type, forty of them, to search patches for.
 - `report`: Rows to a summary (mean, standard deviation, count), and the summary to a Markdown
   page.
 - `separate`: Suite `separate`: each stem against its true source, over the full clip and over the

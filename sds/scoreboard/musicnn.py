@@ -138,18 +138,18 @@ class Musicnn:
 def patches(audio: Tensor, rate: int, mel: Tensor) -> Tensor:
     """Log-mel spectra [B, N, FRAMES, MELS] of audio [B, C, T] at `rate` Hz: log10(1 + 10^4 p).
 
-    Sounds are brought to a peak of full scale. Short ones are repeated, as in training; of long
-    ones the last part that is not whole is left out. `mel` [MELS, N_FFT / 2 + 1] weighs the bins.
+    Sounds are brought to a peak of full scale. Silence follows short ones (in training they were
+    repeated, but one stroke is no roll: of held-back recordings the nearest has the same class in
+    84 % this way, in 80 % that); of long ones the last part that is not whole is left out. `mel`
+    [MELS, N_FFT / 2 + 1] weighs the bins.
     """
     signal = resample(mono(audio.float()), rate, RATE)
     signal = signal / signal.abs().amax(1, keepdim=True).clamp_min(1e-9)
-    signal = F.pad(signal, (0, max(0, N_FFT - signal.shape[-1])))
+    signal = F.pad(signal, (0, max(0, (FRAMES - 1) * HOP - signal.shape[-1])))
     window = torch.hann_window(N_FFT)
     spectrum = torch.stft(signal, N_FFT, HOP, window=window, return_complex=True)
     power = mel @ (spectrum.real**2 + spectrum.imag**2)  # [B, MELS, L]
     x = torch.log10(1.0 + 1e4 * power).mT
-    if x.shape[1] < FRAMES:
-        x = x.repeat(1, -(-FRAMES // x.shape[1]), 1)[:, :FRAMES]
     count = x.shape[1] // FRAMES
     return x[:, : count * FRAMES].unflatten(1, (count, FRAMES))
 
