@@ -11,6 +11,7 @@
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
 - `renderers.gestures`: how those of the full impact voice are struck.
+- `renderers.families`: the families of sounds that those of the full FM voice come from.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
 - `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.

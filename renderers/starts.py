@@ -8,6 +8,7 @@ from torch import Tensor
 from presets import Note
 from renderers import fm, impact
 from renderers.base import Renderer, positions
+from renderers.families import FAMILIES, REST, Family
 from renderers.gestures import gestures
 
 # attack s, decay s, index rad (low, high each), how often a ratio is not harmonic, its range
@@ -29,9 +30,12 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
 
     Each is a row of `FM_SOUNDS` jittered; the last operator carries, others may join the mix. In an
     algorithm of the DX7 the first one is the last, all its carriers join, and so do most edges.
+    For a full voice they are of `renderers.families`, each as often, and a middle C peaks near 0.5.
     """
     lay = fm.layout(instrument.params)
     V = lay.operators
+    if lay.moving is not None:
+        return _full_patches(instrument, count, generator)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
@@ -68,6 +72,90 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
     values[:, lay.edges] = torch.where(joined, depth, 0.0)
     values[:, -1] = 0.3 + 0.5 * uniform(count)
     return positions(lay.table, fm.average_shared(lay, values))
+
+
+def family_patches(
+    instrument: Renderer, family: Family, count: int, generator: torch.Generator
+) -> Tensor:
+    """Patches u [count, P] of one family, a middle C peaking near 0.5.
+
+    Raises `ValueError` when the instrument is not a full FM voice.
+    """
+    lay = fm.layout(instrument.params)
+    if lay.moving is None:
+        raise ValueError("families are for the full voice")
+    V, E = lay.operators, lay.edges.numel()
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    def draw(limits: tuple[float, float], log: bool, *shape: int) -> Tensor:
+        low, high = limits
+        if log:
+            return low * (high / low) ** uniform(*shape)
+        return low + (high - low) * uniform(*shape)
+
+    def choice(options: tuple[float, ...]) -> Tensor:
+        table = torch.tensor(options, dtype=torch.float64)
+        return table[torch.randint(len(options), (count, V), generator=generator)]
+
+    sparse = E < V * (V + 1) // 2  # an algorithm of the DX7: what is heard is given
+    carrier = uniform(count, V) < family.join
+    carrier[:, -1] = True
+    if sparse:
+        carrier[:] = False
+        carrier[:, lay.carriers] = True
+    values = torch.zeros(count, len(instrument.params), dtype=torch.float64)
+    ratio = torch.where(carrier, choice(family.heard), choice(family.hidden))
+    values[:, lay.ratio] = ratio * 2.0 ** (family.stray * (2.0 * uniform(count, V) - 1.0))
+    values[:, lay.moving.detune] = family.detune * (2.0 * uniform(count, V) - 1.0)
+    # operators of one patch are alike: one draw, jittered
+    jitter = 2.0 ** (uniform(count, V) - 0.5)
+    fading = torch.where(carrier, 1.0, draw(family.fading, False, count, V))
+    values[:, lay.attack] = draw(family.attack, True, count, 1) * jitter
+    values[:, lay.decay] = draw(family.decay, True, count, 1) * jitter * fading
+    values[:, lay.moving.sustain] = draw(family.sustain, False, count, 1) * fading
+    values[:, lay.moving.release] = draw(family.release, True, count, 1) * jitter
+    tone = draw(family.tone, False, count, 1)
+    mix = torch.where(carrier, tone * (0.3 + 0.7 * uniform(count, V)), 0.0)
+    mix[:, -1] = tone[:, 0]
+    values[:, lay.mix] = mix[:, lay.carriers]
+    own = lay.cells % (V + 1) == 0
+    joined = uniform(count, E) < torch.where(own, 0.5, 0.95 if sparse else 0.6)
+    joined |= lay.cells == V * V - 2  # the last but one into the last, which is always heard
+    depth = torch.where(
+        own, draw(family.feedback, False, count, E), draw(family.index, True, count, E)
+    )
+    values[:, lay.edges] = torch.where(joined, depth, 0.0)
+    for name, column in lay.moving.once.items():
+        rest = REST.get(name, 1.0)  # `level` is set by the peak
+        limits = family.moves.get(name, (rest, rest))
+        log = instrument.params[column].scale == "log"
+        values[:, column] = draw(limits, log, count)
+    values = fm.average_shared(lay, values)
+    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
+    return positions(lay.table, values)
+
+
+def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
+    """The peaks [count] of a middle C held for 1.5 s."""
+    with torch.no_grad():
+        peaks = [
+            instrument.render(part, Note(60), 44100, 66150).abs().amax((1, 2))
+            for part in u.split(64)  # 34 MB of audio at a time
+        ]
+    return torch.cat(peaks)
+
+
+def _full_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
+    """Patches u [count, P] of all families, drawn at random."""
+    kind = torch.randint(len(FAMILIES), (count,), generator=generator)
+    u = torch.empty(count, len(instrument.params), dtype=torch.float64)
+    for k, family in enumerate(FAMILIES.values()):
+        mine = kind == k
+        if mine.any():
+            u[mine] = family_patches(instrument, family, int(mine.sum()), generator)
+    return u
 
 
 # lowest mode Hz (from, to), its decay s (from, to), then per octave: octaves of gain lost, octaves

@@ -159,7 +159,7 @@ def test_random_patches_are_audible_and_tame(instrument: Renderer) -> None:
     peak = audio.abs().amax((1, 2))
     assert peak.min() > 0.03
     assert peak.max() < 1.0
-    assert torch.unique(peak).numel() == 24
+    assert torch.unique(audio.square().sum((1, 2))).numel() == 24
 
 
 @pytest.mark.parametrize(
