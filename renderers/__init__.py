@@ -10,7 +10,10 @@
 - `renderers.lift`: patches of the paper's voices in the full ones, and back.
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
+<<<<<<< HEAD
 - `renderers.loops`: where a held sound repeats, for samplers.
+=======
+>>>>>>> w-impact
 - `renderers.gestures`: how those of the full impact voice are struck.
 - `renderers.families`: the families of sounds that those of the full FM voice come from.
 - `renderers.kernels`: the compiled loops under both.
