@@ -133,18 +133,10 @@ def family_patches(
         log = instrument.params[column].scale == "log"
         values[:, column] = draw(limits, log, count)
     values = fm.average_shared(lay, values)
-    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
+    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values), 44100, 66150).clamp_min(
+        1e-6
+    )
     return positions(lay.table, values)
-
-
-def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
-    """The peaks [count] of a middle C held for 1.5 s."""
-    with torch.no_grad():
-        peaks = [
-            instrument.render(part, Note(60), 44100, 66150).abs().amax((1, 2))
-            for part in u.split(64)  # 34 MB of audio at a time
-        ]
-    return torch.cat(peaks)
 
 
 def _full_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
@@ -222,14 +214,18 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         ],
         dim=1,
     )
-    wanted = 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
-    values[:, -1] = wanted
+    samples = 33075 if lay.full else 11025  # further hits may be louder than the first
+    values[:, -1] = 0.5 / _peaks(
+        instrument, positions(lay.table, values), 22050, samples
+    ).clamp_min(1e-6)
     return positions(lay.table, values)
 
 
-def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
-    """Peaks [count] of a middle C: its first half second, or 1.5 s where hits may follow."""
-    samples = 33075 if instrument.params[-5].name == "hit_spread" else 11025
+def _peaks(instrument: Renderer, u: Tensor, rate: int, samples: int) -> Tensor:
+    """Peaks [count] of a middle C."""
     with torch.no_grad():
-        chunks = [instrument.render(part, Note(60), 22050, samples) for part in u.split(CHUNK)]
-    return torch.cat([chunk.abs().amax(dim=(1, 2)) for chunk in chunks])
+        peaks = [
+            instrument.render(part, Note(60), rate, samples).abs().amax((1, 2))
+            for part in torch.split(u, CHUNK)
+        ]
+    return torch.cat(peaks)
