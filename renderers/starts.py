@@ -121,7 +121,7 @@ def family_patches(
     values[:, lay.mix] = mix[:, lay.carriers]
     own = lay.cells % (V + 1) == 0
     joined = uniform(count, E) < torch.where(own, 0.5, 0.95 if sparse else 0.6)
-    joined |= lay.cells == V * V - 2  # the last but one into the last, which is always heard
+    joined |= lay.cells == V * V - 2  # into the last, which is always heard
     depth = torch.where(
         own, draw(family.feedback, False, count, E), draw(family.index, True, count, E)
     )
@@ -131,19 +131,20 @@ def family_patches(
         limits = family.moves.get(name, (rest, rest))
         log = instrument.params[column].scale == "log"
         values[:, column] = draw(limits, log, count)
-    values = fm.average_shared(lay, values)
-    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
-    return positions(lay.table, values)
+    return _levelled(instrument, fm.average_shared(lay, values))
 
 
-def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
-    """The peaks [count] of a middle C held for 1.5 s."""
+def _levelled(instrument: Renderer, values: Tensor) -> Tensor:
+    """u [count, P] of values [count, P], its level such that a middle C held 1.5 s peaks at 0.5."""
+    table = fm.layout(instrument.params).table
+    u = positions(table, values)
     with torch.no_grad():
         peaks = [
             instrument.render(part, Note(60), 44100, 66150).abs().amax((1, 2))
             for part in u.split(64)  # 34 MB of audio at a time
         ]
-    return torch.cat(peaks)
+    values[:, -1] *= 0.5 / torch.cat(peaks).clamp_min(1e-6)
+    return positions(table, values)
 
 
 def _full_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
