@@ -99,6 +99,31 @@ def filter_forward(
         filter_block(scaled[:K], 0, slope[j], slope[j + 1], k, taps, s, y[start:stop], kept)
 
 
+@compile_kernel
+def _taps_adjoint(
+    x: Array,
+    s1: Array,
+    s2: Array,
+    g: Array,
+    gain: Array,
+    a1: Array,
+    v3: Array,
+    G: Array,
+    scratch: Array,
+    d_taps: Array,
+) -> None:
+    """Add a block's share of the gradient with respect to the taps."""
+    for n in range(x.size):
+        scratch[n] = x[n] * gain[n]
+    d_taps[0] += dot(G, scratch)
+    for n in range(x.size):
+        scratch[n] = a1[n] * (s1[n] + g[n] * v3[n])  # v1
+    d_taps[1] += dot(G, scratch)
+    for n in range(x.size):
+        scratch[n] = s2[n] + g[n] * scratch[n]  # v2
+    d_taps[2] += dot(G, scratch)
+
+
 # The adjoint. With G the gradient of the loss with respect to y and p_1, p_2 those with respect to
 # the states after a sample:
 #     V1 = taps_1 G + 2 p_1,  V2 = taps_2 G + 2 p_2,  V3 = a2 V1 + a3 V2,  dL/dx = taps_0 G + V3
@@ -147,15 +172,7 @@ def filter_adjoint(
             dx[n] = taps[0] * G[n] + three
             p1 = a1[n] * one + a2 * two - p1
             p2 = two - three - p2
-        for n in range(K):
-            scratch[n] = x[start + n] * gain[n]
-        d_taps[0] += dot(G, scratch)
-        for n in range(K):
-            scratch[n] = a1[n] * s1[n] + g[n] * a1[n] * v3[n]
-        d_taps[1] += dot(G, scratch)
-        for n in range(K):
-            scratch[n] = s2[n] + g[n] * scratch[n]  # v2 = s2 + g v1
-        d_taps[2] += dot(G, scratch)
+        _taps_adjoint(x[start : start + K], s1, s2, g, gain, a1, v3, G, scratch, d_taps)
         for n in range(K):
             by_a1 = V1[n] * s1[n]
             by_a2 = V1[n] * v3[n] + V2[n] * s1[n]

@@ -57,6 +57,12 @@ def move(pitch: Array, index: Array, base: Array, start: int, phi: Array, depth:
 
 
 @compile_kernel
+def wrapped(x: float) -> float:
+    """x in turns, without its whole turns."""
+    return x - ((x + ROUND) - ROUND)
+
+
+@compile_kernel
 def tables(envelope: Array, rate: float) -> Any:
     """The powers [V, BLOCK] of the decays and of the releases of envelope [4, V]."""
     V = envelope.shape[1]
@@ -65,6 +71,28 @@ def tables(envelope: Array, rate: float) -> Any:
         powers(rate, envelope[1, v], decays[v])
         release_powers(rate, envelope[3, v], releases[v])
     return decays, releases
+
+
+@compile_kernel
+def prepare(
+    cycles: Array,
+    envelope: Array,
+    decays: Array,
+    releases: Array,
+    phi: Array,
+    start: int,
+    held: float,
+    rate: float,
+    f: Array,
+    phase: Array,
+) -> None:
+    """Fill f and phase [V, >= K] for the K samples of phi from `start` on."""
+    a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+    for v in range(cycles.size):
+        row, table, after = f[v, : phi.size], decays[v], releases[v]
+        held_envelope(row, start, rate, a[v], d[v], s[v], held, r[v], table, after)
+        for k in range(phi.size):
+            phase[v, k] = wrapped(cycles[v] * phi[k])
 
 
 @lru_cache
@@ -92,9 +120,7 @@ def full_forward(operators: int, full: bool) -> Callable[..., int]:
         out: Array,
         history: Array,
     ) -> int:
-        a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
-        count = cycles.size  # V, but not a constant: what is outside the recursion is not unrolled
-        T = last_sample(a, d, s, r, held, rate, out.size)
+        T = last_sample(envelope[0], envelope[1], envelope[2], envelope[3], held, rate, out.size)
         f, phase = np.empty((2, V, BLOCK))
         phi, depth = np.empty((2, BLOCK))
         decays, releases = tables(envelope, rate)
@@ -102,30 +128,15 @@ def full_forward(operators: int, full: bool) -> Callable[..., int]:
         integrate(pitch, base)
         u = zero
         for start in range(0, T, BLOCK):
-            K = min(BLOCK, T - start)
-            rests = move(pitch, index, base, start, phi[:K], depth[:K])
-            for v in range(count):
-                held_envelope(
-                    f[v, :K],
-                    start,
-                    rate,
-                    a[v],
-                    d[v],
-                    s[v],
-                    held,
-                    r[v],
-                    decays[v],
-                    releases[v],
-                )
-                for k in range(K):
-                    x = cycles[v] * phi[k]
-                    phase[v, k] = x - ((x + ROUND) - ROUND)
-            stop = start + K
+            stop = min(start + BLOCK, T)
+            now, deep = phi[: stop - start], depth[: stop - start]
+            rests = move(pitch, index, base, start, now, deep)
+            prepare(cycles, envelope, decays, releases, now, start, held, rate, f, phase)
             y, kept = out[start:stop], history[:, start:stop]
             if rests:
                 u = fm_block(u, full, phase, f, matrix, mix, y, kept)
             else:
-                u = fm_block_indexed(u, full, phase, f, matrix, depth, mix, y, kept)
+                u = fm_block_indexed(u, full, phase, f, matrix, deep, mix, y, kept)
         out[T:] = 0.0
         return T
 
@@ -164,6 +175,94 @@ def move_adjoint(
     return later
 
 
+@compile_kernel
+def prepare_slopes(
+    cycles: Array,
+    envelope: Array,
+    matrix: Array,
+    decays: Array,
+    releases: Array,
+    phi: Array,
+    depth: Array,
+    start: int,
+    full: bool,
+    held: float,
+    rate: float,
+    history: Array,
+    slopes: Array,
+    x: Array,
+    z: Array,
+    fc: Array,
+    carry: Array,
+) -> None:
+    """Fill what does not depend on later samples, for the K samples of phi from `start` on.
+
+    slopes [V, 4, K] of the envelopes, phases x, depths z = <A_v, u[t-1]>, fc = 2 pi f cos x and
+    carry = I fc, each [V, >= K].
+    """
+    a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+    K = phi.size
+    for v in range(cycles.size):
+        row, table, after = fc[v, :K], decays[v], releases[v]
+        held_envelope_slopes(
+            row, slopes[v], start, rate, a[v], d[v], s[v], held, r[v], table, after
+        )
+        z[v, :K] = 0.0
+        for w in range(cycles.size if full else v + 1):
+            if start > 0:
+                z[v, 0] += matrix[v, w] * history[w, start - 1]
+            before = history[w, start : start + K]
+            for k in range(1, K):
+                z[v, k] += matrix[v, w] * before[k - 1]
+        for k in range(K):
+            x[v, k] = wrapped(cycles[v] * phi[k]) + depth[k] * z[v, k]
+        for k in range(K):
+            fc[v, k] *= sin_turns(x[v, k] + 0.25) * (2.0 * np.pi)
+            carry[v, k] = fc[v, k] * depth[k]
+
+
+@compile_kernel
+def gather(
+    cycles: Array,
+    phi: Array,
+    start: int,
+    full: bool,
+    history: Array,
+    gradient: Array,
+    slopes: Array,
+    x: Array,
+    z: Array,
+    fc: Array,
+    carry: Array,
+    ell: Array,
+    d_cycles: Array,
+    d_envelope: Array,
+    d_matrix: Array,
+    d_mix: Array,
+    d_phi: Array,
+    d_depth: Array,
+) -> None:
+    """Add a block's share to the gradients, from l [V, >= K] and what `prepare_slopes` filled."""
+    K = phi.size
+    d_phi[:] = 0.0
+    d_depth[:] = 0.0
+    for v in range(cycles.size):
+        for k in range(K):
+            fc[v, k] *= ell[v, k]  # q of the whole block
+            carry[v, k] *= ell[v, k]
+            ell[v, k] *= sin_turns(x[v, k])
+            d_phi[k] += cycles[v] * fc[v, k]
+            d_depth[k] += fc[v, k] * z[v, k]
+        for i in range(4):
+            d_envelope[i, v] += dot(ell[v, :K], slopes[v, i])
+        d_mix[v] += dot(gradient[start : start + K], history[v, start:])
+        d_cycles[v] += dot(fc[v, :K], phi)
+        for w in range(cycles.size if full else v + 1):
+            d_matrix[v, w] += dot(carry[v, 1:K], history[w, start:])
+            if start > 0:
+                d_matrix[v, w] += carry[v, 0] * history[w, start - 1]
+
+
 @lru_cache
 def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
     """The compiled gradient of `full_forward(operators, full)`.
@@ -194,49 +293,26 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
         d_pitch: Array,
         d_index: Array,
     ) -> None:
-        a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
-        count = cycles.size  # V, but not a constant: what is outside the recursion is not unrolled
-        T = last_sample(a, d, s, r, held, rate, gradient.size)
-        f, x, z, fc, carry, ell = np.empty((6, V, BLOCK))
-        phi, depth, d_phi, d_depth = np.empty((4, BLOCK))
+        T = last_sample(
+            envelope[0], envelope[1], envelope[2], envelope[3], held, rate, gradient.size
+        )
+        x, z, fc, carry, ell = np.empty((5, V, BLOCK))
+        all_phi, all_depth, all_by_phi, all_by_depth = np.empty((4, BLOCK))
         slopes = np.empty((V, 4, BLOCK))
         decays, releases = tables(envelope, rate)
         base = np.empty(pitch.size)
         integrate(pitch, base)
-        turn = 2.0 * np.pi
         later = 0.0
         q = zero
         for start in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
             K = min(BLOCK, T - start)
-            move(pitch, index, base, start, phi[:K], depth[:K])
-            for v in range(count):
-                held_envelope_slopes(
-                    f[v, :K],
-                    slopes[v],
-                    start,
-                    rate,
-                    a[v],
-                    d[v],
-                    s[v],
-                    held,
-                    r[v],
-                    decays[v],
-                    releases[v],
-                )
-                z[v, :K] = 0.0
-                columns = count if full else v + 1
-                for w in range(columns):
-                    if start > 0:
-                        z[v, 0] += matrix[v, w] * history[w, start - 1]
-                    before = history[w, start : start + K]
-                    for k in range(1, K):
-                        z[v, k] += matrix[v, w] * before[k - 1]
-                for k in range(K):
-                    y = cycles[v] * phi[k]
-                    x[v, k] = (y - ((y + ROUND) - ROUND)) + depth[k] * z[v, k]
-                for k in range(K):
-                    fc[v, k] = f[v, k] * sin_turns(x[v, k] + 0.25) * turn
-                    carry[v, k] = fc[v, k] * depth[k]
+            phi, depth = all_phi[:K], all_depth[:K]
+            d_phi, d_depth = all_by_phi[:K], all_by_depth[:K]
+            move(pitch, index, base, start, phi, depth)
+            prepare_slopes(
+                cycles, envelope, matrix, decays, releases, phi, depth, start, full, held, rate,
+                history, slopes, x, z, fc, carry,
+            )  # fmt: skip
             for k in range(K - 1, -1, -1):
                 g = gradient[start + k]
                 new = q
@@ -248,23 +324,10 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
                     ell[v, k] = y
                     new = tuple_setitem(new, v, y * carry[v, k])  # type: ignore[call-arg]
                 q = new
-            d_phi[:K] = 0.0
-            d_depth[:K] = 0.0
-            for v in range(count):
-                for k in range(K):
-                    fc[v, k] *= ell[v, k]  # q of the whole block
-                    carry[v, k] *= ell[v, k]
-                    ell[v, k] *= sin_turns(x[v, k])
-                    d_phi[k] += cycles[v] * fc[v, k]
-                    d_depth[k] += fc[v, k] * z[v, k]
-                for i in range(4):
-                    d_envelope[i, v] += dot(ell[v, :K], slopes[v, i])
-                d_mix[v] += dot(gradient[start : start + K], history[v, start:])
-                d_cycles[v] += dot(fc[v, :K], phi)
-                for w in range(count if full else v + 1):
-                    d_matrix[v, w] += dot(carry[v, 1:K], history[w, start:])
-                    if start > 0:
-                        d_matrix[v, w] += carry[v, 0] * history[w, start - 1]
-            later = move_adjoint(d_phi[:K], d_depth[:K], start, later, d_pitch, d_index)
+            gather(
+                cycles, phi, start, full, history, gradient, slopes, x, z, fc, carry, ell,
+                d_cycles, d_envelope, d_matrix, d_mix, d_phi, d_depth,
+            )  # fmt: skip
+            later = move_adjoint(d_phi, d_depth, start, later, d_pitch, d_index)
 
     return adjoint

@@ -122,7 +122,7 @@ def family_patches(
     values[:, lay.mix] = mix[:, lay.carriers]
     own = lay.cells % (V + 1) == 0
     joined = uniform(count, E) < torch.where(own, 0.5, 0.95 if sparse else 0.6)
-    joined |= lay.cells == V * V - 2  # the last but one into the last, which is always heard
+    joined |= lay.cells == V * V - 2  # into the last, which is always heard
     depth = torch.where(
         own, draw(family.feedback, False, count, E), draw(family.index, True, count, E)
     )
@@ -132,11 +132,15 @@ def family_patches(
         limits = family.moves.get(name, (rest, rest))
         log = instrument.params[column].scale == "log"
         values[:, column] = draw(limits, log, count)
-    values = fm.average_shared(lay, values)
-    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values), 44100, 66150).clamp_min(
-        1e-6
-    )
-    return positions(lay.table, values)
+    return _levelled(instrument, fm.average_shared(lay, values))
+
+
+def _levelled(instrument: Renderer, values: Tensor) -> Tensor:
+    """u [count, P] of values [count, P], its level such that a middle C held 1.5 s peaks at 0.5."""
+    table = fm.layout(instrument.params).table
+    u = positions(table, values)
+    values[:, -1] *= 0.5 / _peaks(instrument, u, 44100, 66150).clamp_min(1e-6)
+    return positions(table, values)
 
 
 def _full_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
@@ -215,9 +219,8 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         dim=1,
     )
     samples = 33075 if lay.full else 11025  # further hits may be louder than the first
-    values[:, -1] = 0.5 / _peaks(
-        instrument, positions(lay.table, values), 22050, samples
-    ).clamp_min(1e-6)
+    peaks = _peaks(instrument, positions(lay.table, values), 22050, samples)
+    values[:, -1] = 0.5 / peaks.clamp_min(1e-6)
     return positions(lay.table, values)
 
 

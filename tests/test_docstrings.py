@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("sds", "bridge", "renderers", "presets")
 LONGEST = 60
-LONGER = {"renderers/kernels.py adjoint", "renderers/kernels.py fm_adjoint"}
+LONGER = {
+    "renderers/kernels.py adjoint",
+    "renderers/kernels.py fm_adjoint",
+    "renderers/full_kernels.py full_adjoint",
+}
 """Compiled loops over one sample that would be slower, and no clearer, in pieces."""
 
 SHAPE = re.compile(r"\[(?=[^\]]*(?:\.\.\.|[A-Za-z]))[\w., +*/()'-]*\]")
