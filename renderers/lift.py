@@ -16,34 +16,16 @@ from torch import Tensor
 from presets import Param, ranges
 from renderers import fm, impact
 from renderers.base import Renderer, curves, physical, positions
+from renderers.families import REST
 
-# Of a full voice's own knobs, where they are at rest; those that then have no effect are where they
-# are of use as soon as another is turned up.
+# Of a full voice's own knobs; those that have no effect at rest are where they are of use as soon
+# as another is turned up.
 RESTING = {
+    **REST,
+    "filter_resonance": 0.3,  # Butterworth's damping, 1.415: flat as far as it goes
     "detune": 0.0,
     "sustain": 0.0,
     "release": 0.2,
-    "pitch_start": 0.0,
-    "pitch_time": 0.05,
-    "lfo_hz": 5.0,
-    "lfo_to_pitch": 0.0,
-    "lfo_to_level": 0.0,
-    "lfo_to_index": 0.0,
-    "lfo_to_filter": 0.0,
-    "noise_level": 0.0,
-    "noise_hz": 2000.0,
-    "noise_width": 4.0,
-    "noise_attack": 0.001,
-    "noise_decay": 0.5,
-    "noise_sustain": 0.0,
-    "noise_release": 0.2,
-    "filter_hz": 20000.0,
-    "filter_resonance": 0.3,  # Butterworth's damping, 1.415: flat as far as it goes
-    "filter_mode": 0.0,
-    "filter_key": 0.0,
-    "filter_env": 0.0,
-    "filter_attack": 0.001,
-    "filter_decay": 0.5,
     "strike_seconds": 1e-5,
     "burst_level": 0.0,
     "burst_seconds": 0.05,

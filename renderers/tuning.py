@@ -6,8 +6,8 @@
   ratio 1 and little modulation; impact: `tune` puts the loudest mode there. Others are softer.
 - "free": as the patch is.
 Where pitch moves (glides, vibrato) it stays about the key, nothing is so fast that it makes tones
-of its own, and what is loudest lasts long enough to have a pitch. What is snapped has no gradient,
-what is not keeps its own.
+of its own, and what is loudest is heard for long enough to have a pitch. What is snapped has no
+gradient, what is not keeps its own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ OTHERS = 0.4  # of the strike note's mix or mode: the most that another of a bel
 INDEX = 0.7  # radians by which the strike note of an FM bell is modulated at most
 GLIDE = 0.06  # seconds in which a glide arrives
 NEAR = 0.25  # semitones: arrived; also the widest vibrato
+HEARD = 0.3  # the mix at least of the loudest operator: noise alone has no pitch
 DECAY = 0.15  # seconds at least, of the loudest operator
 RINGS = 0.5  # seconds at least, of modes: what is shorter leaves a room full of noise
 # A faster LFO makes tones of its own, hits that come before the last has rung move its pitch, and
@@ -129,10 +130,13 @@ def _snap_bell(lay: fm.Layout, u: Tensor) -> Tensor:
 
 
 def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
+    """The loudest operator is heard, and for long enough."""
     values = physical(lay.table, u)
-    loudest = lay.carriers[values[:, lay.mix].argmax(1, keepdim=True)]
-    decay = values[:, lay.decay]
-    here = torch.arange(lay.operators) == loudest
+    mix, decay = values[:, lay.mix], values[:, lay.decay]
+    which = mix.argmax(1, keepdim=True)
+    loudest = torch.arange(len(lay.mix)) == which
+    u = _put(lay.table, u, lay.mix, torch.where(loudest, mix.clamp_min(HEARD), mix))
+    here = torch.arange(lay.operators) == lay.carriers[which]
     return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(DECAY), decay))
 
 

@@ -14,8 +14,8 @@ from renderers.tuning import FAMILIES, LEAST, MOST, in_tune, snap
 from sds.metrics.tuning import in_tune_share
 
 RATE = 22050
-KEYS = (36, 48, 60, 79)
-LIMITED = ("_detune", "_decay", "pitch_time", *MOST, *LEAST)
+KEYS = (48, 60, 67, 79)
+LIMITED = ("_detune", "_decay", "_mix", "pitch_time", *MOST, *LEAST)
 INSTRUMENTS = {
     "fm": fm.renderer(),
     "fm_free": fm.renderer(operators=3, matrix="free"),
