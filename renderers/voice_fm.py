@@ -89,48 +89,14 @@ def _look(V: Voices, i: int, H: Hands, rate: float, most: int) -> int:
 
 
 @compile_kernel
-def _recurse(V: Voices, i: int, rests: bool, f: Array, phase: Array, S: Array, y: Array) -> None:
-    """The recursion of row i over y [K]; phase [9, K] ends in the index unless it `rests` at 1."""
-    count, none, matrix = V.operators[i], S[2, :, :0], S[2, :OPERATORS, :OPERATORS]
-    loops = V.kind[i] == LOOPS
-    for v in range(count):
-        for w in range(count):
-            matrix[v, w] = V.matrix[i, v, w] * (V.depth[i] if v != w or loops else 1.0)
-    u, mix, index = V.u[i], V.mix[i], phase[OPERATORS]
-    if count == 4:
-        four = (u[0], u[1], u[2], u[3])
-        if rests and loops:
-            four = fm_block(four, True, phase, f, matrix, mix, y, none)
-        elif rests:
-            four = fm_block(four, False, phase, f, matrix, mix, y, none)
-        elif loops:
-            four = fm_block_indexed(four, True, phase, f, matrix, index, mix, y, none)
-        else:
-            four = fm_block_indexed(four, False, phase, f, matrix, index, mix, y, none)
-        for v in range(4):
-            u[v] = four[v]
-    else:
-        eight = (u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7])
-        if rests and loops:
-            eight = fm_block(eight, True, phase, f, matrix, mix, y, none)
-        elif rests:
-            eight = fm_block(eight, False, phase, f, matrix, mix, y, none)
-        elif loops:
-            eight = fm_block_indexed(eight, True, phase, f, matrix, index, mix, y, none)
-        else:
-            eight = fm_block_indexed(eight, False, phase, f, matrix, index, mix, y, none)
-        for v in range(8):
-            u[v] = eight[v]
-
-
-@compile_kernel
 def advance_paper(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) -> None:
     """Go on with FM row i: fill y [K]. S is `voice_state.scratch`."""
-    f, phase = S[0], S[1]
+    count, loops = V.operators[i], V.kind[i] == LOOPS
+    f, phase, none, matrix = S[0], S[1], S[2, :, :0], S[2, :OPERATORS]
     n = 0
     while n < y.size:
         K = _look(V, i, H, rate, min(CHUNK, y.size - n))
-        for v in range(V.operators[i]):
+        for v in range(count):
             envelope(f[v, :K], V.age[i] + n, rate, V.attack[i, v], V.decay[i, v], V.table[i, v])
             c = V.cycles[i, v] * V.bend[i]
             for k in range(K):
@@ -138,8 +104,62 @@ def advance_paper(V: Voices, i: int, H: Hands, rate: float, y: Array, S: Array) 
                 phase[v, k] = x - ((x + ROUND) - ROUND)
             x = V.phase[i, v] + c * K
             V.phase[i, v] = x - ((x + ROUND) - ROUND)
-        _recurse(V, i, True, f, phase, S, y[n : n + K])
+            for w in range(count):
+                matrix[v, w] = V.matrix[i, v, w] * (V.depth[i] if v != w or loops else 1.0)
+        u, mix, out = V.u[i], V.mix[i], y[n : n + K]
+        if count == 4:
+            four = (u[0], u[1], u[2], u[3])
+            if loops:
+                four = fm_block(four, True, phase, f, matrix, mix, out, none)
+            else:
+                four = fm_block(four, False, phase, f, matrix, mix, out, none)
+            for v in range(4):
+                u[v] = four[v]
+        else:
+            eight = (u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7])
+            if loops:
+                eight = fm_block(eight, True, phase, f, matrix, mix, out, none)
+            else:
+                eight = fm_block(eight, False, phase, f, matrix, mix, out, none)
+            for v in range(8):
+                u[v] = eight[v]
         n += K
+
+
+@compile_kernel
+def _operators(V: Voices, i: int, phi: Array, index: Array, S: Array, y: Array) -> None:
+    """The operators of full row i over y [K], at one bend and depth.
+
+    phi [K + 1] is the integral of the pitch from anywhere, index [>= K]; envelopes are in S[0].
+    """
+    count, loops, K = V.operators[i], V.kind[i] == LOOPS, y.size
+    f, phase, none, matrix = S[0], S[1], S[2, :, :0], S[2, :OPERATORS]
+    for v in range(count):
+        c = V.cycles[i, v] * V.bend[i]
+        for k in range(K):
+            x = V.phase[i, v] + c * (phi[k] - phi[0])
+            phase[v, k] = x - ((x + ROUND) - ROUND)
+        x = V.phase[i, v] + c * (phi[K] - phi[0])
+        V.phase[i, v] = x - ((x + ROUND) - ROUND)
+        for w in range(count):
+            matrix[v, w] = V.matrix[i, v, w] * (V.depth[i] if v != w or loops else 1.0)
+    u, mix = V.u[i], V.mix[i]
+    if count == 4:
+        four = (u[0], u[1], u[2], u[3])
+        if loops:
+            four = fm_block_indexed(four, True, phase, f, matrix, index, mix, y, none)
+        else:
+            four = fm_block_indexed(four, False, phase, f, matrix, index, mix, y, none)
+        for v in range(4):
+            u[v] = four[v]
+    else:
+        eight = (u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7])
+        if loops:
+            eight = fm_block_indexed(eight, True, phase, f, matrix, index, mix, y, none)
+        else:
+            eight = fm_block_indexed(eight, False, phase, f, matrix, index, mix, y, none)
+        for v in range(8):
+            u[v] = eight[v]
 
 
 @compile_kernel
@@ -185,7 +205,8 @@ def _envelope(V: Voices, i: int, v: int, age: int, rate: float, f: Array) -> Non
 @compile_kernel
 def advance_full(V: Voices, i: int, H: Hands, store: Any, rate: float, y: Array, S: Array) -> None:
     """Go on with full FM row i: fill y [K]. S is `voice_state.scratch`."""
-    f, phase, step, now, then = S[0], S[1], S[2, OPERATORS], V.grid[i, 0], V.grid[i, 1]
+    now, then = V.grid[i, 0], V.grid[i, 1]
+    f, burst, index, phi = S[0], S[0, NOISE], S[3, 0], S[3, 1]
     n = 0
     while n < y.size:
         age = V.age[i] + n
@@ -195,27 +216,27 @@ def advance_full(V: Voices, i: int, H: Hands, store: Any, rate: float, y: Array,
                 _grid_point(V, i, 0, rate, then)
             now[:] = then
             _grid_point(V, i, age + GRID, rate, then)
-        K = _look(V, i, H, rate, min(GRID - at, y.size - n))
-        before = phase_step(now[PITCH], then[PITCH], at)
-        for k in range(K):
-            step[k] = phase_step(now[PITCH], then[PITCH], at + k) - before
-            phase[OPERATORS, k] = line(now[INDEX], then[INDEX], at + k)
-        whole = phase_step(now[PITCH], then[PITCH], at + K) - before
+        K = min(GRID - at, y.size - n)
+        for k in range(K + 1):
+            phi[k] = phase_step(now[PITCH], then[PITCH], at + k)
+            index[k] = line(now[INDEX], then[INDEX], at + k)
         for v in range(V.operators[i]):
             _envelope(V, i, v, age, rate, f[v, :K])
-            c = V.cycles[i, v] * V.bend[i]
-            for k in range(K):
-                x = V.phase[i, v] + c * step[k]
-                phase[v, k] = x - ((x + ROUND) - ROUND)
-            x = V.phase[i, v] + c * whole
-            V.phase[i, v] = x - ((x + ROUND) - ROUND)
         out = y[n : n + K]
-        _recurse(V, i, now[INDEX] == 1.0 and then[INDEX] == 1.0, f, phase, S, out)
+        done = 0
+        while done < K:
+            J = _look(V, i, H, rate, K - done)
+            if done > 0:  # the envelopes of what is next come to the front
+                for v in range(V.operators[i]):
+                    for k in range(J):
+                        f[v, k] = f[v, done + k]
+            _operators(V, i, phi[done:], index[done:], S, out[done : done + J])
+            done += J
         if V.gain[i] > 0.0:
-            _envelope(V, i, NOISE, age, rate, f[NOISE, :K])
+            _envelope(V, i, NOISE, age, rate, burst[:K])
             place = V.first[i] + age % PERIOD  # a multiple of GRID: no block reaches over its end
             for k in range(K):
-                out[k] += V.gain[i] * f[NOISE, k] * store[place + k]
+                out[k] += V.gain[i] * burst[k] * store[place + k]
         for k in range(K):
             out[k] *= line(now[LEVEL], then[LEVEL], at + k)
         none = S[2, :2, :0]

@@ -93,5 +93,5 @@ def hands(slots: int) -> Hands:
 
 
 def scratch() -> Array:
-    """What `renderers.voice.advance` works in, [3, 9, CHUNK]."""
-    return np.zeros((3, ENVELOPES, CHUNK))
+    """What `renderers.voice.advance` works in, [4, 9, CHUNK + 8]: a chunk and the sample after."""
+    return np.zeros((4, ENVELOPES, CHUNK + 8))

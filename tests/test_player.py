@@ -18,8 +18,9 @@ from bridge.player import sampler
 from bridge.player.audio_outputs import NoDevice, PortAudio
 from bridge.player.options import Options, options
 from bridge.player.player import Player
-from presets import Note, Preset, save
+from presets import Note, Preset, ranges, save
 from renderers import RENDERERS, random_patches, to_values
+from renderers.noise import LOUDNESS, PERIOD
 
 ROOT = Path(__file__).parents[1]
 RATE = 48000
@@ -248,6 +249,52 @@ def test_the_newest_load_wins_at_once_and_what_it_replaces_takes_no_memory(prese
     here.tell(kind="unload", slot=2)
     assert here.said()[4:] == [("refused", "d")]
     here.player.slots._sampler.close()
+
+
+def test_the_noise_of_a_full_voice_is_mixed_once_and_given_back(monkeypatch, tmp_path):
+    """It outlives knobs that move and a change of the rate, and not the last note that has it."""
+    values = {p.name: p.value(0.5) for p in ranges.fm(operators=1, voice="full")}
+    save(Preset(name="wind", renderer="fm", renderer_version=1, values=values), tmp_path / "w.json")
+    here = Here(monkeypatch)
+    slots = here.player.slots
+    free = slots._sampler.store._free[0]
+    here.tell(kind="load", slot=1, preset=str(tmp_path / "w.json"), id="a")
+    assert here.said() == [("loaded", ""), ("ok", "a")]
+    left = [(free[0] + PERIOD, free[1] - PERIOD)]
+    assert slots._sampler.store._free == left
+    noise = slots._sampler.store.audio[:PERIOD]
+    assert np.sqrt(np.mean(noise.astype(float) ** 2)) == pytest.approx(LOUDNESS, rel=1e-4)
+    slots.instrument.catch_up()
+    slots.instrument.press(1, 0, 60, 100)
+    slots.instrument.block(256)
+    here.tell(kind="param", slot=1, name="brightness", position=0.9)
+    settle(here)
+    slots.instrument.press(1, 0, 64, 100)
+    slots.instrument.block(256)
+    settle(here)
+    assert slots._sampler.store._free == left
+    slots.play_function(44100)
+    slots.instrument.catch_up()
+    assert slots._sampler.store._free == left
+    slots.instrument.press(1, 0, 60, 100)
+    here.tell(kind="unload", slot=1)
+    settle(here)
+    assert slots._sampler.store._free == left  # a note still has it
+    slots.instrument.silence()
+    slots.instrument.block(4096)
+    settle(here)
+    assert slots._sampler.store._free == [free]
+    slots._sampler.close()
+
+
+def settle(here):
+    """What the main thread and the audio thread do in turns."""
+    slots = here.player.slots
+    slots.rebuild()
+    slots.instrument.catch_up()
+    while not here.player.inbox.empty():
+        here.player._take(here.player.inbox.get())
+    slots.free()
 
 
 def test_what_is_rendered_unasked_leaves_half_of_the_store(presets, monkeypatch):

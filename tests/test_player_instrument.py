@@ -11,7 +11,7 @@ from bridge.player.instrument import HEADROOM, LINES, Instrument, MissingNote, R
 from bridge.player.midi import BAR, Midi
 from bridge.player.protocol import Learned, Program, Turned
 from bridge.player.sampler import Store, notes
-from presets import Effect, Note, Preset, load
+from presets import Effect, Note, Preset, load, ranges
 from presets.library import FACTORY
 from presets.preset import Plugin
 from renderers import RENDERERS, effects, random_patches, to_values, voice, voice_patch
@@ -350,6 +350,24 @@ def test_a_struck_note_is_released_after_its_seconds():
     assert peak(sound[end + 2 :]) == 0.0
     assert peak(sound[end - 960 : end]) > 0.0
     assert (rig.instrument._voices.key[0], rig.instrument._voices.slot[0]) == (LINES, 4)
+
+
+def test_a_strike_of_what_holds_ends_as_its_preset_does():
+    """Nobody lets go of a lone strike: the preset says how long its key is down."""
+    values = {p.name: p.value(0.5) for p in ranges.fm(operators=1, voice="full")}
+    values |= {"op1_release": 0.1, "noise_level": 0.0, "lfo_to_level": 0.0, "filter_hz": 20000.0}
+    for held, seconds in ((0.3, 0.3), (None, 0.5)):
+        rig = Rig()
+        preset = Preset(
+            name="pad", renderer="fm", renderer_version=1, values=values, held=held, seconds=0.5
+        )
+        rig.load(4, preset)
+        rig.instrument.later(rig.instrument.strike, 4, None, 100, None)
+        sound = rig.play(RATE)
+        end = round(seconds * RATE)
+        assert peak(sound[end - 480 : end]) > 0.01
+        assert peak(sound[end + round(0.11 * RATE) :]) < 1e-5
+        assert rig.instrument.sounding == 0
 
 
 def test_the_end_of_a_strike_is_not_the_end_of_the_next():

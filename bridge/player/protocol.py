@@ -51,7 +51,8 @@ class Unload(_Command):
 class Trigger(_Command):
     """Strike a slot once: at the preset's own note unless given, until it has rung out.
 
-    With `seconds` it is released after that time.
+    With `seconds` it is released after that time; else, where it would hold for ever, after those
+    that its preset is held.
     """
 
     kind: Literal["trigger"] = "trigger"
