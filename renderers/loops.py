@@ -18,6 +18,7 @@ WINDOW = 0.04  # seconds on either side of a point that are compared
 NEAR = 0.02  # seconds that a loop may differ from whole cycles of an LFO
 FADE = 0.04  # seconds of the seam where it repeats, and where it does not
 LONG_FADE = 0.25
+PER_DB = 0.05  # of the power: what a dB between the two places counts
 ALIKE = 0.02  # of the power: what differs between two places that are the same
 GUARD = 32  # samples after the end, which samplers look at as they interpolate
 
@@ -51,13 +52,18 @@ def find(audio: Audio, start: int, rate: int, every: float = 0.0) -> tuple[int, 
 # which they differ is |a - b|^2 / (|a|^2 + |b|^2) = 1 - 2 <a, b> / (|a|^2 + |b|^2): 0 for the same
 # phase and loudness. For all lengths at once <a, b> is a correlation and |b|^2 a running sum.
 def _differences(x: NDArray[np.float64], at: int, window: int, longest: int) -> NDArray[np.float64]:
-    """The difference [longest + 1] of x [C, T] around `at` and around `at` + length."""
+    """The difference [longest + 1] of x [C, T] around `at` and around `at` + length.
+
+    Noise is as different everywhere, so a difference in loudness counts too.
+    """
     a = x[:, at - window : at + window]
     b = x[:, at - window : at + window + longest]
     product = sum(fftconvolve(p, q[::-1], mode="valid") for p, q in zip(b, a, strict=True))
     power = np.concatenate([[0.0], np.cumsum((b * b).sum(0))])
     powers = power[2 * window :] - power[: -2 * window]
-    result: NDArray[np.float64] = 1.0 - 2.0 * product / (powers + powers[0] + 1e-30)
+    apart = 1.0 - 2.0 * product / (powers + powers[0] + 1e-30)
+    louder = 10.0 * np.log10((powers + 1e-30) / (powers[0] + 1e-30))
+    result: NDArray[np.float64] = apart + PER_DB * np.abs(louder)
     return result
 
 

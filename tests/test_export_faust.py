@@ -95,12 +95,12 @@ def test_noise_has_our_bands_and_loudness(
     ours = heard(for_preset(preset), preset, Note(57, held=0.7))
     first, last = (slice(*at) for at in ((2000, 30000), (-1000, None)))
     loud = 20 * np.log10(theirs[first].std() / ours[first].std())
-    assert abs(loud) < 1.0
+    assert abs(loud) < 2.0  # half an octave at 300 Hz for half a second is 100 numbers: 0.6 dB each
     assert theirs[last].std() == ours[last].std() == 0.0
     spectra = [np.abs(np.fft.rfft(x[first])) ** 2 for x in (theirs, ours)]
     octaves = np.log2(np.maximum(np.fft.rfftfreq(28000, 1 / RATE), 1.0))
     middle = [float(s @ octaves / s.sum()) for s in spectra]
-    assert abs(middle[0] - middle[1]) < 0.15  # octaves
+    assert abs(middle[0] - middle[1]) < 0.3  # octaves; the outermost band has slopes of its own
 
 
 @pytest.mark.parametrize(
