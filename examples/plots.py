@@ -71,6 +71,23 @@ def patch(path: Path, title: str, before: Panel, after: Panel, curves: dict[str,
         plt.close(figure)
 
 
+def sheet(path: Path, panels: Sequence[Panel], *, columns: int = 4) -> None:
+    """Small spectrograms in rows, each on its own scale."""
+    rows = -(-len(panels) // columns)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(11, 2.0 * rows), squeeze=False, layout="constrained"
+        )
+        for ax, panel in zip(axes.flat, panels, strict=False):
+            _spectrograms([ax], [panel])
+            ax.set_xlabel("")
+            ax.set_ylabel("")
+        for ax in axes.flat[len(panels) :]:
+            ax.set_axis_off()
+        figure.savefig(path, dpi=80)
+        plt.close(figure)
+
+
 def stems(
     path: Path,
     title: str,

@@ -2,6 +2,8 @@
 
 - `presets.params`: `Param` (one knob: name, range, unit, curve) and `Note` (what was played).
 - `presets.preset`: `Preset`, the file format; `load` and `save` are inverses.
+- `presets.prompt_words`: What the words of a prompt ask for besides the sound: effects, length,
+  movement, pitch.
 """
 
 from presets.params import Note, Param

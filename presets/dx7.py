@@ -52,6 +52,21 @@ OCTAVE_DB = 20.0 * math.log10(2.0)
 LOW_LEVELS = (0, 5, 9, 13, 17, 20, 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 42, 43, 45, 46)
 # keyboard level scaling, curved: by groups of three keys from the break point
 BENT = (*range(10), 11, 14, 16, 19, 23, 27, 33, 39, 47, 56, 66, 80, 94, *range(110, 239, 16), 250)
+# pitch envelope: levels in 1/32 octave, 50 is none; rates in 1/21.3 octave a second
+PITCH_LEVELS = (
+    -128, -116, -104, -95, -85, -76, -68, -61, -56, -52, -49, -46, -43, -41, -39, -37, -35,
+    *range(-33, 36), 38, 40, 43, 46, 49, 53, 58, 65, 73, 82, 92, 103, 115, 127,
+)  # fmt: skip
+PITCH_RATES = (
+    1, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16,
+    16, 17, 18, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 30, 31, 33, 34, 36, 37, 38, 39, 41, 42,
+    44, 46, 47, 49, 51, 53, 54, 56, 58, 60, 62, 64, 66, 68, 70, 72, 74, 76, 79, 82, 85, 88, 91, 94,
+    98, 102, 106, 110, 115, 120, 125, 130, 135, 141, 147, 153, 159, 165, 171, 178, 185, 193, 202,
+    211, 232, 243, 254, 255,
+)  # fmt: skip
+VIBRATO = (0, 10, 20, 33, 55, 92, 153, 255)  # by pitch sensitivity
+TREMOLO = (0.0, 0.2588, 0.4274, 1.0)  # by an operator's sensitivity
+SINE = 4  # of the LFO's waves
 NO_TRANSPOSE = 24  # the byte that means none
 NO_DETUNE = 7
 
@@ -185,6 +200,35 @@ def fixed_hz(coarse: int, fine: int) -> float:
 def feedback_index(output: int, feedback: int) -> float:
     """Radians by which an operator at this level modulates itself, feedback 0..7."""
     return TOP_INDEX * gain(output) * 2.0 ** (feedback - 8) if feedback else 0.0
+
+
+def lfo_hz(speed: int) -> float:
+    """Cycles a second of the LFO at speed 0..99, 0.06 .. 23.9."""
+    steps = (165 * speed) >> 6 if speed else 1
+    return steps * (11 if steps < 160 else 11 + ((steps - 160) >> 4)) * 25190424 / 2**32
+
+
+def vibrato(depth: int, sensitivity: int) -> float:
+    """Semitones up and down by the LFO, at pitch depth 0..99 and sensitivity 0..7."""
+    return 12.0 * ((165 * depth) >> 6) * VIBRATO[sensitivity] / 2**16
+
+
+# Dexed takes a share of the level in octaves (15 at the top) that grows exponentially.
+def tremolo_db(depth: int, sensitivity: int) -> float:
+    """dB by which the LFO's lowest point lowers an operator, at amp depth 0..99."""
+    swing = ((165 * depth) >> 6) / 256.0 * TREMOLO[sensitivity]
+    rest, top = (math.exp(4.48 * x + 12.2) / 2**24 for x in (0.0, swing))
+    return 15.0 * OCTAVE_DB * min(1.0, top - rest)
+
+
+def pitch_semitones(level: int) -> float:
+    """Where a pitch envelope's level 0..99 is, -48 .. 47.6 semitones."""
+    return PITCH_LEVELS[level] * 12.0 / 32.0
+
+
+def pitch_speed(rate: int) -> float:
+    """Semitones a second of a pitch envelope's rate 0..99."""
+    return PITCH_RATES[rate] * 12.0 / 21.3
 
 
 # Dexed measures pitch on a logarithmic scale, and its detune is a share of that logarithm which

@@ -7,8 +7,12 @@
 - `renderers.strike`: what strikes them, and how often.
 - `renderers.reverberation`: decaying noise in bands.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
+- `renderers.lift`: patches of the paper's voices in the full ones, and back.
 - `renderers.tuning`: patches snapped to a key, harmonic or as bells, while they are searched.
 - `renderers.starts`: musical random patches of each.
+- `renderers.loops`: where a held sound repeats, for samplers.
+- `renderers.gestures`: how those of the full impact voice are struck.
+- `renderers.families`: the families of sounds that those of the full FM voice come from.
 - `renderers.kernels`: the compiled loops under both.
 - `renderers.movement`: what moves in a full FM voice: envelopes that hold, pitch, one LFO.
 - `renderers.full_voice`: the full FM voice: movement, noise and filter around the operators.
@@ -16,6 +20,10 @@
 - `renderers.filter`: the state-variable filter after the operators.
 - `renderers.noise`: the fixed noise of both, in bands.
 - `renderers.voice`: FM notes and samples in real time; loads no torch.
+- `renderers.voice_fm`: its FM rows, the paper's and the full voice.
+- `renderers.voice_patch`: FM presets as the columns that a note starts from.
+- `renderers.voice_state`: the columns of sounding notes.
+- `renderers.limiter`: a look-ahead peak limiter, the end of the live output.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 
 `RENDERERS` is the whole list. `to_values` and `from_values` turn a patch into the physical values

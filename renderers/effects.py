@@ -27,6 +27,7 @@ from renderers import plugins
 
 RATES = (8000, 192000)
 
+FADE = 0.01  # seconds at the end of a preset that says how long its key is held
 LONGEST = 120.0  # seconds: a preset lasts 60 at most, exporters add some
 
 
@@ -59,7 +60,8 @@ def render(
 
     `note` (MIDI number) and `seconds` default to what the preset was designed at. `plugin` (a
     path, or the file name of an installed VST3) is put behind the chain when it is an effect; an
-    instrument plays the note in place of the renderer, into the chain.
+    instrument plays the note in place of the renderer, into the chain. A preset with `held` ends
+    in a fade of 10 ms.
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"rate must be in range {RATES[0]}..{RATES[1]} Hz, got {rate}")
@@ -82,7 +84,14 @@ def render(
             audio = plugins.process(step, audio, rate=rate)
         else:
             audio = step(audio, rate)
-    return audio
+    return audio if preset.held is None else _faded(audio, rate)
+
+
+def _faded(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Audio [C, T] whose last `FADE` seconds fall to silence."""
+    count = min(audio.shape[-1], round(FADE * rate))
+    fall = np.linspace(1.0, 0.0, count, dtype=np.float32)
+    return np.concatenate([audio[:, :-count], audio[:, -count:] * fall], axis=1)
 
 
 def _steps(

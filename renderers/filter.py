@@ -101,7 +101,7 @@ def filter_forward(
 
 # The adjoint. With G the gradient of the loss with respect to y and p_1, p_2 those with respect to
 # the states after a sample:
-#     V1 = taps_1 G + 2 p_1,    V2 = taps_2 G + 2 p_2,    V3 = a2 V1 + a3 V2,    dL/dx = taps_0 G + V3
+#     V1 = taps_1 G + 2 p_1,  V2 = taps_2 G + 2 p_2,  V3 = a2 V1 + a3 V2,  dL/dx = taps_0 G + V3
 #     p_1 <- a1 V1 + a2 V2 - p_1,                         p_2 <- V2 - V3 - p_2
 #     dL/da1 = V1 s1,    dL/da2 = V1 v3 + V2 s1,    dL/da3 = V2 v3
 # and with D = dL/da1 + g dL/da2 + g^2 dL/da3 everything that goes through a1,

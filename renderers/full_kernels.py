@@ -93,6 +93,7 @@ def full_forward(operators: int, full: bool) -> Callable[..., int]:
         history: Array,
     ) -> int:
         a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+        count = cycles.size  # V, but not a constant: what is outside the recursion is not unrolled
         T = last_sample(a, d, s, r, held, rate, out.size)
         f, phase = np.empty((2, V, BLOCK))
         phi, depth = np.empty((2, BLOCK))
@@ -103,7 +104,7 @@ def full_forward(operators: int, full: bool) -> Callable[..., int]:
         for start in range(0, T, BLOCK):
             K = min(BLOCK, T - start)
             rests = move(pitch, index, base, start, phi[:K], depth[:K])
-            for v in range(V):
+            for v in range(count):
                 held_envelope(
                     f[v, :K],
                     start,
@@ -172,7 +173,6 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
     [T]; each d_* comes in as zeros and gets the gradient of its namesake.
     """
     V = operators
-    columns = tuple(V if full else v + 1 for v in range(V))
     zero = (0.0,) * V
 
     @compile_kernel
@@ -195,6 +195,7 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
         d_index: Array,
     ) -> None:
         a, d, s, r = envelope[0], envelope[1], envelope[2], envelope[3]
+        count = cycles.size  # V, but not a constant: what is outside the recursion is not unrolled
         T = last_sample(a, d, s, r, held, rate, gradient.size)
         f, x, z, fc, carry, ell = np.empty((6, V, BLOCK))
         phi, depth, d_phi, d_depth = np.empty((4, BLOCK))
@@ -208,7 +209,7 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
         for start in range((T - 1) // BLOCK * BLOCK, -1, -BLOCK):
             K = min(BLOCK, T - start)
             move(pitch, index, base, start, phi[:K], depth[:K])
-            for v in range(V):
+            for v in range(count):
                 held_envelope_slopes(
                     f[v, :K],
                     slopes[v],
@@ -223,7 +224,8 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
                     releases[v],
                 )
                 z[v, :K] = 0.0
-                for w in range(columns[v]):
+                columns = count if full else v + 1
+                for w in range(columns):
                     if start > 0:
                         z[v, 0] += matrix[v, w] * history[w, start - 1]
                     before = history[w, start : start + K]
@@ -241,14 +243,14 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
                 for v in range(V):
                     y = g * mix[v]
                     for w in range(V):
-                        if v < columns[w]:
+                        if full or v <= w:
                             y += matrix[w, v] * q[w]
                     ell[v, k] = y
                     new = tuple_setitem(new, v, y * carry[v, k])  # type: ignore[call-arg]
                 q = new
             d_phi[:K] = 0.0
             d_depth[:K] = 0.0
-            for v in range(V):
+            for v in range(count):
                 for k in range(K):
                     fc[v, k] *= ell[v, k]  # q of the whole block
                     carry[v, k] *= ell[v, k]
@@ -259,7 +261,7 @@ def full_adjoint(operators: int, full: bool) -> Callable[..., None]:
                     d_envelope[i, v] += dot(ell[v, :K], slopes[v, i])
                 d_mix[v] += dot(gradient[start : start + K], history[v, start:])
                 d_cycles[v] += dot(fc[v, :K], phi)
-                for w in range(columns[v]):
+                for w in range(count if full else v + 1):
                     d_matrix[v, w] += dot(carry[v, 1:K], history[w, start:])
                     if start > 0:
                         d_matrix[v, w] += carry[v, 0] * history[w, start - 1]

@@ -45,7 +45,7 @@ class Columns:
 
 
 class Sound(NamedTuple):
-    """What the kernels run on, after all limits, float64; J values every `movement.GRID` samples."""
+    """What the kernels run on, after all limits, float64; J values, one a `movement.GRID`."""
 
     cycles: Tensor  # [B, V] turns a sample
     envelope: Tensor  # [B, 4, V] attack, decay, sustain, release

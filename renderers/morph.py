@@ -2,7 +2,8 @@
 
 Patches of different layouts meet in one that holds both. FM: the operators of both, counted from
 the last, which is heard; an operator that only one patch has is silent in the other. Impact: modes
-that are nearest in frequency are one mode on the way; a mode without a partner fades in.
+that are nearest in frequency are one mode on the way; a mode without a partner fades in. A patch of
+the paper's voice goes to a full one as a full patch that sounds the same.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from presets import Effect, Preset
+from presets.ranges import STRIKE
 from renderers import fm, for_preset, from_values, impact, to_values
-from renderers.algorithms import convert_operators
+from renderers.algorithms import convert_operators, operator_knobs
 from renderers.base import Renderer, physical, positions
+from renderers.lift import in_voice, to_voice, voice_of
 
 
 def morph(a: Preset, b: Preset, position: float) -> Preset:
@@ -51,6 +54,9 @@ def together(a: Preset, b: Preset) -> tuple[Renderer, Tensor, Tensor]:
     """A renderer that holds both patches, and both as u [P] of it."""
     first, second = for_preset(a), for_preset(b)
     u, v = from_values(first, a.values), from_values(second, b.values)
+    if "full" in (voice_of(first), voice_of(second)):
+        u, v = (to_voice(r, x[None], "full")[0] for r, x in ((first, u), (second, v)))
+        first, second = in_voice(first, "full"), in_voice(second, "full")
     if a.renderer == "impact":
         return _modes_together(first, u, second, v)
     if first.params == second.params:
@@ -70,9 +76,9 @@ def _operators_together(
     ours = [fm.layout(r.params) for r in (first, second)]
     free = any(lay.matrix == "free" for lay in ours)
     V = max(lay.operators for lay in ours)
-    renderer = fm.renderer(operators=V, matrix="free" if free else "acyclic")
-    lay = fm.layout(renderer.params)
-    knobs = torch.stack([lay.ratio, lay.attack, lay.decay])
+    matrix = "free" if free else "acyclic"
+    renderer = fm.renderer(operators=V, matrix=matrix, voice=voice_of(first))
+    knobs = operator_knobs(fm.layout(renderer.params))
     rows = [convert_operators(r, x[None], renderer)[0] for r, x in ((first, u), (second, v))]
     for k, own in enumerate(ours):
         silent = knobs[:, : V - own.operators]  # as the other has them: nothing glides
@@ -86,7 +92,7 @@ def _modes_together(
     """Both with as many modes and bands as the larger has of each, the modes in its order."""
     lays = [impact.layout(r.params) for r in (first, second)]
     N, M = max(lay.modes for lay in lays), max(lay.bands for lay in lays)
-    renderer = impact.renderer(modes=N, bands=M)
+    renderer = impact.renderer(modes=N, bands=M, voice=voice_of(first))
     lay = impact.layout(renderer.params)
     parts = [_parts(x, y, N) for x, y in zip(lays, (u, v), strict=True)]
     large = 0 if lays[0].modes == N else 1
@@ -100,7 +106,7 @@ def _modes_together(
 
 
 def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Physical values of a patch: modes [n, 3], bands [M, 2], the four knobs of the whole.
+    """Physical values of a patch: modes [n, 3], bands [M, 2], the knobs of the whole.
 
     The bank is divided by the root of its size, and silent partners will count there: the level
     makes up for it, and the gains of the modes where it is at its end.
@@ -109,7 +115,8 @@ def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tenso
     top = lay.table.low[-1] * lay.table.log_ratio[-1].exp()
     level = values[-1] * math.sqrt(N / lay.modes)
     values[-1] = level.clamp_max(top)
-    modes, bands, rest = values[: 3 * lay.modes], values[3 * lay.modes : -4], values[-4:]
+    whole = -4 - (len(STRIKE) if lay.full else 0)
+    modes, bands, rest = values[: 3 * lay.modes], values[3 * lay.modes : whole], values[whole:]
     modes[1::3] *= level / values[-1]
     return modes.view(-1, 3), bands.view(-1, 2), rest
 

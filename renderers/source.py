@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from presets import Note, Preset
 from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
-from renderers import effects, for_preset, from_values, impact
+from renderers import effects, for_preset, from_values, impact, loops, noise
 from renderers.base import Renderer, physical
-from renderers.noise import noise_bands
 from renderers.reverberation import T60, reverberation
 
 Audio = NDArray[np.float32]  # [C, T]
@@ -28,9 +27,7 @@ QUIET = 1e-4  # -80 dB
 FADE = 0.01  # seconds, at the end of integer samples
 CACHE_BYTES = 128 << 20
 
-TUNED = 0.002  # relative: 3.5 cents off an integer ratio is taken for that ratio
-MOST_CYCLES = 4  # of the note in one period
-
+NOISE_FADE = 0.1  # seconds of the seam of a steady noise
 IMPULSE_PEAK = 10 ** (-1 / 20)  # -1 dBFS
 IMPULSE_FADE = 0.05  # seconds
 
@@ -45,18 +42,28 @@ class RenderedSource:
         self._preset = preset
         self._renderer: Renderer = for_preset(preset)
         self._kept: dict[tuple[Note, int], Audio] = {}
+        self._own = own_note(preset)
         self.rate = rate
         self.seconds = self._length()
-        self.channels = self._audio(Note(preset.note), self.seconds).shape[0]
+        self.channels = self._audio(self._own, self.seconds).shape[0]
 
     def floats(self, note: Note, seconds: float) -> bytes:
         """One note as 32-bit floats, interleaved; values beyond 1 are kept."""
         return _interleave(self._audio(note, seconds).astype("<f4"))
 
-    def pcm(self, note: Note, seconds: float, *, bits: int, gain: float = 1.0) -> bytes:
+    def pcm(
+        self,
+        note: Note,
+        seconds: float,
+        *,
+        bits: int,
+        gain: float = 1.0,
+        loop: tuple[int, int] | None = None,
+    ) -> bytes:
         """One note times `gain` as 16- or 24-bit integers, the last 10 ms faded out.
 
-        Raises `ValueError` for other `bits`, and when the note would be clipped.
+        With a `loop` (`self.loop`) it ends with that instead, and 32 samples of it more. Raises
+        `ValueError` for other `bits`, and when the note would be clipped.
         """
         if bits not in (16, 24):
             raise ValueError(f"bits must be 16 or 24, got {bits}")
@@ -64,8 +71,11 @@ class RenderedSource:
         peak, full = float(np.abs(audio).max()), 2.0 ** (bits - 1)
         if peak > 1.0:
             raise ValueError(f"samples must stay within 1 of full scale, got a peak of {peak:.3g}")
-        count = min(audio.shape[1], round(FADE * self.rate))
-        audio[:, audio.shape[1] - count :] *= _fall(count)
+        if loop is None:
+            count = min(audio.shape[1], round(FADE * self.rate))
+            audio[:, audio.shape[1] - count :] *= _fall(count)
+        else:  # a seam of noise may peak above both its sides
+            audio = np.clip(loops.seamless(audio, loop, self.rate), -1.0, 1.0)
         levels = np.minimum(np.round(audio * full), full - 1)
         if bits == 16:
             return _interleave(levels.astype("<i2"))
@@ -76,6 +86,13 @@ class RenderedSource:
         """The largest absolute sample of one note."""
         return float(np.abs(self._audio(note, seconds)).max())
 
+    def loop(
+        self, note: Note, seconds: float, *, start: float, every: float = 0.0
+    ) -> tuple[int, int]:
+        """(first sample, the one behind the last) of the loop of a note: `renderers.loops.find`."""
+        audio = self._audio(note, seconds)
+        return loops.find(audio, round(start * self.rate), self.rate, every)
+
     def cycles(self, note: Note, times: Sequence[float], size: int) -> list[bytes]:
         """One period, `size` floats, around each of `times` (seconds): dry, in phase, band-limited.
 
@@ -85,15 +102,32 @@ class RenderedSource:
         """
         if self._renderer.name != "fm":
             raise ValueError(f"{self._renderer.name} patches have no period: only fm ones may have")
-        values, cycles = _whole_ratios(self._preset)
+        values, cycles = _periodic(self._preset.values)
         period = round(cycles * self.rate / note.hz)
         number = A4_NUMBER + 12 * math.log2(cycles * self.rate / period / A4_HZ)
-        dry = self._preset.model_copy(update={"values": values, "effects": ()})
+        dry = self._preset.model_copy(update={"values": values, "effects": (), "held": None})
         seconds = max(times) + 2 * period / self.rate
         x = effects.render(
             dry, note=number, velocity=note.velocity, seconds=seconds, rate=self.rate
         )[0].astype(np.float64)
         return [_cycle(x, round(t * self.rate), period, size).tobytes() for t in times]
+
+    def noise(self, seconds: float) -> bytes:
+        """The noise of a full FM voice at unit power, dry, unfiltered and steady: floats.
+
+        It repeats without a seam after `seconds`. Raises `ValueError` for a voice without noise.
+        """
+        fm = self._renderer.name == "fm"
+        moving = laws.voice(self._preset.values).movement if fm else None
+        if moving is None or moving.noise_level <= 0.0:
+            raise ValueError(f"preset {self._preset.name!r} has no noise")
+        weights = noise.noise_weights(moving.noise_hz, moving.noise_width, self.rate)
+        count, fade = round(seconds * self.rate), round(NOISE_FADE * self.rate)
+        bands = noise.noise_bands(noise.BANDS, self.rate)[:, : count + fade]
+        x = weights @ bands
+        turn = 0.5 * np.pi * np.arange(fade) / fade  # what comes after the end fades into the start
+        x[:fade] = x[:fade] * np.sin(turn) + x[count:] * np.cos(turn)
+        return x[:count].astype("<f4").tobytes()
 
     def impulse(self, rate: int) -> bytes:
         """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS.
@@ -107,9 +141,9 @@ class RenderedSource:
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
         seconds = 80 / 60 * T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        noise = noise_bands(lay.bands, rate)
+        bands = noise.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = reverberation(o.band_gain, o.band_decay / rate, noise, samples, torch.float64)
+        h = reverberation(o.band_gain, o.band_decay / rate, bands, samples, torch.float64)
         x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]
@@ -122,8 +156,9 @@ class RenderedSource:
         """One note [C, T] float32, from memory when it was played lately."""
         key = (note, round(seconds * self.rate))
         if key not in self._kept:
+            held = None if note.held == math.inf else note.held
             audio = effects.render(
-                self._preset,
+                self._preset.model_copy(update={"held": held}),
                 note=note.number,
                 velocity=note.velocity,
                 seconds=seconds,
@@ -142,7 +177,7 @@ class RenderedSource:
         gap = max((e.values.get("delay_seconds", gaps.get(e.kind, 0)) for e in chain), default=0)
         end = 0.0
         for length in LENGTHS:
-            x = np.abs(self._audio(Note(self._preset.note), length)).max(0)
+            x = np.abs(self._audio(self._own, length)).max(0)
             loud = np.flatnonzero(x > QUIET * x.max())
             if loud.size == 0:
                 raise ValueError(
@@ -154,19 +189,31 @@ class RenderedSource:
         return end
 
 
-def _whole_ratios(preset: Preset) -> tuple[dict[str, float], int]:
-    """The preset's values with ratios a whole number of times 1/d, and that d."""
-    weights = laws.importance(laws.voice(preset.values))
+def own_note(preset: Preset) -> Note:
+    """The note of a preset as it sounds itself: a patch that holds lets its key go."""
+    held = preset.held
+    if held is None:
+        holds = preset.renderer == "fm" and laws.holds(laws.voice(preset.values))
+        held = preset.seconds if holds else math.inf
+    return Note(preset.note, held=held)
+
+
+def _periodic(values: dict[str, float]) -> tuple[dict[str, float], int]:
+    """Values with ratios whole times 1/d, without pitch, LFO and noise; and d."""
+    voice = laws.voice(values)
+    weights = laws.importance(voice)
     names = [f"op{v}_ratio" for v, weight in enumerate(weights, 1) if weight > 0.0]
-    for d in range(1, MOST_CYCLES + 1):
-        whole = {name: round(preset.values[name] * d) / d for name in names}
-        if all(abs(whole[n] / preset.values[n] - 1) <= TUNED for n in names):
-            return preset.values | whole, d
-    ratios = ", ".join(f"{preset.values[n]:.4g}" for n in names)
-    raise ValueError(
-        "a period needs ratios that are whole when multiplied by 1, 2, 3 or 4, within 3.5 cents;"
-        f" the ratios are {ratios}"
-    )
+    d = laws.cycles(voice)
+    if d is None:
+        ratios = ", ".join(f"{values[n]:.4g}" for n in names)
+        raise ValueError(
+            "a period needs ratios that are whole when multiplied by 1, 2, 3 or 4, within 3.5"
+            f" cents; the ratios are {ratios}"
+        )
+    whole = {name: round(values[name] * d) / d for name in names}
+    still = [n for n in values if n.startswith("lfo_to_") or n.endswith("_detune")]
+    still += [n for n in ("pitch_start", "noise_level") if n in values]
+    return values | whole | dict.fromkeys(still, 0.0), d
 
 
 # With x periodic, any P samples are the cycle. Where x swells or decays the cut would click, so two

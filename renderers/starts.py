@@ -8,6 +8,8 @@ from torch import Tensor
 from presets import Note
 from renderers import fm, impact
 from renderers.base import Renderer, positions
+from renderers.families import FAMILIES, REST, Family
+from renderers.gestures import gestures
 
 # attack s, decay s, index rad (low, high each), how often a ratio is not harmonic, its range
 FM_SOUNDS = (
@@ -28,9 +30,12 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
 
     Each is a row of `FM_SOUNDS` jittered; the last operator carries, others may join the mix. In an
     algorithm of the DX7 the first one is the last, all its carriers join, and so do most edges.
+    For a full voice they are of `renderers.families`, each as often, and a middle C peaks near 0.5.
     """
     lay = fm.layout(instrument.params)
     V = lay.operators
+    if lay.moving is not None:
+        return _full_patches(instrument, count, generator)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
@@ -69,6 +74,90 @@ def fm_patches(instrument: Renderer, count: int, generator: torch.Generator) -> 
     return positions(lay.table, fm.average_shared(lay, values))
 
 
+def family_patches(
+    instrument: Renderer, family: Family, count: int, generator: torch.Generator
+) -> Tensor:
+    """Patches u [count, P] of one family, a middle C peaking near 0.5.
+
+    Raises `ValueError` when the instrument is not a full FM voice.
+    """
+    lay = fm.layout(instrument.params)
+    if lay.moving is None:
+        raise ValueError("families are for the full voice")
+    V, E = lay.operators, lay.edges.numel()
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    def draw(limits: tuple[float, float], log: bool, *shape: int) -> Tensor:
+        low, high = limits
+        if log:
+            return low * (high / low) ** uniform(*shape)
+        return low + (high - low) * uniform(*shape)
+
+    def choice(options: tuple[float, ...]) -> Tensor:
+        table = torch.tensor(options, dtype=torch.float64)
+        return table[torch.randint(len(options), (count, V), generator=generator)]
+
+    sparse = E < V * (V + 1) // 2  # an algorithm of the DX7: what is heard is given
+    carrier = uniform(count, V) < family.join
+    carrier[:, -1] = True
+    if sparse:
+        carrier[:] = False
+        carrier[:, lay.carriers] = True
+    values = torch.zeros(count, len(instrument.params), dtype=torch.float64)
+    ratio = torch.where(carrier, choice(family.heard), choice(family.hidden))
+    values[:, lay.ratio] = ratio * 2.0 ** (family.stray * (2.0 * uniform(count, V) - 1.0))
+    values[:, lay.moving.detune] = family.detune * (2.0 * uniform(count, V) - 1.0)
+    # operators of one patch are alike: one draw, jittered
+    jitter = 2.0 ** (uniform(count, V) - 0.5)
+    fading = torch.where(carrier, 1.0, draw(family.fading, False, count, V))
+    values[:, lay.attack] = draw(family.attack, True, count, 1) * jitter
+    values[:, lay.decay] = draw(family.decay, True, count, 1) * jitter * fading
+    values[:, lay.moving.sustain] = draw(family.sustain, False, count, 1) * fading
+    values[:, lay.moving.release] = draw(family.release, True, count, 1) * jitter
+    tone = draw(family.tone, False, count, 1)
+    mix = torch.where(carrier, tone * (0.3 + 0.7 * uniform(count, V)), 0.0)
+    mix[:, -1] = tone[:, 0]
+    values[:, lay.mix] = mix[:, lay.carriers]
+    own = lay.cells % (V + 1) == 0
+    joined = uniform(count, E) < torch.where(own, 0.5, 0.95 if sparse else 0.6)
+    joined |= lay.cells == V * V - 2  # the last but one into the last, which is always heard
+    depth = torch.where(
+        own, draw(family.feedback, False, count, E), draw(family.index, True, count, E)
+    )
+    values[:, lay.edges] = torch.where(joined, depth, 0.0)
+    for name, column in lay.moving.once.items():
+        rest = REST.get(name, 1.0)  # `level` is set by the peak
+        limits = family.moves.get(name, (rest, rest))
+        log = instrument.params[column].scale == "log"
+        values[:, column] = draw(limits, log, count)
+    values = fm.average_shared(lay, values)
+    values[:, -1] *= 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
+    return positions(lay.table, values)
+
+
+def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
+    """The peaks [count] of a middle C held for 1.5 s."""
+    with torch.no_grad():
+        peaks = [
+            instrument.render(part, Note(60), 44100, 66150).abs().amax((1, 2))
+            for part in u.split(64)  # 34 MB of audio at a time
+        ]
+    return torch.cat(peaks)
+
+
+def _full_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
+    """Patches u [count, P] of all families, drawn at random."""
+    kind = torch.randint(len(FAMILIES), (count,), generator=generator)
+    u = torch.empty(count, len(instrument.params), dtype=torch.float64)
+    for k, family in enumerate(FAMILIES.values()):
+        mine = kind == k
+        if mine.any():
+            u[mine] = family_patches(instrument, family, int(mine.sum()), generator)
+    return u
+
+
 # lowest mode Hz (from, to), its decay s (from, to), then per octave: octaves of gain lost, octaves
 # of decay lost; how uneven the gains are
 IMPACT_MATERIALS = (
@@ -80,13 +169,15 @@ IMPACT_MATERIALS = (
     (200.0, 2000.0, 0.02, 0.1, 0.1, 0.1, 1.0),  # stone, clicks, claps
     (60.0, 300.0, 4.0, 10.0, 0.6, 0.2, 6.0),  # plates, gongs, strings
 )
+CHUNK = 64  # patches whose level is measured at once
 
 
 def impact_patches(instrument: Renderer, count: int, generator: torch.Generator) -> Tensor:
     """Musical random patches u [count, P]: struck wood, metal, glass, skin, stone, in a room.
 
     Each is a row of `IMPACT_MATERIALS` jittered: log-spaced modes, high ones softer and shorter,
-    some much louder than others. Levels are set so that a middle C peaks at 0.5.
+    some much louder than others. In the full voice each is struck as one of `gestures.GESTURES`
+    says. Levels are set so that a middle C peaks at 0.5.
     """
     lay = impact.layout(instrument.params)
     N, M = lay.modes, lay.bands
@@ -95,13 +186,21 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         return torch.rand(*shape, generator=generator, dtype=torch.float64)
 
     table = torch.tensor(IMPACT_MATERIALS, dtype=torch.float64)
-    kind = table[torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)]  # [count, 7]
+    if lay.full:
+        material, struck = gestures(count, generator)
+    else:
+        material = torch.randint(len(IMPACT_MATERIALS), (count,), generator=generator)
+        struck = torch.empty(count, 0, dtype=torch.float64)
+    kind = table[material]  # [count, 7]
 
     def spread(low: int) -> Tensor:
         a, b = kind[:, low, None].log(), kind[:, low + 1, None].log()
         return torch.exp(a + (b - a) * uniform(count, 1))
 
     lowest, longest = spread(0), spread(2)
+    if lay.full:  # a mallet that stays longer than a period does not excite it
+        soft, clean = struck[:, :1], struck[:, 1:2] == 0.0
+        struck[:, :1] = torch.where(clean, soft.minimum(1.0 / lowest), soft)
     place = (torch.arange(N) + uniform(count, N)) / N
     hz = lowest * (14000.0 / lowest) ** place
     octaves = torch.log2(hz / lowest)
@@ -116,14 +215,21 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
         [
             torch.stack([hz, gain, decay], dim=2).flatten(1),
             torch.stack([echo * torch.exp(uniform(count, M) - 0.5), fading], dim=2).flatten(1),
+            struck,
             torch.ones(count, 2),
             0.5 + 0.5 * uniform(count, 1),
             torch.ones(count, 1),
         ],
         dim=1,
     )
-    u = positions(lay.table, values)
-    with torch.no_grad():
-        peak = instrument.render(u, Note(60), 22050, 11025).abs().amax(dim=2)
-    values[:, -1:] = 0.5 / peak.clamp_min(1e-6)
+    wanted = 0.5 / _peaks(instrument, positions(lay.table, values)).clamp_min(1e-6)
+    values[:, -1] = wanted
     return positions(lay.table, values)
+
+
+def _peaks(instrument: Renderer, u: Tensor) -> Tensor:
+    """Peaks [count] of a middle C: its first half second, or 1.5 s where hits may follow."""
+    samples = 33075 if instrument.params[-5].name == "hit_spread" else 11025
+    with torch.no_grad():
+        chunks = [instrument.render(part, Note(60), 22050, samples) for part in u.split(CHUNK)]
+    return torch.cat([chunk.abs().amax(dim=(1, 2)) for chunk in chunks])

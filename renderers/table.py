@@ -9,7 +9,10 @@ from presets import Preset, ranges
 from renderers import fm, impact, starts
 from renderers.base import Renderer, curves, physical, positions
 
-RENDERERS: dict[str, Renderer] = {"fm": fm.renderer(), "impact": impact.renderer()}
+RENDERERS: dict[str, Renderer] = {
+    "fm": fm.renderer(voice="full"),
+    "impact": impact.renderer(voice="full"),
+}
 
 _FOR_NAMES = {"fm": fm.for_names, "impact": impact.for_names}
 _RANDOM = {"fm": starts.fm_patches, "impact": starts.impact_patches}

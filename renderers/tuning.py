@@ -12,13 +12,15 @@ what is not keeps its own.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from presets import Note
+from presets import Note, Param
 from renderers import fm, impact
 from renderers.base import Curves, Renderer, physical, positions
 
@@ -27,11 +29,22 @@ RATIOS = torch.arange(1.0, 17.0, dtype=torch.float64)
 DETUNE = 4.0  # cents at ratio 1, and as many Hz at the others: partials beat, none is off the key
 OTHERS = 0.4  # of the strike note's mix or mode: the most that another of a bell may have
 INDEX = 0.7  # radians by which the strike note of an FM bell is modulated at most
-GLIDE = 0.15  # seconds in which a glide arrives
+GLIDE = 0.06  # seconds in which a glide arrives
 NEAR = 0.25  # semitones: arrived; also the widest vibrato
 DECAY = 0.15  # seconds at least, of the loudest operator
-RINGS = 0.25  # seconds at least, of modes: what is shorter leaves a room full of noise
-SLOW = 10.0  # Hz of an LFO, or of hits: faster is a tone
+RINGS = 0.5  # seconds at least, of modes: what is shorter leaves a room full of noise
+# A faster LFO makes tones of its own, hits that come before the last has rung move its pitch, and
+# so does a long burst; a breath of noise is wide and soft.
+MOST = {
+    "lfo_to_pitch": NEAR,
+    "lfo_hz": 10.0,
+    "noise_level": 0.25,
+    "burst_seconds": 0.05,
+    "hit_hz": 4.0,
+    "hit_jitter": 0.3,
+}
+LEAST = {"noise_width": 1.0, "dry": 0.5}
+ROOM = 0.1  # gain of a band at most: what a loud room answers to a short note wanders in pitch
 MIDDLE_C = Note(60).hz
 
 
@@ -58,13 +71,13 @@ def snap(renderer: Renderer, family: str, u: Tensor) -> Tensor:
     _check(family)
     if family == "free":
         return u
+    u = _within_limits(renderer.params, u)
     if renderer.name == "impact":
         return _snap_modes(impact.layout(renderer.params), family, u)
     lay = fm.layout(renderer.params)
-    where = {p.name: i for i, p in enumerate(renderer.params)}
-    u = _snap_harmonic(lay, where, u) if family == "harmonic" else _snap_bell(lay, where, u)
+    u = _snap_harmonic(lay, u) if family == "harmonic" else _snap_bell(lay, u)
     u = _lasting(lay, u)
-    return _steady(lay.table, where, u) if "pitch_start" in where else u
+    return u if lay.moving is None else _arriving(lay.table, lay.moving.once, u)
 
 
 def _check(family: str) -> None:
@@ -72,19 +85,27 @@ def _check(family: str) -> None:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
 
 
-def _snap_harmonic(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+def _within_limits(params: tuple[Param, ...], u: Tensor) -> Tensor:
+    bands = {p.name: ROOM for p in params if re.fullmatch(r"band\d+_gain", p.name)}
+    highest = MOST | bands
+    most = [p.position(highest[p.name]) if p.name in highest else 1.0 for p in params]
+    least = [p.position(LEAST[p.name]) if p.name in LEAST else 0.0 for p in params]
+    return u.clamp(torch.tensor(least).to(u), torch.tensor(most).to(u))
+
+
+def _snap_harmonic(lay: fm.Layout, u: Tensor) -> Tensor:
     ratio = physical(lay.table, u)[:, lay.ratio]
     nearest = (ratio[..., None] / RATIOS).log().abs().argmin(-1)
     whole = RATIOS[nearest]
     u = _put(lay.table, u, lay.ratio, whole)
-    if "op1_detune" in where:
-        columns = _detune(lay, where)
+    if lay.moving is not None:
+        columns = lay.moving.detune
         most = DETUNE / whole
         u = _put(lay.table, u, columns, physical(lay.table, u)[:, columns].clamp(-most, most))
     return u
 
 
-def _snap_bell(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
+def _snap_bell(lay: fm.Layout, u: Tensor) -> Tensor:
     values = fm.average_shared(lay, physical(lay.table, u))
     mix = values[:, lay.mix]
     loudest, which = mix.max(1, keepdim=True)
@@ -93,8 +114,8 @@ def _snap_bell(lay: fm.Layout, where: dict[str, int], u: Tensor) -> Tensor:
     heard = torch.arange(len(lay.mix)) == which
     u = _put(lay.table, u, lay.ratio, torch.where(here, 1.0, values[:, lay.ratio]))
     u = _put(lay.table, u, lay.mix, torch.where(heard, mix, mix.minimum(OTHERS * loudest.detach())))
-    if "op1_detune" in where:
-        columns = _detune(lay, where)
+    if lay.moving is not None:
+        columns = lay.moving.detune
         detune = values[:, columns]
         u = _put(lay.table, u, columns, torch.where(here, detune.clamp(-DETUNE, DETUNE), detune))
     row, column = lay.cells // lay.operators, lay.cells % lay.operators
@@ -115,21 +136,12 @@ def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
     return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(DECAY), decay))
 
 
-def _detune(lay: fm.Layout, where: dict[str, int]) -> Tensor:
-    """Columns [V] of the detune of the operators, in the order of `lay.ratio`."""
-    names = {i: name for name, i in where.items()}
-    return torch.tensor([where[names[i].replace("_ratio", "_detune")] for i in lay.ratio.tolist()])
-
-
-def _steady(table: Curves, where: dict[str, int], u: Tensor) -> Tensor:
-    """Glides that soon arrive, vibrato about the key, an LFO that is no tone."""
-    names = ("pitch_start", "pitch_time", "lfo_to_pitch", "lfo_hz")
-    columns = torch.tensor([where[name] for name in names])
-    start, time, vibrato, hz = physical(table, u)[:, columns].unbind(1)
-    # |start| exp(-GLIDE / time) <= NEAR
+def _arriving(table: Curves, where: Mapping[str, int], u: Tensor) -> Tensor:
+    """Glides that have arrived after `GLIDE`: |start| exp(-GLIDE / time) <= NEAR."""
+    columns = torch.tensor([where["pitch_start"], where["pitch_time"]])
+    start, time = physical(table, u)[:, columns].unbind(1)
     longest = GLIDE / (start.detach().abs() / NEAR).clamp_min(1.0 + 1e-6).log()
-    limited = [start, time.minimum(longest), vibrato.clamp_max(NEAR), hz.clamp_max(SLOW)]
-    return _put(table, u, columns, torch.stack(limited, dim=1))
+    return _put(table, u, columns, torch.stack([start, time.minimum(longest)], dim=1))
 
 
 def _snap_modes(lay: impact.Layout, family: str, u: Tensor) -> Tensor:
@@ -154,11 +166,7 @@ def _snap_modes(lay: impact.Layout, family: str, u: Tensor) -> Tensor:
         u = _put(lay.table, u, 3 * mode + 1, gain)
     u = _put(lay.table, u, 3 * mode, hz)
     u = _put(lay.table, u, 3 * mode + 2, decay)
-    u = _put(lay.table, u, torch.tensor([u.shape[1] - 4]), tune)
-    if lay.full:
-        column = torch.tensor([u.shape[1] - 7])  # hit_hz
-        u = _put(lay.table, u, column, physical(lay.table, u)[:, column].clamp_max(SLOW))
-    return u
+    return _put(lay.table, u, torch.tensor([u.shape[1] - 4]), tune)
 
 
 def _put(table: Curves, u: Tensor, columns: Tensor, values: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from presets import Param, Preset
 from renderers import for_preset, from_values, to_values
 from renderers.base import Renderer
+from renderers.lift import voice_of
 
 MOST = 1000  # variations at once
 
@@ -34,6 +35,31 @@ MOVES = {
     r"ring": 0.7,
     r"dry": 0.2,
 }
+# The same for what only a full voice has. `pitch_start` stays, as does `lfo_to_pitch`.
+FULL_MOVES = {
+    r"op\d_detune": 3.0,
+    r"op\d_sustain": 0.2,
+    r"op\d_release": 0.7,
+    r"pitch_time": 0.5,
+    r"lfo_hz": 0.4,
+    r"lfo_to_(level|index)": 0.15,
+    r"lfo_to_filter": 0.4,
+    r"noise_(level|sustain)": 0.15,
+    r"noise_(hz|width)": 0.4,
+    r"noise_(attack|decay|release)": 0.7,
+    r"filter_hz": 0.4,
+    r"filter_(resonance|key)": 0.1,
+    r"filter_env": 0.5,
+    r"filter_(attack|decay)": 0.7,
+    r"strike_seconds": 0.7,
+    r"burst_level": 0.2,
+    r"burst_(seconds|hz)": 0.5,
+    r"hits": 3.0,
+    r"hit_hz": 0.3,
+    r"hit_(jitter|spread)": 0.15,
+}
+# What is wholly off stays off: a steady tone gets no tremolo, and who knocks once knocks once.
+SWITCHES = r"lfo_to_.*|noise_level|burst_level|hits"
 STEPS = (-1.0, math.log2(2 / 3), math.log2(3 / 2), 1.0)  # octaves that a ratio may step
 OFTEN = 0.5  # of the ratios step at amount 1
 TILT = 0.5  # octaves of gain per octave of frequency that modes get brighter or darker
@@ -71,7 +97,8 @@ def vary(preset: Preset, count: int, *, amount: float = 0.3, seed: int = 0) -> t
 
 def pitch_knobs(renderer: Renderer) -> Tensor:
     """Which knobs [P] say what note is heard, or at what frequencies: an edit leaves them alone."""
-    return torch.tensor([p.name.endswith(("_ratio", "_hz", "tune")) for p in renderer.params])
+    pattern = r"op\d_(ratio|detune)|mode\d+_hz|tune"
+    return torch.tensor([re.fullmatch(pattern, p.name) is not None for p in renderer.params])
 
 
 def around(
@@ -81,9 +108,12 @@ def around(
     params = renderer.params
     u = u.detach().double()
     octaves = torch.tensor([_octaves(p) for p in params], dtype=torch.float64)  # per unit of u
-    kinds, deviations = zip(*(_move(p) for p in params), strict=True)
+    moves = MOVES | FULL_MOVES if voice_of(renderer) == "full" else MOVES
+    kinds, deviations = zip(*(_move(p, moves) for p in params), strict=True)
     deviation = torch.tensor(deviations, dtype=torch.float64) / octaves
-    shared = torch.randn(count, len(MOVES), generator=generator, dtype=torch.float64)
+    switch = torch.tensor([re.fullmatch(SWITCHES, p.name) is not None for p in params])
+    deviation[switch & (u <= 0.0)] = 0.0
+    shared = torch.randn(count, len(moves), generator=generator, dtype=torch.float64)
     own = torch.randn(count, len(params), generator=generator, dtype=torch.float64)
     move = math.sqrt(0.5) * (own + shared[:, list(kinds)]) * deviation
     move = move + _tilt(params, u, octaves, generator, count)
@@ -116,7 +146,8 @@ def _tilt(
 ) -> Tensor:
     """Moves [count, P] at amount 1 that make all modes together brighter or darker."""
     where = {p.name: i for i, p in enumerate(params)}
-    pairs = [(where[name], where[f"{name[:-2]}gain"]) for name in where if name.endswith("_hz")]
+    modes = [name for name in where if re.fullmatch(r"mode\d+_hz", name)]
+    pairs = [(where[name], where[f"{name[:-2]}gain"]) for name in modes]
     move = torch.zeros(count, len(params), dtype=torch.float64)
     slope = TILT * torch.randn(count, 1, generator=generator, dtype=torch.float64)
     if pairs:
@@ -131,9 +162,9 @@ def _octaves(p: Param) -> float:
     return math.log2(p.high / p.low) if p.scale == "log" else p.high - p.low
 
 
-def _move(p: Param) -> tuple[int, float]:
-    """The row of `MOVES` for a knob and its deviation, 0 for one that stays."""
-    for row, (pattern, deviation) in enumerate(MOVES.items()):
+def _move(p: Param, moves: dict[str, float]) -> tuple[int, float]:
+    """The row of `moves` for a knob and its deviation, 0 for one that stays."""
+    for row, (pattern, deviation) in enumerate(moves.items()):
         if re.fullmatch(pattern, p.name):
             return row, deviation
     return 0, 0.0

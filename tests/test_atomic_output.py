@@ -168,7 +168,7 @@ import resource, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import RenderPreset
+from bridge.protocol.patch_jobs import RenderPreset
 from bridge.worker.render import render_preset
 import io
 

@@ -16,7 +16,8 @@ from bridge import worker
 from bridge.cli import main
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Done, Failed
-from bridge.protocol.jobs import Job, RenderPreset, Separate, job_adapter
+from bridge.protocol.jobs import Job, Separate, job_adapter
+from bridge.protocol.patch_jobs import RenderPreset
 from bridge.stems import levels, null_test
 from bridge.worker import models as worker_models
 from presets import Effect, Preset, save
@@ -214,7 +215,10 @@ def refused(capsys: Any, monkeypatch: Any, *arguments: object) -> tuple[int, dic
         (("patch", "", "--renderer", "fm"), "PROMPT: string should have at least 1 character"),
         (("patch", "  ", "--renderer", "fm"), "PROMPT must not be blank"),
         (("patch", "x" * 301, "--renderer", "fm"), "PROMPT: string should have at most 300"),
-        (("patch", "x", "--renderer", "organ"), "--renderer: input should be 'fm' or 'impact'"),
+        (
+            ("patch", "x", "--renderer", "organ"),
+            "--renderer: input should be 'auto', 'fm' or",
+        ),
         (("patch", "x", "--renderer", "fm", "--duration", "11"), "--duration: "),
         (("patch", "x", "--renderer", "fm", "--duration", "nan"), "--duration: "),
         (("patch", "x", "--renderer", "fm", "--steps", "0"), "--steps: "),

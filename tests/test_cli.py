@@ -64,9 +64,9 @@ def test_patch_render_and_the_ledger(
     assert (code, err) == (0, "")
     got = last(out)
     promised = {"preset", "wav", "initial_wav", "score_before", "score_after", "steps", "seconds"}
-    assert promised <= set(got)
+    assert promised | {"patches", "rating", "verdict", "renderer", "why"} <= set(got)
     assert load(got["preset"]).seed == 3
-    assert sf.info(got["wav"]).frames == sf.info(got["initial_wav"]).frames == 11025
+    assert sf.info(got["wav"]).frames == round(load(got["preset"]).seconds * 44100)
 
     code, out, _ = scorewire(
         capsys, monkeypatch, "render", got["preset"], "--note", 72, "--velocity", 64,
@@ -81,6 +81,29 @@ def test_patch_render_and_the_ledger(
     assert [(row["kind"], row["state"]) for row in rows] == [("render", "done"), ("patch", "done")]
     assert rows[1]["job"]["prompt"] == "a bell"
     assert {row["ahead"] for row in rows} == {None}
+
+
+def test_without_out_the_library_keeps_patches_and_calls_them_by_name(
+    tmp_path: Path, data: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    code, out, err = scorewire(
+        capsys, monkeypatch, "patch", "a bell", "--renderer", "fm", "--recipe", "fast", "--count",
+        2, "--duration", 0.25, "--steps", 1, "--json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    got = last(out)
+    kept = [Path(made["library"]) for made in got["patches"]]
+    assert got["library"] == str(kept[0]) == str(data / "library" / "a-bell.json")
+    assert all("inbox" in load(path).tags and path.with_suffix(".wav").is_file() for path in kept)
+    assert Path(got["preset"]).parent.parent == data / "results"
+    code, out, _ = scorewire(
+        capsys, monkeypatch, "render", "a-bell", "--out", tmp_path / "a.wav", "--json"
+    )
+    assert code == 0
+    assert (tmp_path / "a.wav").read_bytes() == Path(got["wav"]).read_bytes()
+    code, _, err = scorewire(capsys, monkeypatch, "vary", "a gong", "--out", tmp_path / "x")
+    assert code == 1
+    assert "no preset is called 'a gong'" in err
 
 
 def test_separate_then_verify(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
@@ -202,9 +225,10 @@ def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
     ("arguments", "reason"),
     [
         ((), ""),
-        (("patch",), "Missing argument 'prompt'."),
-        (("patch", "x", "--renderer", "fm"), "Missing option '--out'."),
-        (("patch", "x", "--out", "o"), "--renderer must be fm or impact"),
+        (("patch",), "PROMPT: string should have at least 1 character"),
+        (("patch", "x", "--renderer", "organ"), "--renderer: input should be 'auto', 'fm' or"),
+        (("patch", "x", "--count", "9"), "--count: input should be less than or equal to 8"),
+        (("patch", "x", "--loudness", "3"), "--loudness: input should be less than or equal to -5"),
         (("patch", "x", "--out", "o", "--renderer", "fm", "--matrix", "dx7:33"), "--matrix: must"),
         (("generate", "--out", "o"), "Missing argument 'prompts'."),
         (("generate", "kick", "", "--out", "o"), "PROMPTS: string should have at least 1"),

@@ -15,7 +15,7 @@ from torch import Tensor
 import renderers
 from bench import stage
 from presets import Note
-from renderers import fm, impact, kernels, voice
+from renderers import fm, impact, kernels, voice, voice_patch, voice_state
 from renderers.base import Renderer
 from renderers.noise import noise_bands
 from renderers.reverberation import reverberation
@@ -97,9 +97,9 @@ def test_a_voice_that_fades_holds_no_denormal(decay: float) -> None:
     for v, fall in ((1, decay), (2, 10.0)):
         values |= {f"op{v}_ratio": float(v), f"op{v}_attack": 0.001, f"op{v}_decay": fall}
         values |= {f"op{v}_mix": 1.0}
-    V, H = voice.voices(2), voice.hands(1)
-    voice.start(V, H, voice.patch(values), 2, 220.0, 1.0, RATE, 0, 0, 0, 60, 0)
-    out, y, scratch = np.empty((1, 512)), np.empty(512), np.empty((3, 8, voice.CHUNK))
+    V, H = voice_state.voices(2), voice_state.hands(1)
+    voice.start(V, H, voice_patch.patch(values), 2, -1, 220.0, 1.0, RATE, 0, 0, 0, 60, 0)
+    out, y, scratch = np.empty((1, 512)), np.empty(512), voice_state.scratch()
     heard, found = np.empty(512, np.float32), 0
     for block in range(10 * RATE // 512):
         if block == 100:  # another note falls silent beside it

@@ -15,7 +15,7 @@ import pytest
 from bridge.execution.child_process import Child
 from bridge.execution.local import LocalEngine
 from bridge.protocol.events import Best, Cancelled, Done, Failed, Progress
-from bridge.protocol.jobs import DesignPatch
+from bridge.protocol.patch_jobs import DesignPatch
 from tests.children import first_line, until
 
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -216,7 +216,7 @@ def test_no_child_outlives_a_parent_that_is_signalled(number, tmp_path):
         f"""
         import asyncio
         from bridge.execution.local import LocalEngine
-        from bridge.protocol.jobs import DesignPatch
+        from bridge.protocol.patch_jobs import DesignPatch
         from bridge.service.signals import stopping_on_signals
         async def main():
             async with stopping_on_signals() as stop, LocalEngine({COMMAND!r}) as engine:

@@ -16,8 +16,8 @@ from bridge.cli import main, tables
 from bridge.files import export_report
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Done
-from bridge.protocol.jobs import Export
 from bridge.protocol.kinds import result_path
+from bridge.protocol.patch_jobs import Export
 from bridge.service import file_access
 from presets import Effect, Note, Preset, load, save
 from presets.export import EXPORTERS, Exported, Exporter, Source

@@ -7,11 +7,12 @@ from scipy.signal import butter, fftconvolve, lfilter
 
 from presets import Effect, Note, Preset
 from presets.export.faust import EXPORTER
-from renderers import fm, from_values, impact, random_patches, to_values
+from renderers import fm, for_preset, from_values, impact, random_patches, to_values
 from renderers.base import Renderer, physical
 from renderers.engines import faust
 from renderers.fidelity import lsd
 from renderers.noise import noise_bands
+from tests.full_voices import full
 from tests.peers import peer
 
 RATE = 44100
@@ -62,6 +63,44 @@ def test_fm_is_our_renderer_to_1e_9_in_double_precision(
     theirs = faust.doubles(written(preset, tmp_path), note, 1.0, rate)
     # measured: 2e-13
     assert np.abs(theirs - heard(renderer, preset, note, rate)).max() < 1e-9
+
+
+FULLS = [
+    (fm.renderer(voice="full"), 5, Note(57, held=0.4), 44100),
+    (fm.renderer(matrix="free", operators=2, voice="full"), 6, Note(80.3, 127, 0.25), 48000),
+    (fm.renderer(operators=1, voice="full"), 7, Note(45), 96000),
+]
+
+
+@pytest.mark.parametrize(("renderer", "seed", "note", "rate"), FULLS)
+def test_a_full_voice_is_our_renderer_in_double_precision(
+    tmp_path: Path, compiled: None, renderer: Renderer, seed: int, note: Note, rate: int
+) -> None:
+    """All knobs anywhere, but for the noise: sustain, release, pitch, LFO and filter."""
+    generator = torch.Generator().manual_seed(seed)
+    u = torch.rand(len(renderer.params), generator=generator, dtype=torch.float64)
+    values = to_values(renderer, u) | {"noise_level": 0.0}
+    preset = Preset(name="p", renderer="fm", renderer_version=1, values=values)
+    theirs = faust.doubles(written(preset, tmp_path), note, 1.0, rate)
+    # measured: 7e-15 to 4e-13
+    assert np.abs(theirs - heard(renderer, preset, note, rate)).max() < 1e-9
+
+
+@pytest.mark.parametrize(("hz", "width"), [(300.0, 0.5), (2000.0, 2.0), (9000.0, 8.0)])
+def test_noise_has_our_bands_and_loudness(
+    tmp_path: Path, compiled: None, hz: float, width: float
+) -> None:
+    preset = full({"mix": 0.0}, noise_level=1.0, noise_sustain=1.0, noise_hz=hz, noise_width=width)
+    theirs = faust.doubles(written(preset, tmp_path), Note(57, held=0.7), 1.0, RATE)
+    ours = heard(for_preset(preset), preset, Note(57, held=0.7))
+    first, last = (slice(*at) for at in ((2000, 30000), (-1000, None)))
+    loud = 20 * np.log10(theirs[first].std() / ours[first].std())
+    assert abs(loud) < 1.0
+    assert theirs[last].std() == ours[last].std() == 0.0
+    spectra = [np.abs(np.fft.rfft(x[first])) ** 2 for x in (theirs, ours)]
+    octaves = np.log2(np.maximum(np.fft.rfftfreq(28000, 1 / RATE), 1.0))
+    middle = [float(s @ octaves / s.sum()) for s in spectra]
+    assert abs(middle[0] - middle[1]) < 0.15  # octaves
 
 
 @pytest.mark.parametrize(

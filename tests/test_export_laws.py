@@ -8,9 +8,10 @@ from scipy.optimize import minimize_scalar
 
 from presets import Note
 from presets.export import laws
-from renderers import fm, random_patches, to_values
+from renderers import fm, for_preset, from_values, random_patches, to_values
 from renderers.base import below_nyquist, physical
 from renderers.fm import recursion
+from tests.full_voices import full
 
 
 @pytest.mark.parametrize("matrix", ["acyclic", "free"])
@@ -76,6 +77,63 @@ def test_nearest_exponential_minimises_weighted_relative_error(decay: float) -> 
     assert laws.decay_rate(decay) * decay == pytest.approx(best.x, rel=1e-3)
 
 
+@pytest.mark.parametrize(("sustain", "held"), [(0.0, 0.2), (0.5, 0.45), (1.0, 0.01)])
+def test_a_held_envelope_is_that_of_the_renderer(sustain: float, held: float) -> None:
+    times = {"attack": 0.02, "decay": 0.3, "sustain": sustain, "release": 0.25}
+    preset = full({"ratio": 10.0, "mix": 1.0, **times}, note=57.0)
+    renderer = for_preset(preset)
+    u = from_values(renderer, preset.values)[None].double()
+    audio = renderer.render(u, Note(57, held=held), 44100, 40000)[0, 0].numpy()
+    times_of = (0.02, 0.3, sustain, 0.25, held)
+    ours = np.array([laws.envelope(n / 44100, *times_of) for n in range(40000)])
+    level = laws.voice(preset.values).mix[0]
+    # the filter at rest, 20 kHz, passes 2.2 kHz as it is: levels over a period are compared
+    power = np.convolve(audio**2, np.ones(441) / 441, "valid")  # 22 periods
+    wanted = np.convolve((level * ours) ** 2 / 2.0, np.ones(441) / 441, "valid")
+    assert np.sqrt(power) == pytest.approx(np.sqrt(wanted), rel=0.03, abs=2e-4)
+
+
+def test_knobs_of_a_full_voice_are_those_of_the_renderer() -> None:
+    r = fm.renderer(voice="full")
+    lay = fm.layout(r.params)
+    u = torch.rand(4, len(r.params), generator=torch.Generator().manual_seed(2)).double()
+    values = physical(lay.table, u)
+    g = fm.graph(lay, values, Note(20), 48000)
+    for b in range(len(u)):
+        ours = laws.voice(to_values(r, u[b]))
+        assert np.array(ours.ratio) * Note(20).hz == pytest.approx(g.hz[b].numpy(), rel=1e-12)
+        assert ours.mix == pytest.approx(g.mix[b].tolist(), rel=1e-10, abs=1e-14)
+        assert ours.movement is not None
+        assert laws.part(ours, (2, 1)).release == (ours.release[2], ours.release[1])
+    assert laws.movement({"level": 1.0}) is None
+
+
+def test_a_release_falls_by_20_db_where_it_says() -> None:
+    assert laws.let_go(laws.FALLEN, 1.0) == pytest.approx(0.1, rel=1e-3)
+    assert laws.let_go(2.0, 1.0) == 0.0
+    assert laws.let_go(1e9, math.inf) == 1.0
+
+
+def test_what_holds_and_when_it_has_settled() -> None:
+    def voice(**changes: float) -> laws.Voice:
+        return laws.voice(full({"mix": 1.0}, {"sustain": 0.5}, **changes).values)
+
+    assert not laws.holds(voice())  # what holds is not heard
+    assert laws.holds(voice(op1_sustain=0.1))
+    assert laws.holds(voice(noise_level=0.1, noise_sustain=0.1))
+    assert laws.settled(voice()) == pytest.approx(0.305)
+    assert laws.settled(voice(filter_env=1.0, filter_decay=2.0)) == pytest.approx(2.001)
+    falls = laws.settled(voice(pitch_start=12.0, pitch_time=0.5))  # 12 exp(-t / 0.5) = 0.01
+    assert falls == pytest.approx(0.5 * math.log(1200))
+    assert laws.release_of(voice(op1_release=0.4)) == pytest.approx(0.4)
+    assert laws.lfo_cycle(voice(lfo_hz=2.0)) == 0.0
+    assert laws.lfo_cycle(voice(lfo_hz=2.0, lfo_to_index=0.1)) == 0.5
+    at_rest, closed = voice().movement, voice(filter_env=-1.0).movement
+    assert at_rest is not None
+    assert closed is not None
+    assert (laws.filters(at_rest), laws.filters(closed)) == (False, True)
+
+
 def test_loops_are_found() -> None:
     assert laws.order(3, [(1, 0), (2, 1), (0, 0)]) == (0, 1, 2)
     assert laws.order(3, [(0, 1), (1, 2), (2, 0)]) is None
@@ -119,6 +177,9 @@ def test_what_modulates_the_loud_matters_more_than_what_modulates_the_soft() -> 
         (1.0,) * 4,
         ((0, 0, 0, 0), (0, 0, 0, 0), (1.0, 0, 0, 0), (0, 1.0, 0, 0)),
         (0.0, 0.0, 0.9, 0.1),
+        (0.0,) * 4,
+        (1.0,) * 4,
+        (0.0,) * 4,
     )
     assert laws.importance(voice) == pytest.approx((0.45, 0.05, 0.9, 0.1))
     assert laws.part(voice, (2, 0)).matrix == ((0, 1.0), (0, 0))

@@ -9,10 +9,11 @@ from scipy.special import jv
 from presets import Effect, Note, Preset
 from presets.export import laws
 from presets.export.sixsines import EXPORTER
-from renderers import fm, from_values, random_patches, to_values
+from renderers import fm, for_preset, from_values, random_patches, to_values
 from renderers.base import Renderer
 from renderers.engines import sixsines
 from renderers.fidelity import lsd
+from tests.full_voices import full
 
 RATE = 44100
 SOURCE = SimpleNamespace(rate=RATE)
@@ -45,6 +46,27 @@ def test_acyclic_patches_keep_their_sound(number: int) -> None:
     assert distance(fm.renderer(), patch(fm.renderer(), number)) < 1.0  # measured: 0.16 to 0.92
 
 
+def test_a_held_key_holds_and_is_let_go() -> None:
+    organ = full(
+        {"ratio": 2.0, "sustain": 0.6, "release": 0.3},
+        {"ratio": 1.0, "mix": 1.0, "sustain": 0.7, "decay": 0.4, "release": 0.3, "detune": 7.0},
+        op2_from_op1=1.0,
+        noise_level=0.5,
+        filter_hz=900.0,
+    )
+    numbers, lost = written(organ)
+    assert [line.partition(":")[0] for line in lost if "not in the file" in line] == [
+        "noise", "filter"
+    ]  # fmt: skip
+    note = Note(57, held=0.6)
+    plain = organ.model_copy(
+        update={"values": organ.values | {"noise_level": 0.0, "filter_hz": 20000.0}}
+    )
+    u = from_values(for_preset(plain), plain.values)[None]
+    ours = for_preset(plain).render(u, note, RATE, RATE)[0, 0].double().numpy()
+    assert lsd(ours, sixsines.play(numbers, note, 1.0, RATE), RATE) < 1.0
+
+
 def test_six_operators_and_loops_are_nearly_kept() -> None:
     """What is dropped of a loop is small; up to 4.5 dB were measured among twelve patches."""
     six = fm.renderer(operators=6)
@@ -62,7 +84,7 @@ def test_other_notes_are_kept_as_well(note: int, limit: float) -> None:
     assert lsd(ours, sixsines.play(written(preset)[0], Note(note), 1.0, RATE), RATE) < limit
 
 
-ENVELOPE = {1: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 8: (-1, 1), 12: (0, 1)}
+ENVELOPE = {1: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 1), 8: (-1, 1), 9: (-1, 1), 12: (0, 1)}
 RANGES = {500: (0, 1), 522: (0, 1)} | {502 + i: r for i, r in ENVELOPE.items()}
 for node, count, stride in ((20000, 6, 100), (10000, 6, 100), (30000, 15, 200)):
     for place in range(count):

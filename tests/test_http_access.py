@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import types
 
 import pytest
 from starlette.types import Scope
@@ -239,3 +240,11 @@ def test_a_weak_token_is_refused(tmp_path, text):
     path.chmod(0o600)
     with pytest.raises(ValueError, match="one word of at least 20 letters"):
         access.token(path)
+
+
+def test_a_request_not_yet_looked_at_is_trusted_as_the_one_before():
+    line = types.SimpleNamespace(scope={}, was_trusted=True)
+    assert serving.is_trusted(line)
+    line.scope = {access.TRUSTED: False}
+    assert not serving.is_trusted(line)
+    assert not serving.is_trusted(object())

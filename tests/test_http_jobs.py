@@ -370,7 +370,7 @@ def test_a_server_that_stops_says_so_to_those_who_listen(tmp_path, out):
     ("fields", "code", "words"),
     [
         ({}, "bad-arguments", "kind must be one of"),
-        ({"kind": "patch"}, "bad-arguments", "prompt: field required"),
+        ({"kind": "patch"}, "bad-arguments", "prompt: string should have at least 1"),
         ({"kind": "patch", "prompt": " ", "renderer": "fm"}, "bad-arguments", "not be blank"),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "id": "j1"}, "bad-arguments", "id is"),
         ({"kind": "patch", "prompt": "k", "renderer": "fm", "x": 1}, "bad-arguments", "not known"),

@@ -16,7 +16,8 @@ from bridge.execution.local import LocalEngine
 from bridge.files import atomic_output
 from bridge.osc import player_requests
 from bridge.protocol.events import Best, Cancelled, Done, Failed, Progress
-from bridge.protocol.jobs import DesignPatch, QueueFull, Separate
+from bridge.protocol.jobs import QueueFull, Separate
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import file_access
 from bridge.service.config import Config
 from bridge.service.job_server import Server
@@ -367,7 +368,8 @@ from types import SimpleNamespace
 from bridge.service import job_server
 from bridge.service.config import Config
 from bridge.execution.local import LocalEngine
-from bridge.protocol.jobs import DesignPatch, Separate
+from bridge.protocol.jobs import Separate
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service.ledger import Store
 
 data, worker = Path(sys.argv[1]), tuple(sys.argv[2:])

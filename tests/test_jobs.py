@@ -6,24 +6,23 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.hosts import HOSTS
+from bridge.protocol.base import WritingJob
 from bridge.protocol.events import Cancelled, Done, Progress, event_adapter
 from bridge.protocol.host_names import HOST_NAMES
 from bridge.protocol.jobs import (
     Cancel,
-    DesignPatch,
     Evaluate,
     GenerateClips,
     Job,
     Probe,
-    RenderPreset,
     Separate,
-    WritingJob,
     job_adapter,
     line_adapter,
     new_id,
     sentence,
 )
 from bridge.protocol.kinds import INPUTS, KINDS, JobKind, result_path
+from bridge.protocol.patch_jobs import DesignPatch, RenderPreset
 
 PATCH = {"kind": "patch", "id": "a", "prompt": "kick", "renderer": "fm", "out": "/out"}
 SEPARATE = {"kind": "separate", "id": "a", "file": "/m.wav", "prompts": ["voice"], "out": "/out"}
@@ -64,7 +63,10 @@ def test_lines_to_and_from_the_worker():
         (PATCH | {"prompt": ""}, "patch.prompt: string should have at least 1 character, got ''"),
         (PATCH | {"prompt": " \t"}, "patch.prompt must not be blank, got ' \\t'"),
         (PATCH | {"prompt": "x" * 301}, "patch.prompt: string should have at most 300 characters"),
-        (PATCH | {"renderer": "granular"}, "input should be 'fm' or 'impact', got 'granular'"),
+        (
+            PATCH | {"renderer": "granular"},
+            "'auto', 'fm' or 'impact', got 'granular'",
+        ),
         (PATCH | {"duration": 11}, "patch.duration: input should be less than or equal to 10"),
         (PATCH | {"duration": float("nan")}, "patch.duration: input should be a finite number"),
         (PATCH | {"steps": 0}, "patch.steps: input should be greater than or equal to 1, got 0"),
@@ -133,5 +135,5 @@ def test_a_row_names_fields_of_its_model(kind: JobKind) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_field_that_takes_a_path_is_checked(kind: JobKind) -> None:
     """Nobody adds a file field to a model and forgets the row: those fields are known by name."""
-    paths = {"file", "preset", "start", "other", "data"} & set(kind.model.model_fields)
+    paths = {"file", "preset", "start", "like", "other", "data"} & set(kind.model.model_fields)
     assert paths == {*kind.reads, *kind.reads_folder}

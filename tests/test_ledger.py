@@ -13,7 +13,8 @@ import pytest
 from bridge.files import atomic_output
 from bridge.http.blobs import Blobs
 from bridge.protocol.events import Cancelled, Done, Failed
-from bridge.protocol.jobs import DesignPatch, Record, RenderPreset
+from bridge.protocol.jobs import Record
+from bridge.protocol.patch_jobs import DesignPatch, RenderPreset
 from bridge.service.ledger import MIGRATIONS, Store, describe_entry, mend, own_ledger
 from presets import Preset
 from presets.library import Library
@@ -123,7 +124,7 @@ def test_recovery_after_a_kill(tmp_path):
     program = textwrap.dedent(
         """
         import os, signal, sys
-        from bridge.protocol.jobs import DesignPatch
+        from bridge.protocol.patch_jobs import DesignPatch
         from bridge.service.ledger import Store
         store = Store(sys.argv[1])
         store.own()
@@ -158,7 +159,7 @@ def test_recovery_leaves_alone_the_job_of_a_living_process(tmp_path):
     program = textwrap.dedent(
         """
         import sys
-        from bridge.protocol.jobs import DesignPatch
+        from bridge.protocol.patch_jobs import DesignPatch
         from bridge.service.ledger import Store
         with Store(sys.argv[1]) as store:
             for name in "ab":

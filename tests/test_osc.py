@@ -76,6 +76,7 @@ class Client:
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(timeout)
         self.server = ("127.0.0.1", port)
+        self.news = []  # of jobs, that came before an answer
 
     @property
     def port(self):
@@ -88,6 +89,9 @@ class Client:
         self.raw(message(address, *values))
 
     def receive(self):
+        return self.news.pop(0) if self.news else self._receive()
+
+    def _receive(self):
         data = self.socket.recv(65536)
         assert len(data) <= osc_wire.MAX_OUT
         reply = OscMessage(data)
@@ -95,8 +99,14 @@ class Client:
         return reply.address.removeprefix("/scorewire/"), reply.params
 
     def ask(self, address, *values):
+        """The answer; what jobs asked for before say meanwhile is kept for `receive`."""
         self.send(address, *values)
-        return self.receive()
+        waiting = self.news
+        self.news = []
+        while (said := self._receive())[0] in ("progress", "best", "done"):
+            waiting.append(said)
+        self.news = waiting
+        return said
 
     def until(self, *names):
         """Everything received up to the first message of one of these names."""

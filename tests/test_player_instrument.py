@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from bridge.player import loading, macros, prerender
-from bridge.player.instrument import LINES, Instrument, MissingNote, RetiredSound
+from bridge.player.instrument import HEADROOM, LINES, Instrument, MissingNote, RetiredSound
 from bridge.player.midi import BAR, Midi
 from bridge.player.protocol import Learned, Program, Turned
 from bridge.player.sampler import Store, notes
-from presets import Effect, Note, Preset
+from presets import Effect, Note, Preset, load
+from presets.library import FACTORY
 from presets.preset import Plugin
-from renderers import RENDERERS, effects, random_patches, to_values, voice
+from renderers import RENDERERS, effects, random_patches, to_values, voice, voice_patch
+from renderers.limiter import CEILING, LOOK_AHEAD
 
 RATE, BLOCK = 48000, 128
 
@@ -52,7 +54,8 @@ class Rig:
         self.midi.hear(bytes(data), wait)
 
     def play(self, samples):
-        blocks = [self.instrument.block(BLOCK).copy() for _ in range(-(-samples // BLOCK))]
+        """What goes into the limiter: no later and no softer than the presets."""
+        blocks = [self.instrument.mix(BLOCK).copy() for _ in range(-(-samples // BLOCK))]
         return np.concatenate(blocks)[:samples]
 
 
@@ -190,6 +193,53 @@ def test_effects_that_diverge_are_silent_for_a_block_only():
     board.ill = True
     assert peak(rig.play(BLOCK)) == 0.0
     assert peak(rig.play(RATE // 10)) > 0.1
+
+
+def chord(preset, rate, seconds=0.5):
+    """The output of ten keys at velocity 127, struck together on as many channels."""
+    instrument = Instrument(rate, 1024, lambda _: None)
+    sound = loading.build(preset, macros.neutral(), loading.effect_board(preset, rate))
+    if sound.patch is None:
+        audio = prerender.note(preset, 60, rate)
+        instrument.use_store(audio)
+        sound.samples = {60: loading.Sample(0, audio.size)}
+    instrument.put(1, sound)
+    for key, note in enumerate((36, 48, 52, 55, 60, 60, 64, 67, 72, 76)):
+        instrument.press(1, key, note, 127)
+    return np.concatenate(
+        [instrument.block(BLOCK).copy() for _ in range(int(seconds * rate / BLOCK))]
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FACTORY.glob("*.json"))[::3], ids=lambda path: path.stem)
+@pytest.mark.parametrize("rate", [44100, 96000])
+def test_no_chord_of_a_factory_preset_exceeds_full_scale(path, rate):
+    heard = chord(load(path), rate, 0.5 if rate == 44100 else 0.1)
+    assert 0.0 < peak(heard) <= CEILING * (1 + 1e-6) < 1.0
+
+
+@pytest.mark.parametrize("rate", [22050, 48000])
+def test_a_chord_that_is_far_too_loud_is_held_at_the_ceiling(rate):
+    preset = sine(effects=(Effect(kind="Gain", values={"gain_db": 12.0}),))
+    heard = chord(preset, rate)
+    assert peak(heard) <= CEILING * (1 + 1e-6)
+    assert peak(heard[rate // 4 :]) > 0.8 * CEILING
+
+
+def test_the_output_is_what_is_played_with_headroom_and_a_little_later():
+    sounds = []
+    for name in ("mix", "block"):
+        rig = Rig()
+        rig.load(1, sine())
+        for note in (60, 64, 67, 72):
+            rig.hear(0x90, note, 100)
+        sounds.append(
+            np.concatenate([getattr(rig.instrument, name)(BLOCK).copy() for _ in range(200)])
+        )
+    late = int(np.nonzero(sounds[1])[0][0] - np.nonzero(sounds[0])[0][0])
+    assert late / RATE == pytest.approx(LOOK_AHEAD, rel=0.02)
+    assert peak(sounds[0]) > 1.0
+    assert (sounds[1][late:] == np.float32(HEADROOM) * sounds[0][:-late]).all()
 
 
 def test_velocity_is_squared():
@@ -378,7 +428,7 @@ def test_macros_change_a_patch_both_ways_and_not_in_the_middle(name):
     instrument = RENDERERS["fm"]
     u = random_patches(instrument, 2, generator=torch.Generator().manual_seed(3))[1]
     preset = Preset(name="x", renderer="fm", renderer_version=1, values=to_values(instrument, u))
-    plain = voice.patch(preset.values)
+    plain = voice_patch.patch(preset.values)
     for place, factor in ((0.0, 1 / 8), (0.5, 1.0), (1.0, 8.0)):
         patch = loading.build(preset, macros.neutral() | {name: place}, None).patch
         if name == "attack":

@@ -37,7 +37,7 @@ class Keyboard:
         return self
 
     def play(self, seconds):
-        blocks = [self.instrument.block(BLOCK).copy() for _ in range(round(seconds * RATE / BLOCK))]
+        blocks = [self.instrument.mix(BLOCK).copy() for _ in range(round(seconds * RATE / BLOCK))]
         return np.concatenate(blocks)
 
     def held(self):

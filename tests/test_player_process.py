@@ -19,7 +19,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 
 from bridge.player import protocol
 from bridge.protocol.events import Best, Done
-from bridge.protocol.jobs import DesignPatch
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store

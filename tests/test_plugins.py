@@ -20,7 +20,7 @@ import torch
 
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Done, Failed
-from bridge.protocol.jobs import RenderPreset
+from bridge.protocol.patch_jobs import RenderPreset
 from bridge.worker.render import render_preset
 from presets import Effect, Note, Preset, load, save, vst3
 from presets.preset import MAX_STATE, Plugin

@@ -13,7 +13,7 @@ from bridge.app import folder_requests
 from bridge.execution import local
 from bridge.player import protocol
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import DesignPatch
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import config, discovery
 from bridge.service.language_model import parse_prompts
 from bridge.service.ledger import Store

@@ -28,6 +28,7 @@ INSTRUMENTS = {
     "fm_free": fm.renderer(operators=3, matrix="free"),
     "fm_one": fm.renderer(operators=1),
     "fm_dx7": fm.renderer(matrix="dx7:22"),
+    "fm_full": fm.renderer(operators=3, voice="full"),
     "impact": impact.renderer(modes=6, bands=3),
     "impact_full": impact.renderer(modes=6, bands=3, voice="full"),
 }
@@ -116,7 +117,7 @@ def test_gradient_is_finite_at_the_edges(instrument: Renderer, edge: float) -> N
 
 def test_every_knob_has_a_gradient(instrument: Renderer) -> None:
     u = fixed_patches(instrument, 1).requires_grad_()
-    instrument.render(u, Note(30), RATE, 2 * RATE).square().sum().backward()
+    instrument.render(u, Note(30, held=1.0), RATE, 2 * RATE).square().sum().backward()
     silent = [p.name for p, g in zip(instrument.params, u.grad[0], strict=True) if g == 0.0]
     assert silent == []
 
@@ -126,6 +127,8 @@ def test_nothing_sounds_above_nyquist(instrument: Renderer) -> None:
     for i, p in enumerate(instrument.params):
         if p.name.endswith(("_ratio", "_hz")) or p.name == "tune":
             u[:, i] = 1.0
+        if p.name == "noise_level":  # noise is everywhere
+            u[:, i] = 0.0
     audio = instrument.render(u, Note(127), RATE, 2000)
     assert torch.equal(audio, torch.zeros_like(audio))
 
@@ -133,7 +136,8 @@ def test_nothing_sounds_above_nyquist(instrument: Renderer) -> None:
 def test_silence_after_the_sound_ended(instrument: Renderer) -> None:
     u = fixed_patches(instrument, 1)
     for i, p in enumerate(instrument.params):
-        if p.name.endswith(("_attack", "_decay", "_seconds")) or p.name in ("ring", "hits"):
+        ending = p.name.endswith(("_attack", "_decay", "_sustain", "_seconds"))
+        if ending or p.name in ("ring", "hits"):
             u[:, i] = 0.0
     audio = instrument.render(u, MIDDLE_C, RATE, 8000)
     assert audio[..., 6000:].abs().max() <= 1e-12 * audio.abs().max()

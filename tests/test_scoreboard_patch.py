@@ -12,15 +12,16 @@ import torch
 from sds.distillation.recipes import RECIPES
 from sds.priors.gaussian import GaussianPrior
 from sds.scoreboard import ablation, patch
-from sds.scoreboard.baselines import METHODS, best_of, cma_es
+from sds.scoreboard.baselines import METHODS, SHUFFLED, best_of, cma_es, methods_for
 from sds.scoreboard.board import Instrument, Row, Setting, evaluate, read_rows
-from sds.scoreboard.patch import UNSEEN, WINDOWS, evenly_spaced, rank, spectra
+from sds.scoreboard.patch import WINDOWS, evenly_spaced, rank, spectra
+from sds.scoreboard.prompts import EVERYDAY, UNSEEN
 from sds.signal.audio_files import write
 from sds.signal.spectrogram import log_gaps
 
 RATE, HOP = 8000, 200
 TONES = {"a low tone": 150.0, "a middle tone": 400.0, "a high tone": 700.0}
-HZ = TONES | dict.fromkeys(UNSEEN, 500.0)
+HZ = TONES | dict.fromkeys((prompt.text for prompt in (*UNSEEN, *EVERYDAY)), 500.0)
 PROMPTS = dict.fromkeys(["", *HZ], 0.1)
 PRIOR = GaussianPrior(PROMPTS, PROMPTS, sample_rate=RATE, hop=HOP)
 SHORT = replace(
@@ -81,6 +82,8 @@ class Ear:
 @pytest.fixture
 def setting(tmp_path, monkeypatch):
     monkeypatch.setitem(RECIPES, "default", SHORT)
+    monkeypatch.setitem(RECIPES, "fast", replace(SHORT, generated=0, candidates=8))
+    monkeypatch.setattr(patch, "EVERYDAY", ())
     paper = replace(RECIPES["paper"].distillation, samples=1, scales=(512,))
     monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], distillation=paper))
     folder = tmp_path / "data" / "oneshots"
@@ -180,9 +183,11 @@ def test_cma_es_finds_the_optimum_and_the_bound(parameters, generations):
 
 def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
     rows = run(replace(setting, items=4), ticking, tmp_path / "rows.jsonl")
-    assert len(rows) == 4 * 3 * 6  # prompts, two instruments and the better one, methods
+    assert len(rows) == 4 * 3 * 8  # prompts, two instruments and the better one, methods
     steps = {
         "default": STEPS,
+        "fast": 1 + 2 + 6,  # a look, evolution, distillation
+        "bank + CMA-ES": STEPS,
         "paper": STEPS,
         "generate-then-fit": STEPS,
         "CMA-ES": STEPS,
@@ -196,7 +201,7 @@ def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
         assert row.figures["seconds_to_first_best"] == 1
     by_key = {(row.item, row.method): row.figures for row in rows}
     for (item, method), figures in by_key.items():
-        seen = item.split(",")[0] not in UNSEEN
+        seen = item.split(",")[0] not in [prompt.text for prompt in UNSEEN]
         assert ("rank" in figures, "top1" in figures, "top3" in figures) == (seen, seen, seen)
         assert figures["match_before"] - 1e-6 <= figures["match_after"]
         if method == "random patch" and not item.endswith("best"):
@@ -206,7 +211,7 @@ def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
     assert [found["rank"] for found in wide.values()] == [1, 1]
     tags = {row.item: row.tags for row in rows}
     assert tags["low, narrow"] == ("narrow", "tone")
-    assert tags[f"{UNSEEN[0]}, wide"] == ("wide", "unseen")
+    assert tags[f"{UNSEEN[0].text}, wide"] == ("wide", "unseen")
 
 
 def test_better_instrument_is_the_ears(setting):
@@ -268,10 +273,38 @@ def test_findings_are_of_the_instruments_not_of_their_best():
             ("low, best", ("best",), "paper", 0.5),
         )
     ]
-    paper, *others = patch.findings(rows)
-    assert paper == "match, default rather than paper: +0.300 ± 0.100 over 2 pairs, holds"
-    assert len(others) == 4
-    assert all("not known, 0 of the 2 pairs" in other for other in others)
+    said = patch.findings(rows)
+    paper = "match, default rather than paper: +0.300 ± 0.100 over 2 pairs, holds"
+    assert paper in said
+    assert sum("not known, 0 of the 2 pairs" in other for other in said) == len(said) - 1 == 6 + 6
+
+
+def test_what_the_prior_is_worth_is_paired_with_the_shuffled_one():
+    rows = [
+        Row("patch", item, method, {"match_after": match, "top3": 1.0}, ("fm",))
+        for item, trained, unlearned in (("low, fm", 0.6, 0.5), ("high, fm", 0.8, 0.5))
+        for method, match in (("fast", trained), ("fast" + SHUFFLED, unlearned))
+    ]
+    said = patch.findings(rows)
+    match = "match, fast, trained rather than shuffled prior: +0.200 ± 0.100 over 2 pairs"
+    assert any(finding.startswith(match) for finding in said)
+
+
+def test_shuffled_rows_need_a_network():
+    class Networked:
+        network = torch.nn.Linear(1, 1)
+
+    assert len(methods_for(Networked())) == len(METHODS)
+    left_out = set(METHODS) - set(methods_for(PRIOR))
+    assert left_out == {"default" + SHUFFLED, "fast" + SHUFFLED}
+
+
+def test_the_last_prompts_are_looked_at_only_when_all_are(setting, monkeypatch):
+    monkeypatch.setattr(patch, "EVERYDAY", EVERYDAY)
+    every = patch.prompts(setting, [])
+    assert len(every) == 43
+    assert sum(prompt.last for prompt in every) == 10
+    assert not any(prompt.last for prompt in patch.prompts(replace(setting, items=99), []))
 
 
 def test_default_runs_first():
@@ -357,7 +390,7 @@ class Protocol:
 def test_the_suites_ask_a_prior_for_its_protocol_only(setting, tmp_path):
     bare = replace(setting, prior=Protocol(PRIOR), instruments=setting.instruments[:1], items=1)
     rows = run(bare, patch.suite, tmp_path / "rows.jsonl")
-    assert {row.method for row in rows} == set(METHODS)
+    assert {row.method for row in rows} == set(methods_for(PRIOR))
     (check,) = (task for task in ablation.suite(bare) if task.method == ablation.GRADIENTS)
     assert list(check.run())[-1]["cosine"] == pytest.approx(1.0, abs=1e-6)
 

@@ -9,6 +9,7 @@ from presets.export import Source
 from renderers import RENDERERS, effects, fm, from_values, impact, random_patches, to_values
 from renderers.base import Renderer, physical
 from renderers.source import RenderedSource
+from tests.full_voices import full
 
 RATE = 44100
 
@@ -159,6 +160,39 @@ def test_a_patch_in_its_room_is_the_patch_alone_convolved_with_the_impulse() -> 
     got = np.fft.irfft(np.fft.rfft(x, size) * np.fft.rfft(h, size), size)[: x.size]
     gain = (got @ want) / (got @ got)
     assert np.linalg.norm(want - gain * got) < 1e-3 * np.linalg.norm(want)
+
+
+def test_a_patch_that_holds_lets_go_when_its_preset_says() -> None:
+    organ = full({"mix": 1.0, "sustain": 0.5, "release": 0.4})
+    held = organ.model_copy(update={"held": 0.7})
+    assert RenderedSource(held).seconds == pytest.approx(1.1, abs=0.06)
+    assert RenderedSource(organ).seconds == pytest.approx(organ.seconds + 0.4, abs=0.06)
+    source = RenderedSource(held)
+    still = np.frombuffer(source.floats(Note(57), 1.5), "<f4")
+    let_go = np.frombuffer(source.floats(Note(57, held=0.7), 1.5), "<f4")
+    assert np.abs(still[-1000:]).max() > 0.1
+    assert np.abs(let_go[-1000:]).max() == 0.0
+
+
+def test_noise_has_unit_power_and_repeats_without_a_seam() -> None:
+    breath = full({}, noise_level=0.3, noise_sustain=1.0, noise_hz=500.0, noise_width=0.5)
+    data = np.frombuffer(RenderedSource(breath).noise(1.0), "<f4").astype(float)
+    assert data.size == RATE
+    assert data.std() == pytest.approx(1.0, rel=0.1)
+    assert abs(data[0] - data[-1]) <= np.abs(np.diff(data)).max()
+    with pytest.raises(ValueError, match="has no noise"):
+        RenderedSource(full({"mix": 1.0})).noise(1.0)
+
+
+def test_periods_of_a_full_voice_stand_still() -> None:
+    """Pitch envelope, LFO, detune and noise would blur them."""
+    moved = full({"mix": 1.0, "sustain": 1.0, "detune": 9.0}, pitch_start=12.0, lfo_to_pitch=1.0,
+                 noise_level=0.5)  # fmt: skip
+    frames = RenderedSource(moved).cycles(Note(57), [0.2, 0.5, 1.0], 256)
+    for frame in frames[1:]:
+        assert np.frombuffer(frame, "<f4") == pytest.approx(
+            np.frombuffer(frames[0], "<f4"), abs=1e-3
+        )
 
 
 def test_no_space_is_refused() -> None:

@@ -10,11 +10,12 @@ import torch
 from presets import Note
 from renderers import fm, impact, random_patches, to_values
 from renderers.base import Renderer
-from renderers.tuning import FAMILIES, in_tune, snap
+from renderers.tuning import FAMILIES, LEAST, MOST, in_tune, snap
 from sds.metrics.tuning import in_tune_share
 
 RATE = 22050
 KEYS = (36, 48, 60, 79)
+LIMITED = ("_detune", "_decay", "pitch_time", *MOST, *LEAST)
 INSTRUMENTS = {
     "fm": fm.renderer(),
     "fm_free": fm.renderer(operators=3, matrix="free"),
@@ -72,10 +73,10 @@ def test_ratios_are_whole_and_beats_are_slow() -> None:
             assert ratio == pytest.approx(round(ratio), rel=1e-9)
             assert 1 <= round(ratio) <= 16
             assert abs(values[f"op{v}_detune"]) <= 4.0 / ratio + 1e-9
-        glide = abs(values["pitch_start"]) * math.exp(-0.15 / values["pitch_time"])
+        glide = abs(values["pitch_start"]) * math.exp(-0.06 / values["pitch_time"])
         assert glide <= 0.25 + 1e-6
-        assert values["lfo_to_pitch"] <= 0.25 + 1e-9
-        assert values["lfo_hz"] <= 10.0 + 1e-6
+        assert all(values[n] <= MOST[n] * (1 + 1e-9) for n in values if n in MOST)
+        assert values["noise_width"] >= 1.0 - 1e-9
 
 
 @pytest.mark.parametrize("name", ["fm", "fm_free", "fm_dx7", "fm_full"])
@@ -123,7 +124,7 @@ def test_only_what_is_not_snapped_has_its_gradient(instrument: Renderer) -> None
     for name, slope in slopes.items():
         if name.endswith("_ratio") or name == "tune" or (name.startswith("mode") and "_hz" in name):
             assert slope == 0.0, name
-        elif not name.endswith(("_detune", "lfo_hz", "hit_hz", "lfo_to_pitch", "pitch_time")):
+        elif not name.startswith("band") and not name.endswith(LIMITED):
             assert slope == pytest.approx(1.0), name
 
 

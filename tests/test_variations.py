@@ -13,6 +13,7 @@ from presets import Note, Preset
 from renderers import fm, for_preset, from_values, impact, random_patches, to_values
 from renderers.base import Renderer
 from renderers.fidelity import lsd
+from renderers.lift import to_voice
 from renderers.variations import OFTEN, STEPS, around, pitch_knobs, vary
 
 RATE = 44100
@@ -20,7 +21,9 @@ INSTRUMENTS = {
     "fm": fm.renderer(),
     "fm_free": fm.renderer(operators=3, matrix="free"),
     "fm_dx7": fm.renderer(matrix="dx7:19"),
+    "fm_full": fm.renderer(voice="full"),
     "impact": impact.renderer(modes=48, bands=8),
+    "impact_full": impact.renderer(modes=48, bands=8, voice="full"),
 }
 
 
@@ -118,6 +121,23 @@ def test_knobs_of_pitch_are_ratios_and_frequencies() -> None:
     names = [p.name for p, yes in zip(INSTRUMENTS["fm"].params, fm_knobs, strict=True) if yes]
     assert names == [f"op{v}_ratio" for v in range(1, 5)]
     assert int(pitch_knobs(INSTRUMENTS["impact"]).sum()) == 48 + 1  # every mode, and tune
+    assert int(pitch_knobs(INSTRUMENTS["impact_full"]).sum()) == 48 + 1
+    assert int(pitch_knobs(INSTRUMENTS["fm_full"]).sum()) == 4 + 4  # and detune
+
+
+def test_what_is_off_stays_off_and_pitch_is_not_swept() -> None:
+    paper = INSTRUMENTS["fm"]
+    full = INSTRUMENTS["fm_full"]
+    u = to_voice(paper, patches(paper, 1), "full")[0]
+    where = {p.name: i for i, p in enumerate(full.params)}
+    moved = around(full, u, 50, amount=1.0, generator=torch.Generator().manual_seed(1)) - u
+    still = ("lfo_to_pitch", "lfo_to_level", "noise_level", "pitch_start", "level", "filter_mode")
+    assert all(torch.all(moved[:, where[name]] == 0.0) for name in still)
+    assert all(float(moved[:, where[n]].std()) > 0.01 for n in ("op1_sustain", "op2_release"))
+    on = u.clone()
+    on[where["noise_level"]] = 0.5
+    again = around(full, on, 50, amount=1.0, generator=torch.Generator().manual_seed(1)) - on
+    assert float(again[:, where["noise_level"]].std()) == pytest.approx(0.15, rel=0.3)
 
 
 @pytest.mark.parametrize(

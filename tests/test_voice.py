@@ -6,40 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from presets import Note, ranges
-from renderers import fm, random_patches, to_values, voice
-
-RATE = 48000
-MIDDLE_C = Note(60)
-
-
-class Player:
-    """Voices, hands and a store, played block by block as the instrument does."""
-
-    def __init__(self, store=(0.0,) * 4):
-        self.voices, self.hands = voice.voices(128), voice.hands(129)
-        self.store = np.array(store, np.float32)
-
-    def fm(self, patch, note=MIDDLE_C, *, slot=1, key=0, wait=0, limit=64):
-        voice.start(
-            self.voices, self.hands, patch, limit, note.hz, note.gain, float(RATE),
-            0, slot, key, round(note.number), wait,
-        )  # fmt: skip
-
-    def sample(self, count, *, step=1.0, rise=0.0, wait=0):
-        voice.start_sample(
-            self.voices, self.hands, 64, 0, count, step, 1.0, rise, float(RATE), 0, 1, 0, 60, wait
-        )
-
-    def play(self, samples, block=128):
-        out = np.zeros((2, samples))
-        y, scratch = np.zeros(8192), np.zeros((3, voice.OPERATORS, voice.CHUNK))
-        for n in range(0, samples, block):
-            view = out[:, n : n + block]
-            self.sounding = voice.advance(
-                self.voices, self.hands, self.store, float(RATE), view, y[: view.shape[1]], scratch
-            )
-        return out[0]
+from presets import Note
+from renderers import fm, random_patches, to_values, voice, voice_patch, voice_state
+from tests.voice_player import RATE, Player
 
 
 def random_values(matrix="acyclic", operators=4, seed=0, **changed):
@@ -51,7 +20,7 @@ def random_values(matrix="acyclic", operators=4, seed=0, **changed):
 def sine(**changed):
     """One operator: a sine with a long decay."""
     values = {"op1_ratio": 1.0, "op1_attack": 0.001, "op1_decay": 10.0, "op1_mix": 1.0}
-    return voice.patch(values | {"level": 0.5} | changed)
+    return voice_patch.patch(values | {"level": 0.5} | changed)
 
 
 def clicks(x, hz):
@@ -73,14 +42,14 @@ def test_a_note_is_the_renderers_note(matrix, operators, number, velocity):
     note = Note(number, velocity)
     reference = instrument.render(u, note, RATE, RATE // 2)[0, 0].numpy()
     player = Player()
-    player.fm(voice.patch(values), note)
+    player.fm(voice_patch.patch(values), note)
     ours = player.play(RATE // 2, 100)
     assert np.abs(ours - reference).max() <= 1e-6 * np.abs(reference).max()
 
 
 def test_the_size_of_blocks_and_the_place_in_them_do_not_matter():
     _, values = random_values(seed=5)
-    patch = voice.patch(values)
+    patch = voice_patch.patch(values)
     sounds = []
     for block, wait in ((1, 0), (64, 0), (333, 0), (128, 77), (16, 77)):
         player = Player()
@@ -146,7 +115,7 @@ def test_the_quietest_note_makes_room_without_a_click():
         player.fm(sine(level=0.05), Note(60), limit=limit)
         sounds.append(player.play(9600))
         assert player.sounding == min(limit, 17)
-    assert 47 in player.voices.note[player.voices.kind != voice.FREE]
+    assert 47 in player.voices.note[player.voices.kind != voice_state.FREE]
     stolen = sounds[1] - sounds[0]  # what the faded note would have added
     limited = 2**-0.125  # a mix of 1
     assert np.abs(stolen).max() == pytest.approx(0.02 * limited, rel=0.05)
@@ -199,23 +168,10 @@ def test_what_is_not_finite_ends_unheard():
 
 
 def test_the_last_stage_lets_nothing_through():
-    x = np.array([math.nan, math.inf, -math.inf, 1e-40, 5e-324, -3.9, 17.0, 0.25])
+    x = np.array([math.nan, math.inf, -math.inf, 1e-40, 5e-324, -63.9, 170.0, 0.25])
     out = np.ones(8, np.float32)
     assert voice.clean(x, out) == 4
-    assert out.tolist() == pytest.approx([0.0, 4.0, -4.0, 0.0, 0.0, -3.9, 4.0, 0.25])
-
-
-def test_brightness_scales_modulation_and_never_leads_to_chaos():
-    _, values = random_values(seed=2)
-    assert voice.depth(values, 1.7) == 1.7
-    _, loops = random_values("free", seed=2)
-    loops = {name: 4.0 if "_from_" in name else x for name, x in loops.items()}
-    assert voice.depth(loops, 1.0) == pytest.approx(1.0)
-    depth = voice.depth(loops, 2.0)
-    patch = voice.patch(loops)
-    turns = patch.matrix * depth * 2.0 * math.pi
-    assert max(abs(np.linalg.eigvals(turns))) < ranges.FEEDBACK + 1e-9
-    assert voice.depth(loops, 0.0) == 0.0
+    assert out.tolist() == pytest.approx([0.0, 64.0, -64.0, 0.0, 0.0, -63.9, 64.0, 0.25])
 
 
 def test_depth_moves_without_a_click():
@@ -226,7 +182,7 @@ def test_depth_moves_without_a_click():
         "op1_mix": 0.0, "op2_mix": 0.0, "op3_mix": 0.0,
     }  # fmt: skip
     player = Player()
-    player.fm(voice.patch(values))
+    player.fm(voice_patch.patch(values))
     still = player.play(9600)
     player.hands.depth[1] = 1.3
     moving = player.play(9600)
@@ -238,7 +194,7 @@ def test_self_feedback_of_a_loop_moves_without_a_click_too():
     values |= {"op2_ratio": 1.0, "op2_attack": 0.001, "op2_decay": 9.0, "op2_mix": 0.0}
     values |= {"op1_from_op1": 0.7, "op1_from_op2": 0.01, "op2_from_op1": 0.01}
     values |= {"op2_from_op2": 0.0, "level": 0.5}
-    patch = voice.patch(values)
+    patch = voice_patch.patch(values)
     assert patch.loops
     player = Player()
     player.fm(patch)
@@ -247,16 +203,3 @@ def test_self_feedback_of_a_loop_moves_without_a_click_too():
         player.hands.depth[1] = 0.5 if start % 2400 else 1.0
         moving = player.play(1200)
         assert np.abs(np.diff(moving, 2)).max() < 1.1 * np.abs(np.diff(still[4800:], 2)).max()
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"level": 1.0}, "got 0 operators"),
-        ({"op1_ratio": 1.0, "op1_decay": 1.0}, "needs a value 'level'"),
-        ({"op1_ratio": 1.0, "op1_decay": 0.0, "level": 1.0}, "decays above 0"),
-    ],
-)
-def test_what_is_no_patch_is_refused(values, words):
-    with pytest.raises(ValueError, match=words):
-        voice.patch(values)

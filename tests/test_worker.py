@@ -20,10 +20,11 @@ from bridge import worker
 from bridge.files import atomic_output, wav
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress, event_adapter
-from bridge.protocol.jobs import DesignPatch, EditPreset, Job, Morph, RenderPreset, Separate, Vary
+from bridge.protocol.jobs import Job, Separate
+from bridge.protocol.patch_jobs import DesignPatch, EditPreset, Morph, RenderPreset, Vary
 from bridge.stems import manifest as stems
 from bridge.stems import null_test
-from bridge.worker import models
+from bridge.worker import models, saved_patches
 from presets import Effect, Note, Preset, load, save
 from renderers import RENDERERS, effects, fm, random_patches, to_values
 from renderers.algorithms import DIFFERENT
@@ -123,22 +124,85 @@ def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert set(got) == {
-        "preset", "wav", "initial_wav", "score_before", "score_after", "steps", "seconds", "curves",
+        "preset", "wav", "initial_wav", "score_before", "score_after", "rating", "verdict",
+        "patches", "renderer", "why", "pitched", "steps", "seconds", "curves",
     }  # fmt: skip
+    assert (got["renderer"], got["rating"], got["verdict"]) == (renderer, None, None)
+    assert got["patches"][0]["preset"] == got["preset"]
     assert got["steps"] == 3
     assert got["score_before"] is None  # no evaluation scorer
     preset = load(got["preset"])
     assert (preset.renderer, preset.prompt, preset.seed) == (renderer, "a bell", 0)
     assert preset.provenance.method == "distill/fast"
     heard, rate = sf.read(got["wav"], dtype="float32", always_2d=True)
-    assert (rate, len(heard)) == (RATE, 11025)
+    assert (rate, len(heard)) == (RATE, round(preset.seconds * RATE))
+    assert preset.seconds <= 0.25
+    assert np.abs(heard).max() == pytest.approx(10 ** (-1 / 20), rel=1e-3)
     np.testing.assert_array_equal(heard.T, effects.render(preset))
     curves = json.loads(Path(got["curves"]).read_text())
     assert list(dict.fromkeys(curves["stage"])) == ["search", "generate", "fit", "distill"]
     assert all(a <= b for a, b in zip(curves["score"], curves["score"][1:], strict=False))
-    assert sorted(contents(tmp_path / "out")) == [
-        "a-bell.json", "a-bell.wav", "a-bell__initial.wav", "curves.json",
-    ]  # fmt: skip
+    more = [f"a-bell-{k}.{s}" for k in range(2, len(got["patches"]) + 1) for s in ("json", "wav")]
+    assert sorted(contents(tmp_path / "out")) == sorted(
+        [*more, "a-bell.json", "a-bell.wav", "a-bell__initial.wav", "curves.json"]
+    )
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratings of scorers with random weights."""
+    monkeypatch.setattr(saved_patches, "rating", lambda cosine: 50.0 + 50.0 * cosine)
+    monkeypatch.setattr(saved_patches, "verdict", lambda rating: "in part")
+
+
+def test_both_synths_are_tried_and_the_better_goes_on(
+    tmp_path: Path, scorer_folder: Path, judge: None
+) -> None:
+    loaded = worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder)
+    events = run(patch_job(tmp_path, renderer="auto", count=3), loaded)
+    got = result(events)
+    stages = list(dict.fromkeys(e.stage for e in events if isinstance(e, Progress)))
+    assert stages[2:4] == ["trying fm", "trying impact"]
+    tried = {e.stage: e.figures["score"] for e in events
+             if isinstance(e, Progress) and e.stage.startswith("trying")}  # fmt: skip
+    better = max(tried, key=lambda stage: tried[stage])
+    assert better == f"trying {got['renderer']}"
+    assert got["why"].startswith("the best score of its candidates: fm ")
+    assert 1 <= len(got["patches"]) <= 3
+    scores = [made["score"] for made in got["patches"]]
+    assert scores == sorted(scores, reverse=True)
+    for made in got["patches"]:
+        assert made["verdict"] == "in part"
+        heard, _ = sf.read(made["wav"], dtype="float32", always_2d=True)
+        np.testing.assert_array_equal(heard.T, effects.render(load(made["preset"])))
+
+
+def test_a_reverb_that_was_asked_for_rings_after_the_sound(tmp_path: Path) -> None:
+    """ "kick drum, bass, reverb", the paper's own prompt; effects can be switched off."""
+    got = result(run(patch_job(tmp_path, prompt="kick drum, bass, reverb", renderer="impact")))
+    made = load(got["preset"])
+    assert made.effects[0].kind == "Reverb"
+    heard, _ = sf.read(got["wav"], dtype="float32", always_2d=True)
+    dry = effects.render(made.model_copy(update={"effects": ()}))[0]
+    end = round(0.25 * RATE)  # the dry sound was searched at this length
+    assert len(heard) > end + RATE // 10
+    ringing = np.abs(heard[end:]).max() / np.abs(heard).max()
+    assert ringing > 2 * np.abs(dry[end:]).max() / np.abs(dry).max()
+    assert ringing > 10 ** (-50 / 20)
+
+
+def test_a_recording_is_fitted_without_a_word(tmp_path: Path, scorer_folder: Path) -> None:
+    t = np.arange(RATE // 4) / RATE
+    sf.write(tmp_path / "My take.wav", 0.5 * np.sin(2 * np.pi * 330 * t) * np.exp(-9 * t), RATE)
+    loaded = worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder)
+    job = patch_job(tmp_path / "out", like=str(tmp_path / "My take.wav"), prompt="")
+    got = result(run(job.model_copy(update={"duration": None}), loaded))
+    assert Path(got["preset"]).name == "my-take.json"
+    assert (got["rating"], got["verdict"]) == (None, None)  # only words are calibrated
+    assert got["score_after"] >= got["score_before"] - 1e-6
+    sf.write(tmp_path / "silence.wav", np.zeros(9000), RATE)
+    with pytest.raises(ValueError, match=r"silence\.wav is silent"):
+        run(job.model_copy(update={"like": str(tmp_path / "silence.wav")}), loaded)
 
 
 def test_a_start_is_what_is_to_be_beaten(tmp_path: Path) -> None:
@@ -147,16 +211,18 @@ def test_a_start_is_what_is_to_be_beaten(tmp_path: Path) -> None:
     u = random_patches(algorithm, 1, generator=torch.Generator().manual_seed(1))[0]
     start = Preset(
         name="E.PIANO", renderer="fm", renderer_version=1, values=to_values(algorithm, u),
-        note=48, seconds=0.25, effects=(Effect(kind="Gain", values={"gain_db": -6.0}),),
+        note=48, seconds=0.25, effects=(Effect(kind="LowpassFilter"),),
     )  # fmt: skip
     save(start, tmp_path / "start.json")
     got = result(run(patch_job(tmp_path / "out", start=str(tmp_path / "start.json"))))
     made = load(got["preset"])
     assert set(made.values) == set(start.values)
-    assert (made.note, made.effects, made.name) == (48, start.effects, "a bell")
+    assert (made.note, made.effects[:1], made.name) == (48, start.effects, "a bell")
     heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
     np.testing.assert_allclose(heard.T, effects.render(start), atol=1e-5)  # u is float32
-    asked = patch_job(tmp_path / "no", start=str(tmp_path / "start.json"), matrix="free")
+    asked = patch_job(
+        tmp_path / "no", renderer="auto", start=str(tmp_path / "start.json"), matrix="free"
+    )
     with pytest.raises(ValueError, match="those of the start"):
         run(asked)
     with pytest.raises(ValueError, match="renderer must be that of the start, fm: impact"):
@@ -178,7 +244,9 @@ def test_a_matrix_is_that_of_the_patch(
     assert set(made.values) == {p.name for p in fm.renderer(**same).params}
 
 
-def test_the_best_algorithm_is_searched_to_the_end(tmp_path: Path, scorer_folder: Path) -> None:
+def test_the_best_algorithm_is_searched_to_the_end(
+    tmp_path: Path, scorer_folder: Path, judge: None
+) -> None:
     loaded = worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder)
     events = run(patch_job(tmp_path, matrix="dx7:auto"), loaded)
     stages = [event.stage for event in events if isinstance(event, Progress)]
@@ -220,7 +288,9 @@ def test_only_fm_has_a_matrix(tmp_path: Path) -> None:
 # Presets to presets.
 
 
-def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, scorer_folder: Path) -> None:
+def test_an_edit_moves_a_patch_and_keeps_its_matrix(
+    tmp_path: Path, scorer_folder: Path, judge: None
+) -> None:
     a, _ = two_presets(tmp_path)
     job = EditPreset(
         id="j", preset=str(a), prompt="like glass", out=str(tmp_path / "out"), steps=5,
@@ -316,7 +386,7 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a")["a-bell.wav"] != contents(tmp_path / "c")["a-bell.wav"]
 
 
-def test_scores_are_those_of_the_files(tmp_path: Path, scorer_folder: Path) -> None:
+def test_scores_are_those_of_the_files(tmp_path: Path, scorer_folder: Path, judge: None) -> None:
     got = result(
         run(
             patch_job(tmp_path),

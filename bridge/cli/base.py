@@ -29,6 +29,10 @@ Model = Annotated[
     str | None, typer.Option(help="NAME, folder or hub id; when left out the configured one.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
+OutOrInbox = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the results; when left out the library, tagged inbox."),
+]
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
 ]
@@ -46,6 +50,20 @@ class CommandFailed(Exception):
 def absolute(path: Path) -> str:
     """The absolute path, as jobs name files; `~` is the home folder."""
     return str(path.expanduser().absolute())
+
+
+def preset_file(called: Path) -> str:
+    """The absolute path of a preset: a file, or what the library calls it.
+
+    Raises `ValueError` for what is neither.
+    """
+    path = called.expanduser()
+    if path.exists() or len(path.parts) > 1:
+        return absolute(path)
+    from bridge.service import config
+    from presets.library import Library
+
+    return str(Library(config.load().library).get(str(called)).path)
 
 
 def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> None:

@@ -9,14 +9,15 @@ import typer
 
 from bridge.cli.base import (
     TEXT,
-    CommandFailed,
     Json,
     Model,
     Out,
+    OutOrInbox,
     Replace,
     Seed,
     Steps,
     absolute,
+    preset_file,
     run,
     show,
 )
@@ -24,60 +25,82 @@ from bridge.cli.choices import FORMATS
 
 app = typer.Typer()
 
-PresetFile = Annotated[Path, typer.Argument(help="A preset file.")]
+PresetFile = Annotated[Path, typer.Argument(help="A preset: its file, or its name in the library.")]
+
+
+Like = Annotated[Path | None, typer.Option(help="A recording to fit, with or without a prompt.")]
+Renderer = Annotated[str, typer.Option(help="fm, impact, or auto: the one that comes nearer.")]
+Length = Annotated[
+    float | None,
+    typer.Option(help="Seconds of sound, 0.25 to 10; when left out 2, or as the prompt says."),
+]
+Start = Annotated[
+    Path | None, typer.Option("--start", "--more-like", help="A preset to search around.")
+]
+DesignNote = Annotated[
+    float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
+]
+Pitched = Annotated[
+    bool | None,
+    typer.Option(
+        "--pitched/--unpitched", help="Whether it is in tune with the keys; else it decides."
+    ),
+]
+Loudness = Annotated[
+    float | None, typer.Option(help="LUFS, -40 to -5; when left out the peak is at -1 dBFS.")
+]
+Matrix = Annotated[str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")]
+Operators = Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")]
+Slot = Annotated[
+    int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
+]
 
 
 @app.command()
 def patch(
-    prompt: Annotated[str, typer.Argument(help="What it should sound like.")],
-    out: Out,
-    renderer: Annotated[
-        str | None, typer.Option(help="fm or impact; that of the preset with --start.")
-    ] = None,
-    duration: Annotated[float, typer.Option(help="Seconds of sound, 0.25 to 10.")] = 2.0,
+    prompt: Annotated[str, typer.Argument(help="What it should sound like.")] = "",
+    like: Like = None,
+    out: OutOrInbox = None,
+    count: Annotated[int, typer.Option(help="How many to choose from, 1 to 8.")] = 4,
+    renderer: Renderer = "auto",
+    duration: Length = None,
     steps: Steps = None,
     seed: Seed = 0,
     recipe: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
-    start: Annotated[Path | None, typer.Option(help="A preset to search around.")] = None,
-    note: Annotated[
-        float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
-    ] = None,
-    matrix: Annotated[
-        str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")
-    ] = None,
-    operators: Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")] = None,
-    slot: Annotated[
-        int | None, typer.Option(help="Keep it in the library, in this slot, 1 to 128.")
-    ] = None,
+    start: Start = None,
+    note: DesignNote = None,
+    pitched: Pitched = None,
+    loudness: Loudness = None,
+    matrix: Matrix = None,
+    operators: Operators = None,
+    slot: Slot = None,
     model: Model = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a prompt into a playable patch.
+    """Turn a prompt into playable patches, the best first.
 
-    It writes a preset, its WAV, and the WAV of the patch that the search started from.
+    It writes presets, their WAVs, and the WAV of the patch that the search started from.
     """
     from bridge.cli import tables
-    from bridge.protocol.jobs import DesignPatch
+    from bridge.protocol.patch_jobs import DesignPatch
 
-    if renderer is None:
-        if start is None:
-            raise CommandFailed("bad-input", "--renderer must be fm or impact", exit_code=2)
-        from presets import load
-
-        renderer = load(start).renderer
     result = run(
         DesignPatch,
         as_json,
         prompt=prompt,
+        like=None if like is None else absolute(like),
         renderer=renderer,
-        out=absolute(out),
+        out="" if out is None else absolute(out),
+        count=count,
         duration=duration,
         steps=steps,
         seed=seed,
         recipe=recipe,
         note=note,
-        start=None if start is None else absolute(start),
+        pitched=pitched,
+        loudness=loudness,
+        start=None if start is None else preset_file(start),
         matrix=matrix,
         operators=operators,
         slot=slot,
@@ -104,14 +127,14 @@ def render(
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
     from bridge.cli import tables
-    from bridge.protocol.jobs import RenderPreset
+    from bridge.protocol.patch_jobs import RenderPreset
 
     if plugin and Path(plugin).exists():  # an installed one's name stays
         plugin = absolute(Path(plugin))
     result = run(
         RenderPreset,
         as_json,
-        preset=absolute(preset),
+        preset=preset_file(preset),
         out=absolute(out),
         note=note,
         velocity=velocity,
@@ -138,12 +161,12 @@ def edit(
 ) -> None:
     """Change a preset by words: the same, but darker."""
     from bridge.cli import tables
-    from bridge.protocol.jobs import EditPreset
+    from bridge.protocol.patch_jobs import EditPreset
 
     result = run(
         EditPreset,
         as_json,
-        preset=absolute(preset),
+        preset=preset_file(preset),
         prompt=prompt,
         out=absolute(out),
         old=old,
@@ -169,17 +192,17 @@ def vary(
 ) -> None:
     """Write presets near a preset, each with its sound."""
     from bridge.cli import tables
-    from bridge.protocol.jobs import Vary
+    from bridge.protocol.patch_jobs import Vary
 
-    files = {"preset": absolute(preset), "out": absolute(out)}
+    files = {"preset": preset_file(preset), "out": absolute(out)}
     result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
     show(result, lambda: tables.variations(result), as_json)
 
 
 @app.command()
 def morph(
-    preset: Annotated[Path, typer.Argument(help="The preset file to begin with.")],
-    other: Annotated[Path, typer.Argument(help="The preset file to end with.")],
+    preset: Annotated[Path, typer.Argument(help="The preset to begin with, by file or name.")],
+    other: Annotated[Path, typer.Argument(help="The preset to end with, by file or name.")],
     out: Out,
     steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
     replace: Replace = False,
@@ -187,9 +210,9 @@ def morph(
 ) -> None:
     """Write presets between two presets, each with its sound."""
     from bridge.cli import tables
-    from bridge.protocol.jobs import Morph
+    from bridge.protocol.patch_jobs import Morph
 
-    files = {"preset": absolute(preset), "other": absolute(other), "out": absolute(out)}
+    files = {"preset": preset_file(preset), "other": preset_file(other), "out": absolute(out)}
     result = run(Morph, as_json, **files, steps=steps, replace=replace)
     show(result, lambda: tables.variations(result), as_json)
 
@@ -211,9 +234,9 @@ def export(
     It says what each of them lost, and how far its sound is from ours.
     """
     from bridge.cli import tables
-    from bridge.protocol.jobs import Export
+    from bridge.protocol.patch_jobs import Export
 
-    files = {"preset": absolute(preset), "out": absolute(out)}
+    files = {"preset": preset_file(preset), "out": absolute(out)}
     result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
     show(result, lambda: tables.export(result), as_json)
 

@@ -109,11 +109,21 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def patch(result: dict[str, Any]) -> Text:
-    """The result of `patch`."""
+    """The result of `patch`: its patches, the best first, a WAV beside each."""
+    rows = [("", "rating", "verdict", "preset, a WAV beside it")]
+    for number, made in enumerate(result["patches"], start=1):
+        worth = "" if made["rating"] is None else f"{made['rating']:.0f}"
+        words = made["verdict"] or "not measured"
+        rows.append((str(number), worth, words, made.get("library", made["preset"])))
+    pitch = {True: "in tune with the keys", False: "none", None: "as it came"}[result["pitched"]]
+    played = ("renderer", f"{result['renderer']}: {result['why']}"), ("pitch", pitch)
+    return Text("\n").join([columns(rows), _pairs(*played), _search(result)])
+
+
+def _search(result: dict[str, Any]) -> Text:
+    """What every search says of its way."""
     before, after = result["score_before"], result["score_after"]
     return _pairs(
-        ("preset", result["preset"]),
-        ("sound", result["wav"]),
         ("it started as", result["initial_wav"]),
         ("prompt match", f"{_number(before)} -> {_number(after)}"),
         ("steps", str(result["steps"])),
@@ -171,7 +181,14 @@ def render(result: dict[str, Any]) -> Text:
 
 def edit(result: dict[str, Any]) -> Text:
     """The result of `edit`."""
-    text = Text("\n").join([patch(result), _pairs(("of the prompt", result["prompt"]))])
+    verdict = "not measured" if result["verdict"] is None else result["verdict"]
+    own = _pairs(
+        ("preset", result["preset"]),
+        ("sound", result["wav"]),
+        ("verdict", verdict),
+        ("of the prompt", result["prompt"]),
+    )
+    text = Text("\n").join([own, _search(result)])
     if not result["changed"]:
         note = _pairs(("changed", "no: the search scorer found nothing nearer to the words"))
         text = Text("\n").join([text, note])

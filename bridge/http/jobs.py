@@ -188,7 +188,8 @@ def _resolve_fields(
         whole.setdefault("model", web.server.config.model)
     if "models" in kind.model.model_fields:
         whole.setdefault("models", [web.server.config.model])
-    if "out" in kind.model.model_fields:
+    out = kind.model.model_fields.get("out")
+    if out is not None and out.is_required():
         whole.setdefault("out", _place(web, kind, job_id))
     return whole
 

@@ -36,6 +36,8 @@ class Connection(H11Protocol):
     not given the token, the oldest of them goes: who has it can always come and say so.
     """
 
+    was_trusted = False  # by what came before the request whose head was just read
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """One connection more (asyncio)."""
         super().connection_made(transport)
@@ -44,13 +46,18 @@ class Connection(H11Protocol):
             connection for connection in self.connections if not connection.transport.is_closing()
         ]
         strangers = [
-            connection.transport for connection in open_connections if not _is_trusted(connection)
+            connection.transport for connection in open_connections if not is_trusted(connection)
         ]
         if len(open_connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
         elif len(strangers) > MAX_CONNECTIONS:
             min(strangers, key=lambda connection: ARRIVED.get(connection, 0)).abort()
         self.loop.call_later(PATIENCE_FOR_HEAD, self._look, None)
+
+    def handle_events(self) -> None:
+        """Read what came (uvicorn); a new request is not asked for its token at once."""
+        self.was_trusted = is_trusted(self)
+        super().handle_events()
 
     def _look(self, before: object) -> None:
         """Go on looking; `before` is the last request if it had been answered already."""
@@ -63,10 +70,10 @@ class Connection(H11Protocol):
             self.loop.call_later(PATIENCE_FOR_HEAD, self._look, self.cycle if answered else self)
 
 
-def _is_trusted(connection: object) -> bool:
-    """Whether the last request of a connection, or its websocket, came with the token."""
+def is_trusted(connection: object) -> bool:
+    """Whether the last request of a connection that was asked, or its websocket, had the token."""
     scope = getattr(connection, "scope", None) or {}
-    return bool(scope.get(access.TRUSTED))
+    return bool(scope.get(access.TRUSTED, getattr(connection, "was_trusted", False)))
 
 
 @asynccontextmanager

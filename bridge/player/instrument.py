@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from bridge.player import macros
 from bridge.player.loading import Sample, Sound, build, warm_up
 from bridge.player.protocol import SLOTS, Turned
-from presets import Effect, Note, Preset
-from renderers import effects, voice
+from presets import Effect, Note, Preset, ranges
+from renderers import effects, voice, voice_state
+from renderers.limiter import limit, limiter
 
+HEADROOM = 0.25  # 16 voices add up to four times one's level, unless their peaks meet
 VOICES = 64  # that sound at once; as many rows more can be fading out
 BUSES = 48
 LINES = 16  # the key of notes that come from lines, after MIDI channels 0..15
@@ -81,8 +83,8 @@ class Instrument:
         self.faults = 0  # samples that were not finite or too loud
         self._post = post
         self._todo: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._voices = voice.voices(2 * VOICES)
-        self._hands = voice.hands(SLOTS + 1)
+        self._voices = voice_state.voices(2 * VOICES)
+        self._hands = voice_state.hands(SLOTS + 1)
         self._store = np.zeros(4, np.float32)
         self._buses: list[Bus | None] = [None] * BUSES
         self._sustain = [False] * (LINES + 1)
@@ -91,8 +93,9 @@ class Instrument:
         self._now = 0
         self._rows = np.zeros((BUSES, frames))
         self._mix, self._shared, self._y = np.zeros((3, frames))
-        self._scratch = np.zeros((3, voice.OPERATORS, voice.CHUNK))
-        self._clean = np.zeros(frames, np.float32)
+        self._scratch = voice_state.scratch()
+        self._clean, self._out = np.zeros((2, frames), np.float32)
+        self._limiter = limiter(rate)
         self._room = warm_up(effects.chain([Effect(kind="Reverb", values=REVERB)]), rate)
         self._room_gain, self._room_hush = 1.0, 0
         self._room_quiet = round(TAIL_SECONDS * rate)
@@ -104,9 +107,11 @@ class Instrument:
         self._todo.append((act, arguments))
 
     def reads(self, sound: Sound) -> bool:
-        """Whether a voice still plays a sample of a retired sound."""
+        """Whether a voice still plays a sample or the noise of a retired sound."""
         firsts = [sample.first for sample in sound.samples.values()]
-        playing = self._voices.kind == voice.SAMPLE
+        if sound.noise is not None:
+            firsts.append(sound.noise.first)
+        playing = self._voices.kind != voice_state.FREE
         return bool((playing & np.isin(self._voices.first, firsts)).any())
 
     # acts, on the audio thread only; `wait` is in samples from the start of the block
@@ -160,9 +165,11 @@ class Instrument:
         played, bus = Note(note, velocity), self._bus(slot, sound, key)
         where = (float(self.rate), bus, slot, key, note, wait)
         if sound.patch is not None:
+            noise = -1 if sound.noise is None else sound.noise.first
             voice.start(
-                self._voices, self._hands, sound.patch, VOICES, played.hz, played.gain, *where
-            )
+                self._voices, self._hands, sound.patch, VOICES, noise, played.hz, played.gain,
+                *where,
+            )  # fmt: skip
         else:
             self._press_sampled(sound, note, played, where)
         if caught:
@@ -183,10 +190,16 @@ class Instrument:
             )  # fmt: skip
 
     def strike(self, slot: int, note: int | None, velocity: int, seconds: float | None) -> None:
-        """A note from a line, at the sound's own pitch unless given, released after `seconds`."""
+        """A note from a line, at the sound's own pitch unless given, released after `seconds`.
+
+        Where it would sound for ever, after those that the preset is held.
+        """
         sound = self.slots[slot].coming or self.slots[slot].sound
         if sound is None:
             return
+        if seconds is None and sound.patch is not None and sound.patch.holds:
+            preset = sound.preset
+            seconds = preset.seconds if preset.held is None else preset.held
         number = round(sound.preset.note) if note is None else note
         self.press(slot, LINES, number, velocity)
         if seconds is not None:
@@ -247,8 +260,18 @@ class Instrument:
             act(*arguments)
 
     def block(self, count: int) -> NDArray[np.float32]:
-        """The next `count` samples, float32 [count]: the same array at each call."""
+        """The next `count` samples, float32 [count]: the same array at each call.
+
+        `HEADROOM` times what `mix` gives, later by `renderers.limiter.LOOK_AHEAD`, within +-1.
+        """
         began = time.perf_counter()
+        out = self._out[:count]
+        limit(self._limiter, self.mix(count), HEADROOM, out)
+        self.spent.append(time.perf_counter() - began)
+        return out
+
+    def mix(self, count: int) -> NDArray[np.float32]:
+        """The next `count` samples as loud as the presets are, however loud that is."""
         self.catch_up()
         self._release_due(count)
         rows, mix, shared = self._rows[:, :count], self._mix[:count], self._shared[:count]
@@ -268,7 +291,6 @@ class Instrument:
         clean = self._clean[:count]
         self.faults += voice.clean(mix, clean)
         self._now += count
-        self.spent.append(time.perf_counter() - began)
         return clean
 
     def _carry(self, row: int, bus: Bus, x: Any, mix: Any, shared: Any) -> None:
@@ -308,7 +330,7 @@ class Instrument:
                 self._room.reset()
 
     def _in_use(self, row: int) -> bool:
-        return bool(((self._voices.bus == row) & (self._voices.kind != voice.FREE)).any())
+        return bool(((self._voices.bus == row) & (self._voices.kind != voice_state.FREE)).any())
 
     def _bus(self, slot: int, sound: Sound, key: int) -> int:
         """The row of a slot's preset; where all are taken, that of the longest silence."""
@@ -360,11 +382,11 @@ def through(board: Any, dry: NDArray[np.float32], rate: int) -> NDArray[np.float
 def warm() -> None:
     """Compile, or read from disk, all that a block may need: before a device is open."""
     quiet = Instrument(48000, 128, lambda _: None)  # longer than a block: other types else
-    values = {"op1_ratio": 1.0, "op1_attack": 0.0, "op1_decay": 0.02, "op1_mix": 1.0, "level": 0.1}
-    preset = Preset(name="warm", renderer="fm", renderer_version=1, values=values)
-    synthesised = build(preset, macros.neutral(), None)
+    synthesised, full = (
+        build(silent_preset(kind), macros.neutral(), None) for kind in ranges.VOICES
+    )
     sampled = replace(synthesised, patch=None, samples={60: Sample(0, 4)})
-    for slot, sound in ((1, synthesised), (2, sampled)):
+    for slot, sound in ((1, synthesised), (2, sampled), (3, full)):
         quiet.later(quiet.put, slot, sound)
         quiet.later(quiet.press, slot, 0, 60, 100)
     quiet.later(quiet.bend, 0, 1.0)
@@ -376,3 +398,9 @@ def warm() -> None:
     quiet.later(quiet.let_go, 0, 60)
     quiet.later(quiet.silence)
     quiet.block(64)
+
+
+def silent_preset(kind: str) -> Preset:
+    """An FM preset of one operator that is not mixed, paper or full."""
+    values = {p.name: p.low for p in ranges.fm(operators=1, voice=kind)}
+    return Preset(name="warm", renderer="fm", renderer_version=1, values=values)

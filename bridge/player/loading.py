@@ -11,7 +11,7 @@ import numpy as np
 from bridge.player import macros
 from presets import Preset
 from presets.preset import VST3
-from renderers import effects, voice
+from renderers import effects, voice_patch
 
 SPAN = macros.RANGE
 LONGEST_RISE = 0.5  # seconds: a sample's attack at 1
@@ -31,11 +31,12 @@ class Sound:
 
     preset: Preset
     values: Mapping[str, float]  # with the macros that change them
-    patch: voice.Patch | None
+    patch: voice_patch.Patch | None
     depth: float
     rise: float  # seconds in which samples fade in
     board: Any  # a Pedalboard, or None; the same for every position of the macros
     samples: dict[int, Sample] = field(default_factory=dict)
+    noise: Sample | None = None  # of a full FM voice: played round and round
 
     def nearest(self, note: int) -> int | None:
         """The rendered note nearest to `note`."""
@@ -78,11 +79,11 @@ def build(preset: Preset, places: Mapping[str, float], board: Any) -> Sound:
             raise ValueError(f"an impact preset needs a value {missing}") from None
         rise = max(0.0, 2.0 * places["attack"] - 1.0) ** 2 * LONGEST_RISE
         return Sound(preset, values or preset.values, None, 1.0, rise, board)
-    patch = voice.patch(
+    patch = voice_patch.patch(
         preset.values,
         attack=macros.times(places["attack"], SPAN),
         decay=macros.times(places["decay"], SPAN),
         damping=1.0 / macros.times(places["damping"], SPAN),
     )
-    depth = voice.depth(preset.values, 2.0 * places["brightness"])
+    depth = voice_patch.depth(preset.values, 2.0 * places["brightness"])
     return Sound(preset, preset.values, patch, depth, 0.0, board)

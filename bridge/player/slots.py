@@ -18,6 +18,8 @@ from bridge.player.audio_outputs import LONGEST_BLOCK, Message
 from bridge.player.instrument import Instrument, MissingNote, RetiredSound
 from bridge.player.midi import Midi
 from presets import Preset, load, ranges
+from renderers.noise import PERIOD
+from renderers.voice_patch import noise_loop
 
 log = logging.getLogger(__name__)
 SETTLE = 0.15  # seconds that knobs rest before notes are rendered anew
@@ -78,6 +80,7 @@ class Slots:
         ranges.check(preset)
         board = sounds.effect_board(preset, self.instrument.rate)
         sound = sounds.build(preset, self._places[slot], board)
+        self._mix_noise(sound)
         self._supersede(slot)
         if sound.patch is not None:
             self._hold(slot, HeldLoad(preset, board, sound))
@@ -161,9 +164,32 @@ class Slots:
             if held is not None:
                 sound = sounds.build(held.preset, self._places[slot], held.board)
                 if sound.patch is not None:
+                    self._share_noise(sound, held.sound.noise)
                     self._replace(slot, held, sound)
                 else:
                     self._render_anew(slot, held, sound)
+
+    def _mix_noise(self, sound: sounds.Sound) -> None:
+        """Put the noise of a full FM voice into the store; raises `ValueError` where it is full."""
+        if sound.patch is None or sound.patch.noise == 0.0:
+            return
+        store = self._sampler.store
+        first = store.take(PERIOD)
+        if first is None:
+            raise ValueError("there is no memory for its noise: empty a slot")
+        store.audio[first : first + PERIOD] = noise_loop(sound.preset.values, self.instrument.rate)
+        sound.noise = self._noises[sound] = sounds.Sample(first, PERIOD)
+
+    def _share_noise(self, sound: sounds.Sound, noise: sounds.Sample | None) -> None:
+        """Another sound of the same preset has the same noise."""
+        if noise is not None:
+            sound.noise = self._noises[sound] = noise
+
+    def _give_noise(self, sound: sounds.Sound) -> None:
+        """A sound is played no more; its noise is given back with the last that has it."""
+        noise = self._noises.pop(sound, None)
+        if noise is not None and noise not in self._noises.values():
+            self._sampler.store.give(noise.first, noise.samples)
 
     def _replace(self, slot: int, held: HeldLoad, sound: sounds.Sound) -> None:
         held.sound = sound
@@ -191,6 +217,7 @@ class Slots:
         for sound in [sound for sound in self._retired if not self.instrument.reads(sound)]:
             self._retired.remove(sound)
             self._sampler.forget(sound)
+            self._give_noise(sound)
 
     def close(self) -> None:
         """End the rendering child."""
@@ -202,8 +229,10 @@ class Slots:
         self.midi = Midi(self.instrument, self._put)
         self._sampler = sampler.Sampler(rate, self._put)
         self.instrument.use_store(self._sampler.store.audio)
+        self._noises: dict[sounds.Sound, sounds.Sample] = {}  # in this store
         for slot, held in self._held.items():
             held.sound.samples = {}
+            self._mix_noise(held.sound)
             self.instrument.later(self.instrument.put, slot, held.sound)
             if held.board is not None:
                 sounds.warm_up(held.board, rate)

@@ -1,19 +1,18 @@
 """The models of all jobs: what may be asked of the worker, field by field, and in which range.
 
 A job is one JSON object. It is validated once, here, where the world enters; inside, a `Job` is
-known to make sense. Fields named `id` and `kind` are the job's id and the name of its kind.
+known to make sense. Fields named `id` and `kind` are the job's id and the name of its kind. The
+models of jobs about patches are in `bridge.protocol.patch_jobs`.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     TypeAdapter,
     ValidationError,
@@ -22,54 +21,22 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.files.write_terms import WriteRules
-from bridge.protocol.base import Frozen
+from bridge.protocol.base import Frozen, Listed, Prompt, Seed, WritingJob
 from bridge.protocol.host_names import HOST_NAMES
+from bridge.protocol.patch_jobs import (
+    DesignPatch,
+    EditPreset,
+    Export,
+    Morph,
+    RenderPreset,
+    Vary,
+)
 from bridge.stems.excerpt import FOLDER as EXCERPT_FOLDER
 from bridge.stems.tempo import Points
-from presets.export import EXPORTERS
 
-ALL = "all"  # formats
-AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
-MAX_PROMPT = 300
 MAX_STEMS = 8
 MAX_PROMPTS = 16  # of one request for clips
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
-
-
-class WritingJob(Frozen):
-    """Fields of every job that writes files; `terms` is what they allow.
-
-    - `id`: the job's id, unlike those of all other jobs
-    - `out`: path of what is written: a folder or a file, as the kind says
-    - `replace`: whether files that Scorewire did not make, or that were changed since, may be
-      replaced; default False
-    - `new`: whether nothing that exists may be replaced; default False
-    - `within`: folders in which all files must lie, at most 64; default (): anywhere
-    """
-
-    id: str
-    out: str
-    replace: bool = False
-    new: bool = False
-    within: tuple[str, ...] = Field(default=(), max_length=64)
-
-    @property
-    def terms(self) -> WriteRules:
-        """Under which terms its files are written."""
-        return WriteRules(self.replace, self.new, self.within)
-
-
-def _format(name: str) -> str:
-    if name != ALL and name not in EXPORTERS:
-        raise ValueError(f"must be {ALL} or one of {', '.join(EXPORTERS)}")
-    return name
-
-
-def _matrix(name: str) -> str:
-    if not re.fullmatch(r"free|acyclic|dx7:(auto|[1-9]|[12]\d|3[0-2])", name):
-        raise ValueError("must be free, acyclic, dx7:auto or dx7:1 .. dx7:32")
-    return name
 
 
 def _host(name: str) -> str:
@@ -85,60 +52,9 @@ def _wav(name: str) -> str:
 
 
 WavFile = Annotated[str, AfterValidator(_wav)]
-Format = Annotated[str, AfterValidator(_format)]
 HostName = Annotated[str, AfterValidator(_host)]
-Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
-Listed = BeforeValidator(
-    lambda given: [part.strip() for part in given.split(",")] if isinstance(given, str) else given
-)
-RendererName = Literal["fm", "impact"]
-Matrix = Annotated[str, AfterValidator(_matrix)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Recipe = Literal["paper", "default", "fast"]
 Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
-
-
-class DesignPatch(WritingJob):
-    """Design a patch from a prompt.
-
-    The search begins at the bank's patches nearest to the prompt, or around the preset `start`,
-    whose effects and matrix stay.
-
-    - `prompt`: what the patch is to sound like, 1..300 characters
-    - `renderer`: "fm" or "impact"
-    - `out`: folder of the results
-    - `duration`: seconds of sound, 0.25..10; default 2
-    - `steps`: distillation steps, 1..5000; default None: those of the recipe
-    - `seed`: of all random numbers, 0..2^31 - 1; default 0
-    - `recipe`: "paper", "default" or "fast"; default "default"
-    - `model`: name of the prior; default "default"
-    - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 60
-    - `start`: preset file to begin around; default None
-    - `matrix`: of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
-      "dx7:auto"; default None: the start's, else the renderer's own
-    - `operators`: of `fm`, 1..8; default None, likewise
-    - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
-      library; default None
-
-    Result: preset, wav, initial_wav, score_before, score_after, steps, seconds; library with slot.
-    """
-
-    kind: Literal["patch"] = "patch"
-    id: str
-    prompt: Prompt
-    renderer: RendererName
-    out: str
-    duration: float = Field(default=2.0, ge=0.25, le=10.0)
-    steps: int | None = Field(default=None, ge=1, le=5000)
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    recipe: Recipe = "default"
-    model: str = "default"
-    note: float | None = Field(default=None, ge=0, le=127)
-    start: str | None = None
-    matrix: Matrix | None = None
-    operators: int | None = Field(default=None, ge=1, le=8)
-    slot: int | None = Field(default=None, ge=1, le=128)
 
 
 class GenerateClips(WritingJob):
@@ -286,139 +202,6 @@ class CopyCheck(Frozen):
     label: Prompt | None = None
 
 
-class RenderPreset(WritingJob):
-    """Render a preset file to a WAV file.
-
-    - `preset`: preset file
-    - `out`: WAV file
-    - `note`: MIDI note, fractions allowed, 0..127; default None: the preset's
-    - `velocity`: of the note, 1..127; default 100
-    - `duration`: seconds, above 0 to 60; default None: the preset's
-    - `plugin`: a VST3: an effect behind the preset's own, or an instrument that plays the note;
-      default None
-
-    Result: wav, seconds.
-    """
-
-    kind: Literal["render"] = "render"
-    id: str
-    preset: str
-    out: str
-    note: float | None = Field(default=None, ge=0, le=127)
-    velocity: int = Field(default=100, ge=1, le=127)
-    duration: float | None = Field(default=None, gt=0, le=60)
-    plugin: str | None = None
-
-
-class Export(WritingJob):
-    """Export a preset to files of other synths.
-
-    - `preset`: preset file
-    - `formats`: names of `EXPORTERS`, or "all", as a list or one text with commas; at least one
-    - `out`: one format: a folder, or a file with the format's suffix; several: a folder
-    - `rate`: Hz of samples that are written, 44100 or 48000; default 44100
-
-    Result: file, formats (an entry a name), seconds. Several formats make `out` a bundle, in which
-    `file` is REPORT.md. An entry has file, files, lost, fidelity_db, rms, engine and unchecked
-    (why there is no engine); or refused, why the format cannot carry this preset, which fails a
-    job of one format.
-    """
-
-    kind: Literal["export"] = "export"
-    id: str
-    preset: str
-    formats: Annotated[tuple[Format, ...], Listed] = Field(min_length=1)
-    out: str
-    rate: Literal[44100, 48000] = 44100
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The formats asked for, each once."""
-        return tuple(EXPORTERS) if ALL in self.formats else tuple(dict.fromkeys(self.formats))
-
-    @property
-    def bundle(self) -> bool:
-        """Whether `out` is a folder of several formats and a report."""
-        return ALL in self.formats or len(self.names) > 1
-
-    @property
-    def folder(self) -> Path:
-        """Where files are written."""
-        return Path(self.out).parent if self.named else Path(self.out)
-
-    @property
-    def named(self) -> bool:
-        """Whether `out` names the file itself, by the suffix of its one format."""
-        if self.bundle:
-            return False
-        return Path(self.out).suffix.lower() == EXPORTERS[self.formats[0]].suffix
-
-
-class Vary(WritingJob):
-    """Make variations of a preset.
-
-    - `preset`: preset file
-    - `out`: folder of the results
-    - `count`: how many, 1..100; default 10
-    - `amount`: how far from the preset, above 0 to 1; default 0.3
-    - `seed`: of all random numbers, 0..2^31 - 1; default 0
-
-    Result: presets [{preset, wav}], seconds.
-    """
-
-    kind: Literal["vary"] = "vary"
-    id: str
-    preset: str
-    out: str
-    count: int = Field(default=10, ge=1, le=100)
-    amount: float = Field(default=0.3, gt=0, le=1)
-    seed: Seed = 0
-
-
-class Morph(WritingJob):
-    """Make presets on the way from one to another, both ends among them.
-
-    - `preset`: preset file of one end
-    - `other`: preset file of the other end
-    - `out`: folder of the results
-    - `steps`: how many presets, 2..100; default 5
-
-    Result as of `Vary`.
-    """
-
-    kind: Literal["morph"] = "morph"
-    id: str
-    preset: str
-    other: str
-    out: str
-    steps: int = Field(default=5, ge=2, le=100)
-
-
-class EditPreset(WritingJob):
-    """Edit a preset by words, such as "darker".
-
-    - `preset`: preset file
-    - `prompt`: the change in words, 1..300 characters
-    - `out`: folder of the results
-    - `old`: what the preset is now in words; default None: its own prompt, or its name
-    - `steps`: 1..5000; default None: those of the edit
-    - `seed`: of all random numbers, 0..2^31 - 1; default 0
-    - `model`: name of the prior; default "default"
-
-    Result: preset, wav, initial_wav, prompt, changed, score_before, score_after, steps, seconds.
-    """
-
-    kind: Literal["edit"] = "edit"
-    id: str
-    preset: str
-    prompt: Prompt
-    out: str
-    old: Prompt | None = None
-    steps: int | None = Field(default=None, ge=1, le=5000)
-    seed: Seed = 0
-    model: str = "default"
-
-
 class Evaluate(WritingJob):
     """Measure the scoreboard.
 
@@ -527,6 +310,8 @@ class QueueFull(ValueError):
 def same_request(job: Job, known: Job) -> bool:
     """Whether two jobs ask for the same, but for id and what the server adds by itself."""
     added = {"id", "new", "within"}
+    if not getattr(job, "out", True):
+        added.add("out")  # the server chose
     kind = type(job) is type(known)
     return kind and job.model_dump(exclude=added) == known.model_dump(exclude=added)
 

@@ -1,8 +1,9 @@
 """Every kind of job, a row each: its fields that name files, its faces, and who does it.
 
-A new kind of job is its model in `bridge.protocol.jobs`, a row here, and the function that the row
-names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker does it. The
-terminal's command has the kind's name; `probe` has none. Tests hold the faces against this table.
+A new kind of job is its model in `bridge.protocol.jobs` or `patch_jobs`, a row here, and the
+function that the row names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker
+does it. The terminal's command has the kind's name; `probe` has none. Tests hold the faces against
+this table.
 """
 
 from __future__ import annotations
@@ -15,20 +16,15 @@ from typing import Any, Literal
 from bridge.files.atomic_output import RESULT
 from bridge.protocol.jobs import (
     CopyCheck,
-    DesignPatch,
-    EditPreset,
     Evaluate,
-    Export,
     GenerateClips,
     Job,
-    Morph,
     Probe,
     Record,
-    RenderPreset,
     Separate,
     Suggest,
-    Vary,
 )
+from bridge.protocol.patch_jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
 
 Target = Literal["nothing", "folder", "file", "new file", "folder or file"]
 
@@ -67,15 +63,16 @@ _ROWS = (
     JobKind(
         DesignPatch,
         "patch.design_patch",
-        reads=("start",),
+        reads=("start", "like"),
         writes="folder",
         result=True,
         osc=(
             "i:req s:prompt s:renderer s:out",
-            "f:duration i:steps i:seed s:recipe s:model f:note s:start s:matrix i:operators i:slot "
-            "i:replace",
+            "s:like i:count f:duration i:steps i:seed s:recipe s:model f:note i:pitched f:loudness "
+            "s:start s:matrix i:operators i:slot i:replace",
         ),
-        far="prompt renderer duration steps seed recipe note matrix operators slot",
+        far="prompt renderer count duration steps seed recipe note pitched loudness matrix "
+        "operators slot",
     ),
     JobKind(
         GenerateClips,

@@ -12,8 +12,10 @@ from typing import TypeVar, cast
 
 from bridge.files import write_terms
 from bridge.files.atomic_output import RESULT
-from bridge.protocol.jobs import Export, Job, WritingJob
+from bridge.protocol.base import WritingJob
+from bridge.protocol.jobs import Job
 from bridge.protocol.kinds import JobKind, kind_of, out_folder
+from bridge.protocol.patch_jobs import Export
 from bridge.service.config import Config
 from presets import vst3
 from presets.export import EXPORTERS

@@ -21,9 +21,11 @@ from bridge.hosts import HOSTS
 from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
+from bridge.protocol.base import WritingJob
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import DesignPatch, Job, Record, Separate, WritingJob
+from bridge.protocol.jobs import Job, Record, Separate
 from bridge.protocol.kinds import kind_of, out_folder, result_path
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import file_access
 from bridge.service.config import Config
 from bridge.service.ledger import Entry, State, Store
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
 
+INBOX = "inbox"  # tag of patches that nobody has looked at
 LEAVING = 3.0  # seconds for what a server that leaves waits for
 SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
@@ -61,6 +64,7 @@ class Server:
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
         self._untrusted: set[str] = set()  # jobs of OSC without the key
+        self._inbox: set[str] = set()  # searches whose patches the library keeps
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
 
     async def __aenter__(self) -> Server:
@@ -90,12 +94,17 @@ class Server:
         known = self.store.by_request(client, req)
         if known is not None and self._repeats(job, known):
             return known.job.id
+        inbox = isinstance(job, DesignPatch) and not job.out
+        if inbox:
+            job = job.model_copy(update={"out": str(self.config.results / job.id)})
         job = file_access.bound(job, self.config, trusted=trusted)
         file_access.check(job, read=self.config.readable, write=self.config.writable)
         own = {name for name in self._lives if (name in self._untrusted) != trusted}
         if len(own) >= self.config.queue:
             raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
         self.store.add(job, client=client, request=req)
+        if inbox:
+            self._inbox.add(job.id)
         engine = self._recordings if isinstance(job, Record) else self._engine
         life = self._live(job, engine.submit(job))
         if not trusted:
@@ -122,7 +131,7 @@ class Server:
                         preset = event.preset if isinstance(event, Best) else event.result["preset"]
                         self.player.put(slot, preset)
                     if isinstance(event, Done):
-                        if slot:
+                        if slot or job.id in self._inbox:
                             event = await beside(self._shelve, slot, event)
                         if isinstance(event, Done) and isinstance(job, Separate) and job.host:
                             event = await beside(_place, job, job.host, event)
@@ -148,6 +157,7 @@ class Server:
         finally:
             self._lives.pop(job.id, None)
             self._untrusted.discard(job.id)
+            self._inbox.discard(job.id)
             self._listeners.pop(job.id, None)
 
     def left(self, job: Job, *, everything: bool = False) -> None:
@@ -170,17 +180,32 @@ class Server:
             if idle:
                 self._unswept.pop(job_id, None)
 
-    def _shelve(self, slot: int, done: Done) -> Done | Failed:
-        """Keep a finished patch in the library and put it in its slot there."""
+    def _shelve(self, slot: int | None, done: Done) -> Done | Failed:
+        """Keep finished patches in the library: all of them, tagged `INBOX`, where nobody named a
+        folder, else the best; the best goes into its slot.
+        """
+        patches = list(done.result.get("patches", ()))
+        inbox = done.id in self._inbox
         try:
             library = Library(self.config.library)
-            entry = library.add(load(done.result["preset"]), preview=Path(done.result["wav"]))
-            library.assign(slot, entry.path.name)
+            kept = []
+            for made in patches if inbox else [done.result]:
+                preset = load(made["preset"])
+                tags = (*preset.tags, INBOX) if inbox else preset.tags
+                preset = preset.model_copy(update={"tags": tags})
+                kept.append(str(library.add(preset, preview=Path(made["wav"])).path))
+            if slot:
+                library.assign(slot, Path(kept[0]).name)
         except (ValueError, OSError) as error:
-            reason = f"the patch is there, but could not be kept in slot {slot}: {error}"
+            where = f"in slot {slot}" if slot else "in the library"
+            reason = f"the patch is there, but could not be kept {where}: {error}"
             code = atomic_output.code_of(error, "bad-output")
             return Failed(id=done.id, code=code, reason=reason)
-        return done.model_copy(update={"result": done.result | {"library": str(entry.path)}})
+        result = done.result | ({"library": kept[0]} if kept else {})
+        if inbox:
+            patches = [m | {"library": path} for m, path in zip(patches, kept, strict=True)]
+            result |= {"patches": patches}
+        return done.model_copy(update={"result": result})
 
     def _write_down(self, event: Event) -> None:
         match event:

@@ -7,7 +7,11 @@ story, and its jobs are generators, so a job stops between any two of their even
 loaded from job to job.
 
 - `__main__`: `python -m bridge.worker`: jobs from stdin, events to stdout.
+- `asked_voice`: The voice that a search plays: its knobs where words and tuning want them, behind
+  its effects.
 - `copycheck`: Find the training recording that a file is nearest to.
+- `delivery`: How a patch that was found is handed over: as long as it sounds, and as loud as
+  others.
 - `edit`: Edit a preset by words: "the same, but darker".
 - `evaluate`: Run the scoreboard as a job: measure the rows, write the page.
 - `export`: Export a preset to files of other synths, each played in its real engine where
@@ -23,9 +27,10 @@ loaded from job to job.
 - `probe`: Check whether kernel, model and evaluation scorer work here, for `doctor`.
 - `render`: Render a preset to a sound file.
 - `saved_patches`: Write the files of a search: its first patch, previews of the best so far, and
-  the last patch.
+  the last ones.
 - `separate`: Separate a track of any length into stems; a killed job goes on at its last finished
   window.
+- `sought_sound`: What a search looks for, as its scorers hear it: a prompt, a recording, or both.
 - `stem_writer`: Write a stem set block by block, and measure its levels on the way.
 - `suggest`: Suggest prompts for a track, and find which prompts of a separation are in it.
 - `variations`: Write variations of a preset, and morphs between two, each with its sound.

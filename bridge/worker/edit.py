@@ -15,9 +15,10 @@ from torch import Tensor
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import EditPreset
+from bridge.protocol.patch_jobs import EditPreset
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.saved_patches import SearchFiles, begin_search, file_names, similarity_function
+from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
+from bridge.worker.sought_sound import similarity_function
 from presets import Note, Preset, Provenance, load
 from renderers import for_preset, from_values, to_values
 from renderers.variations import pitch_knobs
@@ -56,7 +57,7 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         files = begin_search(out, name, start, rate=rate, match=match)
         patch = _begin_edit(job, start, prior, new, wanted)
         patch, done = yield from _follow(job, patch, steps, files, clock)
-        result = files.finish(patch, done)
+        result = files.finish([(patch, None)], done)
         result |= {"prompt": new, "changed": patch.values != start.values}
     yield clock.done(result)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from bridge.files import atomic_output, export_report
 from bridge.files.names import slug
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import Export
+from bridge.protocol.patch_jobs import Export
 from presets import Note, Preset, load, save
 from presets.export import EXPORTERS, Exported
 from renderers import fidelity
@@ -104,7 +105,8 @@ def _engine_distance(
             "Scorewire starts no program that plays this format"
         ]
         return entry | {"unchecked": "; ".join(reasons)}
-    note, seconds = Note(round(preset.note)), min(source.seconds, preset.seconds, COMPARED)
+    note = Note(round(preset.note), held=math.inf if preset.held is None else preset.held)
+    seconds = min(source.seconds, preset.seconds, COMPARED)
     ours = _reference_sound(name, source, note, seconds)
     try:
         theirs = engine.render(file, note, seconds, source.rate).mean(0)

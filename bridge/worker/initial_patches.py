@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from bridge.protocol.jobs import DesignPatch
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.worker.models import Models
-from bridge.worker.saved_patches import similarity_function
 from presets import Note, Preset
-from renderers import RENDERERS, Renderer, fm, for_preset, from_values, random_patches
+from renderers import RENDERERS, Renderer, fm, for_preset, from_values, impact, random_patches
 from renderers.algorithms import Found, algorithms, best
 from renderers.variations import around
-from sds.distillation.distill import RenderFn
 
 SIBLING, FAMILY = 0.3, 1.0  # how far from a start its candidates are (`renderers.variations`)
 PLACED = 4  # of the bank's nearest patches that are placed into each algorithm
@@ -36,45 +34,52 @@ def note_of(job: DesignPatch, start: Preset | None) -> Note:
     return Note(start.note) if start else Note()
 
 
-def render_function(
-    job: DesignPatch, renderer: Renderer, start: Preset | None, rate: int
-) -> RenderFn:
-    """Patches to sound, as long as the job says."""
-    note, samples = note_of(job, start), round(job.duration * rate)
-    return lambda u: renderer.render(u, note, rate, samples).float()
-
-
-def attempt(
-    job: DesignPatch, models: Models, start: Preset | None, more: int, generator: torch.Generator
-) -> Attempt:
-    """One patch to be beaten and `more`: around the start, or near the prompt."""
-    renderer = _renderer(job, start)
-    if start is not None:
-        return Attempt(renderer, _around(renderer, start, more, generator))
-    u0 = random_patches(renderer, 1, generator=generator).float()
-    if more > 0:
-        u0 = torch.cat([u0, models.near(renderer, job.prompt, more, generator)])
-    return Attempt(renderer, u0)
+def attempts(
+    job: DesignPatch,
+    models: Models,
+    start: Preset | None,
+    more: int,
+    generator: torch.Generator,
+    like: Tensor | None = None,
+) -> list[Attempt]:
+    """For each renderer that the job allows one patch to be beaten and `more`: around the start,
+    near the embedding `like` [D] of a recording, or near the prompt.
+    """
+    found = []
+    for renderer in _renderers(job, start):
+        if start is not None:
+            found.append(Attempt(renderer, _around(renderer, start, more, generator)))
+            continue
+        u0 = random_patches(renderer, 1, generator=generator).float()
+        if more > 0:
+            wanted = job.prompt if like is None else like
+            u0 = torch.cat([u0, models.near(renderer, wanted, more, generator)])
+        found.append(Attempt(renderer, u0))
+    return found
 
 
 def rank_algorithms(
-    job: DesignPatch, models: Models, rate: int, generator: torch.Generator
+    job: DesignPatch,
+    models: Models,
+    score: Callable[[Tensor], Tensor] | None,
+    samples: int,
+    rate: int,
+    generator: torch.Generator,
 ) -> Iterator[Found]:
     """Candidates in every algorithm of the DX7, those of the bank that fit among them."""
-    _renderer(job, None)
+    _renderers(job, None)
     if job.start is not None:
         raise ValueError("the matrix is that of the start, so it cannot be dx7:auto")
-    search_scorer = models.search_scorer()
-    if search_scorer is None:
+    if score is None:
         raise ValueError(
             "there is no search scorer here to tell algorithms apart: name one, as dx7:5"
         )
     listed = RENDERERS["fm"]
     return algorithms(
-        similarity_function(search_scorer, job.prompt, rate),
+        score,
         note=note_of(job, None),
         rate=rate,
-        samples=round(job.duration * rate),
+        samples=samples,
         generator=generator,
         near=(listed, models.near(listed, job.prompt, PLACED, generator).double()),
     )
@@ -82,7 +87,7 @@ def rank_algorithms(
 
 def best_attempts(ranked: list[Found], more: int, generator: torch.Generator) -> list[Attempt]:
     """The algorithms that suit best, each with its best candidates and random ones."""
-    attempts = []
+    found = []
     for algorithm in best(ranked, TRIED):
         known = algorithm.u[: max(1, more)]
         rows = [
@@ -90,23 +95,28 @@ def best_attempts(ranked: list[Found], more: int, generator: torch.Generator) ->
                 algorithm.renderer, max(1, 1 + more - len(known)), generator=generator
             ).float()
         ]
-        attempts.append(Attempt(algorithm.renderer, torch.cat([*rows, known])))
-    return attempts
+        found.append(Attempt(algorithm.renderer, torch.cat([*rows, known])))
+    return found
 
 
-def _renderer(job: DesignPatch, start: Preset | None) -> Renderer:
-    if job.renderer != "fm" and (job.matrix or job.operators):
+def _renderers(job: DesignPatch, start: Preset | None) -> list[Renderer]:
+    """The renderers that a job allows: the start's, those named, or all."""
+    if job.renderer == "impact" and (job.matrix or job.operators):
         raise ValueError(f"only fm has a matrix and operators, and renderer is {job.renderer}")
-    if start is None:
-        if job.matrix is None and job.operators is None:
-            return RENDERERS[job.renderer]
-        matrix = (job.matrix or "acyclic").replace("auto", "1")
-        return fm.renderer(operators=job.operators, matrix=matrix)
-    if start.renderer != job.renderer:
-        raise ValueError(f"renderer must be that of the start, {start.renderer}: {job.renderer}")
+    if start is not None:
+        if job.renderer not in ("auto", start.renderer):
+            raise ValueError(
+                f"renderer must be that of the start, {start.renderer}: {job.renderer}"
+            )
+        if job.matrix or job.operators:
+            raise ValueError("matrix and operators are those of the start, so neither can be given")
+        return [for_preset(start)]
     if job.matrix or job.operators:
-        raise ValueError("matrix and operators are those of the start, so neither can be given")
-    return for_preset(start)
+        matrix = (job.matrix or "acyclic").replace("auto", "1")
+        return [fm.renderer(operators=job.operators, matrix=matrix)]
+    paper = {"fm": fm.renderer(), "impact": impact.renderer()}
+    known = paper if job.recipe == "paper" else RENDERERS
+    return list(known.values()) if job.renderer == "auto" else [known[job.renderer]]
 
 
 def _around(renderer: Renderer, start: Preset, more: int, generator: torch.Generator) -> Tensor:

@@ -104,9 +104,10 @@ class Models:
         return Networks(self.query(), self.search_scorer())
 
     def near(
-        self, renderer: Renderer, prompt: str, count: int, generator: torch.Generator
+        self, renderer: Renderer, wanted: str | Tensor, count: int, generator: torch.Generator
     ) -> Tensor:
-        """Patches [count, P] of the bank nearest to the prompt; random ones without a bank.
+        """Patches [count, P] of the bank nearest to a prompt, or to a vector [D] of the search
+        scorer; random ones without a bank.
 
         FM patches with another matrix are moved into it, beside as many random ones.
         """
@@ -118,9 +119,10 @@ class Models:
         bank, same = self._banks.get(name), renderer.params == listed.params
         if search_scorer is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()
+        vector = search_scorer.read([wanted])[0] if isinstance(wanted, str) else wanted
         if same:
-            return bank.nearest(search_scorer.read([prompt])[0], count)
-        near = bank.nearest(search_scorer.read([prompt])[0], (count + 1) // 2).double()
+            return bank.nearest(vector, count)
+        near = bank.nearest(vector, (count + 1) // 2).double()
         rows = [convert_operators(listed, near, renderer)]
         if count > len(near):
             rows.append(random_patches(renderer, count - len(near), generator=generator))

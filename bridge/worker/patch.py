@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,25 +13,25 @@ from torch import Tensor
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import AUTO, DesignPatch
-from bridge.worker.initial_patches import (
-    Attempt,
-    attempt,
-    best_attempts,
-    note_of,
-    rank_algorithms,
-    render_function,
-)
+from bridge.protocol.patch_jobs import AUTO, DesignPatch
+from bridge.worker.asked_voice import Voice, has_pitch, heard_through, voice
+from bridge.worker.delivery import levelled, timed
+from bridge.worker.initial_patches import Attempt, attempts, best_attempts, note_of, rank_algorithms
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.saved_patches import SearchFiles, begin_search, file_names, similarity_function
-from presets import Preset, Provenance, load
-from renderers import Renderer, to_values
+from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
+from bridge.worker.sought_sound import Sought, sought_sound
+from presets import Effect, Preset, Provenance, load
+from presets.prompt_words import TUNED, Family, Wishes, wishes
+from renderers import to_values
 from renderers.algorithms import DIFFERENT, Found
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.priors.base import Prior
+from sds.signal import audio_files
 
 RANKING = 0.25  # of a job's time, about, in which algorithms are compared
+TRIAL = 0.1  # likewise, in which renderers are
+MOST = 8  # patches of one search
 CURVES = "curves.json"
 COLUMNS = ("step", "stage", "t", "loss", "score")
 
@@ -41,21 +40,51 @@ COLUMNS = ("step", "stage", "t", "loss", "score")
 class _Search:
     """What all stages of one job share.
 
-    `search_score` and `evaluation_score` map audio [B, 1, T] to cosines [B] with the prompt; None
-    without that scorer. `start` is the preset to begin around, None for the bank's.
+    `sought` is what is scored; `start` the preset to begin around, None for the bank's; `seconds`
+    how long a sound is.
     """
 
     job: DesignPatch
     prior: Prior
     recipe: PatchRecipe
     start: Preset | None
-    search_score: Callable[[Tensor], Tensor] | None
-    evaluation_score: Callable[[Tensor], Tensor] | None
+    wishes: Wishes
+    seconds: float
+    sought: Sought
     generator: torch.Generator
+
+    @property
+    def samples(self) -> int:
+        """Samples of one sound."""
+        return round(self.seconds * self.prior.sample_rate)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """The chain behind a patch."""
+        return self.start.effects if self.start else self.wishes.effects
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Where the search goes on: candidates for each voice, and what was decided in words."""
+
+    attempts: list[tuple[Voice, Tensor]]
+    pitched: bool | None
+    why: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A patch u [P] of a voice, and its search score."""
+
+    voice: Voice
+    u: Tensor
+    score: float
 
 
 def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
-    """Search patches near the prompt or the start, refine the best, keep the highest score.
+    """Search patches near the prompt or the start, refine the best, keep those that score highest.
 
     The search scorer (`sds.similarity.two_tower.SEARCH_SCORER`) chooses; the evaluation scorer,
     which the search never asks, scores the first patch and the last. curves.json has one entry a
@@ -65,114 +94,240 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
     search = _search(job, models)
-    with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
-        name = names.slug(job.prompt, otherwise="preset")
-        out.expect(*file_names(name), CURVES)
+    name = names.slug(job.prompt or Path(str(job.like)).stem, otherwise="preset")
+    old = file_names(name, MOST)[len(file_names(name)) :]  # of a search that found more
+    with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT, *old]) as out:
+        out.expect(*file_names(name, job.count), CURVES)
         yield clock.progress(0.0, "search")
-        attempts, begun = yield from _attempts(search, models, clock)
-        patch = _preset(search, attempts[0].renderer, attempts[0].u0[0])
-        files = begin_search(
-            out, name, patch, rate=search.prior.sample_rate, match=search.evaluation_score
-        )
+        choice = yield from _choose(search, models, clock)
+        files = _begin(search, choice, out, name)
         curves: dict[str, list[Any]] = {key: [] for key in COLUMNS}
-        patch = yield from _refine(search, attempts, patch, files, curves, clock, begun)
-        result = files.finish(patch, search.recipe.distillation.steps)
+        kept = yield from _refine(search, choice, files, curves, clock)
+        chain = _tuned_effects(search, kept[0])
+        patches = [(_preset(search, one.voice, one.u, chain), one.score) for one in kept]
+        result = files.finish(patches, search.recipe.distillation.steps)
         path = out.partial / CURVES
         atomic_output.write_json(path, {"kind": job.kind, "prompt": job.prompt} | curves)
-        result["curves"] = out.final(path)
+        result |= {"renderer": patches[0][0].renderer, "why": choice.why}
+        result |= {"pitched": choice.pitched, "curves": out.final(path)}
     yield clock.done(result)
 
 
 def _search(job: DesignPatch, models: Models) -> _Search:
     """Load what the job names; `ValueError` when its sound is longer than the prior's."""
-    prior, evaluation_scorer = models.prior(job.model, [job.prompt]), models.evaluation_scorer()
-    if job.duration > prior.max_seconds:
+    prior = models.prior(job.model, [job.prompt])
+    if job.duration is not None and job.duration > prior.max_seconds:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     steps = job.steps or recipe.distillation.steps
-    search_score, evaluation_score = (
-        similarity_function(scorer, job.prompt, prior.sample_rate) if scorer else None
-        for scorer in (models.search_scorer(), evaluation_scorer)
-    )
+    asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
+    like = None if job.like is None else _recording(job.like, prior)
+    longest = prior.max_seconds
+    if like is None:
+        seconds = job.duration or min(asked.seconds, longest)
+    else:
+        seconds = job.duration or min(max(0.25, like.shape[-1] / prior.sample_rate), 10.0, longest)
     return _Search(
         job=job,
         prior=prior,
         recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
         start=load(job.start) if job.start else None,
-        search_score=search_score,
-        evaluation_score=evaluation_score,
+        wishes=asked,
+        seconds=seconds,
+        sought=sought_sound(models, job.prompt, like, prior.sample_rate),
         generator=torch.Generator().manual_seed(job.seed),
     )
 
 
-def _attempts(
+def _recording(path: str, prior: Prior) -> Tensor:
+    """A recording [1, T] at the prior's rate, from its first sound on. `ValueError` for silence."""
+    audio, rate = audio_files.read(path)
+    sound = audio_files.resample(audio_files.mono(audio), rate, prior.sample_rate)
+    loud = (sound.abs() > 0.01 * sound.abs().max()).nonzero()
+    if not len(loud):
+        raise ValueError(f"like {Path(path).name} is silent")
+    return sound[None, int(loud[0]) :]
+
+
+def _choose(
     search: _Search, models: Models, clock: worker_loop.Clock
-) -> Generator[Event, None, tuple[list[Attempt], float]]:
-    """Where the search begins, and the fraction of the job that choosing it took, 0..1."""
+) -> Generator[Event, None, _Choice]:
+    """Where the search begins: with the renderer that does better, in tune where it has a pitch."""
     job, generator = search.job, search.generator
     more = max(search.recipe.candidates, search.recipe.starts) - 1
     if job.matrix != AUTO:
-        return [attempt(job, models, search.start, more, generator)], 0.0
+        found = attempts(job, models, search.start, more, generator, search.sought.vector)
+        return (yield from _try(search, found, clock))
     ranked: list[Found] = []
-    for algorithm in rank_algorithms(job, models, search.prior.sample_rate, generator):
+    ranking = rank_algorithms(
+        job, models, search.sought.search, search.samples, search.prior.sample_rate, generator
+    )
+    for algorithm in ranking:
         ranked.append(algorithm)
         fraction = RANKING * len(ranked) / len(DIFFERENT)
         yield clock.progress(fraction, f"algorithm {algorithm.number}")
-    return best_attempts(ranked, more, generator), RANKING * len(ranked) / len(DIFFERENT)
+    found = best_attempts(ranked, more, generator)
+    pitched = _pitched(search, found[0], found[0].u0[-1])
+    best = f"the algorithms {found[0].renderer.name} {ranked[0].number}"
+    return _Choice(_voices(search, found, pitched), pitched, best, RANKING)
+
+
+def _try(
+    search: _Search, found: Sequence[Attempt], clock: worker_loop.Clock
+) -> Generator[Event, None, _Choice]:
+    """Score the candidates of each renderer; go on with the one that has the best."""
+    unsure = search.job.pitched is None and search.wishes.pitched is None
+    if len(found) == 1 and (not unsure or search.start or search.job.recipe == "paper"):
+        pitched = _pitched(search, found[0], None)
+        return _Choice(_voices(search, found, pitched), pitched, "asked for", 0.0)
+    trial = replace(
+        search.recipe, generated=0, distillation=replace(search.recipe.distillation, steps=0)
+    )
+    best: list[Step] = []
+    for k, (renderer, u0) in enumerate(found):
+        tried = _voice(search, renderer, family="free")
+        for step in _distill(search, tried, u0, trial, 1):
+            fraction = TRIAL * (k + step.index / step.of) / len(found)
+            yield clock.progress(fraction, f"trying {renderer.name}", {"score": step.score})
+        best.append(step)
+    first = max(range(len(found)), key=lambda k: best[k].score)
+    scores = ", ".join(
+        f"{one.renderer.name} {step.score:.3f}" for one, step in zip(found, best, strict=True)
+    )
+    why = f"the best score of its candidates: {scores}" if len(found) > 1 else "asked for"
+    pitched = _pitched(search, found[first], best[first].best_u)
+    return _Choice(_voices(search, [found[first]], pitched), pitched, why, TRIAL)
+
+
+def _pitched(search: _Search, found: Attempt, u: Tensor | None) -> bool | None:
+    """Whether the sound has a pitch: as asked, as the words say, or as a patch u [P] sounds."""
+    if search.job.pitched is not None:
+        return search.job.pitched
+    if search.start or search.job.recipe == "paper":
+        return None  # its ratios are what was asked for
+    if search.wishes.pitched is not None or u is None:
+        return search.wishes.pitched
+    rate = search.prior.sample_rate
+    with torch.no_grad():
+        note = note_of(search.job, search.start)
+        sound = found.renderer.render(u[None].double(), note, rate, search.samples)
+    return has_pitch(sound.float(), rate)
+
+
+def _voices(
+    search: _Search, found: Sequence[Attempt], pitched: bool | None
+) -> list[tuple[Voice, Tensor]]:
+    family = search.wishes.family if pitched else "free"
+    return [(_voice(search, renderer, family), u0) for renderer, u0 in found]
+
+
+def _voice(search: _Search, renderer: Any, family: Family) -> Voice:
+    return voice(renderer, bounds=search.wishes.bounds, family=family, chain=search.effects)
+
+
+def _begin(search: _Search, choice: _Choice, out: atomic_output.Output, name: str) -> SearchFiles:
+    """The files of the search, with the patch that is to be beaten; a start as it is."""
+    played, u0 = choice.attempts[0]
+    first = search.start or _preset(search, played, u0[0], search.effects)
+    return begin_search(
+        out, name, first, rate=search.prior.sample_rate, match=search.sought.evaluation
+    )
+
+
+def _distill(search: _Search, played: Voice, u0: Tensor, recipe: PatchRecipe, count: int) -> Any:
+    rate = search.prior.sample_rate
+    return distill(
+        played.render_function(note_of(search.job, search.start), rate, search.samples),
+        search.prior,
+        search.job.prompt,
+        played.settle(u0),
+        recipe=recipe,
+        generator=search.generator,
+        score=search.sought.search,
+        count=count,
+        like=search.sought.recording,
+    )
 
 
 def _refine(
     search: _Search,
-    attempts: Sequence[Attempt],
-    patch: Preset,
+    choice: _Choice,
     files: SearchFiles,
     curves: dict[str, list[Any]],
     clock: worker_loop.Clock,
-    begun: float,
-) -> Generator[Event, None, Preset]:
-    """Distill every attempt; return the patch of the highest search score, `patch` at worst.
+) -> Generator[Event, None, list[_Kept]]:
+    """Distill every attempt; return the best patches that differ, of the highest search scores.
 
-    Progress runs from `begun` to 1; each step appends a row to `curves`.
+    Progress goes on to 1; each step appends a row to `curves`.
     """
-    job, score = search.job, -math.inf
-    for k, (renderer, u0) in enumerate(attempts):
-        highest = score  # of the attempts before
-        for step in distill(
-            render_function(job, renderer, search.start, search.prior.sample_rate),
-            search.prior,
-            job.prompt,
-            u0,
-            recipe=search.recipe,
-            generator=search.generator,
-            score=search.search_score,
-        ):
+    job, begun, count = search.job, choice.fraction, len(choice.attempts)
+    kept: list[_Kept] = []
+    for k, (played, u0) in enumerate(choice.attempts):
+        highest = max((one.score for one in kept), default=-torch.inf)  # of the attempts before
+        for step in _distill(search, played, u0, search.recipe, job.count):
             figures = _figures(step)
-            if better := step.improved and step.score > score:
-                score = step.score
-                patch = _preset(search, renderer, step.best_u)
-            index = k * step.of + step.index
-            row = (index, step.stage, step.t, figures.get("loss"), max(highest, step.score))
+            score = max(highest, step.score)
+            row = (k * step.of + step.index, step.stage, step.t, figures.get("loss"), score)
             for key, value in zip(curves, row, strict=True):
                 curves[key].append(value)
-            fraction = begun + (1 - begun) * index / (len(attempts) * step.of)
+            fraction = begun + (1 - begun) * row[0] / (count * step.of)
             yield clock.progress(fraction, step.stage, figures)
-            if better and (best := files.preview(job.id, patch, step=index, score=score)):
-                yield best
-    return patch
+            if step.improved and step.score > highest and files.previews.due():
+                patch = _preset(search, played, step.best_u, search.effects)
+                if best := files.preview(job.id, patch, step=row[0], score=step.score):
+                    yield best
+        found = zip(step.candidates, step.scores.tolist(), strict=True)
+        kept += [_Kept(played, u, worth) for u, worth in found]
+    return sorted(kept, key=lambda one: -one.score)[: job.count]
 
 
-def _preset(search: _Search, renderer: Renderer, u: Tensor) -> Preset:
-    """The knobs u [P] of a renderer as a preset that says where it comes from."""
-    job, start, prior = search.job, search.start, search.prior
-    return Preset(
-        name=job.prompt[:200],
-        renderer=renderer.name,
-        renderer_version=renderer.version,
-        values=to_values(renderer, u),
-        note=note_of(job, start).number,
-        seconds=job.duration,
-        effects=start.effects if start else (),
+def _tuned_effects(search: _Search, best: _Kept) -> tuple[Effect, ...]:
+    """The chain that the words asked for, each wet share as the search scorer likes it best."""
+    chain, score = search.effects, search.sought.search
+    if search.start or score is None or not any(effect.kind in TUNED for effect in chain):
+        return chain
+    rate = search.prior.sample_rate
+    dry = replace(best.voice, effects=())
+    with torch.no_grad():
+        note = note_of(search.job, None)
+        sound = dry.render_function(note, rate, search.samples)(best.u[None])
+    for k, effect in enumerate(chain):
+        setting, values = TUNED.get(effect.kind, ("", ()))
+        tried = [
+            (*chain[:k], _with_setting(effect, setting, value), *chain[k + 1 :]) for value in values
+        ]
+        chain = max([chain, *tried], key=lambda one: _score(score, one, sound, rate))
+    return chain
+
+
+def _score(
+    score: Callable[[Tensor], Tensor], chain: tuple[Effect, ...], sound: Tensor, rate: int
+) -> float:
+    return float(score(heard_through(chain, sound, rate)))
+
+
+def _with_setting(effect: Effect, setting: str, value: float) -> Effect:
+    """The effect with one setting changed; what a reverb adds of the room it takes of the rest."""
+    change = {setting: value}
+    if effect.kind == "Reverb":
+        change["dry_level"] = 1.0 - value
+    return effect.model_copy(update={"values": effect.values | change})
+
+
+def _preset(search: _Search, played: Voice, u: Tensor, chain: tuple[Effect, ...]) -> Preset:
+    """The knobs u [P] of a voice as a preset that says where it comes from, level and as long as
+    it sounds.
+    """
+    job, prior, rate = search.job, search.prior, search.prior.sample_rate
+    preset = Preset(
+        name=(job.prompt or Path(str(job.like)).stem)[:200],
+        renderer=played.renderer.name,
+        renderer_version=played.renderer.version,
+        values=to_values(played.renderer, played.settle(u[None])[0]),
+        note=note_of(job, search.start).number,
+        seconds=search.seconds,
+        effects=chain,
         prompt=job.prompt,
         seed=job.seed,
         provenance=Provenance(
@@ -182,6 +337,9 @@ def _preset(search: _Search, renderer: Renderer, u: Tensor) -> Preset:
             method=f"distill/{job.recipe}",
         ),
     )
+    if job.recipe != "paper":
+        preset = timed(preset, rate=rate)
+    return levelled(preset, rate=rate, loudness=job.loudness)
 
 
 def _figures(step: Step) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge.files import atomic_output
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import RenderPreset
+from bridge.protocol.patch_jobs import RenderPreset
 from presets import load
 from renderers import effects
 

@@ -1,9 +1,9 @@
-"""Write the files of a search: its first patch, previews of the best so far, and the last patch."""
+"""Write the files of a search: its first patch, previews of the best so far, and the last ones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,21 @@ from bridge.protocol.events import Best
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
-from sds.similarity import base
+from sds.similarity.rating import rating, verdict
 
 PREVIEW_GAP = 3.0  # seconds between two previews
 PREVIEWS_KEPT = 3
 
 
-def similarity_function(
-    scorer: base.TextAudioSimilarity, prompt: str, rate: int
-) -> Callable[[Tensor], Tensor]:
-    """Bind a scorer to one prompt: a function from audio [B, 1, T] at `rate` to cosines [B]."""
-    return lambda sound: scorer.similarity(sound, rate, [prompt])[:, 0]
+def judged(score: float | None, prompt: str) -> dict[str, Any]:
+    """What a score of the evaluation scorer means, 0..100 and in words; None where nothing is said.
+
+    Only matches with words are calibrated.
+    """
+    if score is None or not prompt:
+        return {"rating": None, "verdict": None}
+    worth = rating(score)
+    return {"rating": worth, "verdict": verdict(worth)}
 
 
 def keep(
@@ -58,12 +62,15 @@ class Previews:
     def __init__(self, folder: Path) -> None:
         self._folder, self._last, self._paths = folder, -PREVIEW_GAP, list[Path]()
 
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last >= PREVIEW_GAP
+
     def next(self, step: int) -> Path | None:
         """Where to write a preview now (add .json and .wav), None when it is too early."""
-        seconds = time.monotonic()
-        if seconds - self._last < PREVIEW_GAP:
+        if not self.due():
             return None
-        self._last = seconds
+        self._last = time.monotonic()
         self._paths.append(self._folder / f"best-{step:04d}")
         for old in self._paths[:-PREVIEWS_KEPT]:
             for suffix in (".json", ".wav"):
@@ -95,23 +102,44 @@ class SearchFiles:
         keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=step)
         return Best(id=job, step=step, score=score, preset=f"{path}.json", wav=f"{path}.wav")
 
-    def finish(self, patch: Preset, steps: int) -> dict[str, Any]:
-        """Write the last patch; return what every search's result says of its files and scores."""
-        path, final = self.out.partial / self.name, self.out.final
-        after = keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=steps)
+    def finish(self, patches: Sequence[tuple[Preset, float | None]], steps: int) -> dict[str, Any]:
+        """Write the last patches with their search scores, the best first; return what every
+        search's result says of its files and scores.
+        """
+        entries = []
+        for number, (patch, score) in enumerate(patches, start=1):
+            path = self.out.partial / numbered(self.name, number)
+            after = keep(
+                patch, path, rate=self.rate, match=self.match, before=self.before, steps=steps
+            )
+            preset, wav = (self.out.final(Path(f"{path}.{suffix}")) for suffix in ("json", "wav"))
+            entry = {"preset": preset, "wav": wav, "score": score, "score_after": after}
+            entries.append(entry | judged(after, patch.prompt))
+        best = entries[0]
         return {
-            "preset": final(self.out.partial / f"{self.name}.json"),
-            "wav": final(self.out.partial / f"{self.name}.wav"),
-            "initial_wav": final(self.initial),
+            "preset": best["preset"],
+            "wav": best["wav"],
+            "initial_wav": self.out.final(self.initial),
             "score_before": self.before,
-            "score_after": after,
+            "score_after": best["score_after"],
+            "rating": best["rating"],
+            "verdict": best["verdict"],
+            "patches": entries,
             "steps": steps,
         }
 
 
-def file_names(name: str) -> tuple[str, ...]:
-    """The names of all files of a search, for `Output.expect`."""
-    return f"{name}.json", f"{name}.wav", f"{name}__initial.wav"
+def numbered(name: str, number: int) -> str:
+    """The name of the file of a patch, the best first: NAME, NAME-2, NAME-3 ..."""
+    return name if number == 1 else f"{name}-{number}"
+
+
+def file_names(name: str, count: int = 1) -> tuple[str, ...]:
+    """The names of all files of a search with so many patches, for `Output.expect`."""
+    files = [f"{name}.json", f"{name}.wav", f"{name}__initial.wav"]
+    for number in range(2, count + 1):
+        files += [f"{numbered(name, number)}.json", f"{numbered(name, number)}.wav"]
+    return tuple(files)
 
 
 def begin_search(

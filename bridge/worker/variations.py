@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import Morph, Vary
+from bridge.protocol.patch_jobs import Morph, Vary
 from presets import Preset, load, save
 from renderers import effects
 from renderers.morph import morph

@@ -14,10 +14,19 @@ def chunk(name: bytes, body: bytes) -> bytes:
     return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
 
 
-def wav(samples: bytes, *, rate: int, channels: int, bits: int, root: int | None = None) -> bytes:
+def wav(
+    samples: bytes,
+    *,
+    rate: int,
+    channels: int,
+    bits: int,
+    root: int | None = None,
+    loop: tuple[int, int] | None = None,
+) -> bytes:
     """A WAV file of interleaved little-endian samples: integers, or floats when `bits` is 32.
 
-    `root` is the MIDI key at which a sampler plays them as they are. One shot: there is no loop.
+    `root` is the MIDI key at which a sampler plays them as they are, `loop` the first sample that
+    it then repeats and the one behind the last; None: one shot.
     """
     frame = channels * bits // 8
     kind = _FLOAT if bits == 32 else _PCM
@@ -25,7 +34,10 @@ def wav(samples: bytes, *, rate: int, channels: int, bits: int, root: int | None
     if kind == _FLOAT:
         chunks += chunk(b"fact", struct.pack("<I", len(samples) // frame))
     if root is not None:  # maker, product, ns a sample, root, its fraction, SMPTE 2, loops, extra
-        chunks += chunk(b"smpl", struct.pack("<9I", 0, 0, 10**9 // rate, root, 0, 0, 0, 0, 0))
+        head = struct.pack("<7I", 0, 0, 10**9 // rate, root, 0, 0, 0)
+        # a loop: name, forward, first and last sample, fraction, for ever
+        one = b"" if loop is None else struct.pack("<6I", 0, 0, loop[0], loop[1] - 1, 0, 0)
+        chunks += chunk(b"smpl", head + struct.pack("<2I", len(one) // 24, 0) + one)
     return chunk(b"RIFF", b"WAVE" + chunks + chunk(b"data", samples))
 
 

@@ -14,7 +14,8 @@ class Source(Protocol):
     """The preset as our renderer plays it, effects and all, in bytes: no array library here.
 
     `rate` in Hz, `channels` 1 or 2, `seconds` how long the patch sounds until it has fallen by
-    80 dB (at most 60). Samples are little-endian and interleaved.
+    80 dB (at most 60); of a patch that holds, its own key let go when its preset says. Samples are
+    little-endian and interleaved.
     """
 
     rate: int
@@ -25,8 +26,27 @@ class Source(Protocol):
         """32-bit float samples of one note."""
         ...
 
-    def pcm(self, note: Note, seconds: float, *, bits: int, gain: float = 1.0) -> bytes:
-        """16- or 24-bit integer samples of one note times `gain`, last 10 ms faded out."""
+    def pcm(
+        self,
+        note: Note,
+        seconds: float,
+        *,
+        bits: int,
+        gain: float = 1.0,
+        loop: tuple[int, int] | None = None,
+    ) -> bytes:
+        """16- or 24-bit integer samples of one note times `gain`, last 10 ms faded out.
+
+        With a `loop` they end with it, without a seam, and with 32 samples of it more.
+        """
+        ...
+
+    def loop(self, note: Note, seconds: float, *, start: float, every: float) -> tuple[int, int]:
+        """First sample of a loop and the one behind its last, in `seconds` of one note.
+
+        It begins `start` seconds into the note at the earliest, and takes whole times `every`
+        seconds, where that is not 0.
+        """
         ...
 
     def peak(self, note: Note, seconds: float) -> float:
@@ -37,6 +57,13 @@ class Source(Protocol):
         """One period of `size` float samples at each of `times` (seconds), dry, band-limited.
 
         Raises `ValueError` when the patch has no period at this note.
+        """
+        ...
+
+    def noise(self, seconds: float) -> bytes:
+        """The noise of a full FM voice at its loudest, dry and unfiltered, of unit power: floats.
+
+        It repeats without a seam. Raises `ValueError` for a voice that has none.
         """
         ...
 

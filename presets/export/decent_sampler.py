@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from xml.etree import ElementTree as xml
 
@@ -18,11 +19,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     """A .dspreset and its samples."""
     plan = sample_map(preset, source)
     document = {f"{stem}.dspreset": _document(plan, stem)}
-    lost = (
-        *plan.lost,
-        "level by velocity: in steps, within 1 dB of ours",
-        f"notes that ring on: a released key fades out over {_release(plan):.0f} s",
-    )
+    lost = (*plan.lost, "level by velocity: in steps, within 1 dB of ours")
+    if plan.release == math.inf:
+        lost += (f"notes that ring on: a released key fades out over {_release(plan):.0f} s",)
     return Exported(document | wavs(plan, source, folder_name(stem), stem), lost)
 
 
@@ -36,11 +35,13 @@ def _document(plan: Map, stem: str) -> bytes:
         attack="0.0",
         decay="0.0",
         sustain="1.0",
-        release=f"{_release(plan):.1f}",
-        releaseCurve="0",
+        release=f"{_release(plan):.3f}",
+        releaseCurve="0" if plan.release == math.inf else "100",
     )
     for zone in plan.zones:
         for low, high in _ranges(*zone.velocities):
+            loop = zone.loop or (0, 0)
+            looped = {"loopStart": str(loop[0]), "loopEnd": str(loop[1] - 1)} if zone.loop else {}
             xml.SubElement(
                 group,
                 "sample",
@@ -51,6 +52,8 @@ def _document(plan: Map, stem: str) -> bytes:
                 loVel=str(low),
                 hiVel=str(high),
                 volume=f"{(low + high) / 2 / 127:.5f}",
+                loopEnabled="true" if zone.loop else "false",
+                **looped,
             )
     xml.indent(root, " ")
     text: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -58,8 +61,8 @@ def _document(plan: Map, stem: str) -> bytes:
 
 
 def _release(plan: Map) -> float:
-    """There is no one-shot mode: a slow release comes near to it."""
-    return max(1.0, 2.0 * plan.seconds)
+    """Ours; where notes ring on a slow one comes near to that, as there is no one-shot mode."""
+    return plan.release if plan.release < math.inf else max(1.0, 2.0 * plan.seconds)
 
 
 def _ranges(low: int, high: int) -> list[tuple[int, int]]:

@@ -15,6 +15,7 @@ from presets.dx7 import (
     ALGORITHMS,
     NO_DETUNE,
     NO_TRANSPOSE,
+    SINE,
     TOP_INDEX,
     Operator,
     Voice,
@@ -27,7 +28,23 @@ from presets.dx7_sysex import write_bank, write_single
 from presets.export import laws
 from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.dx7_bank import variations
-from presets.export.dx7_envelope import FLOOR_DB, curve, error, fall_time, fit
+from presets.export.dx7_envelope import (
+    FLOOR_DB,
+    curve,
+    error,
+    fall_time,
+    fit,
+    release_seconds,
+)
+from presets.export.dx7_movement import (
+    Tremolo,
+    losses,
+    pitch_levels,
+    read_pitch,
+    speed,
+    tremolo,
+    vibrato_depth,
+)
 from presets.export.dx7_place import Place, place
 from presets.params import Note
 from presets.preset import Preset
@@ -77,6 +94,10 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
     placed, lost = place(patch, frozenset(preset.values))
     transpose = _transpose(patch, placed, hz)
     operators, depths = [], _depths(patch, placed)
+    carriers, moving = ALGORITHMS[placed.algorithm].carriers, patch.movement
+    swing = Tremolo(0, 0, 0)
+    if moving is not None:
+        swing = tremolo(moving.lfo_to_level, moving.lfo_to_index)
     for slot, source in enumerate(placed.slots, start=1):
         if source is None:
             operators.append(Operator())
@@ -84,12 +105,14 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
         depth = depths[slot]
         level = output(depth)
         floor = _floor(placed, slot, depth)
-        rates, levels = fit(patch.attack[source], patch.decay[source], level, floor)
+        held = (patch.sustain[source], patch.release[source])
+        rates, levels = fit(patch.attack[source], patch.decay[source], level, floor, *held)
         pitch = _pitch(patch.ratio[source], transpose, hz)
         operator = Operator(
             rates,
             levels,
-            velocity=VELOCITY if slot in ALGORITHMS[placed.algorithm].carriers else 0,
+            amp_sensitivity=swing.carriers if slot in carriers else swing.modulators,
+            velocity=VELOCITY if slot in carriers else 0,
             output=level,
             coarse=pitch.coarse,
             fine=pitch.fine,
@@ -110,12 +133,36 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
         transpose=NO_TRANSPOSE + transpose,
         name=_name(preset.name),
     )
+    if moving is not None:
+        voice, said = _moved(voice, moving, swing)
+        lost += said
     if min(patch.attack[s] for s in placed.slots if s is not None) < SHARP:
         lost += ["attack: below 3 ms a DX7 clicks, so it is never sharper than that"]
     lost += ["velocity: sensitivity 5 follows ours within 0.8 dB from 64 to 127, not below"]
     lost += without_effects(preset)
     lost += ["level: the loudest carrier is at 99, whatever the patch's level"]
     return voice, tuple(dict.fromkeys(lost))
+
+
+def _moved(voice: Voice, moving: laws.Movement, swing: Tremolo) -> tuple[Voice, list[str]]:
+    """The voice with our pitch envelope and LFO, and what of them and beside them is lost."""
+    rates, levels = pitch_levels(moving)
+    depth, sensitivity = vibrato_depth(moving.lfo_to_pitch)
+    moved = replace(
+        voice,
+        pitch_rates=rates,
+        pitch_levels=levels,
+        lfo_speed=speed(moving.lfo_hz),
+        lfo_wave=SINE,
+        lfo_pitch_depth=depth,
+        pitch_sensitivity=sensitivity,
+        lfo_amp_depth=swing.depth,
+    )
+    said = losses(moving)
+    off = read_pitch(moved)
+    if abs(moving.pitch_start) > 0.5 and off[2] > 0.5:
+        said.append(f"pitch envelope: it is {off[2]:.1f} semitones off on average")
+    return moved, said
 
 
 def _audible(patch: laws.Voice, hz: float, rate: int) -> laws.Voice:
@@ -226,22 +273,28 @@ def _operator_losses(
         said.append(f"{name}: its pitch is {pitch.cents:+.1f} cents off")
     if depth > 1.0:
         said.append(f"{name}: its index of {depth * TOP_INDEX:.1f} rad is held at {TOP_INDEX:.2f}")
-    off = error(operator, patch.attack[source], patch.decay[source], floor)
+    sustain, release = patch.sustain[source], patch.release[source]
+    off = error(operator, patch.attack[source], patch.decay[source], floor, sustain)
     if off > TOLD_DB:
         said.append(f"{name}: its envelope is {off:.1f} dB off on average")
-    ours = _fall(patch.attack[source], patch.decay[source])
+    written = release_seconds(operator.rates[3])
+    if release < math.inf and abs(written / release - 1.0) > TOLD_SHARE:
+        said.append(f"{name}: its release is {written:.2g} s, not {release:.2g} s")
+    if sustain >= 10.0 ** (-FALL_DB / 20.0):
+        return said
+    ours = _fall(patch.attack[source], patch.decay[source], sustain)
     theirs = fall_time(curve(operator.rates, operator.levels, operator.output), FALL_DB)
     if floor == FLOOR_DB and abs(theirs / ours - 1.0) > TOLD_SHARE:
         said.append(f"{name}: falls by {FALL_DB:.0f} dB in {theirs:.3g} s, not {ours:.3g} s")
     return said
 
 
-def _fall(attack: float, decay: float) -> float:
+def _fall(attack: float, decay: float, sustain: float) -> float:
     """Seconds after the attack at which our envelope has fallen by `FALL_DB`, by bisection."""
     low, high = 0.0, decay
     for _ in range(40):
         middle = 0.5 * (low + high)
-        loud = laws.envelope(attack + middle, attack, decay) > 10.0 ** (-FALL_DB / 20.0)
+        loud = laws.envelope(attack + middle, attack, decay, sustain) > 10.0 ** (-FALL_DB / 20.0)
         low, high = (middle, high) if loud else (low, middle)
     return high
 

@@ -1,24 +1,24 @@
 """Faust source of a patch: the same arithmetic sample for sample, for any Faust target.
 
 `freq`, `gain` and `gate` make it an instrument of eight voices wherever Faust has polyphony. FM is
-our recursion: `~` is exactly the one-sample delay of u[t-1]. An impact is our modes as rotating
-phasors in a room of new noise: modes are linear, so the room's impulse response excites them and
-no convolution is needed.
+our recursion: `~` is exactly the one-sample delay of u[t-1]. A full voice (`faust_full`) hears the
+gate's end. An impact is our modes as rotating phasors in a room of new noise: modes are linear, so
+the room's impulse response excites them and no convolution is needed.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 
-from presets.export import laws
+from presets.export import faust_full, laws
 from presets.export.base import Exported, Exporter, Source, without_effects
+from presets.export.faust_parts import centres, listed, noise, number, sides
 from presets.params import Note
 from presets.preset import Preset
 
-# `trigger` is 1 on a note's first sample, `n` counts samples from there, `key` is the note's gain,
-# by our law, which fades when the key is let go. `heard` fades a partial out below Nyquist.
+# `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its
+# key was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
 HEAD = """// {name}
 // Made by Scorewire. Play it with freq (Hz), gain (velocity / 127) and gate.
 declare name "{name}";
@@ -28,15 +28,20 @@ import("stdfaust.lib");
 freq = hslider("freq[unit:Hz]", {hz}, 8, 20000, 0.001);
 gain = hslider("gain", {gain}, 0, 1, 0.001);
 gate = button("gate");
-release = hslider("release[unit:s]", {release}, 0.01, 30, 0.01);
 
 trigger = gate > gate';
 n = (+(1) : *(1 - trigger)) ~ _;
 t = n / ma.SR;
 playing = max(gate > 0) ~ _;
 up = (+(1) : *(gate <= 0)) ~ _;
-key = playing * (1.27 * gain)^2 * exp(0 - log(1000) * up / (release * ma.SR));
+key = playing * (1.27 * gain)^2{fading};
 heard(f) = x*x*(3 - 2*x) with {{ x = (0.5*ma.SR - f) / (0.05*ma.SR) : max(0) : min(1); }};
+"""
+
+# What hears no release fades by a slider: in seconds, to -60 dB.
+FADING = " * exp(0 - log(1000) * up / (release * ma.SR))"
+SLIDER = """
+release = hslider("release[unit:s]", {release}, 0.01, 30, 0.01);
 """
 
 FM = """
@@ -59,13 +64,9 @@ process = voice : par(i, V, *(mix(i))) :> *(key);
 # A mode is z[n] = r exp(i w) z[n-1] + excitation, heard as Im z, written as differences from 1:
 # r cos w = 1 - c, where c is small and never computed by subtracting from 1. So a low mode that
 # rings long keeps its pitch and its decay in single precision too.
-# A band is two equal band-passes whose joint gain is 1/2 half-way to its neighbours, where both
-# are a quarter of a turn off and meet in opposite phase: every second band is turned over. The
-# outer bands reach to the ends, as ours do, with slopes that meet their neighbours' likewise.
 IMPACT = """
 // modes struck by an impulse and by a room of decaying noise bands
-lcg = (*(1103515245) : *(1 - trigger) : +(12345)) ~ _;
-noise = playing * lcg / 2147483647.0 * sqrt(30.0 / ma.SR);
+{noise}
 k = freq / {middle};
 mode(hz, g, t60) = _ : (rotate ~ (_, _)) : !, *(g * heard(hz * k)) with {{
   w = 2 * ma.PI * hz * k / ma.SR;
@@ -75,14 +76,6 @@ mode(hz, g, t60) = _ : (rotate ~ (_, _)) : !, *(g * heard(hz * k)) with {{
   rotate(x, y, e) = x - (c*x + s*y) + e, y - (c*y - s*x);
 }};
 tail(g, t60) = *(g * exp(0 - log(1000) * t / t60));
-whole(f, g, t60) = noise : tail(g, t60);
-low_end(f, g, t60) = noise : cut : cut : tail(g, t60) with {{ cut = fi.lowpass(1, f * {edge}); }};
-high_end(f, g, t60) = noise : cut : cut : tail(g, t60) with {{ cut = fi.highpass(1, f / {edge}); }};
-band(f, g, t60) = noise : pass : pass : tail(g, t60) with {{
-  w = 2 * ma.PI * f / ma.SR;
-  a = sin(w) * {narrow};
-  pass = fi.tf2(a/(1 + a), 0, 0 - a/(1 + a), 0 - 2*cos(w)/(1 + a), (1 - a)/(1 + a));
-}};
 room = {bands};
 excitation = {dry} * trigger + room;
 process = excitation <:
@@ -91,39 +84,46 @@ process = excitation <:
 """
 
 RELEASE = {"fm": 0.3, "impact": 3.0}  # seconds to -60 dB after the key is let go
-LOWEST_BAND, HIGHEST_BAND = 40.0, 16000.0  # Hz, centres: those of our impact renderer
 
 
 def export(preset: Preset, source: Source, stem: str) -> Exported:
     """One .dsp file. `source` is not heard: Faust computes what our renderer computes."""
-    head = HEAD.format(
-        name=re.sub(r'[\x00-\x1f"\\\x7f]', " ", preset.name),
-        hz=_number(Note(preset.note).hz),
-        gain=_number(100 / 127),
-        release=RELEASE[preset.renderer],
-    )
-    lost = ["a key let go fades by the `release` slider; our own notes ring to their end"]
-    if preset.renderer == "fm":
-        body = _fm(preset.values)
-    else:
-        body = _impact(preset.values)
+    lost = []
+    voice = laws.voice(preset.values) if preset.renderer == "fm" else None
+    moving = None if voice is None else voice.movement
+    if moving is None:
+        lost.append("a key let go fades by the `release` slider; our own notes ring to their end")
+    if voice is None or (moving is not None and moving.noise_level > 0.0):
         lost.append(
-            "the room's noise is another one of the same bands, loudness and decay:"
+            "noise: it is another one of the same bands, loudness and decay:"
             " our own is a table of random numbers that no formula gives"
         )
+    if voice is None:
+        body = _impact(preset.values)
+    else:
+        body = _fm(voice) if moving is None else faust_full.body(voice, moving)
+    head = HEAD.format(
+        name=re.sub(r'[\x00-\x1f"\\\x7f]', " ", preset.name),
+        hz=number(Note(preset.note).hz),
+        gain=number(100 / 127),
+        fading="" if moving else FADING,
+    )
+    if moving is None:
+        head += SLIDER.format(release=RELEASE[preset.renderer])
+    if "hits" in preset.values:
+        lost.append("how it is struck: by an impulse here, not by a mallet, a burst or many hits")
     lost += without_effects(preset)
     return Exported({f"{stem}.dsp": (head + body).encode()}, tuple(lost))
 
 
-def _fm(values: dict[str, float]) -> str:
-    voice = laws.voice(values)
-    rows = (f"A({v}) = ({_list(row)});" for v, row in enumerate(voice.matrix))
+def _fm(voice: laws.Voice) -> str:
+    rows = (f"A({v}) = ({listed(row)});" for v, row in enumerate(voice.matrix))
     return FM.format(
         operators=len(voice.ratio),
-        ratio=_list(voice.ratio),
-        attack=_list(voice.attack),
-        decay=_list(voice.decay),
-        mix=_list(voice.mix),
+        ratio=listed(voice.ratio),
+        attack=listed(voice.attack),
+        decay=listed(voice.decay),
+        mix=listed(voice.mix),
         rows="\n".join(rows),
     )
 
@@ -131,7 +131,6 @@ def _fm(values: dict[str, float]) -> str:
 def _impact(values: dict[str, float]) -> str:
     modes = sorted(name[:-3] for name in values if re.fullmatch(r"mode\d+_hz", name))
     bands = sorted(name[:-5] for name in values if re.fullmatch(r"band\d+_gain", name))
-    spacing = math.log(HIGHEST_BAND / LOWEST_BAND) / max(1, len(bands) - 1)
     struck = (
         (
             values[f"{m}_hz"] * values["tune"],
@@ -140,32 +139,21 @@ def _impact(values: dict[str, float]) -> str:
         )
         for m in modes
     )
-    sides = ["low_end", *["band"] * (len(bands) - 2), "high_end"] if len(bands) > 1 else ["whole"]
     room = (
-        (
-            LOWEST_BAND * math.exp(spacing * i),
-            values[f"{b}_gain"] * (-1) ** i,
-            values[f"{b}_decay"],
+        f"(noise : {side}({number(hz)}) : tail({number(values[f'{b}_gain'] * (-1) ** i)},"
+        f" {number(values[f'{b}_decay'])}))"
+        for i, (side, hz, b) in enumerate(
+            zip(sides(len(bands)), centres(len(bands)), bands, strict=True)
         )
-        for i, b in enumerate(bands)
     )
     return IMPACT.format(
-        middle=_number(Note(60).hz),
-        narrow=_number(math.sinh(spacing / 2)),  # 1 / (2 Q): a gain of 1/2 at spacing / 2
-        edge=_number(math.exp(spacing / 2)),
-        bands=" + ".join(f"{side}({_list(b)})" for side, b in zip(sides, room, strict=True)),
-        modes=",\n".join(f"  mode({_list(m)})" for m in struck),
-        dry=_number(values["dry"]),
-        level=_number(values["level"]),
+        middle=number(Note(60).hz),
+        noise=noise(len(bands)),
+        bands="\n  + ".join(room),
+        modes=",\n".join(f"  mode({listed(m)})" for m in struck),
+        dry=number(values["dry"]),
+        level=number(values["level"]),
     )
-
-
-def _number(x: float) -> str:
-    return repr(float(x))
-
-
-def _list(numbers: Iterable[float]) -> str:
-    return ", ".join(map(_number, numbers))
 
 
 EXPORTER = Exporter("Faust source", ".dsp", frozenset({"fm", "impact"}), export)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from xml.etree import ElementTree as xml
 
@@ -22,7 +23,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     lost = (
         *plan.lost,
         "level by velocity: set the sampler's own to follow (velocity / 127)^2",
-        "notes that ring on: set the sampler to one shot",
+        "notes that ring on: set the sampler to one shot"
+        if plan.release == math.inf
+        else f"release: set the sampler's own to {plan.release:.2g} s",
     )
     return Exported({f"{stem}.multisample": packed.getvalue()}, lost)
 
@@ -41,6 +44,7 @@ def _document(plan: Map, preset: Preset, source: Source, stem: str) -> bytes:
     for tag in preset.tags:
         xml.SubElement(keywords, "keyword").text = one_line(tag)
     for zone in plan.zones:
+        stop = round(plan.seconds * source.rate) if zone.loop is None else zone.loop[1]
         sample = xml.SubElement(
             root,
             "sample",
@@ -48,7 +52,7 @@ def _document(plan: Map, preset: Preset, source: Source, stem: str) -> bytes:
                 "file": file_name(plan, zone, stem),
                 "gain": "0.0",
                 "sample-start": "0.0",
-                "sample-stop": f"{round(plan.seconds * source.rate)}.0",
+                "sample-stop": f"{stop}.0",
             },
         )
         low, high = (str(key) for key in zone.keys)
@@ -56,7 +60,11 @@ def _document(plan: Map, preset: Preset, source: Source, stem: str) -> bytes:
         soft, loud = (str(velocity) for velocity in zone.velocities)
         xml.SubElement(sample, "velocity", low=soft, high=loud)
         xml.SubElement(sample, "select", low="0", high="127")
-        xml.SubElement(sample, "loop", mode="off")
+        if zone.loop is None:
+            xml.SubElement(sample, "loop", mode="off")
+        else:
+            first, after = (f"{frame}.0" for frame in zone.loop)
+            xml.SubElement(sample, "loop", mode="loop", start=first, stop=after, fade="0.0")
     xml.indent(root, " ")
     data: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
     return data + b"\n"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from presets.export import laws
 from presets.export.base import Exported, Exporter, Source
 from presets.export.samples import (
     SHARED,
@@ -13,6 +16,9 @@ from presets.export.samples import (
     wavs,
 )
 from presets.preset import Preset
+
+# sfizz falls as exp(-9 t / T): with this T by 20 dB in the time that ours does
+RELEASE = 9.0 / math.log(10.0) * laws.FALLEN
 
 
 def export_wav(preset: Preset, source: Source, stem: str) -> Exported:
@@ -31,20 +37,30 @@ def export_sfz(preset: Preset, source: Source, stem: str) -> Exported:
 
 
 def _text(plan: Map, preset: Preset, stem: str) -> str:
+    looped = any(zone.loop for zone in plan.zones)
+    mode = "loop_continuous" if looped else "one_shot" if plan.release == math.inf else "no_loop"
+    volume = 20.0 * math.log10(plan.level)
     lines = [
         f"// {one_line(preset.name)}",
         "<control>",
         "hint_ram_based=1",  # else sfizz, rendering offline, stops after what it preloaded
+        "set_cc7=127",  # the channel's volume: else it starts 4 dB down
         f"default_path={folder_name(stem)}",
         "<global>",
-        "loop_mode=one_shot",
+        f"loop_mode={mode}",
         "amp_veltrack=100",
+        f"volume={volume:.2f}",
     ]
+    if plan.release < math.inf:
+        lines.append(f"ampeg_release={RELEASE * plan.release:.4f}")
     for zone in plan.zones:
         (low, high), (soft, loud) = zone.keys, zone.velocities
+        loop = (
+            "" if zone.loop is None else f" loop_start={zone.loop[0]} loop_end={zone.loop[1] - 1}"
+        )
         lines.append(
             f"<region> pitch_keycenter={zone.root} lokey={low} hikey={high}"
-            f" lovel={soft} hivel={loud} sample={file_name(plan, zone, stem)}"
+            f" lovel={soft} hivel={loud}{loop} sample={file_name(plan, zone, stem)}"
         )
     return "\n".join(lines) + "\n"
 

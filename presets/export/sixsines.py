@@ -1,9 +1,9 @@
 """Six Sines, a free synth whose six operators modulate each other as ours do: a `.sxsnp` patch.
 
-Any graph without loops fits, with self-feedback, and every edge has its own envelope, so almost
-nothing is lost. Facts of the format: six-sines, `src/synth/patch.h` (patch version 12). An index
-of 4 pi radians is a depth of 1, feedback of pi / 2 radians a level of 1, a time of t seconds
-(ln(1000 t + 2) - ln 2) / 9.4336.
+Any graph without loops fits, with self-feedback, and every edge has its own envelope, which holds
+and is let go as ours is: of the operators almost nothing is lost. Facts of the format: six-sines,
+`src/synth/patch.h` (patch version 12). An index of 4 pi radians is a depth of 1, feedback of pi / 2
+radians a level of 1, a time of t seconds (ln(1000 t + 2) - ln 2) / 9.4336.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from presets.preset import Preset
 
 OPERATORS = 6
 STEEPEST = 8.0  # of a bent decay, at a shape of -1
-RELEASE = 0.3  # seconds
+RELEASE = 0.3  # seconds, of notes that ring to their end
+RELEASE_BEND = 6.2  # of a bent release, as deep as ours at -20 dB
 MAIN = 500
 MAIN_ENVELOPE, VELOCITY = 502, 522
 
@@ -31,9 +32,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     kept, dropped = _order(whole)
     voice = laws.part(whole, kept)
     heard = [laws.fade(r * Note(preset.note).hz, source.rate) for r in voice.ratio]
-    values = {MAIN: 1.0, VELOCITY: 1.0, **_main_envelope(MAIN_ENVELOPE)}
+    values = {MAIN: 1.0, VELOCITY: 1.0, **_main_envelope(MAIN_ENVELOPE, voice)}
     for v, ratio in enumerate(voice.ratio):
-        envelope = _envelope(voice.attack[v], voice.decay[v])
+        envelope = _envelope(voice, v)
         values |= {1500 + 250 * v: math.log2(ratio), 1501 + 250 * v: 1.0}
         values |= _node(20000 + 100 * v, voice.mix[v] * heard[v], envelope)
         values |= _node(10000 + 100 * v, voice.matrix[v][v] * heard[v] / (math.pi / 2), envelope)
@@ -46,21 +47,29 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     )
     text = f"{head}<params>{lines}</params></patch>\n"
     faded = laws.fade_losses(whole.ratio, Note(preset.note), source.rate)
-    return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *faded, *_always(preset)))
+    return Exported({f"{stem}.sxsnp": text.encode()}, (*dropped, *faded, *_always(preset, whole)))
 
 
 # Numbers of an envelope, from its first: 0 delay, 1 attack, 2 hold, 3 decay, 4 sustain, 5 release,
 # 6 on, 7 to 9 shapes of attack, decay and release, 12 run to the end whatever the key does.
-def _envelope(attack: float, decay: float) -> dict[int, float]:
-    seconds, steep = laws.bent(decay, limit=STEEPEST)
-    shape = -math.copysign(math.sqrt(abs(steep) / STEEPEST), steep)
-    attack += laws.ATTACK_FLOOR
-    return {1: _time(attack), 3: _time(seconds), 4: 0.0, 5: _time(RELEASE), 8: shape, 12: 1.0}
+def _envelope(voice: laws.Voice, v: int) -> dict[int, float]:
+    seconds, steep = laws.bent(voice.decay[v], limit=STEEPEST)
+    attack = voice.attack[v] + laws.ATTACK_FLOOR
+    rising = {1: _time(attack), 3: _time(seconds), 4: voice.sustain[v], 8: _shape(steep)}
+    if voice.movement is None:
+        return rising | {5: _time(RELEASE), 12: 1.0}
+    return rising | {5: _time(voice.release[v]), 9: _shape(RELEASE_BEND), 12: 0.0}
 
 
-def _main_envelope(base: int) -> dict[int, float]:
-    """The main envelope, open while the key is down: ours are in the nodes."""
-    return {base + 1: 0.0, base + 3: 0.0, base + 4: 1.0, base + 5: _time(RELEASE)}
+def _shape(steep: float) -> float:
+    return -math.copysign(math.sqrt(abs(steep) / STEEPEST), steep)
+
+
+def _main_envelope(base: int, voice: laws.Voice) -> dict[int, float]:
+    """The main envelope, open while the key is down and nodes let go: ours are in the nodes."""
+    release = RELEASE if voice.movement is None else max(voice.release)
+    fading = {} if voice.movement is None else {base + 9: 1.0}  # late, as a bend the other way
+    return {base + 1: 0.0, base + 3: 0.0, base + 4: 1.0, base + 5: _time(release)} | fading
 
 
 def _node(base: int, level: float, envelope: dict[int, float]) -> dict[int, float]:
@@ -101,11 +110,23 @@ def _order(voice: laws.Voice) -> tuple[tuple[int, ...], list[str]]:
     return kept, lost
 
 
-def _always(preset: Preset) -> list[str]:
+def _always(preset: Preset, voice: laws.Voice) -> list[str]:
+    moving = voice.movement
+    lost = []
+    if moving is None:
+        lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
+    else:
+        for what, is_there in (
+            ("noise", moving.noise_level > 0.0),
+            ("filter", laws.filters(moving)),
+            ("pitch envelope", moving.pitch_start != 0.0),
+            ("LFO", laws.lfo_cycle(voice) > 0.0),
+        ):
+            lost += [f"{what}: it is not in the file"] if is_there else []
     return [
         "velocity: loudness follows it in proportion, ours with its square",
         "feedback is the mean of two samples at the synth's own rate, ours the last sample",
-        f"a key let go fades in {RELEASE} s; our own notes ring to their end",
+        *lost,
         *without_effects(preset),
     ]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import array
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from presets.export import laws
 from presets.export.audio import chunk
 from presets.export.base import Exported, Exporter, Source
 from presets.export.samples import Map, Zone, one_line, sample_map
@@ -14,7 +16,8 @@ from presets.preset import Preset
 
 # generators: what a record of `pgen` and `igen` sets
 PAN, RELEASE, INSTRUMENT, KEYS, VELOCITIES, SAMPLE, LOOPS, ROOT = 17, 38, 41, 43, 44, 53, 54, 58
-LONGEST_RELEASE = 7973  # timecents above 1 s: 100 s, the most; it falls 1 dB a second
+SHORTEST_RELEASE, LONGEST_RELEASE = -12000, 7973  # timecents above 1 s: 1 ms to 100 s
+FALL = 100.0  # dB of a release, in a straight line
 MONO = ((1, 0),)  # channels: kind of sample, pan in 0.1 %
 STEREO = ((4, -500), (2, 500))
 HEAD = 72  # silent samples before every sound: FluidSynth fades its first 64 in
@@ -29,8 +32,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         "24 bits: samples are 16 bits",
         f"the exact onset: {1000 * HEAD / source.rate:.1f} ms of silence before it, since players"
         " fade their first samples in",
-        "notes that ring on: a released key falls 1 dB a second faster",
     )
+    if plan.release == math.inf:
+        lost += ("notes that ring on: a released key falls 1 dB a second faster",)
     return Exported({f"{stem}.sf2": _file(plan, preset, source)}, lost)
 
 
@@ -52,14 +56,15 @@ def _file(plan: Map, preset: Preset, source: Source) -> bytes:
         b"sfbk"
         + _list(b"INFO", _info(preset))
         + _list(b"sdta", [(b"smpl", b"".join(part.data for part in parts))])
-        + _list(b"pdta", _hydra(parts, preset, source.rate)),
+        + _list(b"pdta", _hydra(parts, plan, preset, source.rate)),
     )
 
 
 def _parts(plan: Map, source: Source) -> Iterator[_Part]:
     kinds = MONO if source.channels == 1 else STEREO
     for number, zone in enumerate(plan.zones):
-        frames = array.array("h", source.pcm(zone.note, plan.seconds, bits=16, gain=zone.gain))
+        data = source.pcm(zone.note, plan.seconds, bits=16, gain=zone.gain, loop=zone.loop)
+        frames = array.array("h", data)
         for channel, (kind, pan) in enumerate(kinds):
             partner = number * len(kinds) + (len(kinds) - 1 - channel)
             one = frames[channel :: len(kinds)].tobytes()
@@ -79,9 +84,11 @@ def _info(preset: Preset) -> Iterator[tuple[bytes, bytes]]:
 # The nine tables of `pdta`. Presets and instruments point at zones (bags), zones at generators;
 # every table ends with a record that says where the last one stops. Ours have no modulators: the
 # default ones make level follow (v / 127)^2.
-def _hydra(parts: list[_Part], preset: Preset, rate: int) -> Iterator[tuple[bytes, bytes]]:
+def _hydra(
+    parts: list[_Part], plan: Map, preset: Preset, rate: int
+) -> Iterator[tuple[bytes, bytes]]:
     name = _text(preset.name, 19)
-    shared = [(RELEASE, LONGEST_RELEASE), (LOOPS, 0)]
+    shared = [(RELEASE, _release(plan) & 0xFFFF), (LOOPS, int(plan.zones[0].loop is not None))]
     zones = [shared, *(_generators(part, number) for number, part in enumerate(parts))]
     ends = [sum(len(zone) for zone in zones[:count]) for count in range(len(zones) + 1)]
     preset_row = struct.Struct("<20s3H3I")
@@ -111,14 +118,24 @@ def _generators(part: _Part, number: int) -> list[tuple[int, int]]:
     ]
 
 
+def _release(plan: Map) -> int:
+    """Timecents of a release that falls by 20 dB in the time that ours does; 1 dB a second else."""
+    if plan.release == math.inf:
+        return LONGEST_RELEASE
+    cents = 1200.0 * math.log2(FALL / 20.0 * laws.FALLEN * plan.release)
+    return max(SHORTEST_RELEASE, min(LONGEST_RELEASE, round(cents)))
+
+
 def _headers(parts: list[_Part], rate: int) -> Iterator[bytes]:
     start = 0
     for part in parts:
         after = start + len(part.data) // 2
         end, key, velocity = after - TAIL, part.zone.root, part.zone.note.velocity
         name = f"key {key} velocity {velocity}".encode()
-        # start, end, loop start, loop end (unused, 8 inside), rate, root, cents, partner, kind
-        numbers = (start, end, start + 8, end - 8, rate, key, 0, part.partner, part.kind)
+        loop = part.zone.loop
+        first, last = (8, end - start - 8) if loop is None else (HEAD + loop[0], HEAD + loop[1])
+        # start, end, loop from, to (unused: 8 inside), rate, root, cents, partner, kind
+        numbers = (start, end, start + first, start + last, rate, key, 0, part.partner, part.kind)
         yield struct.pack("<20s5IBbHH", name, *numbers)
         start = after
 

@@ -16,18 +16,19 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
-from presets.export import laws
+from presets.export import laws, vital_movement
 from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.vital_patch import (
     FRAMES,
     OSCILLATORS,
     POINTS,
     RELEASE,
+    RELEASE_POWER,
     SIZE,
     Patch,
+    baked,
     times,
     wavetable,
-    wavetable_patch,
 )
 from presets.params import Note
 from presets.preset import Preset
@@ -44,33 +45,72 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     Raises `ValueError` for a patch with nothing in its mix.
     """
     voice = laws.voice(preset.values)
-    if not any(voice.mix):
+    moving = voice.movement
+    breathes = moving is not None and moving.noise_level > 0.0
+    if not any(voice.mix) and not breathes:
         raise ValueError(f"preset {preset.name!r} is silent: no operator is in its mix")
     kept, edges, share, lost = _three(voice)
     cycles = laws.cycles(voice)
-    if share > NEGLIGIBLE and cycles is not None:
-        when = times(source.seconds, FRAMES)
+    bakes = share > NEGLIGIBLE and cycles is not None and any(voice.mix)
+    if bakes and cycles is not None:
+        seconds = laws.settled(voice) if laws.holds(voice) else source.seconds
+        when = times(seconds, FRAMES)
         frames = source.cycles(Note(preset.note, 100), when, SIZE)
-        text = wavetable_patch(frames, when, cycles, preset.name)
+        patch = baked(frames, when, cycles)
         lost = [
             "operators: three of Vital cannot carry them, so the sound is a wavetable in time,"
             f" {FRAMES} frames over {when[-1]:.2f} s, made at note {preset.note:g}",
             *laws.whole_ratio_losses(voice, cycles),
         ]
+        depths: dict[str, float] = {}
     else:
-        text = _operators(voice, kept, edges, Note(preset.note), source.rate).text(preset.name)
+        patch, depths = _operators(voice, kept, edges, Note(preset.note), source.rate)
         lost += laws.fade_losses(voice.ratio, Note(preset.note), source.rate)
-    lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
+    if moving is None:
+        lost.append(f"a key let go fades in {RELEASE} s; our own notes ring to their end")
+    else:
+        lost += _move(patch, voice, moving, source, depths, baked_in=bakes)
     lost += without_effects(preset)
-    return Exported({f"{stem}.vital": text.encode()}, tuple(lost))
+    return Exported({f"{stem}.vital": patch.text(preset.name).encode()}, tuple(lost))
+
+
+def _move(
+    patch: Patch,
+    voice: laws.Voice,
+    moving: laws.Movement,
+    source: Source,
+    depths: dict[str, float],
+    *,
+    baked_in: bool,
+) -> list[str]:
+    """Release, noise, pitch, filter and LFO; what is lost of them. What is in a wavetable stays."""
+    release = laws.release_of(voice)
+    patch.settings |= {"env_1_release": release**0.25, "env_1_release_power": RELEASE_POWER}
+    lost = vital_movement.add_noise(patch, moving, source) if moving.noise_level > 0.0 else []
+    lost += vital_movement.add_pitch(patch, moving)
+    if baked_in:
+        if moving.lfo_to_filter > 0.0 or moving.lfo_to_index > 0.0:
+            lost.append("LFO to filter and index: both are in the wavetable, which stands still")
+        if moving.noise_level > 0.0 and laws.filters(moving):
+            lost.append("the filter: the noise does not pass it")
+    elif laws.filters(moving):
+        lost += vital_movement.add_filter(patch, moving)
+    lost += vital_movement.add_dips(patch, moving, depths)
+    heard = [r for r, mix in zip(voice.release, voice.mix, strict=True) if mix > 0.0]
+    if heard and max(heard) > 1.1 * min(heard):
+        lost.append(f"the operators' own releases: {release:.2g} s for all of them")
+    return lost
 
 
 def _operators(
     voice: laws.Voice, kept: Sequence[int], edges: dict[int, int], note: Note, rate: int
-) -> Patch:
-    """`kept` as oscillators, modulators first; `edges` from the modulated to its modulator."""
-    patch = Patch()
-    gate = min(0.003, *(voice.attack[v] for v in kept))
+) -> tuple[Patch, dict[str, float]]:
+    """`kept` as oscillators, modulators first; `edges` from the modulated to its modulator.
+
+    Beside the patch the links that are an index, by the names of their amounts.
+    """
+    patch, depths = Patch(), {}
+    gate = min([0.003, *(voice.attack[v] for v in kept)])
     patch.settings["env_1_attack"] = gate**0.25
     names = {}
     for v in kept:
@@ -78,7 +118,7 @@ def _operators(
         names[v] = patch.oscillator(wave, 12.0 * math.log2(voice.ratio[v]))
     for v in kept:
         heard = laws.fade(voice.ratio[v] * note.hz, rate)
-        curve = patch.curve(_points(voice.attack[v], voice.decay[v], gate))
+        curve = patch.curve(_points(voice.attack[v], voice.decay[v], voice.sustain[v], gate))
         if voice.matrix[v][v] > 0.0:
             patch.link(curve, f"{names[v]}_wave_frame", 1.0)
         if voice.mix[v] > 0.0:
@@ -91,18 +131,18 @@ def _operators(
                 f"{names[target]}_distortion_amount": 0.0,
             }
             amount = math.sqrt(voice.matrix[target][v] * heard / DEEPEST)
-            patch.link(curve, f"{names[target]}_distortion_amount", amount)
-    return patch
+            depths[patch.link(curve, f"{names[target]}_distortion_amount", amount)] = amount
+    return patch, depths
 
 
 # A table of 2048 steps holds the curve: an attack of less than two is left to the gate, and the
 # curve waits for it. The ends are where a square root is steep, so the points crowd there: sin^2.
-def _points(attack: float, decay: float, gate: float) -> list[tuple[float, float]]:
-    """(seconds, square root of our envelope), from the attack until -100 dB."""
+def _points(attack: float, decay: float, sustain: float, gate: float) -> list[tuple[float, float]]:
+    """(seconds, square root of our envelope), from the attack until it holds, or -100 dB."""
     low, high = 0.0, decay
     for _ in range(40):
         middle = 0.5 * (low + high)
-        quiet = laws.envelope(middle, 0.0, decay) < 1e-5
+        quiet = laws.envelope(middle, 0.0, decay) < 1e-5 + 0.01 * sustain
         low, high = (low, middle) if quiet else (middle, high)
     if attack > max(2.0 * gate, (attack + high) / 1000.0):
         rising = [(attack * (i / 8) ** 2, i / 8) for i in range(8)]
@@ -111,8 +151,9 @@ def _points(attack: float, decay: float, gate: float) -> list[tuple[float, float
     falling = []
     for i in range(POINTS - 1):
         r = high * math.sin(0.5 * math.pi * i / (POINTS - 1)) ** 2
-        falling.append((attack + r, math.sqrt(laws.envelope(r, 0.0, decay)) if i else 1.0))
-    return [*rising, *falling, (attack + high, 0.0)]
+        level = math.sqrt(laws.envelope(r, 0.0, decay, sustain)) if i else 1.0
+        falling.append((attack + r, level))
+    return [*rising, *falling, (attack + high, math.sqrt(sustain))]
 
 
 def _three(voice: laws.Voice) -> tuple[tuple[int, ...], dict[int, int], float, list[str]]:

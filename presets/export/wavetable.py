@@ -38,9 +38,9 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
 
     Raises `ValueError` when the patch has no period.
     """
-    seconds = source.seconds
-    frames = source.cycles(Note(preset.note, 100), times(seconds, FRAMES), SIZE)
     voice = laws.voice(preset.values)
+    seconds = laws.settled(voice) if laws.holds(voice) else source.seconds
+    frames = source.cycles(Note(preset.note, 100), times(seconds, FRAMES), SIZE)
     cycles = laws.cycles(voice) or 1
     lost = [
         f"time: scan the table from first to last in {seconds:.2f} s, at the square root of time:"
@@ -54,6 +54,15 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
         lost.append(
             f"pitch: a frame holds {cycles} cycles: tune the oscillator {semitones:.2f} down"
         )
+    if laws.holds(voice):
+        lost.append("a held key: stay at the last frame while it is down")
+    moving = voice.movement
+    if moving is not None:
+        lost.append(f"release: the synth's own, of {laws.release_of(voice):.2g} s")
+        if moving.noise_level > 0.0:
+            lost.append("noise: it has no period")
+        if moving.pitch_start or laws.lfo_cycle(voice):
+            lost.append("pitch envelope and LFO: the table stands still")
     lost += without_effects(preset)
     return Exported(
         {f"{stem}_wavetable.wav": write(Table(tuple(frames), cycles, seconds))}, tuple(lost)

@@ -17,7 +17,8 @@ class Engine:
     """A real synth or sampler, run without a screen or a sound card.
 
     `missing()` is "" when it can be used, else one sentence that says how to get it.
-    `render(file, note, seconds, rate)` plays the exported file: float32 [C, T], C 1 or 2.
+    `render(file, note, seconds, rate)` plays the exported file, its key down for `note.held`:
+    float32 [C, T], C 1 or 2.
     Level and a lag of some samples are the engine's own.
     """
 

@@ -17,12 +17,12 @@ from renderers.engines.base import Engine
 
 
 def render_voice(voice: Voice, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:
-    """One held note of a voice, float32 [1, T]."""
+    """One note of a voice, float32 [1, T]."""
     dexed = importlib.import_module("dexed")  # an extra of the tests: not everybody has it
     synth = dexed.DexedSynth(float(rate))
     # the engine wants the 155 numbers and the operator switches that follow them
     synth._synth.load_sysex(write_single(voice)[6:-2] + b"\x3f")
-    audio = synth.render(round(note.number), note.velocity, seconds, seconds)
+    audio = synth.render(round(note.number), note.velocity, min(note.held, seconds), seconds)
     return np.asarray(audio, np.float32)[None, : round(seconds * rate)]
 
 

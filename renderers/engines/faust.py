@@ -27,12 +27,13 @@ static int max(int a, int b) { return a < b ? b : a; }
 static int min(int a, int b) { return a < b ? a : b; }
 #include "patch.c"
 
-static char** argument;  /* rate, frequency, gain, samples */
+static char** argument;  /* rate, frequency, gain, samples, those with the key down */
+static double* gate;
 
 static void box(void* ui, const char* label) {}
 static void end(void* ui) {}
 static void note_for(void* ui, double* zone, const char* key, const char* value) {}
-static void button(void* ui, const char* label, double* zone) { *zone = 1.0; }
+static void button(void* ui, const char* label, double* zone) { *(gate = zone) = 1.0; }
 static void slider(void* ui, const char* label, double* zone,
                    double start, double low, double high, double step) {
   if (!strcmp(label, "freq")) *zone = atof(argument[2]);
@@ -48,22 +49,28 @@ int main(int count, char** arguments) {
   argument = arguments;
   initpatch(dsp, atoi(argument[1]));
   buildUserInterfacepatch(dsp, &glue);
-  for (long left = atol(argument[4]); left > 0; left -= 512) {
-    computepatch(dsp, 512, 0, channels);
-    fwrite(out, sizeof(double), left < 512 ? left : 512, stdout);
+  long samples = atol(argument[4]), held = atol(argument[5]);
+  for (long at = 0, count; at < samples; at += count) {
+    *gate = at < held;
+    count = (at < held ? held : samples) - at;
+    if (count > 512) count = 512;
+    computepatch(dsp, count, 0, channels);
+    fwrite(out, sizeof(double), count, stdout);
   }
 }
 """
 
 
 def doubles(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float64]:
-    """One held note of a .dsp file with one output, in double precision: [T]."""
+    """One note of a .dsp file with one output, in double precision: [T]."""
+    samples = round(seconds * rate)
+    held = samples if note.held >= seconds else round(note.held * rate)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "main.c").write_text(MAIN, encoding="utf-8")
         translate = ["faust", "-double", "-lang", "c", "-cn", "patch", "-o", "patch.c"]
         _run([*translate, str(file.resolve())], folder)
         _run(["gcc", "-O1", "-DFAUSTFLOAT=double", "main.c", "-o", "play", "-lm"], folder)
-        numbers = (rate, repr(note.hz), repr(note.velocity / 127), round(seconds * rate))
+        numbers = (rate, repr(note.hz), repr(note.velocity / 127), samples, held)
         played = _run(["./play", *map(str, numbers)], folder)
     return np.frombuffer(played, dtype=np.float64)
 
@@ -90,7 +97,7 @@ def _play_dawdreamer(file: Path, note: Note, seconds: float, rate: int) -> NDArr
         faust.compile()
     if note.number != round(note.number):
         raise ValueError(f"DawDreamer plays whole note numbers, got {note.number}")
-    faust.add_midi_note(round(note.number), note.velocity, 0.0, seconds)
+    faust.add_midi_note(round(note.number), note.velocity, 0.0, min(note.held, seconds))
     engine.load_graph([(faust, [])])
     engine.render(seconds)
     audio: NDArray[np.float32] = engine.get_audio()

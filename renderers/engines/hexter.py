@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ LIBRARY = Path("/usr/lib/dssi/hexter.so")
 BLOCK = 64  # samples, hexter's control block
 BANK = 4096  # bytes of 32 voices in a bank message, after its header of 6
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-NOTE_ON = 6  # of the ALSA sequencer
+NOTE_ON, NOTE_OFF = 6, 7  # of the ALSA sequencer
 
 _Handle = c.c_void_p
 
@@ -63,7 +64,7 @@ class _Dssi(c.Structure):
 def render_bank(
     bank: bytes, program: int, note: Note, seconds: float, rate: int
 ) -> NDArray[np.float32]:
-    """One held note of voice `program` (0..31) of a 4104-byte bank message, float32 [1, T]."""
+    """One note of voice `program` (0..31) of a 4104-byte bank message, float32 [1, T]."""
     if len(bank) != BANK + 8:
         raise ValueError(f"hexter plays banks of {BANK + 8} bytes, got {len(bank)}")
     library = c.CDLL(str(LIBRARY))
@@ -82,11 +83,13 @@ def render_bank(
         ladspa.activate(handle)
         dssi.configure(handle, b"patches0", _text(bank[6:-2]).encode())
         dssi.select_program(handle, 0, program)
-        event = bytearray(28)
-        event[0], event[17], event[18] = NOTE_ON, round(note.number), note.velocity
+        off = math.inf if note.held == math.inf else round(note.held * rate / BLOCK) * BLOCK
         blocks = []
         for start in range(0, round(seconds * rate), BLOCK):
-            dssi.run_synth(handle, BLOCK, bytes(event), 1 if start == 0 else 0)
+            event = bytearray(28)
+            event[0] = NOTE_ON if start == 0 else NOTE_OFF
+            event[17], event[18] = round(note.number), note.velocity
+            dssi.run_synth(handle, BLOCK, bytes(event), 1 if start in (0, off) else 0)
             blocks.append(out.copy())
         ladspa.deactivate(handle)
     finally:

@@ -14,6 +14,7 @@ from presets import Note
 from renderers.engines.base import Engine
 
 BLOCK = 64
+MASTER = 10 ** (7.35 / 20)  # the library starts 7.35 dB down, where its plug-in stands at 0 dB
 
 ONE_SHOT = "<control> hint_ram_based=1\n<region> sample=one.wav pitch_keycenter=sample"
 
@@ -36,11 +37,16 @@ def _render(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.flo
     if key not in synth.playable_keys:
         raise ValueError(f"{file.name} has no region for key {key}")
     samples, player = round(seconds * rate), synth._synth
+    held = samples if note.held >= seconds else round(note.held * rate)
     player.note_on(0, key, note.velocity)
     blocks = [player.render_block()]
     synth.set_block_size(BLOCK)
-    blocks += [player.render_block() for _ in range(samples // BLOCK + 1)]
-    return np.concatenate(blocks, axis=1, dtype=np.float32)[:, :samples]
+    for block in range(samples // BLOCK + 1):
+        if 0 <= held - 1 - block * BLOCK < BLOCK and held < samples:
+            player.note_off((held - 1) % BLOCK, key, 0)
+        blocks.append(player.render_block())
+    audio: NDArray[np.float32] = np.concatenate(blocks, axis=1, dtype=np.float32)[:, :samples]
+    return audio * np.float32(MASTER)
 
 
 def _render_wav(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float32]:

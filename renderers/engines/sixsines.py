@@ -2,7 +2,7 @@
 
 It reads a `.sxsnp` file and computes what the synth is documented to: operators in their order,
 edges and mixers under their own envelopes, feedback as the mean of two samples, all at 2.5 times
-the host's rate. Not modelled: envelopes in steps of a block, velocity, the release.
+the host's rate. Not modelled: envelopes in steps of a block, velocity, the main envelope.
 """
 
 from __future__ import annotations
@@ -56,24 +56,35 @@ def play(patch: dict[int, float], note: Note, seconds: float, rate: int) -> Arra
         phase = 2.0 * np.pi * note.hz * 2.0 ** patch[1500 + 250 * k] * t
         for s, u in enumerate(heard):
             edge = 30000 + 200 * (k * (k - 1) // 2 + s)
-            phase += 4.0 * np.pi * _level(patch, edge, t) * u
+            phase += 4.0 * np.pi * _level(patch, edge, t, note.held) * u
         u = np.empty_like(phase)
-        feedback_sine(phase, 0.5 * np.pi * _level(patch, 10000 + 100 * k, t), u)
+        feedback_sine(phase, 0.5 * np.pi * _level(patch, 10000 + 100 * k, t, note.held), u)
         heard.append(u)
-        out += _level(patch, 20000 + 100 * k, t) * u
+        out += _level(patch, 20000 + 100 * k, t, note.held) * u
     audio: Array = resample_poly(out, SLOWER, FASTER)
     return audio
 
 
-def _level(patch: dict[int, float], node: int, t: Array) -> Array:
+def _level(patch: dict[int, float], node: int, t: Array, held: float) -> Array:
     """The level of an edge or a mixer under its envelope: 0 when it is switched off."""
     if not patch[node + 1]:
         return np.zeros(t.size)
     attack, decay = _seconds(patch[node + 3]), _seconds(patch[node + 5])
-    bend = 8.0 * patch[node + 10] * abs(patch[node + 10])
-    x = np.clip((t - attack) / decay, 0.0, 1.0)
-    falling = 1.0 - (np.expm1(bend * x) / np.expm1(bend) if abs(bend) > 1e-7 else x)
-    result: Array = patch[node] * np.where(t < attack, t / attack, falling)
+    sustain, ends_itself = patch[node + 6], patch.get(node + 14, 0.0)
+    falling = _fall((t - attack) / decay, patch[node + 10])
+    level: Array = np.where(t < attack, t / attack, sustain + (1.0 - sustain) * falling)
+    if held < t[-1] and not ends_itself:  # from wherever it is then
+        off = int(np.searchsorted(t, held))
+        release = _seconds(patch[node + 7])
+        level[off:] = level[off] * _fall((t[off:] - held) / release, patch.get(node + 11, 0.0))
+    result: Array = patch[node] * level
+    return result
+
+
+def _fall(x: Array, shape: float) -> Array:
+    """From 1 at 0 to 0 at 1, bent by the shape."""
+    x, bend = np.clip(x, 0.0, 1.0), 8.0 * shape * abs(shape)
+    result: Array = 1.0 - (np.expm1(bend * x) / np.expm1(bend) if abs(bend) > 1e-7 else x)
     return result
 
 

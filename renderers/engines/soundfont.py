@@ -44,13 +44,13 @@ def _fluidsynth(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np
 
 
 def _midi(note: Note, seconds: float) -> mido.MidiFile:
-    """One note held for `seconds`, and a moment more so that the file is not cut."""
-    key, length = _key(note), round(seconds * TICKS)
+    """One note, and a moment more than `seconds` so that the file is not cut."""
+    key, length = _key(note), round(min(note.held, seconds) * TICKS)
     track = mido.MidiTrack(
         [
             mido.Message("note_on", note=key, velocity=note.velocity),
             mido.Message("note_off", note=key, time=length),
-            mido.MetaMessage("end_of_track", time=TICKS // 4),
+            mido.MetaMessage("end_of_track", time=round(seconds * TICKS) - length + TICKS // 4),
         ]
     )
     return mido.MidiFile(ticks_per_beat=TICKS // 2, tracks=[track])
@@ -68,8 +68,12 @@ def _tiny(file: Path, note: Note, seconds: float, rate: int) -> NDArray[np.float
     synth = tinysoundfont.Synth(samplerate=rate)
     synth.program_select(0, synth.sfload(str(file)), 0, 0)
     synth.noteon(0, _key(note), note.velocity)
-    audio = np.frombuffer(synth.generate(round(seconds * rate)), np.float32)
-    return audio.reshape(-1, 2).T.copy()
+    held, samples = round(min(note.held, seconds) * rate), round(seconds * rate)
+    parts = [bytes(synth.generate(held))] if held else []
+    if held < samples:
+        synth.noteoff(0, _key(note))
+        parts.append(bytes(synth.generate(samples - held)))
+    return np.frombuffer(b"".join(parts), np.float32).reshape(-1, 2).T.copy()
 
 
 def _key(note: Note) -> int:

@@ -42,7 +42,8 @@ def _render_note(text: str, note: Note, seconds: float, rate: int) -> NDArray[np
     if not synth.load_json(text):
         raise ValueError("Vital refused the preset")
     synth.render(round(note.number), 1 / 127, 0.01, SETTLE)
-    audio = synth.render(round(note.number), note.velocity / 127, seconds, seconds)
+    held = min(note.held, seconds)
+    audio = synth.render(round(note.number), note.velocity / 127, held, seconds)
     return np.asarray(audio, np.float32)[:, : round(seconds * rate)]
 
 

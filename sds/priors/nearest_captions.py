@@ -99,3 +99,15 @@ def nearest(prompt: str, path: Path = FILE) -> tuple[tuple[str, float], ...]:
     fit, order = (cosines[able] - UNSAID * unsaid).sort(descending=True, stable=True)
     shares = (fit[:CARRIERS] / SOFTNESS).softmax(0).tolist()
     return tuple((texts[i], share) for i, share in zip(order.tolist(), shares, strict=False))
+
+
+def nearest_caption(prompt: str, path: Path = FILE) -> tuple[str, float]:
+    """The caption nearest in meaning to a prompt, and the cosine of the two, -1..1.
+
+    A caption of the corpus is its own nearest, with cosine 1.
+    """
+    captions = read_captions(path)
+    if captions.knows(prompt):
+        return tidy(prompt), 1.0
+    cosines = captions.vectors @ encode_sentences([tidy(prompt)])[0]
+    return captions.texts[int(cosines.argmax())], float(cosines.max())

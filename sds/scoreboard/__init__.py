@@ -5,8 +5,11 @@
   found.
 - `board`: What a suite is, how suites are run, and what becomes of their figures.
 - `codec`: What the latents keep: recordings after encode and decode, and what that caps.
+- `judges`: What judges who chose nothing say of a patch's sound, beside the evaluation scorer's
+  cosine.
 - `keys`: What a row of the scoreboard was measured with: two rows of one key are the same
   measurement.
+- `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
 - `prior`: What the prior makes of class words: is it the class, is it sharp, is it varied, is it
@@ -15,6 +18,7 @@
   noise.
 - `prior_figures`: What the prior suite measures of clips: class, attack, and distance from real
   recordings.
+- `prompts`: Prompts that people type, forty of them, to search patches for.
 - `report`: Rows to a summary (mean, standard deviation, count), and the summary to a Markdown
   page.
 - `separate`: Suite `separate`: each stem against its true source, over the full clip and over the
@@ -22,4 +26,6 @@
 - `stage_by_stage`: Stage by stage: what each stage of a search for a patch is worth, and what of it
   the prior is.
 - `suites`: The suites by name, in the order they run.
+- `tensorflow_checkpoint`: Read the tensors of a TensorFlow checkpoint (a "tensor bundle") without
+  TensorFlow.
 """

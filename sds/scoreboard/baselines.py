@@ -1,9 +1,12 @@
 """The methods of the patch suite: from a prompt and first patches to the best patch found.
 
 Every method of `METHODS` listens with the search scorer and keeps what it likes best; the
-evaluation scorer, who reports, chooses nothing. All begin with the same random patch; `default`
-has its bank besides, the others have random patches. Each yields what it has found after every
-step and may be stopped at any.
+evaluation scorer, who reports, chooses nothing. All begin with the same random patch; the recipes
+of ours and "bank + CMA-ES" have the bank besides, the others have random patches. Each yields what
+it has found after every step and may be stopped at any.
+
+A row "shuffled prior" is the same recipe with the same seed, by a prior that has unlearned
+everything (`sds.priors.shuffled`): what is not better than that row, the prior did not do.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +25,8 @@ from torch import Tensor
 from sds.distillation.distill import distill
 from sds.distillation.patch_search import CHUNK
 from sds.distillation.recipes import RECIPES, PatchRecipe
+from sds.priors.base import Prior
+from sds.priors.shuffled import shuffled
 from sds.scoreboard.board import Instrument, Setting
 from sds.signal.audio_files import with_channels
 from sds.similarity.base import TextAudioSimilarity
@@ -30,19 +36,24 @@ Rate: TypeAlias = Callable[[Tensor], Tensor]
 
 LOOKS = 64
 FIT_STEPS = 200  # more than the time of `default` allows
-BUDGET = "default"
+BUDGET, QUICK = "default", "fast"
+SHUFFLED = ", shuffled prior"
 DENSE = 100  # parameters up to which the whole covariance is learned
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked for: `seconds` of `text`; `right` is the row of its recording, if any."""
+    """What is asked for: `seconds` of `text`; `right` is the row of its recording, if any, and
+    `classes` are those that the statistics may take its sound for; `last`: `sds.scoreboard.prompts`.
+    """
 
     name: str
     text: str
     label: str
     seconds: float
     right: int | None = None
+    classes: tuple[str, ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +176,15 @@ def _distill(job: Job, recipe: PatchRecipe, u0: Tensor) -> Iterator[Found]:
         yield Found(step.best_u, step.score, step.index)
 
 
-def _default(job: Job) -> Iterator[Found]:
-    recipe = RECIPES[BUDGET]
+def _recipe(job: Job, *, name: str) -> Iterator[Found]:
+    recipe = RECIPES[name]
     return _distill(job, recipe, job.banked(recipe.candidates))
+
+
+def _unlearned(job: Job, *, name: str) -> Iterator[Found]:
+    """The same by a shuffled prior, which is made here, before any step."""
+    setting = replace(job.setting, prior=shuffled(job.setting.prior))
+    return _recipe(replace(job, setting=setting), name=name)
 
 
 def _generate_then_fit(job: Job) -> Iterator[Found]:
@@ -181,16 +198,25 @@ def _paper(job: Job) -> Iterator[Found]:
     return _distill(job, RECIPES["paper"], job.u0[:1])
 
 
-def _evolve(job: Job) -> Iterator[Found]:
-    u0 = job.u0[: RECIPES[BUDGET].candidates]
+def _evolve(job: Job, u0: Tensor) -> Iterator[Found]:
     return cma_es(job.rate, u0, generator=job.setting.generator("cma-es", job.item))
 
 
 METHODS: dict[str, Callable[[Job], Iterator[Found]]] = {
-    BUDGET: _default,
+    BUDGET: partial(_recipe, name=BUDGET),
+    BUDGET + SHUFFLED: partial(_unlearned, name=BUDGET),
+    QUICK: partial(_recipe, name=QUICK),
+    QUICK + SHUFFLED: partial(_unlearned, name=QUICK),
+    "bank + CMA-ES": lambda job: _evolve(job, job.banked(RECIPES[BUDGET].candidates)),
     "paper": _paper,
     "generate-then-fit": _generate_then_fit,
-    "CMA-ES": _evolve,
+    "CMA-ES": lambda job: _evolve(job, job.u0[: RECIPES[BUDGET].candidates]),
     f"best of {LOOKS}": lambda job: best_of(job.rate, job.u0[:LOOKS]),
     "random patch": lambda job: best_of(job.rate, job.u0[:1]),
 }
+
+
+def methods_for(prior: Prior) -> list[str]:
+    """The names of METHODS that there are with a prior: without a network nothing is shuffled."""
+    whole = hasattr(prior, "network")
+    return [name for name in METHODS if whole or not name.endswith(SHUFFLED)]

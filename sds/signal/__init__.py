@@ -4,6 +4,7 @@
 - `compressed_stft`: A complex spectrogram that keeps everything: a packed short-time Fourier
   transform, compressed, and its exact inverse.
 - `ffmpeg`: Sound files that libsndfile does not read, decoded by ffmpeg where it is installed.
+- `loudness`: Loudness of a recording in LUFS: ITU-R BS.1770-4, gated, at any rate.
 - `overlap_add`: Long files in pieces: overlapping windows whose cross-fade weights sum to one.
 - `spectrogram`: Spectral emphasis: magnitudes of short-time Fourier transforms at several window
   sizes.

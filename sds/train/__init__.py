@@ -32,6 +32,8 @@
 - `prior`: Train the diffusion prior: a stable-audio-tools DiT over the codec's latents.
 - `query`: Train the separator by prompts (`sds.separation.query_network`) on mixtures made while it
   trains.
+- `rating`: Fit the scale of `sds.similarity.rating`: what cosines real recordings have with
+  their captions.
 - `reference`: Write the statistics of real recordings that the scoreboard compares with.
 - `scorer`: Train the text-audio evaluation scorer on its own split of the corpus.
 - `search`: Train the search scorer's head and text tower on what `sds.train.search_data` wrote.

@@ -23,13 +23,14 @@ from sds.similarity.two_tower import RATE, SEARCH_SCORER, TwoTowerScorer, load_s
 
 log = logging.getLogger(__name__)
 SECONDS, CHUNK = 1.5, 16
-COUNTS = {"fm": 12288, "impact": 4096}  # impact patches have thirty times as many numbers
+HELD = 1.0  # seconds for which the key is down
+COUNTS = {"fm": 24576, "impact": 6144}  # impact patches have thirty times as many numbers
 
 
 def play(renderer: Renderer, u: Tensor) -> Tensor:
     """Sound [B, C, T] of patches u [B, P] of a synth, SECONDS of middle C."""
     with torch.no_grad():
-        return renderer.render(u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
+        return renderer.render(u.double(), Note(60, held=HELD), RATE, round(SECONDS * RATE)).float()
 
 
 def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int) -> Bank:

@@ -1,0 +1,63 @@
+"""What a search looks for, as its scorers hear it: a prompt, a recording, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor
+
+from bridge.worker.models import Models
+from sds.similarity import base
+from sds.similarity.two_tower import TwoTowerScorer
+
+Score: TypeAlias = Callable[[Tensor], Tensor]
+"""Audio [B, 1, T] -> cosines [B]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is scored; None without that scorer.
+
+    - `search`: what the search maximises; `evaluation`: what it never asks, and reports
+    - `recording`: [1, T], which it is to come near to; `vector`: the search scorer's [D] of it
+    """
+
+    search: Score | None
+    evaluation: Score | None
+    recording: Tensor | None = None
+    vector: Tensor | None = None
+
+
+def sought_sound(models: Models, prompt: str, recording: Tensor | None, rate: int) -> Sought:
+    """A prompt, a recording [1, T] at `rate`, or both.
+
+    With both the search scorer likes what is near to both alike; what is reported is the match with
+    the prompt, or with the recording where there is none.
+    """
+    search, evaluation = models.search_scorer(), models.evaluation_scorer()
+    reported = None if evaluation is None else similarity_function(evaluation, prompt, rate)
+    if recording is None:
+        score = None if search is None else similarity_function(search, prompt, rate)
+        return Sought(score, reported)
+    if not prompt:
+        reported = None
+        if isinstance(evaluation, TwoTowerScorer):
+            reported = _nearness(evaluation, "", recording, rate)
+    score = None if search is None else _nearness(search, prompt, recording, rate)
+    vector = None if search is None else search.hear(recording[None], rate)[0]
+    return Sought(score, reported, recording, vector)
+
+
+def similarity_function(scorer: base.TextAudioSimilarity, prompt: str, rate: int) -> Score:
+    """Bind a scorer to one prompt: a function from audio [B, 1, T] at `rate` to cosines [B]."""
+    return lambda sound: scorer.similarity(sound, rate, [prompt])[:, 0]
+
+
+def _nearness(scorer: TwoTowerScorer, prompt: str, recording: Tensor, rate: int) -> Score:
+    """The cosine with a recording [1, T], or its mean with that with the prompt."""
+    wanted = scorer.hear(recording[None], rate)[0]
+    if prompt:
+        wanted = 0.5 * (wanted + scorer.read([prompt])[0])
+    return lambda sound: scorer.hear(sound, rate) @ wanted

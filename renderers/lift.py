@@ -1,0 +1,112 @@
+"""Patches of the paper's voices in the full ones, where they sound the same.
+
+What a full voice has beside the paper's is at rest: nothing holds, moves, hisses or is filtered
+but by a low-pass that is open as far as it goes; a delta strikes once. A key let go damps within
+0.2 s, as the live voice does it for the paper's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from presets import Param, ranges
+from renderers import fm, impact
+from renderers.base import Renderer, curves, physical, positions
+
+# Of a full voice's own knobs, where they are at rest; those that then have no effect are where they
+# are of use as soon as another is turned up.
+RESTING = {
+    "detune": 0.0,
+    "sustain": 0.0,
+    "release": 0.2,
+    "pitch_start": 0.0,
+    "pitch_time": 0.05,
+    "lfo_hz": 5.0,
+    "lfo_to_pitch": 0.0,
+    "lfo_to_level": 0.0,
+    "lfo_to_index": 0.0,
+    "lfo_to_filter": 0.0,
+    "noise_level": 0.0,
+    "noise_hz": 2000.0,
+    "noise_width": 4.0,
+    "noise_attack": 0.001,
+    "noise_decay": 0.5,
+    "noise_sustain": 0.0,
+    "noise_release": 0.2,
+    "filter_hz": 20000.0,
+    "filter_resonance": 0.3,  # Butterworth's damping, 1.415: flat as far as it goes
+    "filter_mode": 0.0,
+    "filter_key": 0.0,
+    "filter_env": 0.0,
+    "filter_attack": 0.001,
+    "filter_decay": 0.5,
+    "strike_seconds": 1e-5,
+    "burst_level": 0.0,
+    "burst_seconds": 0.05,
+    "burst_hz": 5000.0,
+    "hits": 1.0,
+    "hit_hz": 4.0,
+    "hit_jitter": 0.0,
+    "hit_spread": 0.0,
+}
+
+
+def resting(name: str) -> float:
+    """The value at rest of a knob that only a full voice has. Raises `KeyError` for others."""
+    return RESTING[re.sub(r"op\d_", "", name)]
+
+
+def is_full(names: Mapping[str, object] | frozenset[str]) -> bool:
+    """Whether values of these names are of a full voice."""
+    return "pitch_start" in names or "hits" in names
+
+
+def full(values: Mapping[str, float]) -> dict[str, float]:
+    """The values of a preset, of either renderer, in the full voice; those of one as they are."""
+    if is_full(values):
+        return dict(values)
+    names = frozenset(values)
+    if "op1_ratio" in names:
+        params = ranges.fm_of(names | {"pitch_start"})
+    else:
+        params = ranges.impact_of(names | {"hits"})
+    return {p.name: values[p.name] if p.name in values else resting(p.name) for p in params}
+
+
+def voice_of(renderer: Renderer) -> str:
+    """The voice of a renderer: "paper" or "full"."""
+    return "full" if is_full(frozenset(p.name for p in renderer.params)) else "paper"
+
+
+def in_voice(renderer: Renderer, voice: str) -> Renderer:
+    """The renderer with the same operators or modes in this voice."""
+    names = frozenset(p.name for p in renderer.params)
+    if voice == voice_of(renderer):
+        return renderer
+    if voice == "full":
+        names |= {"pitch_start"} if renderer.name == "fm" else {"hits"}
+    else:
+        names -= {"pitch_start", "hits"}
+    return (fm if renderer.name == "fm" else impact).for_names(names)
+
+
+def to_voice(renderer: Renderer, u: Tensor, voice: str) -> Tensor:
+    """Patches u [B, P] as those of `in_voice(renderer, voice)`, float64.
+
+    Full ones sound the same; of a full patch the paper's voice keeps what it has.
+    """
+    if voice == voice_of(renderer):
+        return u.double()
+    target = in_voice(renderer, voice)
+    values = physical(curves(renderer.params), u)
+    where = {p.name: i for i, p in enumerate(renderer.params)}
+    at_rest = u.new_ones(len(u), dtype=torch.float64)
+
+    def column(p: Param) -> Tensor:
+        return values[:, where[p.name]] if p.name in where else at_rest * resting(p.name)
+
+    return positions(curves(target.params), torch.stack([column(p) for p in target.params], dim=1))
