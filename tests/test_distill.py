@@ -8,8 +8,9 @@ import torch
 
 from sds.distillation.descent import BestSoFar, fit
 from sds.distillation.distill import FEW, distill, recipe_for
+from sds.distillation.patch_search import Kept
 from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
-from sds.distillation.sds_targets import as_loud_as, sds_gradient, target
+from sds.distillation.sds_targets import as_loud_as, latent_target, sds_gradient, target
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.samplers.exponential import tab3
@@ -232,6 +233,138 @@ def test_stereo_prior_hears_a_mono_renderer_and_the_other_way():
         return render(u).expand(-1, 2, -1).double()
 
     assert len(list(distill(wide, P, "chord", starts(), recipe=recipe, generator=g))) == 4
+
+
+def test_a_search_ends_with_several_that_differ_best_first():
+    u0 = torch.zeros(6, HOP)
+    u0[0, 3], u0[1, 3], u0[2, 9], u0[3, 20] = 0.5, 0.49, 0.4, 0.4
+
+    def score(audio: torch.Tensor) -> torch.Tensor:
+        return P.encode(audio)[:, 3].mean(1) + 0.5 * P.encode(audio)[:, 9].mean(1)
+
+    g = torch.Generator().manual_seed(0)
+    recipe = PatchRecipe(replace(QUICK, steps=0))
+    last = list(distill(render, P, "chord", u0, recipe=recipe, generator=g, score=score, count=3))[
+        -1
+    ]
+    assert torch.equal(last.candidates[0], last.best_u)
+    assert [int(u.argmax()) for u in last.candidates] == [3, 9, 20]
+    assert last.scores.tolist() == pytest.approx([1.0, 0.4, 0.0], abs=1e-5)
+    assert last.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_recording_is_come_near_to_in_place_of_clips():
+    wanted = torch.zeros(1, HOP)
+    wanted[0, 5] = 0.5
+    recipe = PatchRecipe(
+        replace(QUICK, domain="decoder", log_weight=0.1, steps=0, look=5),
+        generated=4,
+        generations=8,
+        crowd=12,
+        fit_steps=30,
+        starts=2,
+    )
+    g = torch.Generator().manual_seed(0)
+    like = render(wanted)[0]
+    steps = list(distill(render, P, "", starts(12), recipe=recipe, generator=g, like=like))
+    assert {step.stage for step in steps} == {"search", "evolve", "fit"}
+    assert len(steps) == steps[-1].of
+    assert steps[-1].score > steps[0].score  # minus a distance
+    assert int(steps[-1].best_u.argmax()) == 5
+    with pytest.raises(ValueError, match=r"like must be \[C, T\]"):
+        list(distill(render, P, "", starts(), recipe=recipe, generator=g, like=like[0]))
+
+
+def test_a_preference_weighs_in_what_is_chosen():
+    """The scorer is indifferent; the prior knows which of the two is a chord."""
+    u0 = torch.stack([torch.zeros(HOP), MEAN / 2])
+    u0[0, 20] = 0.5
+
+    def score(audio: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(audio))
+
+    steps = run(replace(QUICK, steps=0), u0, score=score, preference=1.0)
+    assert [step.stage for step in steps] == ["search", "prefer"]
+    assert steps[-1].start == 1
+    assert steps[-1].score > 0.1
+
+
+def test_clips_that_score_too_low_are_not_followed():
+    recipe = PatchRecipe(
+        replace(QUICK, domain="decoder", steps=0), generated=2, generate_steps=3, fit_steps=4
+    )
+
+    def score(audio: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(audio),), 0.2)
+
+    for least, stages in ((0.1, {"search", "generate", "fit"}), (0.3, {"search", "generate"})):
+        steps = run(replace(recipe, accept=least), starts(4), score=score)
+        assert {step.stage for step in steps} == stages
+
+
+def test_evolution_ends_when_nothing_better_is_found():
+    recipe = PatchRecipe(replace(QUICK, steps=0), generations=50, crowd=8, patience=3)
+
+    def score(audio: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(audio))
+
+    steps = run(recipe, starts(8), score=score)
+    # the first generation is better than nothing; three more are not better than that
+    assert [step.stage for step in steps] == ["search"] + ["evolve"] * 4
+    assert steps[-1].of == 51
+
+
+def test_what_either_measure_likes_less_is_taken_back():
+    def kept(*, strict: bool) -> Kept:
+        return Kept(torch.zeros(3, 2), torch.ones(3), torch.ones(3), strict=strict)
+
+    new, ratings, gaps = (
+        torch.ones(3, 2),
+        torch.tensor([2.0, 2.0, 0.5]),
+        torch.tensor([0.5, 1.5, 0.5]),
+    )
+    strict, lax = kept(strict=True), kept(strict=False)
+    assert strict.see(new, ratings, gaps).tolist() == [True, False, False]
+    assert lax.see(new, ratings, gaps).tolist() == [True, True, False]
+    assert strict.u[:, 0].tolist() == [1.0, 0.0, 0.0]
+    assert strict.gaps.tolist() == [0.5, 1.0, 1.0]
+    assert strict.rows(torch.tensor([1])).ratings.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("kind", ["csd", "nfsd", "ism"])
+def test_relatives_of_sds_point_to_the_prompt(kind):
+    """Equal deviations s: D_w - D_0 = w sigma^2 m / (s^2 + sigma^2), whatever x is."""
+    guided = classifier_free_guidance(P, P.embed(["chord"], 1.0), P.embed([""], 1.0), 3.0)
+    free = classifier_free_guidance(P, P.embed(["chord"], 1.0), P.embed([""], 1.0), 0.0)
+    h, t = starts()[:, :, None].expand(-1, -1, 64), torch.tensor([0.6])
+    noise = torch.randn(h.shape, generator=torch.Generator().manual_seed(0))
+    change = latent_target(kind, guided, free, h, noise, t) - h
+    sigma2 = float(sigma_of(t)) ** 2
+    expected = 3 * sigma2 / (STD**2 + sigma2) * MEAN[:, None]
+    if kind == "ism":  # no noise: what is left of h is its own way to the mean
+        along = torch.nn.functional.cosine_similarity(
+            change.flatten(), expected.expand_as(h).flatten(), 0
+        )
+        assert float(along) > 0.8
+    else:
+        assert torch.allclose(change[0], expected.expand(-1, 64), atol=1e-5)
+
+
+def test_nfsd_takes_the_noise_away_at_small_times():
+    guided = classifier_free_guidance(P, P.embed(["chord"], 1.0), P.embed([""], 1.0), 3.0)
+    free = classifier_free_guidance(P, P.embed(["chord"], 1.0), P.embed([""], 1.0), 0.0)
+    h, t = starts()[:, :, None], torch.tensor([0.1])
+    noise = torch.ones_like(h)
+    spread = sigma_of(t) * noise
+    wanted = guided(h + spread, sigma_of(t)) - spread
+    assert torch.allclose(latent_target("nfsd", guided, free, h, noise, t), wanted, atol=1e-6)
+
+
+def test_distillation_towards_each_target_comes_nearer_to_the_prompt():
+    for kind in ("csd", "nfsd", "ism"):
+        last = run(replace(QUICK, target=kind, steps=60), starts())[-1]
+        before, after = ((2 * u - MEAN).square().mean() for u in (starts()[0], last.best_u))
+        assert float(after) < 0.9 * float(before)
 
 
 def test_starts_outside_the_unit_interval_are_refused():
