@@ -16,11 +16,18 @@ from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import AUTO, DesignPatch
 from bridge.worker.asked_voice import Voice, has_pitch, heard_through, voice
 from bridge.worker.delivery import levelled, timed
-from bridge.worker.initial_patches import Attempt, attempts, best_attempts, note_of, rank_algorithms
+from bridge.worker.initial_patches import (
+    Attempt,
+    attempts,
+    best_attempts,
+    note_of,
+    rank_algorithms,
+    start_of,
+)
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import Sought, sought_sound
-from presets import Effect, Preset, Provenance, load
+from presets import Effect, Preset, Provenance
 from presets.prompt_words import TUNED, Family, Wishes, wishes
 from renderers import to_values
 from renderers.algorithms import DIFFERENT, Found
@@ -132,7 +139,7 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         job=job,
         prior=prior,
         recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
-        start=load(job.start) if job.start else None,
+        start=start_of(job),
         wishes=asked,
         seconds=seconds,
         sought=sought_sound(models, job.prompt, like, prior.sample_rate),
