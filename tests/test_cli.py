@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 
 from bridge.cli import choices, main, tables
-from bridge.cli.base import show
+from bridge.cli.base import preset_file, show
 from bridge.execution import recording
 from bridge.execution.recording import RecordingEngine
 from bridge.hosts import HOSTS, INSTALLERS
@@ -27,6 +27,7 @@ from bridge.service.ledger import State, Store
 from bridge.stems import manifest as stems
 from presets import Preset, load, save
 from presets.export import EXPORTERS
+from presets.library import Library
 from tests.children import until
 
 
@@ -83,27 +84,22 @@ def test_patch_render_and_the_ledger(
     assert {row["ahead"] for row in rows} == {None}
 
 
-def test_without_out_the_library_keeps_patches_and_calls_them_by_name(
+def test_a_preset_goes_by_its_name_in_the_library(
     tmp_path: Path, data: Path, capsys: Any, monkeypatch: Any
 ) -> None:
-    code, out, err = scorewire(
-        capsys, monkeypatch, "patch", "a bell", "--renderer", "fm", "--recipe", "fast", "--count",
-        2, "--duration", 0.25, "--steps", 1, "--json",
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    got = last(out)
-    kept = [Path(made["library"]) for made in got["patches"]]
-    assert got["library"] == str(kept[0]) == str(data / "library" / "a-bell.json")
-    assert all("inbox" in load(path).tags and path.with_suffix(".wav").is_file() for path in kept)
-    assert Path(got["preset"]).parent.parent == data / "results"
-    code, out, _ = scorewire(
-        capsys, monkeypatch, "render", "a-bell", "--out", tmp_path / "a.wav", "--json"
+    kept = Library(data / "library").add(
+        Preset(name="A bell", renderer="fm", renderer_version=1, values={"level": 0.5})
     )
-    assert code == 0
-    assert (tmp_path / "a.wav").read_bytes() == Path(got["wav"]).read_bytes()
-    code, _, err = scorewire(capsys, monkeypatch, "vary", "a gong", "--out", tmp_path / "x")
-    assert code == 1
-    assert "no preset is called 'a gong'" in err
+    assert preset_file(Path("a-bell")) == preset_file(Path("A bell")) == str(kept.path)
+    monkeypatch.chdir(tmp_path)
+    Path("a-bell").touch()  # a file comes first
+    assert preset_file(Path("a-bell")) == str(tmp_path / "a-bell")
+    assert preset_file(Path("folder/a.json")) == str(tmp_path / "folder" / "a.json")
+    for command in ("render", "edit", "vary", "export"):
+        more = {"export": ("--format", "wav"), "edit": ("darker",)}.get(command, ())
+        code, _, err = scorewire(capsys, monkeypatch, command, "gong", *more, "--out", tmp_path)
+        assert code == 1
+        assert "no preset is called 'gong'" in err
 
 
 def test_separate_then_verify(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:

@@ -270,8 +270,11 @@ class Engine:
             (out / f"{name}.wav").write_bytes(b"RIFF")
         files = {"preset": str(out / "best.json"), "wav": str(out / "best.wav")}
         yield Best(id=job.id, step=1, score=0.5, **files)
-        files = {"preset": str(out / "last.json"), "wav": str(out / "last.wav")}
-        yield Done(id=job.id, result=files)
+        others = [
+            {"preset": str(out / f"{name}.json"), "wav": str(out / f"{name}.wav")}
+            for name in ("last", "best")
+        ]
+        yield Done(id=job.id, result=others[0] | {"patches": others})
 
 
 class Slots:
@@ -308,3 +311,26 @@ def test_each_best_goes_to_the_slot_and_the_last_into_the_library(tmp_path, slot
     assert load(kept[7]).name == "last"
     assert kept[7].with_suffix(".wav").read_bytes() == b"RIFF"
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == entry.result
+
+
+def test_without_a_folder_the_library_keeps_all_patches_in_its_inbox(tmp_path):
+    config = Config(osc_port=0, data=tmp_path / "data")
+
+    async def story():
+        with Store(tmp_path / "jobs.sqlite") as store:
+            async with Server(config, store, Engine()) as server:
+                job = DesignPatch(id="j1", prompt="x", slot=3)
+                first = server.submit(job, client="c", req=1)
+                again = job.model_copy(update={"id": "j2"})
+                assert server.submit(again, client="c", req=1) == first
+                return await server.wait(first)
+
+    entry = asyncio.run(story())
+    assert entry.state == "done"
+    assert entry.job.out == str(config.results / "j1")
+    library = Library(config.library)
+    assert [one.name for one in library.find(tags=["inbox"])] == ["best", "last"]
+    kept = [made["library"] for made in entry.result["patches"]]
+    assert [load(path).name for path in kept] == ["last", "best"]
+    assert entry.result["library"] == kept[0]
+    assert dict(library.slots()) == {3: Path(kept[0])}

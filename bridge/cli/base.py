@@ -58,7 +58,7 @@ def preset_file(called: Path) -> str:
     Raises `ValueError` for what is neither.
     """
     path = called.expanduser()
-    if path.exists() or len(path.parts) > 1:
+    if path.exists() or len(path.parts) > 1 or path.suffix == ".json":
         return absolute(path)
     from bridge.service import config
     from presets.library import Library

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from bridge.protocol.patch_jobs import DesignPatch
 from bridge.worker.models import Models
-from presets import Note, Preset
+from presets import Note, Preset, load
 from renderers import RENDERERS, Renderer, fm, for_preset, from_values, impact, random_patches
 from renderers.algorithms import Found, algorithms, best
+from renderers.lift import full, voice_of
 from renderers.variations import around
 
 SIBLING, FAMILY = 0.3, 1.0  # how far from a start its candidates are (`renderers.variations`)
@@ -32,6 +33,21 @@ def note_of(job: DesignPatch, start: Preset | None) -> Note:
     if job.note is not None:
         return Note(job.note)
     return Note(start.note) if start else Note()
+
+
+def start_of(job: DesignPatch) -> Preset | None:
+    """The preset to begin around, in the voice that searches use, where it sounds the same."""
+    if job.start is None:
+        return None
+    start = load(job.start)
+    if _voice(job, start.renderer) == "full":
+        start = start.model_copy(update={"values": full(start.values)})
+    return start
+
+
+def _voice(job: DesignPatch, renderer: str) -> str:
+    """ "paper" for the paper's recipe, else the voice of `RENDERERS`."""
+    return "paper" if job.recipe == "paper" else voice_of(RENDERERS[renderer])
 
 
 def attempts(
@@ -82,6 +98,7 @@ def rank_algorithms(
         samples=samples,
         generator=generator,
         near=(listed, models.near(listed, job.prompt, PLACED, generator).double()),
+        voice=_voice(job, "fm"),
     )
 
 
@@ -113,7 +130,7 @@ def _renderers(job: DesignPatch, start: Preset | None) -> list[Renderer]:
         return [for_preset(start)]
     if job.matrix or job.operators:
         matrix = (job.matrix or "acyclic").replace("auto", "1")
-        return [fm.renderer(operators=job.operators, matrix=matrix)]
+        return [fm.renderer(operators=job.operators, matrix=matrix, voice=_voice(job, "fm"))]
     paper = {"fm": fm.renderer(), "impact": impact.renderer()}
     known = paper if job.recipe == "paper" else RENDERERS
     return list(known.values()) if job.renderer == "auto" else [known[job.renderer]]

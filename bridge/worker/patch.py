@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,21 @@ from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import AUTO, DesignPatch
 from bridge.worker.asked_voice import Voice, has_pitch, heard_through, voice
 from bridge.worker.delivery import levelled, timed
-from bridge.worker.initial_patches import Attempt, attempts, best_attempts, note_of, rank_algorithms
+from bridge.worker.initial_patches import (
+    Attempt,
+    attempts,
+    best_attempts,
+    note_of,
+    rank_algorithms,
+    start_of,
+)
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import Sought, sought_sound
-from presets import Effect, Preset, Provenance, load
+from presets import Effect, Preset, Provenance
 from presets.prompt_words import TUNED, Family, Wishes, wishes
-from renderers import to_values
-from renderers.algorithms import DIFFERENT, Found
+from renderers import Renderer, to_values
+from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.priors.base import Prior
@@ -31,6 +38,7 @@ from sds.signal import audio_files
 
 RANKING = 0.25  # of a job's time, about, in which algorithms are compared
 TRIAL = 0.1  # likewise, in which renderers are
+FIT_STEPS = 60  # of Adam towards a recording, at least
 MOST = 8  # patches of one search
 CURVES = "curves.json"
 COLUMNS = ("step", "stage", "t", "loss", "score")
@@ -121,6 +129,9 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     steps = job.steps or recipe.distillation.steps
+    if job.like is not None:
+        recipe = replace(recipe, fit_steps=max(recipe.fit_steps, FIT_STEPS))
+        steps = steps if job.prompt else 0  # the prior has nothing to say
     asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
     like = None if job.like is None else _recording(job.like, prior)
     longest = prior.max_seconds
@@ -132,7 +143,7 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         job=job,
         prior=prior,
         recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
-        start=load(job.start) if job.start else None,
+        start=start_of(job),
         wishes=asked,
         seconds=seconds,
         sought=sought_sound(models, job.prompt, like, prior.sample_rate),
@@ -168,9 +179,10 @@ def _choose(
         fraction = RANKING * len(ranked) / len(DIFFERENT)
         yield clock.progress(fraction, f"algorithm {algorithm.number}")
     found = best_attempts(ranked, more, generator)
-    pitched = _pitched(search, found[0], found[0].u0[-1])
-    best = f"the algorithms {found[0].renderer.name} {ranked[0].number}"
-    return _Choice(_voices(search, found, pitched), pitched, best, RANKING)
+    top = best(ranked, 1)[0]
+    pitched = _pitched(search, top.renderer, top.u[0])
+    why = f"the algorithms that suit best, {top.number} before others"
+    return _Choice(_voices(search, found, pitched), pitched, why, RANKING)
 
 
 def _try(
@@ -179,40 +191,42 @@ def _try(
     """Score the candidates of each renderer; go on with the one that has the best."""
     unsure = search.job.pitched is None and search.wishes.pitched is None
     if len(found) == 1 and (not unsure or search.start or search.job.recipe == "paper"):
-        pitched = _pitched(search, found[0], None)
+        pitched = _pitched(search, found[0].renderer, None)
         return _Choice(_voices(search, found, pitched), pitched, "asked for", 0.0)
-    trial = replace(
-        search.recipe, generated=0, distillation=replace(search.recipe.distillation, steps=0)
-    )
-    best: list[Step] = []
+    none = replace(search.recipe.distillation, steps=0)
+    trial = replace(search.recipe, distillation=none, generated=0, generations=0, fit_steps=0)
+    tried: list[Step] = []
     for k, (renderer, u0) in enumerate(found):
-        tried = _voice(search, renderer, family="free")
-        for step in _distill(search, tried, u0, trial, 1):
+        played = _voice(search, renderer, "free")
+        for step in _distill(search, played, u0, trial, 1):
             fraction = TRIAL * (k + step.index / step.of) / len(found)
             yield clock.progress(fraction, f"trying {renderer.name}", {"score": step.score})
-        best.append(step)
-    first = max(range(len(found)), key=lambda k: best[k].score)
+        tried.append(step)
+    first = max(range(len(found)), key=lambda k: tried[k].score)
     scores = ", ".join(
-        f"{one.renderer.name} {step.score:.3f}" for one, step in zip(found, best, strict=True)
+        f"{one.renderer.name} {step.score:.3f}" for one, step in zip(found, tried, strict=True)
     )
     why = f"the best score of its candidates: {scores}" if len(found) > 1 else "asked for"
-    pitched = _pitched(search, found[first], best[first].best_u)
+    pitched = _pitched(search, found[first].renderer, tried[first].best_u)
     return _Choice(_voices(search, [found[first]], pitched), pitched, why, TRIAL)
 
 
-def _pitched(search: _Search, found: Attempt, u: Tensor | None) -> bool | None:
-    """Whether the sound has a pitch: as asked, as the words say, or as a patch u [P] sounds."""
+def _pitched(search: _Search, renderer: Renderer, u: Tensor | None) -> bool | None:
+    """Whether the sound has a pitch: as asked, as the words say, as the recording or else a patch
+    u [P] sounds.
+    """
     if search.job.pitched is not None:
         return search.job.pitched
     if search.start or search.job.recipe == "paper":
         return None  # its ratios are what was asked for
     if search.wishes.pitched is not None or u is None:
         return search.wishes.pitched
-    rate = search.prior.sample_rate
-    with torch.no_grad():
+    rate, sound = search.prior.sample_rate, search.sought.recording
+    if sound is None:
         note = note_of(search.job, search.start)
-        sound = found.renderer.render(u[None].double(), note, rate, search.samples)
-    return has_pitch(sound.float(), rate)
+        with torch.no_grad():
+            sound = renderer.render(u[None].double(), note, rate, search.samples)[0]
+    return has_pitch(sound[None].float(), rate)
 
 
 def _voices(
@@ -222,7 +236,7 @@ def _voices(
     return [(_voice(search, renderer, family), u0) for renderer, u0 in found]
 
 
-def _voice(search: _Search, renderer: Any, family: Family) -> Voice:
+def _voice(search: _Search, renderer: Renderer, family: Family) -> Voice:
     return voice(renderer, bounds=search.wishes.bounds, family=family, chain=search.effects)
 
 
@@ -235,7 +249,9 @@ def _begin(search: _Search, choice: _Choice, out: atomic_output.Output, name: st
     )
 
 
-def _distill(search: _Search, played: Voice, u0: Tensor, recipe: PatchRecipe, count: int) -> Any:
+def _distill(
+    search: _Search, played: Voice, u0: Tensor, recipe: PatchRecipe, count: int
+) -> Iterator[Step]:
     rate = search.prior.sample_rate
     return distill(
         played.render_function(note_of(search.job, search.start), rate, search.samples),
@@ -246,7 +262,7 @@ def _distill(search: _Search, played: Voice, u0: Tensor, recipe: PatchRecipe, co
         generator=search.generator,
         score=search.sought.search,
         count=count,
-        like=search.sought.recording,
+        like=search.sought.recording if recipe.fit_steps else None,
     )
 
 
@@ -275,23 +291,23 @@ def _refine(
             yield clock.progress(fraction, step.stage, figures)
             if step.improved and step.score > highest and files.previews.due():
                 patch = _preset(search, played, step.best_u, search.effects)
-                if best := files.preview(job.id, patch, step=row[0], score=step.score):
-                    yield best
+                if preview := files.preview(job.id, patch, step=row[0], score=step.score):
+                    yield preview
         found = zip(step.candidates, step.scores.tolist(), strict=True)
         kept += [_Kept(played, u, worth) for u, worth in found]
     return sorted(kept, key=lambda one: -one.score)[: job.count]
 
 
-def _tuned_effects(search: _Search, best: _Kept) -> tuple[Effect, ...]:
+def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
     """The chain that the words asked for, each wet share as the search scorer likes it best."""
     chain, score = search.effects, search.sought.search
     if search.start or score is None or not any(effect.kind in TUNED for effect in chain):
         return chain
     rate = search.prior.sample_rate
-    dry = replace(best.voice, effects=())
+    dry = replace(found.voice, effects=())
     with torch.no_grad():
         note = note_of(search.job, None)
-        sound = dry.render_function(note, rate, search.samples)(best.u[None])
+        sound = dry.render_function(note, rate, search.samples)(found.u[None])
     for k, effect in enumerate(chain):
         setting, values = TUNED.get(effect.kind, ("", ()))
         tried = [

@@ -16,7 +16,7 @@ from bridge.protocol.events import Best
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
-from sds.similarity.rating import rating, verdict
+from sds.similarity.rating import in_words, rating
 
 PREVIEW_GAP = 3.0  # seconds between two previews
 PREVIEWS_KEPT = 3
@@ -30,7 +30,7 @@ def judged(score: float | None, prompt: str) -> dict[str, Any]:
     if score is None or not prompt:
         return {"rating": None, "verdict": None}
     worth = rating(score)
-    return {"rating": worth, "verdict": verdict(worth)}
+    return {"rating": worth, "verdict": in_words(prompt, worth)}
 
 
 def keep(
