@@ -96,7 +96,7 @@ Matrix = Annotated[str, AfterValidator(_matrix)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Recipe = Literal["paper", "default", "fast"]
 Method = Literal["default", "fast", "best", "masks", "paper"]
-SuiteName = Literal["codec", "prior", "patch", "separate", "ablation", "all"]
+SuiteName = Literal["codec", "prior", "patch", "playable", "separate", "ablation", "all"]
 
 
 class DesignPatch(WritingJob):
@@ -426,8 +426,8 @@ class Evaluate(WritingJob):
     same: the code of the suite, the model and every other network, the methods' values, data, seed
     and `items`. A job that is cancelled or crashes leaves its rows.
 
-    - `suites`: "codec", "prior", "patch", "separate", "ablation" or "all", at least one; default
-      ("all",)
+    - `suites`: "codec", "prior", "patch", "playable", "separate", "ablation" or "all", at least
+      one; default ("all",)
     - `data`: folder of the evaluation recordings
     - `out`: folder of page and rows
     - `models`: names of the priors, at least one, whose rows stand beside each other; default
