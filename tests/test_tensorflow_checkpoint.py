@@ -1,6 +1,5 @@
 """Checkpoints of TensorFlow, written here byte by byte as its formats have them."""
 
-import os
 import struct
 
 import numpy as np
@@ -28,7 +27,9 @@ def block(items):
     """Keys share what they can with the one before; one restart; not packed, no checksum."""
     out, last = b"", b""
     for key, value in items:
-        shared = len(os.path.commonprefix([key, last]))
+        shared = 0
+        while shared < min(len(key), len(last)) and key[shared] == last[shared]:
+            shared += 1
         own = key[shared:]
         out += varint(shared) + varint(len(own)) + varint(len(value)) + own + value
         last = key

@@ -20,7 +20,7 @@ app = typer.Typer()
 Suites: TypeAlias = Annotated[
     list[str],
     typer.Option(
-        "--suite", metavar=TEXT, help="codec, prior, patch, separate, ablation or all; repeatable."
+        "--suite", metavar=TEXT, help="codec, prior, patch, playable, separate, ablation or all."
     ),
 ]
 Models: TypeAlias = Annotated[

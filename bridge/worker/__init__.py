@@ -24,6 +24,8 @@ loaded from job to job.
 - `models`: What the stories share: prior, scorers, tagger, banks and copy index, loaded once and
   kept.
 - `patch`: Prompt to patch: search, fit and distill the knobs of a renderer towards a prompt.
+- `playables`: The presets that the suite `playable` plays: those of the factory, and those beside
+  the data.
 - `probe`: Check whether kernel, model and evaluation scorer work here, for `doctor`.
 - `render`: Render a preset to a sound file.
 - `saved_patches`: Write the files of a search: its first patch, previews of the best so far, and

@@ -16,6 +16,7 @@ from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.jobs import Evaluate
 from bridge.worker.models import Models, instrument, model_hash
+from bridge.worker.playables import playables
 from renderers import RENDERERS
 from sds.datasets import evaluation_items
 from sds.priors.base import Prior
@@ -116,6 +117,7 @@ def _setting(job: Evaluate, prior: Prior, scorers: _Scorers, models: Models) -> 
         seed=job.seed,
         networks=models.networks(),
         items=job.items,
+        playables=tuple(playables(Path(job.data), prior.sample_rate)),
     )
 
 

@@ -12,6 +12,7 @@
 - `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
+- `playable`: Whether presets can be played: in tune, level, at once, and with an end.
 - `prior`: What the prior makes of class words: is it the class, is it sharp, is it varied, is it
   new?
 - `prior_clips`: Clips of class words that the prior suite listens to: generated, recorded, or

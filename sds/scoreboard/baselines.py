@@ -44,7 +44,7 @@ DENSE = 100  # parameters up to which the whole covariance is learned
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What is asked for: `seconds` of `text`; `right` is the row of its recording, if any, and
-    `classes` are those that the statistics may take its sound for; `last`: `sds.scoreboard.prompts`.
+    `classes` those that the statistics may take its sound for; `last`: `sds.scoreboard.prompts`.
     """
 
     name: str

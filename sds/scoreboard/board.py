@@ -39,6 +39,23 @@ class Instrument:
     near: Callable[[str, int, torch.Generator], Tensor]  # prompt, count -> u of its bank [count, P]
 
 
+Pitch: TypeAlias = Literal["harmonic", "bell", ""]
+"""What of a sound follows the keys: all its partials, its strike note, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """A preset as the scoreboard sees it: `play` makes audio [C, T] at the prior's rate of a MIDI
+    note; it was designed at `note`. `group` is where it comes from.
+    """
+
+    name: str
+    group: str
+    note: float
+    pitch: Pitch
+    play: Callable[[float], Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What is scored, on what, and by whom."""
@@ -52,6 +69,7 @@ class Setting:
     seed: int = 0
     networks: Networks = NO_NETWORKS  # what separation asks beside the prior
     items: int | None = None  # at most so many recordings or prompts a suite; None: all
+    playables: tuple[Playable, ...] = ()  # presets to be played
 
     def generator(self, *words: object) -> torch.Generator:
         """A generator that depends on the seed and these words only."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sds.distillation.recipes import RECIPES
-from sds.scoreboard import ablation, codec, patch, prior, separate, stage_by_stage
+from sds.scoreboard import ablation, codec, patch, playable, prior, separate, stage_by_stage
 from sds.scoreboard.board import Entry
 
 SUITES = {
@@ -12,6 +12,7 @@ SUITES = {
         prior.suite, prior.COLUMNS, str(prior.__doc__), prior.findings, methods=prior.METHODS
     ),
     "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings, methods=RECIPES),
+    "playable": Entry(playable.suite, playable.COLUMNS, str(playable.__doc__), playable.findings),
     "separate": Entry(
         separate.suite, separate.COLUMNS, str(separate.__doc__), methods=separate.PROMPTED
     ),
