@@ -91,7 +91,8 @@ def _within_limits(params: tuple[Param, ...], u: Tensor) -> Tensor:
     highest = MOST | bands
     most = [p.position(highest[p.name]) if p.name in highest else 1.0 for p in params]
     least = [p.position(LEAST[p.name]) if p.name in LEAST else 0.0 for p in params]
-    return u.clamp(torch.tensor(least).to(u), torch.tensor(most).to(u))
+    ends = torch.tensor([least, most], dtype=torch.float64).to(u)
+    return u.clamp(ends[0], ends[1])
 
 
 def _snap_harmonic(lay: fm.Layout, u: Tensor) -> Tensor:
