@@ -157,7 +157,7 @@ def test_random_patches_are_audible_and_tame(instrument: Renderer) -> None:
     assert torch.all((u >= 0) & (u <= 1))
     audio = instrument.render(u, MIDDLE_C, RATE, RATE // 2)
     peak = audio.abs().amax((1, 2))
-    assert peak.min() > 0.03
+    assert peak.min() > 0.02  # where one mode of six is heard, `level` is at its bound
     assert peak.max() < 1.0
     assert torch.unique(audio.square().sum((1, 2))).numel() == 24
 
@@ -251,8 +251,8 @@ def test_the_table_is_whole() -> None:
         "fm": "fm",
         "impact": "impact",
     }
-    assert len(renderers.RENDERERS["fm"].params) == 4 * 4 + 10 + 1
-    assert len(renderers.RENDERERS["impact"].params) == 3 * 256 + 2 * 32 + 4
+    assert len(renderers.RENDERERS["fm"].params) == 4 * 7 + 10 + 21 + 1
+    assert len(renderers.RENDERERS["impact"].params) == 3 * 256 + 2 * 32 + 8 + 4
     for renderer in renderers.RENDERERS.values():
         names = [p.name for p in renderer.params]
         assert len(set(names)) == len(names)
