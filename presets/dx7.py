@@ -218,17 +218,17 @@ def tremolo_db(depth: int, sensitivity: int) -> float:
     """dB by which the LFO's lowest point lowers an operator, at amp depth 0..99."""
     swing = ((165 * depth) >> 6) / 256.0 * TREMOLO[sensitivity]
     rest, top = (math.exp(4.48 * x + 12.2) / 2**24 for x in (0.0, swing))
-    return 15.0 * OCTAVE_DB * min(1.0, top - rest)
+    return float(15.0 * OCTAVE_DB * min(1.0, top - rest))
 
 
 def pitch_semitones(level: int) -> float:
     """Where a pitch envelope's level 0..99 is, -48 .. 47.6 semitones."""
-    return PITCH_LEVELS[level] * 12.0 / 32.0
+    return float(PITCH_LEVELS[level] * 12.0 / 32.0)
 
 
 def pitch_speed(rate: int) -> float:
     """Semitones a second of a pitch envelope's rate 0..99."""
-    return PITCH_RATES[rate] * 12.0 / 21.3
+    return float(PITCH_RATES[rate] * 12.0 / 21.3)
 
 
 # Dexed measures pitch on a logarithmic scale, and its detune is a share of that logarithm which

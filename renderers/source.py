@@ -75,7 +75,8 @@ class RenderedSource:
             count = min(audio.shape[1], round(FADE * self.rate))
             audio[:, audio.shape[1] - count :] *= _fall(count)
         else:  # a seam of noise may peak above both its sides
-            audio = np.clip(loops.seamless(audio, loop, self.rate), -1.0, 1.0)
+            seamless = loops.seamless(audio.astype(np.float32), loop, self.rate)
+            audio = np.clip(seamless.astype(np.float64), -1.0, 1.0)
         levels = np.minimum(np.round(audio * full), full - 1)
         if bits == 16:
             return _interleave(levels.astype("<i2"))

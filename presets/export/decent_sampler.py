@@ -40,9 +40,7 @@ def _document(plan: Map, stem: str) -> bytes:
     )
     for zone in plan.zones:
         for low, high in _ranges(*zone.velocities):
-            loop = zone.loop or (0, 0)
-            looped = {"loopStart": str(loop[0]), "loopEnd": str(loop[1] - 1)} if zone.loop else {}
-            xml.SubElement(
+            sample = xml.SubElement(
                 group,
                 "sample",
                 path=folder_name(stem) + file_name(plan, zone, stem),
@@ -53,8 +51,10 @@ def _document(plan: Map, stem: str) -> bytes:
                 hiVel=str(high),
                 volume=f"{(low + high) / 2 / 127:.5f}",
                 loopEnabled="true" if zone.loop else "false",
-                **looped,
             )
+            if zone.loop is not None:
+                sample.set("loopStart", str(zone.loop[0]))
+                sample.set("loopEnd", str(zone.loop[1] - 1))
     xml.indent(root, " ")
     text: bytes = xml.tostring(root, encoding="utf-8", xml_declaration=True)
     return text + b"\n"

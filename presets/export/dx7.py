@@ -134,8 +134,8 @@ def to_voice(preset: Preset, *, rate: int = 44100) -> tuple[Voice, tuple[str, ..
         name=_name(preset.name),
     )
     if moving is not None:
-        voice, said = _moved(voice, moving, swing)
-        lost += said
+        voice, moved = _moved(voice, moving, swing)
+        lost += moved
     if min(patch.attack[s] for s in placed.slots if s is not None) < SHARP:
         lost += ["attack: below 3 ms a DX7 clicks, so it is never sharper than that"]
     lost += ["velocity: sensitivity 5 follows ours within 0.8 dB from 64 to 127, not below"]
