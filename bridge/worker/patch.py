@@ -182,7 +182,10 @@ def _try(
         pitched = _pitched(search, found[0], None)
         return _Choice(_voices(search, found, pitched), pitched, "asked for", 0.0)
     trial = replace(
-        search.recipe, generated=0, distillation=replace(search.recipe.distillation, steps=0)
+        search.recipe,
+        generated=0,
+        generations=0,
+        distillation=replace(search.recipe.distillation, steps=0),
     )
     best: list[Step] = []
     for k, (renderer, u0) in enumerate(found):

@@ -44,7 +44,8 @@ DENSE = 100  # parameters up to which the whole covariance is learned
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What is asked for: `seconds` of `text`; `right` is the row of its recording, if any, and
-    `classes` are those that the statistics may take its sound for; `last`: `sds.scoreboard.prompts`.
+    `classes` are those that the statistics may take its sound for; `last`: see
+    `sds.scoreboard.prompts`.
     """
 
     name: str
@@ -190,7 +191,10 @@ def _unlearned(job: Job, *, name: str) -> Iterator[Found]:
 def _generate_then_fit(job: Job) -> Iterator[Found]:
     recipe = RECIPES[BUDGET]
     still = replace(recipe.distillation, steps=0)
-    fitting = replace(recipe, distillation=still, generations=0, fit_steps=FIT_STEPS)
+    fitting = replace(
+        recipe, distillation=still, generations=0, fit_steps=FIT_STEPS,
+        preference=0.0, accept=-math.inf, take_back=False,
+    )  # fmt: skip
     return _distill(job, fitting, job.u0[: fitting.candidates])
 
 
