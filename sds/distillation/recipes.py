@@ -79,7 +79,7 @@ class PatchRecipe:
     - `starts`: the best of them, which are optimised as one batch, >= 1; 1.
     - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
     - `generated`: clips that the prior generates for the prompt; the best `starts` of them by the
-      score are fitted to. 0 leaves out generation, evolution and fit; 0.
+      score are followed. 0 leaves out generation and fit; 0.
     - `generate_steps`: evaluations of `tab3` for that generation, >= 1; 10 (docs/samplers.md).
     - `generations`: generations of differential evolution; 0.
     - `crowd`: patches that evolve, >= 1; 24.
@@ -115,12 +115,13 @@ class PatchRecipe:
 RECIPES = {
     # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
     "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
-    # Ours: score many patches, let the best evolve towards clips that the prior generates, fit the
-    # nearest to them, then distill with t falling from large (where the target is not simply next
-    # to the start) to small.
+    # Ours: score many patches, ask the prior about the best, let these evolve on both opinions and
+    # near the clips that the prior generates; very many knobs are fitted to these instead. The
+    # descent that a job may ask for has t falling from large (where the target is not simply next
+    # to the start) to small; by itself it did not help (docs/patches.md).
     "default": PatchRecipe(
         Recipe(
-            steps=20,
+            steps=0,
             lr=0.01,
             guidance=3.0,
             t_range=(0.3, 0.8),
@@ -130,16 +131,21 @@ RECIPES = {
             log_weight=0.1,
             peak=0.5,
         ),
-        candidates=48,
+        candidates=64,
         starts=4,
         finalists=2,
         generated=8,
-        generations=24,
-        fit_steps=20,
+        generations=12,
+        crowd=24,
+        closeness=0.1,
+        preference=1.0,
+        accept=0.3,
+        take_back=True,
+        patience=6,
     ),
     "fast": PatchRecipe(
         Recipe(
-            steps=30,
+            steps=0,
             lr=0.02,
             guidance=3.0,
             t_range=(0.3, 0.8),
@@ -149,8 +155,15 @@ RECIPES = {
             log_weight=0.1,
             peak=0.5,
         ),
-        candidates=24,
-        starts=2,
+        candidates=48,
+        starts=4,
+        generated=4,
+        generations=3,
+        crowd=16,
+        closeness=0.1,
+        preference=1.0,
+        accept=0.3,
+        take_back=True,
     ),
 }
 """The named recipes of the job `patch`."""

@@ -190,7 +190,10 @@ def _unlearned(job: Job, *, name: str) -> Iterator[Found]:
 def _generate_then_fit(job: Job) -> Iterator[Found]:
     recipe = RECIPES[BUDGET]
     still = replace(recipe.distillation, steps=0)
-    fitting = replace(recipe, distillation=still, generations=0, fit_steps=FIT_STEPS)
+    fitting = replace(
+        recipe, distillation=still, generations=0, fit_steps=FIT_STEPS,
+        preference=0.0, accept=-math.inf, take_back=False,
+    )  # fmt: skip
     return _distill(job, fitting, job.u0[: fitting.candidates])
 
 
