@@ -102,7 +102,7 @@ class Musicnn:
         x = torch.cat(layers, 1)  # [B N, 753, L]
         x = torch.stack([x.amax(2), x.mean(2)], 2).flatten(1)  # in the order of tf.flatten
         x = self._dense(self._norm(x, 9), "dense").relu()
-        return self._norm(x, 10).unflatten(0, count)
+        return self._norm(x, 10).reshape(*count, -1)
 
     def _front(self, x: Tensor) -> Tensor:
         """Timbre and tempo [B, 561, L] of log-mel spectra [B, L, MELS]."""
@@ -151,7 +151,7 @@ def patches(audio: Tensor, rate: int, mel: Tensor) -> Tensor:
     power = mel @ (spectrum.real**2 + spectrum.imag**2)  # [B, MELS, L]
     x = torch.log10(1.0 + 1e4 * power).mT
     count = x.shape[1] // FRAMES
-    return x[:, : count * FRAMES].unflatten(1, (count, FRAMES))
+    return x[:, : count * FRAMES].reshape(len(x), count, FRAMES, MELS)
 
 
 def _name(kind: str, index: int) -> str:

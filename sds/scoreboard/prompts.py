@@ -2,8 +2,9 @@
 
 No recording belongs to them. Where the statistics of real recordings know what such a sound is
 like, their classes (`sds.datasets.reference_statistics.CLASSES`) are named: a sound is confirmed
-when one of them is its first, of 22. Those that are `last` are left out whenever a run is limited
-to some items, so that nothing is chosen by them: they are looked at when everything is done.
+when one of them is among its first three, of 22. Those that are `last` are left out whenever a run
+is limited to some items, so that nothing is chosen by them: they are looked at when everything is
+done.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def _tensors(index: bytes, data: bytes) -> Iterator[tuple[str, Tensor]]:
         entry = dict(_fields(value))
         if not key or entry.get(DTYPE) != FLOAT:  # the entry without a name is the header
             continue
-        dims = [dict(_fields(dim)) for field, dim in _fields(_bytes(entry.get(SHAPE, b"")))]
+        dims = [dict(_fields(_bytes(dim))) for _, dim in _fields(_bytes(entry.get(SHAPE, b"")))]
         shape = [_number(dim.get(LENGTH, 0)) for dim in dims]
         start, size = _number(entry.get(OFFSET, 0)), _number(entry.get(SIZE, 0))
         if size != 4 * int(np.prod(shape)) or start + size > len(data):
