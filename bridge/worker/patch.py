@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
 
     The search scorer (`sds.similarity.two_tower.SEARCH_SCORER`) chooses; the evaluation scorer,
     which the search never asks, scores the first patch and the last. curves.json has one entry a
-    step in each of step, stage, t, loss (null where there is none) and score, which never falls.
+    step in each of step, stage, t, loss and score, which never falls; null where there is none.
     Raises `ValueError` for a duration above the prior's, in seconds.
     """
     clock = worker_loop.Clock(job.id)
@@ -200,7 +201,7 @@ def _try(
         played = _voice(search, renderer, "free")
         for step in _distill(search, played, u0, trial, 1):
             fraction = TRIAL * (k + step.index / step.of) / len(found)
-            yield clock.progress(fraction, f"trying {renderer.name}", {"score": step.score})
+            yield clock.progress(fraction, f"trying {renderer.name}", _figures(step))
         tried.append(step)
     first = max(range(len(found)), key=lambda k: tried[k].score)
     scores = ", ".join(
@@ -280,11 +281,12 @@ def _refine(
     job, begun, count = search.job, choice.fraction, len(choice.attempts)
     kept: list[_Kept] = []
     for k, (played, u0) in enumerate(choice.attempts):
-        highest = max((one.score for one in kept), default=-torch.inf)  # of the attempts before
+        highest = max((one.score for one in kept), default=-math.inf)  # of the attempts before
         for step in _distill(search, played, u0, search.recipe, job.count):
             figures = _figures(step)
             score = max(highest, step.score)
-            row = (k * step.of + step.index, step.stage, step.t, figures.get("loss"), score)
+            scored = score if score > -math.inf else None
+            row = (k * step.of + step.index, step.stage, step.t, figures.get("loss"), scored)
             for key, value in zip(curves, row, strict=True):
                 curves[key].append(value)
             fraction = begun + (1 - begun) * row[0] / (count * step.of)
@@ -359,5 +361,6 @@ def _preset(search: _Search, played: Voice, u: Tensor, chain: tuple[Effect, ...]
 
 
 def _figures(step: Step) -> dict[str, float]:
-    falls = step.stage in ("fit", "distill")
-    return ({"loss": float(step.loss.min())} if falls else {}) | {"score": step.score}
+    """What is known after a step: the first ones rate nothing yet."""
+    figures = {"loss": float(step.loss.min())} if step.stage in ("fit", "distill") else {}
+    return figures | ({"score": step.score} if step.score > -math.inf else {})
