@@ -80,7 +80,8 @@ def tasks(
     recordings: Sequence[Sequence[Tensor]],
     recipe: PatchRecipe,
 ) -> list[Task]:
-    """A task for every prompt, instrument, prior and stage; the first of a search runs it.
+    """A task for every prompt, instrument, prior and stage; the first of a search runs it. A prior
+    without a network is not shuffled.
 
     `recordings` are the `spectra` in which each prompt's `right` is a row.
     """
@@ -95,7 +96,7 @@ def tasks(
         for prompt in asked
         for instrument in setting.instruments
         for job in [Job(setting, prompt, instrument)]
-        for unlearned in (False, True)
+        for unlearned in ((False, True) if hasattr(setting.prior, "network") else (False,))
         for stage in STAGES.values()
     ]
 

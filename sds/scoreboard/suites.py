@@ -23,7 +23,7 @@ SUITES = {
         ablation.directions,
         methods=ablation.VARIANTS,
     ),
-    "stages": Entry(
+    "stage_by_stage": Entry(
         stage_by_stage.suite,
         stage_by_stage.COLUMNS,
         str(stage_by_stage.__doc__),

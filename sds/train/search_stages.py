@@ -2,7 +2,7 @@
 
     python -m sds.train.search_stages --data runs/corpus --half choose --items 8 --out runs/stages
 
-The suite `stages` (`sds.scoreboard.stage_by_stage`) asks the board's captions, which report; this
+The suite `stage_by_stage` (`sds.scoreboard`) asks the board's captions, which report; this
 asks captions of the training corpus that nothing was trained on, one a class, of the half that is
 there to choose on, and looks for the right recording among theirs.
 """
@@ -24,7 +24,7 @@ from sds.scoreboard.patch import LONGEST, SHORTEST, spectra
 from sds.scoreboard.stage_by_stage import FULL, findings, tasks
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
 from sds.train.bank import instrument
-from sds.train.data import Corpus
+from sds.train.data import Clip, Corpus
 from sds.train.latents import RECORDINGS
 
 log = logging.getLogger(__name__)
@@ -35,10 +35,11 @@ def held_prompts(data: Path, half: Half) -> tuple[list[Prompt], list[list[Tensor
     spectra of the recordings they are of.
     """
     corpus = Corpus(data, frozenset({"held"}), frozenset({RECORDINGS}), half=half)
-    of_class = {}
+    of_class: dict[str, Clip] = {}
     for clip in sorted(corpus.clips, key=lambda clip: unit_hash(clip.captions[0])):
         of_class.setdefault(clip.label, clip)
-    asked, recordings = [], []
+    asked: list[Prompt] = []
+    recordings: list[list[Tensor]] = []
     for clip in sorted(of_class.values(), key=lambda clip: unit_hash(clip.label)):
         samples = min(clip.frames, round(LONGEST * RATE))
         text, seconds = clip.captions[0], max(samples / RATE, SHORTEST)
