@@ -127,7 +127,9 @@ def test_ranges_are_those_that_are_checked(client):
     trigger = oscquery.find(oscquery.namespace(plays=True, loaded=frozenset({3})),
                             "/scorewire/slot/3/on")  # fmt: skip
     assert trigger["RANGE"] == [{"MIN": 0, "MAX": 2**31 - 1}, {"MIN": 0, "MAX": 127}]
-    assert ask(client, "/scorewire/patch?RANGE").json["RANGE"][2] == {"VALS": ["fm", "impact"]}
+    assert ask(client, "/scorewire/patch?RANGE").json["RANGE"][2] == {
+        "VALS": ["auto", "fm", "impact"]
+    }
     assert ask(client, "/scorewire/patch?RANGE").json["RANGE"][1] is None
 
 
