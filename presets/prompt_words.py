@@ -8,7 +8,7 @@ stays open.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -20,6 +20,7 @@ Family: TypeAlias = Literal["harmonic", "bell", "free"]
 Bounds: TypeAlias = Mapping[str, tuple[float, float]]
 """Knobs, each a regular expression for whole names, and the physical values they may have."""
 
+FEW_HITS = 10.0  # more may be noise as well
 SECONDS = 2.0  # a sound of which the prompt says nothing
 
 
@@ -228,6 +229,22 @@ def wishes(prompt: str) -> Wishes:
 def limits(bounds: Bounds, name: str) -> tuple[float, float] | None:
     """The values that a knob may have, None where it is free."""
     return next((limit for words, limit in bounds.items() if re.fullmatch(words, name)), None)
+
+
+def followed_by(bounds: Bounds, knobs: Collection[str]) -> bool:
+    """Whether a synth with these knobs can do what the words ask for: sweep, wobble, hold, or be
+    struck a few times.
+
+    >>> followed_by(wishes("laser zap").bounds, ["hits", "level"])
+    False
+    """
+    return all(
+        any(re.fullmatch(words, knob) for knob in knobs)
+        for words, (low, high) in bounds.items()
+        if words in ("pitch_start", "lfo_hz")
+        or (words == r"op\d_sustain" and low > 0.0)
+        or (words == "hits" and high <= FEW_HITS)
+    )
 
 
 def _effects(text: str) -> tuple[Effect, ...]:

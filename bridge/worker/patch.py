@@ -29,7 +29,7 @@ from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import Sought, sought_sound
 from presets import Effect, Preset, Provenance
-from presets.prompt_words import TUNED, Family, Wishes, wishes
+from presets.prompt_words import TUNED, Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
@@ -170,6 +170,7 @@ def _choose(
     more = max(search.recipe.candidates, search.recipe.starts) - 1
     if job.matrix != AUTO:
         found = attempts(job, models, search.start, more, generator, search.sought.vector)
+        found = _that_can(search, found)
         return (yield from _try(search, found, clock))
     ranked: list[Found] = []
     ranking = rank_algorithms(
@@ -186,6 +187,21 @@ def _choose(
     return _Choice(_voices(search, found, pitched), pitched, why, RANKING)
 
 
+def _that_can(search: _Search, found: list[Attempt]) -> list[Attempt]:
+    """Those whose synth has the knobs for what the words ask for; all, where none has."""
+    able = [
+        one
+        for one in found
+        if followed_by(search.wishes.bounds, [p.name for p in one.renderer.params])
+    ]
+    return able or found
+
+
+def _why_one(search: _Search) -> str:
+    asked = search.job.renderer != "auto" or search.start is not None
+    return "asked for" if asked else "only it can do what the words say"
+
+
 def _try(
     search: _Search, found: Sequence[Attempt], clock: worker_loop.Clock
 ) -> Generator[Event, None, _Choice]:
@@ -193,7 +209,7 @@ def _try(
     unsure = search.job.pitched is None and search.wishes.pitched is None
     if len(found) == 1 and (not unsure or search.start or search.job.recipe == "paper"):
         pitched = _pitched(search, found[0].renderer, None)
-        return _Choice(_voices(search, found, pitched), pitched, "asked for", 0.0)
+        return _Choice(_voices(search, found, pitched), pitched, _why_one(search), 0.0)
     none = replace(search.recipe.distillation, steps=0)
     trial = replace(search.recipe, distillation=none, generated=0, generations=0, fit_steps=0)
     tried: list[Step] = []
@@ -207,7 +223,7 @@ def _try(
     scores = ", ".join(
         f"{one.renderer.name} {step.score:.3f}" for one, step in zip(found, tried, strict=True)
     )
-    why = f"the best score of its candidates: {scores}" if len(found) > 1 else "asked for"
+    why = f"the best score of its candidates: {scores}" if len(found) > 1 else _why_one(search)
     pitched = _pitched(search, found[first].renderer, tried[first].best_u)
     return _Choice(_voices(search, [found[first]], pitched), pitched, why, TRIAL)
 
