@@ -141,7 +141,7 @@ def _levelled(instrument: Renderer, values: Tensor) -> Tensor:
     with torch.no_grad():
         peaks = [
             instrument.render(part, Note(60), 44100, 66150).abs().amax((1, 2))
-            for part in u.split(64)  # 34 MB of audio at a time
+            for part in torch.split(u, 64)  # 34 MB of audio at a time
         ]
     values[:, -1] *= 0.5 / torch.cat(peaks).clamp_min(1e-6)
     return positions(table, values)
