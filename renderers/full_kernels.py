@@ -120,7 +120,9 @@ def full_forward(operators: int, full: bool) -> Callable[..., int]:
         out: Array,
         history: Array,
     ) -> int:
-        T = last_sample(envelope[0], envelope[1], envelope[2], envelope[3], held, rate, out.size)
+        T: int = last_sample(
+            envelope[0], envelope[1], envelope[2], envelope[3], held, rate, out.size
+        )
         f, phase = np.empty((2, V, BLOCK))
         phi, depth = np.empty((2, BLOCK))
         decays, releases = tables(envelope, rate)

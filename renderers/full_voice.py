@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from renderers.filter import filter_adjoint, filter_forward
 from renderers.full_kernels import full_adjoint, full_forward
 from renderers.kernels import ATTACK_FLOOR
 from renderers.movement import GRID, HIGHEST, LOWEST
+
+T = TypeVar("T")  # torch outside the kernels, numpy inside
 
 STIFFEST, SOFTEST = 0.05, 2.0  # damping k of the filter at resonance 1 and 0
 
@@ -44,21 +46,21 @@ class Columns:
     once: Mapping[str, int]  # one for the whole patch
 
 
-class Sound(NamedTuple):
+class Sound(NamedTuple, Generic[T]):
     """What the kernels run on, after all limits, float64; J values, one a `movement.GRID`."""
 
-    cycles: Tensor  # [B, V] turns a sample
-    envelope: Tensor  # [B, 4, V] attack, decay, sustain, release
-    matrix: Tensor  # [B, V, V] turns
-    mix: Tensor  # [B, V]
-    pitch: Tensor  # [B, J]
-    index: Tensor  # [B, J]
-    level: Tensor  # [B, J]
-    slope: Tensor  # [B, J] g of the filter
-    damping: Tensor  # [B, 1] k of the filter
-    taps: Tensor  # [B, 3]
-    bands: Tensor  # [B, M] of the noise
-    burst: Tensor  # [B, 4] the noise's envelope
+    cycles: T  # [B, V] turns a sample
+    envelope: T  # [B, 4, V] attack, decay, sustain, release
+    matrix: T  # [B, V, V] turns
+    mix: T  # [B, V]
+    pitch: T  # [B, J]
+    depth: T  # [B, J] times the index
+    level: T  # [B, J]
+    slope: T  # [B, J] g of the filter
+    damping: T  # [B, 1] k of the filter
+    taps: T  # [B, 3]
+    bands: T  # [B, M] of the noise
+    burst: T  # [B, 4] the noise's envelope
 
 
 def columns(params: Sequence[Param], order: Sequence[int]) -> Columns | None:
@@ -74,7 +76,9 @@ def columns(params: Sequence[Param], order: Sequence[int]) -> Columns | None:
     return Columns(knob("detune"), knob("sustain"), knob("release"), once)
 
 
-def grid(values: Tensor, where: Columns, note: Note, rate: int, samples: int) -> tuple[Tensor, ...]:
+def grid(
+    values: Tensor, where: Columns, note: Note, rate: int, samples: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pitch, index, level and slope of the filter, each [B, J], from physical values [B, P]."""
     t = torch.arange((samples - 1) // GRID + 2, dtype=torch.float64) * (GRID / rate)
 
@@ -124,7 +128,7 @@ def noise_envelope(values: Tensor, where: Columns) -> Tensor:
     return values[:, [where.once[f"noise_{kind}"] for kind in kinds]]
 
 
-def play(sound: Sound, held: float, rate: int, samples: int, full: bool) -> Tensor:
+def play(sound: Sound[Tensor], held: float, rate: int, samples: int, full: bool) -> Tensor:
     """The compiled voice as one differentiable operation, float64: audio [B, samples].
 
     `held` in seconds, infinite while the key is down; `full` unless the matrix is triangular.
@@ -151,7 +155,7 @@ class _Play(torch.autograd.Function):
 
         def one(b: int) -> None:
             c = Sound(*(column[b] for column in columns))
-            args = (c.cycles, c.envelope, c.matrix, c.mix, c.pitch, c.index)
+            args = (c.cycles, c.envelope, c.matrix, c.mix, c.pitch, c.depth)
             x = before[b]
             last = kernel(*args, held, float(rate), x, history[b])
             last = max(last, noise.noise_forward(c.bands, c.burst, bands, held, float(rate), x))
@@ -181,8 +185,8 @@ class _Play(torch.autograd.Function):
             )  # fmt: skip
             noise.noise_adjoint(c.bands, c.burst, bands, held, float(rate), g, d.bands, d.burst)
             kernel(
-                c.cycles, c.envelope, c.matrix, c.mix, c.pitch, c.index, held, float(rate),
-                history[b], g, d.cycles, d.envelope, d.matrix, d.mix, d.pitch, d.index,
+                c.cycles, c.envelope, c.matrix, c.mix, c.pitch, c.depth, held, float(rate),
+                history[b], g, d.cycles, d.envelope, d.matrix, d.mix, d.pitch, d.depth,
             )  # fmt: skip
 
         each_patch(one, given.shape[0])

@@ -145,7 +145,7 @@ def over(
 ) -> float:
     """The age in samples from which this envelope is zero; infinite while a held key sounds."""
     let = held + release
-    return np.ceil((min(attack + decay, let) if sustain == 0.0 else let) * rate) + 1.0
+    return float(np.ceil((min(attack + decay, let) if sustain == 0.0 else let) * rate)) + 1.0
 
 
 @compile_kernel
@@ -190,7 +190,7 @@ def swell(t: float, a: float, d: float) -> float:
     """The filter's envelope at one moment: `held_envelope` with nothing held."""
     x = max(0.0, t - a)
     down = falling(x / (d * d)) * max(0.0, 1.0 - x / d)
-    return min(t / (a + ATTACK_FLOOR), down)
+    return float(min(t / (a + ATTACK_FLOOR), down))
 
 
 @compile_kernel

@@ -71,7 +71,7 @@ def noise_weights(hz: float, width: float, rate: int) -> Array:
     """
     distance = np.log2(band_hz() / hz) / (0.5 * width)
     weights: Array = np.exp(-0.5 * distance**2)
-    return weights / np.sqrt(weights @ band_power(rate) @ weights)  # type: ignore[no-any-return]
+    return weights / np.sqrt(weights @ band_power(rate) @ weights)
 
 
 # Four bands at a time: a sum is loaded and stored a quarter as often.
