@@ -161,6 +161,7 @@ def test_what_we_cannot_play_is_told() -> None:
     voice = Voice(
         operators,
         pitch_levels=(80, 50, 60, 20),
+        pitch_rates=(40, 40, 40, 99),
         lfo_wave=3,
         lfo_delay=30,
         algorithm=4,
