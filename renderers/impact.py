@@ -98,7 +98,7 @@ def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
     B, N, M = values.shape[0], lay.modes, lay.bands
     modes = values[:, : 3 * N].view(B, N, 3)
     bands = values[:, 3 * N : 3 * N + 2 * M].view(B, M, 2)
-    tune, ring, dry, level = values[:, -4:].split(1, dim=1)
+    tune, ring, dry, level = torch.split(values[:, -4:], 1, dim=1)
     hz = modes[..., 0] * tune * (note.hz / Note(60).hz)
     gain = modes[..., 1] * below_nyquist(hz, rate) / math.sqrt(N)
     return Object(

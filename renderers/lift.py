@@ -73,7 +73,7 @@ def in_voice(renderer: Renderer, voice: str) -> Renderer:
         names |= {"pitch_start"} if renderer.name == "fm" else {"hits"}
     else:
         names -= {"pitch_start", "hits"}
-    return (fm if renderer.name == "fm" else impact).for_names(names)
+    return fm.for_names(names) if renderer.name == "fm" else impact.for_names(names)
 
 
 def to_voice(renderer: Renderer, u: Tensor, voice: str) -> Tensor:
