@@ -261,14 +261,14 @@ def test_a_recording_is_come_near_to_in_place_of_clips():
         generated=4,
         generations=8,
         crowd=12,
-        fit_steps=30,
+        preference=1.0,
         starts=2,
     )
     g = torch.Generator().manual_seed(0)
     like = render(wanted)[0]
     steps = list(distill(render, P, "", starts(12), recipe=recipe, generator=g, like=like))
     assert {step.stage for step in steps} == {"search", "evolve", "fit"}
-    assert len(steps) == steps[-1].of
+    assert len(steps) == steps[-1].of == 2 + 8 + 40
     assert steps[-1].score > steps[0].score + 0.3  # minus a distance, in nepers
     assert int(steps[-1].best_u.argmax()) in (5, 6)  # neighbours, in so short a sound
     with pytest.raises(ValueError, match=r"like must be \[C, T\]"):

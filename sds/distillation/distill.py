@@ -1,9 +1,9 @@
 """Score distillation: move a renderer's parameters until a prior finds the sound plausible.
 
 Audio-SDS (Richter-Powell et al. 2025, arXiv 2505.04621), with what made it work better here: many
-candidates scored first, evolution towards and a fit to clips that the prior generates, several
-starts at once, and a noise level that falls. `sds.distillation.recipes` has the numbers,
-`sds.distillation.sds_targets` the formulas.
+candidates scored first, the prior asked which of them it prefers, evolution on both opinions near
+clips that it generates, or a fit to these. `sds.distillation.recipes` has the numbers,
+`sds.distillation.stages` the stages, `sds.distillation.sds_targets` the formulas.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ __all__ = ["RenderFn", "Score", "Stage", "Step", "distill", "recipe_for", "run_s
 
 FEW = 100  # knobs; in more, a crowd of some dozen patches learns nothing
 STEPS_A_GENERATION = 2.5  # steps of the fit that take as long
+RECORDING_STEPS = 40  # at least so many to a recording: unlike a clip, it is what is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,10 @@ def distill(
     if like is not None and like.ndim != 2:
         raise ValueError(f"like must be [C, T], got {list(like.shape)}")
     recipe = recipe_for(recipe, u0.shape[1])
+    if like is not None:
+        recipe = replace(recipe, fit_steps=max(recipe.fit_steps, RECORDING_STEPS))
+    if not prompt:
+        recipe = replace(recipe, preference=0.0)  # there are no words to prefer
     of = _count(recipe, len(u0), like is not None)
     u0 = u0.detach().float()
     search = search_for(render, prior, prompt, u0, recipe, generator, score, count, like)
