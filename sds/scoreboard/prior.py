@@ -87,6 +87,7 @@ from sds.scoreboard.prior_figures import (
     standard_statistics,
     unheard_recordings,
 )
+from sds.scoreboard.prompts import UNSEEN
 
 EXPECTED = {asked.text: asked.classes[0] for asked in UNSEEN}
 STEADY, DURATIONS, FEW = ("rain", "sea waves", "traffic"), (1.0, 2.0, 3.0), 4  # clips each
