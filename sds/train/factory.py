@@ -1,14 +1,14 @@
-"""Make the factory presets: of six prompts a family, the five with the evaluation scorer's best.
+"""Make the factory presets: a family has a few prompts more than presets, and the best stay.
 
     python -m sds.train.factory --out presets/factory
 
-So the evaluation scorer chose among them, and their scores say how well the evaluation scorer's
-choice suits the evaluation scorer, not how good a search is: for that the scoreboard has prompts
-of which none is left out.
+The evaluation scorer chooses among them, and no preset stays whose verdict is "out of reach". So
+their scores say how well the evaluation scorer's choice suits the evaluation scorer, not how good a
+search is: for that the scoreboard has prompts of which none is left out.
 
-The searches are those of `scorewire patch` with the recipe `default`, by one worker; what is there
-already is not searched again. Beside each preset lies a preview: 16-bit WAV, no louder than full
-scale, until the sound has fallen by 60 dB.
+The searches are those of `scorewire patch` with the recipe `fast`, by one worker; what is there
+already is not searched again. Beside each preset lies a preview: 16-bit WAV at the level of the
+preset. `examples/factory_page.py` draws them all.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import json
 import logging
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import soundfile
 
 from presets.python_child import python_child
@@ -28,84 +27,130 @@ from presets.reading import read_json
 
 log = logging.getLogger(__name__)
 
-KEPT = 5  # of each family
-QUIET = 1e-3
-FADE = 0.01  # seconds
-LOUDEST = 0.99
-FM, IMPACT = "fm", "impact"
+REFUSED = "out of reach"
 
-# family -> (name, prompt, synth, MIDI note, seconds)
-PROMPTS: dict[str, tuple[tuple[str, str, str, int, float], ...]] = {
+
+class Wish(NamedTuple):
+    """A preset to search: its name, the prompt, the synth, a MIDI note and seconds of sound."""
+
+    name: str
+    prompt: str
+    synth: str
+    note: int
+    seconds: float
+
+
+FM, IMPACT, AUTO = "fm", "impact", "auto"
+
+# family -> how many stay
+KEPT = {
+    "drums": 16,
+    "bass": 10,
+    "keys": 10,
+    "bells": 8,
+    "pads": 6,
+    "plucks": 6,
+    "effects": 8,
+}
+
+PROMPTS: dict[str, tuple[Wish, ...]] = {
     "drums": (
-        ("Round Kick", "deep electronic kick drum", FM, 48, 1.0),
-        ("Short Snare", "tight acoustic snare drum", IMPACT, 60, 1.0),
-        ("Closed Hat", "closed hi-hat", IMPACT, 60, 0.8),
-        ("Low Tom", "low floor tom drum", FM, 48, 1.5),
-        ("Conga", "conga drum hit", FM, 60, 1.0),
-        ("Rimshot", "dry rimshot", FM, 60, 0.8),
+        Wish("Round Kick", "deep electronic kick drum", FM, 48, 1.0),
+        Wish("Acoustic Kick", "acoustic kick drum", AUTO, 48, 1.0),
+        Wish("Hard Kick", "hard punchy kick drum", FM, 48, 0.8),
+        Wish("Short Snare", "tight acoustic snare drum", AUTO, 60, 1.0),
+        Wish("Electro Snare", "electronic snare drum", FM, 60, 1.0),
+        Wish("Hall Snare", "snare drum with long reverb", AUTO, 60, 1.0),
+        Wish("Closed Hat", "closed hi-hat", AUTO, 60, 0.5),
+        Wish("Open Hat", "open hi-hat", AUTO, 60, 1.5),
+        Wish("Crash", "crash cymbal", AUTO, 60, 2.9),
+        Wish("Low Tom", "low floor tom drum", FM, 48, 1.5),
+        Wish("High Tom", "high tom drum", FM, 60, 1.0),
+        Wish("Conga", "conga drum hit", AUTO, 60, 1.0),
+        Wish("Clap", "hand clap", AUTO, 60, 0.8),
+        Wish("Rimshot", "dry rimshot", AUTO, 60, 0.6),
+        Wish("Cowbell", "cowbell", FM, 60, 0.8),
+        Wish("Woodblock", "woodblock hit", AUTO, 72, 0.6),
+        Wish("Shaker", "shaker", AUTO, 60, 0.8),
+        Wish("Tambourine", "tambourine hit", AUTO, 60, 1.0),
+        Wish("Bongo", "bongo drum", AUTO, 60, 0.8),
     ),
     "bass": (
-        ("Synth Bass", "synth bass note", FM, 36, 1.5),
-        ("Plucked Bass", "plucked electric bass guitar", FM, 36, 2.0),
-        ("Upright", "double bass pizzicato", FM, 36, 2.0),
-        ("Slap", "slap bass note", FM, 36, 1.5),
-        ("Sub", "deep sub bass tone", FM, 36, 2.0),
-        ("Muted Bass", "muted short bass note", FM, 36, 1.0),
-    ),
-    "bells": (
-        ("Church Bell", "large church bell", FM, 60, 2.5),
-        ("Tubular", "tubular bells", FM, 60, 2.5),
-        ("Glockenspiel", "glockenspiel note", FM, 72, 2.0),
-        ("Hand Bell", "small hand bell", FM, 72, 2.0),
-        ("Music Box", "music box note", FM, 72, 1.5),
-        ("Cowbell", "cowbell", FM, 60, 1.0),
+        Wish("Sub", "808 sub bass", FM, 36, 2.0),
+        Wish("Synth Bass", "synth bass note", FM, 36, 1.5),
+        Wish("Electric Bass", "electric bass guitar note", FM, 36, 2.0),
+        Wish("Slap", "slap bass note", FM, 36, 1.5),
+        Wish("Upright", "double bass pizzicato", FM, 36, 2.0),
+        Wish("Wobble", "dubstep wobble bass", FM, 36, 2.0),
+        Wish("Muted Bass", "muted short bass note", FM, 36, 1.0),
+        Wish("Reese", "dark detuned synth bass", FM, 36, 2.0),
+        Wish("Acid", "acid bass with a resonant filter", FM, 36, 1.0),
+        Wish("Dist Bass", "distorted bass", FM, 36, 1.5),
+        Wish("Organ Bass", "low organ bass note", FM, 36, 2.0),
     ),
     "keys": (
-        ("Electric Piano", "electric piano note", FM, 60, 2.5),
-        ("Vibraphone", "vibraphone note", FM, 60, 2.5),
-        ("Marimba", "marimba note", FM, 60, 1.5),
-        ("Harpsichord", "harpsichord note", FM, 60, 2.0),
-        ("Organ", "organ note", FM, 60, 2.0),
-        ("Clavinet", "clavinet note", FM, 48, 1.5),
+        Wish("Electric Piano", "electric piano note", FM, 60, 2.5),
+        Wish("Soft Piano", "soft piano note", FM, 60, 2.5),
+        Wish("Organ", "organ note", FM, 60, 2.0),
+        Wish("Church Organ", "church organ", FM, 48, 2.5),
+        Wish("Harpsichord", "harpsichord note", FM, 60, 2.0),
+        Wish("Clavinet", "clavinet note", FM, 48, 1.5),
+        Wish("Accordion", "accordion note", FM, 60, 2.0),
+        Wish("Synth Keys", "bright synth keys", FM, 60, 2.0),
+        Wish("Flute", "flute note", FM, 72, 2.0),
+        Wish("Brass", "synth brass", FM, 60, 2.0),
+        Wish("Clarinet", "clarinet note", FM, 60, 2.0),
+        Wish("Trumpet", "trumpet note", FM, 67, 2.0),
     ),
-    "metal": (
-        ("Pot", "hitting a metal pot with a spoon", IMPACT, 60, 2.0),
-        ("Gong", "large gong", IMPACT, 60, 2.5),
-        ("Triangle", "triangle percussion", FM, 72, 2.0),
-        ("Pipe", "striking a metal pipe", IMPACT, 60, 2.0),
-        ("Anvil", "hammer on an anvil", IMPACT, 60, 2.0),
-        ("Cymbal", "crash cymbal", IMPACT, 60, 2.5),
+    "bells": (
+        Wish("Church Bell", "large church bell", FM, 60, 2.9),
+        Wish("Tubular", "tubular bells", FM, 60, 2.9),
+        Wish("Hand Bell", "small hand bell", FM, 72, 2.5),
+        Wish("Glockenspiel", "glockenspiel note", FM, 72, 2.0),
+        Wish("Vibraphone", "vibraphone note", FM, 60, 2.9),
+        Wish("Marimba", "marimba note", FM, 60, 1.5),
+        Wish("Xylophone", "xylophone note", FM, 72, 1.2),
+        Wish("Music Box", "music box note", FM, 72, 1.5),
+        Wish("Crystal", "bright crystal bell", FM, 84, 2.0),
     ),
-    "wood": (
-        ("Woodblock", "woodblock hit", FM, 72, 0.8),
-        ("Claves", "claves", FM, 72, 0.8),
-        ("Door Knock", "knocking on a wooden door", IMPACT, 60, 1.5),
-        ("Plank", "wooden plank dropped", IMPACT, 60, 1.5),
-        ("Xylophone", "xylophone note", FM, 72, 1.2),
-        ("Temple Block", "temple block", FM, 60, 0.8),
+    "pads": (
+        Wish("Warm Pad", "warm analog pad", FM, 60, 2.9),
+        Wish("Strings", "string ensemble", FM, 60, 2.9),
+        Wish("Dark Pad", "dark ambient pad", FM, 48, 2.9),
+        Wish("Glass Pad", "glassy shimmering pad", FM, 60, 2.9),
+        Wish("Choir", "choir pad", FM, 60, 2.9),
+        Wish("Violin", "violin note", FM, 67, 2.5),
+        Wish("Cello", "cello note", FM, 48, 2.5),
     ),
-    "glass": (
-        ("Glass Clink", "glass clink", IMPACT, 60, 1.5),
-        ("Wine Glass", "wine glass struck", FM, 72, 2.0),
-        ("Bottle", "tapping a glass bottle", IMPACT, 60, 1.5),
-        ("Shards", "glass breaking", IMPACT, 60, 2.0),
-        ("Bowl", "glass bowl struck with a mallet", IMPACT, 60, 2.0),
-        ("Crystal", "bright crystal bell", FM, 84, 2.0),
+    "plucks": (
+        Wish("Pluck", "plucked synth", FM, 60, 1.0),
+        Wish("Guitar", "acoustic guitar pluck", FM, 60, 2.0),
+        Wish("Harp", "harp note", FM, 60, 2.5),
+        Wish("Kalimba", "kalimba note", FM, 72, 1.5),
+        Wish("Koto", "koto pluck", FM, 60, 2.0),
+        Wish("Muted Guitar", "muted electric guitar note", FM, 55, 1.0),
+        Wish("Pizzicato", "violin pizzicato", FM, 67, 1.0),
     ),
-    "fx": (
-        ("Laser", "laser zap", FM, 60, 1.0),
-        ("Drop", "water drop", FM, 72, 0.8),
-        ("Thunder", "distant thunder rumble", IMPACT, 36, 2.5),
-        ("Beep", "short electronic beep", FM, 72, 0.8),
-        ("Clock", "clock ticking", IMPACT, 60, 1.5),
-        ("Gunshot", "gunshot in a large room", IMPACT, 60, 2.0),
+    "effects": (
+        Wish("Laser", "laser zap", FM, 60, 1.0),
+        Wish("Drop", "water drop", AUTO, 72, 0.8),
+        Wish("Thunder", "distant thunder rumble", AUTO, 36, 2.9),
+        Wish("Footsteps", "footsteps on gravel", IMPACT, 60, 2.0),
+        Wish("Rain", "rain on a tin roof", AUTO, 60, 2.9),
+        Wish("Pot", "hitting a metal pot with a wooden spoon", IMPACT, 60, 2.0),
+        Wish("Bottle", "glass bottle clink", IMPACT, 60, 1.5),
+        Wish("Wind", "wind howling", FM, 60, 2.9),
+        Wish("Siren", "siren", FM, 60, 2.5),
+        Wish("Clock", "clock ticking", IMPACT, 60, 1.5),
     ),
 }
 
 
 def search(out: Path) -> dict[str, dict[str, float]]:
-    """Search every prompt into `out`/searches; the evaluation scorer's score by family and name."""
-    scores: dict[str, dict[str, float]] = {}
+    """Search every prompt into `out`/searches; the evaluation scorer's score by family and name,
+    of those that are not out of reach.
+    """
+    scores: dict[str, dict[str, float]] = {family: {} for family in PROMPTS}
     with subprocess.Popen(
         python_child("bridge.worker"),
         stdin=subprocess.PIPE,
@@ -127,11 +172,14 @@ def search(out: Path) -> dict[str, dict[str, float]]:
                         "out": str(folder.absolute()),
                         "duration": seconds,
                         "note": note,
+                        "count": 2,
+                        "recipe": "fast",
                     }
                     result = ask(worker, job)
                     path.write_text(json.dumps(result))
-                scores.setdefault(family, {})[name] = result["score_after"]
-                log.info("%s: %s, %.2f", family, name, result["score_after"])
+                log.info("%s: %s, %.2f, %s", family, name, result["score_after"], result["verdict"])
+                if not result["verdict"].startswith(REFUSED):
+                    scores[family][name] = result["score_after"]
         if worker.stdin:
             worker.stdin.close()
     return scores
@@ -161,11 +209,6 @@ def keep(out: Path, family: str, name: str) -> None:
     path = out / f"{name.lower().replace(' ', '-')}.json"
     path.write_text(json.dumps(preset, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sound, rate = soundfile.read(result["wav"], dtype="float32")
-    loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
-    sound = sound[: int(loud[-1]) + 1]
-    sound = sound * min(1.0, LOUDEST / float(np.abs(sound).max()))  # integers clip
-    fade = min(len(sound), round(FADE * rate))
-    sound[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
     soundfile.write(path.with_suffix(".wav"), sound, rate, subtype="PCM_16")
 
 
@@ -177,7 +220,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     for family, scores in search(args.out).items():
-        best = sorted(scores, key=lambda name: -scores[name])[:KEPT]
+        best = sorted(scores, key=lambda name: -scores[name])[: KEPT[family]]
         log.info("%s: kept %s", family, ", ".join(best))
         for name in best:
             keep(args.out, family, name)
