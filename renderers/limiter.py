@@ -83,7 +83,7 @@ def _gain(L: Limiter, need: float) -> float:
         L.gain[:] = 1.0
         L.smooth[:] = 1.0
         now[2] = now[3] = L.gain.size
-    return min(1.0, now[3] / L.smooth.size)
+    return float(min(1.0, now[3] / L.smooth.size))
 
 
 @compile_kernel

@@ -249,4 +249,4 @@ def advance_full(V: Voices, i: int, H: Hands, store: Any, rate: float, y: Array,
 @compile_kernel
 def full_rings(V: Voices, i: int) -> bool:
     """Whether the filter of row i is still heard after its envelopes."""
-    return abs(V.filter[i, 0]) + abs(V.filter[i, 1]) > RUNG_OUT
+    return bool(abs(V.filter[i, 0]) + abs(V.filter[i, 1]) > RUNG_OUT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def voices(count: int) -> Voices:
     shapes |= dict.fromkeys(("attack", "decay", "sustain", "release"), (ENVELOPES,))
     shapes |= dict.fromkeys(("table", "falling"), (ENVELOPES, CHUNK))
     shapes |= {"moves": (len(MOVES),), "grid": (2, 4), "taps": (3,), "filter": (2,)}
-    columns = {}
+    columns: dict[str, Any] = {}
     for name, kind in get_type_hints(Voices).items():
         shape = (count, *shapes.get(name, ()))
         columns[name] = np.zeros(shape, np.int64 if kind == Ints else np.float64)
