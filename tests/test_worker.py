@@ -47,7 +47,10 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         starts=1,
         generated=1,
         generate_steps=2,
+        generations=0,
         fit_steps=1,
+        preference=0.0,
+        accept=-np.inf,
     )
     monkeypatch.setitem(RECIPES, "fast", small)
 

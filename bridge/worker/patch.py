@@ -279,7 +279,7 @@ def _distill(
         generator=search.generator,
         score=search.sought.search,
         count=count,
-        like=search.sought.recording if recipe.fit_steps else None,
+        like=search.sought.recording if recipe.generations or recipe.fit_steps else None,
     )
 
 
@@ -311,6 +311,8 @@ def _refine(
                 patch = _preset(search, played, step.best_u, search.effects)
                 if preview := files.preview(job.id, patch, step=row[0], score=step.score):
                     yield preview
+        if step.index < step.of:  # it ended early
+            yield clock.progress(begun + (1 - begun) * (k + 1) / count, step.stage)
         found = zip(step.candidates, step.scores.tolist(), strict=True)
         kept += [_Kept(played, u, worth) for u, worth in found]
     return sorted(kept, key=lambda one: -one.score)[: job.count]
