@@ -57,9 +57,10 @@ def attempts(
     more: int,
     generator: torch.Generator,
     like: Tensor | None = None,
+    family: str = "free",
 ) -> list[Attempt]:
     """For each renderer that the job allows one patch to be beaten and `more`: around the start,
-    near the embedding `like` [D] of a recording, or near the prompt.
+    near the embedding `like` [D] of a recording, or near the prompt, in tune as `family` has it.
     """
     found = []
     for renderer in _renderers(job, start):
@@ -69,7 +70,7 @@ def attempts(
         u0 = random_patches(renderer, 1, generator=generator).float()
         if more > 0:
             wanted = job.prompt if like is None else like
-            u0 = torch.cat([u0, models.near(renderer, wanted, more, generator)])
+            u0 = torch.cat([u0, models.near(renderer, wanted, more, generator, family)])
         found.append(Attempt(renderer, u0))
     return found
 

@@ -104,19 +104,28 @@ class Models:
         return Networks(self.query(), self.search_scorer())
 
     def near(
-        self, renderer: Renderer, wanted: str | Tensor, count: int, generator: torch.Generator
+        self,
+        renderer: Renderer,
+        wanted: str | Tensor,
+        count: int,
+        generator: torch.Generator,
+        family: str = "free",
     ) -> Tensor:
         """Patches [count, P] of the bank nearest to a prompt, or to a vector [D] of the search
         scorer; random ones without a bank.
 
-        FM patches with another matrix are moved into it, beside as many random ones.
+        FM patches with another matrix are moved into it, beside as many random ones. `family` is
+        that of `renderers.tuning`: in tune a patch sounds otherwise, and others are nearest.
         """
         search_scorer, name = self.search_scorer(), renderer.name
         listed = RENDERERS[name]  # banks are of its knobs
-        if search_scorer is not None and name not in self._banks:
-            renderer_synth = synth(name, listed.version, len(listed.params))
-            self._banks[name] = load_bank(name, renderer_synth, search_scorer.model_hash)
-        bank, same = self._banks.get(name), renderer.params == listed.params
+        tuned = name if family == "free" else f"{name}-{family}"
+        for file in (name, tuned) if search_scorer is not None else ():
+            if file not in self._banks:
+                renderer_synth = synth(name, listed.version, len(listed.params))
+                self._banks[file] = load_bank(file, renderer_synth, search_scorer.model_hash)
+        bank = self._banks.get(tuned) or self._banks.get(name)
+        same = renderer.params == listed.params
         if search_scorer is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()
         vector = search_scorer.read([wanted])[0] if isinstance(wanted, str) else wanted

@@ -68,6 +68,13 @@ class _Search:
         return round(self.seconds * self.prior.sample_rate)
 
     @property
+    def family(self) -> Family:
+        """How partials lie, as far as job and words say before anything has sounded."""
+        pitched = self.wishes.pitched if self.job.pitched is None else self.job.pitched
+        known = pitched and not self.start and self.job.recipe != "paper"
+        return self.wishes.family if known else "free"
+
+    @property
     def effects(self) -> tuple[Effect, ...]:
         """The chain behind a patch."""
         return self.start.effects if self.start else self.wishes.effects
@@ -169,7 +176,9 @@ def _choose(
     job, generator = search.job, search.generator
     more = max(search.recipe.candidates, search.recipe.starts) - 1
     if job.matrix != AUTO:
-        found = attempts(job, models, search.start, more, generator, search.sought.vector)
+        found = attempts(
+            job, models, search.start, more, generator, search.sought.vector, search.family
+        )
         found = _that_can(search, found)
         return (yield from _try(search, found, clock))
     ranked: list[Found] = []
@@ -214,7 +223,7 @@ def _try(
     trial = replace(search.recipe, distillation=none, generated=0, generations=0, fit_steps=0)
     tried: list[Step] = []
     for k, (renderer, u0) in enumerate(found):
-        played = _voice(search, renderer, "free")
+        played = _voice(search, renderer, search.family)
         for step in _distill(search, played, u0, trial, 1):
             fraction = TRIAL * (k + step.index / step.of) / len(found)
             yield clock.progress(fraction, f"trying {renderer.name}", _figures(step))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from presets import Note
-from renderers import RENDERERS, Renderer, random_patches
+from renderers import RENDERERS, Renderer, random_patches, tuning
 from sds.distillation.patch_bank import FOLDER, Bank, load_bank, save_bank, synth
 from sds.priors.checkpoints import ModelUnavailable, read_tensors
 from sds.scoreboard.board import Instrument
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 SECONDS, CHUNK = 1.5, 16
 HELD = 1.0  # seconds for which the key is down
 COUNTS = {"fm": 24576, "impact": 6144}  # impact patches have thirty times as many numbers
+TUNED = {"fm-harmonic": 12288, "fm-bell": 6144}  # what they sound like when in tune
 
 
 def play(renderer: Renderer, u: Tensor) -> Tensor:
@@ -33,12 +34,17 @@ def play(renderer: Renderer, u: Tensor) -> Tensor:
         return renderer.render(u.double(), Note(60, held=HELD), RATE, round(SECONDS * RATE)).float()
 
 
-def fill(renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int) -> Bank:
-    """Render and embed `count` random patches of a synth."""
+def fill(
+    renderer: Renderer, search_scorer: TwoTowerScorer, count: int, seed: int, family: str = "free"
+) -> Bank:
+    """Render and embed `count` random patches of a synth, snapped as `family` of
+    `renderers.tuning` has them.
+    """
     generator = torch.Generator().manual_seed(seed)
     patches, vectors = [], []
     for start in range(0, count, CHUNK):
-        u = random_patches(renderer, CHUNK, generator=generator).half()
+        u = random_patches(renderer, CHUNK, generator=generator)
+        u = tuning.snap(renderer, family, u).half()
         patches.append(u)
         vectors.append(search_scorer.hear(play(renderer, u), RATE).half())
         if start % (64 * CHUNK) == 0:
@@ -82,15 +88,17 @@ def main() -> None:
     """Fill and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER)
-    parser.add_argument("--renderer", choices=sorted(RENDERERS), nargs="+", default=[*RENDERERS])
-    parser.add_argument("--count", type=int, help=f"patches of each (default: {COUNTS})")
+    parser.add_argument("--bank", choices=[*COUNTS, *TUNED], nargs="+", default=[*COUNTS, *TUNED])
+    parser.add_argument("--count", type=int, help=f"patches of each (default: {COUNTS | TUNED})")
     parser.add_argument("--seed", type=int, default=2026)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     search_scorer = load_scorer(SEARCH_SCORER)
-    for name in args.renderer:
-        bank = fill(RENDERERS[name], search_scorer, args.count or COUNTS[name], args.seed)
+    for name in args.bank:
+        renderer, _, family = name.partition("-")
+        count = args.count or (COUNTS | TUNED)[name]
+        bank = fill(RENDERERS[renderer], search_scorer, count, args.seed, family or "free")
         save_bank(bank, args.out / f"{name}.safetensors")
 
 
