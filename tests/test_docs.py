@@ -149,7 +149,7 @@ def test_picture_has_help(monkeypatch):
 
 def test_every_example_is_tested():
     scripts = {path.stem for path in EXAMPLES.glob("*.py") if "__main__" in read(path)}
-    ours = {"make_a_sound", "distill_gaussian", "osc_client", "picture"}
+    ours = {"make_a_sound", "distill_gaussian", "osc_client", "picture", "factory_page"}
     # demo: tests/test_examples.py; make_mixture needs the corpus, and what it made is here
     assert scripts - {"demo", "make_mixture"} == ours
 

@@ -101,3 +101,13 @@ def test_every_source_is_named_and_kept_from_training() -> None:
     listed = text.split("```")[1].split()
     assert len(listed) == 11
     assert json.dumps(listed).count("weresax/") == 10
+
+
+def test_the_page_of_factory_presets(tmp_path: Path) -> None:
+    script = ROOT / "examples" / "factory_page.py"
+    subprocess.run([sys.executable, str(script), "--out", str(tmp_path)], check=True, timeout=280)
+    page = (tmp_path / "factory.md").read_text(encoding="utf-8")
+    for path in (ROOT / "presets" / "factory").glob("*.json"):
+        assert f"| {load(path).name} | {load(path).prompt} |" in page
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [picture.name in page for picture in pictures] == [True] * len(pictures) != []

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from presets import Note
-from renderers import RENDERERS
+from renderers import RENDERERS, tuning
 from sds.distillation.patch_bank import FOLDER, Bank, load_bank, save_bank, synth
 from sds.priors.checkpoints import ModelUnavailable
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
-from sds.train.bank import SECONDS, fill
+from sds.train.bank import COUNTS, TUNED, fill, play
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +56,19 @@ def test_a_broken_bank_is_one_sentence(tmp_path):
 
 def test_filling_hears_what_the_patches_play(search_scorer):
     bank = fill(RENDERERS["fm"], search_scorer, 5, seed=3)
-    sound = RENDERERS["fm"].render(bank.u.double(), Note(60), RATE, round(SECONDS * RATE)).float()
+    sound = play(RENDERERS["fm"], bank.u)
     torch.testing.assert_close(
         bank.vectors.float(), search_scorer.hear(sound, RATE), rtol=0, atol=2e-3
     )
 
 
-@pytest.mark.parametrize("name", sorted(RENDERERS))
-def test_shipped_banks_fit_the_present_synths_and_ear(name, search_scorer):
-    bank = load_bank(name, known(name), search_scorer.model_hash, FOLDER)
+@pytest.mark.parametrize("file", [*COUNTS, *TUNED])
+def test_shipped_banks_fit_the_present_synths_and_ear(file, search_scorer):
+    name, _, family = file.partition("-")
+    bank = load_bank(file, known(name), search_scorer.model_hash, FOLDER)
     assert bank is not None
     some = torch.randperm(len(bank.u), generator=torch.Generator().manual_seed(0))[:4]
-    with torch.no_grad():
-        sound = RENDERERS[name].render(bank.u[some].double(), Note(60), RATE, round(SECONDS * RATE))
-    heard = search_scorer.hear(sound.float().mean(1, keepdim=True), RATE)
+    u = bank.u[some].double()
+    assert (tuning.snap(RENDERERS[name], family or "free", u) - u).abs().max() < 1e-3
+    heard = search_scorer.hear(play(RENDERERS[name], u), RATE)
     torch.testing.assert_close(heard, bank.vectors[some].float(), rtol=0, atol=1e-2)

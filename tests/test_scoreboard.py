@@ -484,7 +484,7 @@ def test_the_published_page_is_what_the_command_writes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--suite", "codecs"), "--suite: input should be 'codec', 'prior', 'patch', 'separate', "),
+        (("--suite", "codecs"), "--suite: input should be 'codec', 'prior', 'patch', 'playable', "),
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--report", "nowhere/page.md"), "nowhere/page.md cannot be written: no such folder"),
         (("--out", "file"), "file is not a folder"),
