@@ -156,7 +156,7 @@ RECIPES = {
             peak=0.5,
         ),
         candidates=48,
-        starts=4,
+        starts=2,
         generated=4,
         generations=3,
         crowd=16,
