@@ -231,6 +231,7 @@ OTHERS = {
     "bridge/processes/parent_watch.py",
     "bridge/stems/null_test_numpy.py",
     "examples/demo.py",
+    "examples/factory_page.py",
     "examples/make_mixture.py",
     "examples/osc_client.py",
     "sds/train/factory.py",

@@ -85,7 +85,7 @@ def test_the_file_is_float_and_holds_what_was_rendered(tmp_path: Path, rate: int
 
 
 def test_an_octave_up_doubles_the_frequency() -> None:
-    sine = {name: 0.0 for name in preset().values}
+    sine = {param.name: 0.0 for param in ranges.fm()}
     sine |= {f"op{v}_ratio": 1.0 for v in range(1, 5)}
     sine |= {f"op{v}_attack": 0.001 for v in range(1, 5)}
     sine |= {f"op{v}_decay": 10.0 for v in range(1, 5)}
