@@ -110,6 +110,7 @@ def noise_gains(values: Tensor, where: Columns, rate: int) -> Tensor:
     distance = (torch.from_numpy(np.log2(noise.band_hz())) - torch.log2(hz)) / (0.5 * width)
     weights = torch.exp(-0.5 * distance.square())
     power = (weights @ torch.from_numpy(noise.band_power(rate)) * weights).sum(1, keepdim=True)
+    power = power.clamp_min(noise.LEAST_POWER)
     return noise.LOUDNESS * values[:, where.once["noise_level"], None] * weights / power.sqrt()
 
 

@@ -166,7 +166,7 @@ def last_sample(
 
 
 # One moment of what moves, t in seconds since the start: what the renderer has in torch
-# (`renderers.moving`), for the live voice. The LFO is sin(2 pi hz t).
+# (`renderers.full_voice`), for the live voice. The LFO is sin(2 pi hz t).
 @compile_kernel
 def lfo(t: float, hz: float) -> float:
     """sin(2 pi hz t)."""

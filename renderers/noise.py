@@ -21,6 +21,7 @@ LOWEST_BAND, HIGHEST_BAND = 40.0, 16000.0  # Hz, centres
 BANDS = 32  # of the FM voice's noise
 TOGETHER = 4  # bands are added by so many; `BANDS` is a multiple of it
 LOUDNESS = 0.35  # times unit power at noise_level 1: peaks near 1
+LEAST_POWER = 1e-12  # of bands that are below Nyquist at all, at any rate
 
 
 @lru_cache(maxsize=4)
@@ -67,11 +68,12 @@ def band_power(rate: int) -> Array:
 def noise_weights(hz: float, width: float, rate: int) -> Array:
     """What each band [BANDS] gets of noise at `hz`, `width` octaves wide, of unit power.
 
-    w = exp(-1/2 (log2(hz_m / hz) / (width / 2))^2), divided by the root of the sum's power.
+    w = exp(-1/2 (log2(hz_m / hz) / (width / 2))^2), divided by the root of the sum's power. Noise
+    that is above Nyquist is silent.
     """
     distance = np.log2(band_hz() / hz) / (0.5 * width)
     weights: Array = np.exp(-0.5 * distance**2)
-    return weights / np.sqrt(weights @ band_power(rate) @ weights)
+    return weights / np.sqrt(max(LEAST_POWER, weights @ band_power(rate) @ weights))
 
 
 # Four bands at a time: a sum is loaded and stored a quarter as often.

@@ -97,7 +97,7 @@ def hit_pattern(
 
     The slope in `hits` at a whole number is the mean of those on both sides.
     """
-    late, soft = _chances()
+    late, soft = (torch.from_numpy(chance) for chance in _chances())
     k = torch.arange(MOST_HITS, dtype=torch.float64)
     one = torch.ones_like(k)
     there = torch.minimum(torch.maximum(hits[:, None] - k, 0.0 * one), one)
@@ -113,11 +113,11 @@ def hit_pattern(
 
 
 @lru_cache(maxsize=1)
-def _chances() -> tuple[Tensor, Tensor]:
+def _chances() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How late each hit is against the regular one at jitter 1, in steps; how soft, in 0..1."""
     random = np.random.RandomState(SEED + 1)
     gaps = random.exponential(size=MOST_HITS - 1)
     late = np.concatenate([[0.0], np.cumsum(gaps / gaps.mean() - 1.0)])
     soft = random.uniform(size=MOST_HITS)
     soft[0] = 0.0
-    return torch.from_numpy(late), torch.from_numpy(soft)
+    return late, soft  # a tensor kept from inference mode would have no gradient later

@@ -29,6 +29,21 @@ def test_noise_has_unit_power_where_it_is_asked_for(hz: float, width: float) -> 
         assert low == pytest.approx(high, rel=0.6)
 
 
+def test_noise_above_nyquist_is_silent_not_infinite() -> None:
+    for rate in (8000, 16000):
+        out = np.empty(4096)
+        weights = noise.noise_weights(16000.0, 0.2, rate)
+        noise.noise_block(weights, noise.noise_bands(noise.BANDS, rate), 0, out)
+        assert np.abs(out).max() < 1e-6
+
+
+def test_the_floor_of_power_is_below_any_band_that_sounds() -> None:
+    for rate in (44100, 192000):
+        for hz in np.geomspace(40.0, 16000.0, 33):
+            weights = noise.noise_weights(hz, 0.2, rate)
+            assert weights @ noise.band_power(rate) @ weights == pytest.approx(1.0, abs=1e-9)
+
+
 def test_it_repeats_wherever_a_block_begins() -> None:
     bands, weights = noise.noise_bands(noise.BANDS, RATE), np.linspace(0, 1, noise.BANDS)
     across = np.empty(300)

@@ -9,6 +9,7 @@ import torch
 from presets import Note
 from presets.ranges import STRIKE
 from renderers import from_values, impact, to_values
+from renderers import strike as strike_module
 from renderers.base import Renderer
 from renderers.reverberation import T60
 from renderers.strike import MOST_HITS, burst, contact, hit_pattern, strike
@@ -158,6 +159,18 @@ def test_the_shortest_contact_has_its_slope() -> None:
     assert seconds.grad is not None
     # a pulse T samples long has its middle at T / 2: that much of it is on sample 1
     assert seconds.grad.item() == pytest.approx(RATE / 2)
+
+
+def test_a_sound_rendered_without_gradients_leaves_those_after_it_theirs() -> None:
+    knobs = torch.tensor([[1e-5, 0.0, 0.1, 4000.0, 3.0, 8.0, 0.5, 0.5]], dtype=torch.float64)
+    strike_module._chances.cache_clear()
+    with torch.inference_mode():
+        first = strike(torch.ones(1, 400, dtype=torch.float64), knobs, 8000)
+    knobs = knobs.clone().requires_grad_()
+    again = strike(torch.ones(1, 400, dtype=torch.float64), knobs, 8000)
+    again.sum().backward()
+    assert torch.equal(first, again.detach())
+    assert torch.isfinite(knobs.grad).all()
 
 
 def test_gradcheck_of_the_strike() -> None:
