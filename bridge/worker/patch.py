@@ -34,6 +34,7 @@ from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
+from sds.metrics.tuning import in_tune_share
 from sds.priors.base import Prior
 from sds.signal import audio_files
 
@@ -41,6 +42,7 @@ RANKING = 0.25  # of a job's time, about, in which algorithms are compared
 TRIAL = 0.1  # likewise, in which renderers are
 FIT_STEPS = 60  # of Adam towards a recording, at least
 MOST = 8  # patches of one search
+IN_TUNE = 0.9  # of the energy of the strongest partials, on harmonics of the key
 CURVES = "curves.json"
 COLUMNS = ("step", "stage", "t", "loss", "score")
 
@@ -119,6 +121,9 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
         files = _begin(search, choice, out, name)
         curves: dict[str, list[Any]] = {key: [] for key in COLUMNS}
         kept = yield from _refine(search, choice, files, curves, clock)
+        if choice.pitched and search.wishes.family == "harmonic":
+            kept = _in_tune(search, kept)
+        kept = kept[: job.count]
         chain = _tuned_effects(search, kept[0])
         patches = [(_preset(search, one.voice, one.u, chain), one.score) for one in kept]
         result = files.finish(patches, search.recipe.distillation.steps)
@@ -307,7 +312,7 @@ def _refine(
     kept: list[_Kept] = []
     for k, (played, u0) in enumerate(choice.attempts):
         highest = max((one.score for one in kept), default=-math.inf)  # of the attempts before
-        for step in _distill(search, played, u0, search.recipe, job.count):
+        for step in _distill(search, played, u0, search.recipe, MOST):
             figures = _figures(step)
             score = max(highest, step.score)
             scored = score if score > -math.inf else None
@@ -324,7 +329,21 @@ def _refine(
             yield clock.progress(begun + (1 - begun) * (k + 1) / count, step.stage)
         found = zip(step.candidates, step.scores.tolist(), strict=True)
         kept += [_Kept(played, u, worth) for u, worth in found]
-    return sorted(kept, key=lambda one: -one.score)[: job.count]
+    return sorted(kept, key=lambda one: -one.score)
+
+
+def _in_tune(search: _Search, kept: list[_Kept]) -> list[_Kept]:
+    """Those whose sound is in tune with the key: a filter may leave nothing but noise of what the
+    knobs promise. All, where none is.
+    """
+    rate, note = search.prior.sample_rate, note_of(search.job, search.start)
+    shares = []
+    for one in kept:
+        with torch.no_grad():
+            sound = one.voice.render_function(note, rate, search.samples)(one.u[None])
+        shares.append(in_tune_share(audio_files.mono(sound[0]), rate, note.hz))
+    tuned = [one for one, share in zip(kept, shares, strict=True) if share >= IN_TUNE]
+    return tuned or kept
 
 
 def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
