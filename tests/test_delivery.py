@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.worker.delivery import end_of, levelled, timed
+from bridge.worker.delivery import end_of, levelled, softened, timed
 from presets import Effect, Preset
 from renderers import effects, fm
 from sds.signal.loudness import loudness
@@ -40,6 +40,13 @@ def test_the_peak_is_at_minus_one_dbfs(chain: tuple[Effect, ...]) -> None:
     preset = levelled(tone(0.3, chain=chain), rate=RATE)
     assert np.abs(effects.render(preset, rate=RATE)).max() == pytest.approx(PEAK, rel=1e-4)
     assert levelled(preset, rate=RATE).values["level"] == pytest.approx(preset.values["level"])
+
+
+def test_only_what_is_above_minus_one_dbfs_is_made_softer() -> None:
+    boost = Effect(kind="Gain", values={"gain_db": 24.0})
+    loud = softened(tone(0.3, chain=(boost,), level=0.5), rate=RATE)
+    assert np.abs(effects.render(loud, rate=RATE)).max() == pytest.approx(PEAK, rel=1e-4)
+    assert softened(tone(0.3), rate=RATE) == tone(0.3)
 
 
 def test_level_alone_where_it_reaches_and_a_gain_where_not() -> None:

@@ -307,7 +307,8 @@ def test_words_that_can_be_measured_are(tmp_path: Path) -> None:
     pair = fm.renderer(operators=2)
     values = {p.name: p.low for p in pair.params} | {"op1_ratio": 3.0, "op2_ratio": 1.0}
     values |= {"op1_decay": 2.0, "op2_decay": 2.0, "op2_mix": 1.0, "op2_from_op1": 3.0}
-    save(Preset(name="a", renderer="fm", renderer_version=1, values=values, seconds=0.25), a)
+    preset = Preset(name="a", renderer="fm", renderer_version=1, values=values, seconds=0.25)
+    save(preset.model_copy(update={"held": 0.2}), a)
     bright, _ = sf.read(result(run(RenderPreset(id="r", preset=str(a), out=f"{a}.wav")))["wav"])
     job = EditPreset(id="j", preset=str(a), prompt="much darker", out=str(tmp_path / "out"))
     got = result(run(job))
@@ -321,7 +322,8 @@ def test_words_that_can_be_measured_are(tmp_path: Path) -> None:
     assert after < 0.9 * before  # the centroid
     assert load(got["preset"]).provenance.method == "reshape"
     job = job.model_copy(update={"prompt": "longer", "out": str(tmp_path / "long")})
-    assert load(result(run(job))["preset"]).seconds == 0.5  # it was 0.25
+    longer = load(result(run(job))["preset"])
+    assert (longer.seconds, longer.held) == (0.5, 0.4)  # they were 0.25 and 0.2
 
 
 def two_presets(folder: Path) -> tuple[Path, Path]:
@@ -357,6 +359,19 @@ def test_a_morph_has_both_ends(tmp_path: Path) -> None:
     ratio = "op1_ratio"  # its scale is logarithmic: halfway is the geometric mean
     expected = (first.values[ratio] * last.values[ratio]) ** 0.5
     assert middle.values[ratio] == pytest.approx(expected)
+
+
+def test_what_is_between_two_loud_presets_is_at_minus_one_dbfs(tmp_path: Path) -> None:
+    ends = two_presets(tmp_path)
+    for path in ends:
+        boost = Effect(kind="Gain", values={"gain_db": 40.0})
+        save(load(path).model_copy(update={"effects": (boost,)}), path)
+    a, b = map(str, ends)
+    made = result(run(Morph(id="j", preset=a, other=b, out=str(tmp_path / "out"), steps=3)))
+    first, middle, last = made["presets"]
+    assert (load(first["preset"]), load(last["preset"])) == (load(a), load(b))
+    heard, _ = sf.read(middle["wav"])
+    assert np.abs(heard).max() == pytest.approx(10 ** (-1 / 20), rel=1e-4)
 
 
 def test_a_cancelled_morph_leaves_nothing(tmp_path: Path) -> None:

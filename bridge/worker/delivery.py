@@ -72,6 +72,12 @@ def levelled(preset: Preset, *, rate: int, loudness: float | None = None) -> Pre
     return _with_gain(preset, 20 * math.log10(gain))
 
 
+def softened(preset: Preset, *, rate: int) -> Preset:
+    """The preset as it is, or at a peak of -1 dBFS where it is above."""
+    peak = float(np.abs(effects.render(preset, rate=rate)).max())
+    return levelled(preset, rate=rate) if peak > 10 ** (PEAK_DB / 20) else preset
+
+
 def end_of(sound: NDArray[np.float32], rate: int) -> float:
     """Seconds after which audio [C, T] stays 60 dB below its loudest; 0 for silence."""
     block = max(1, round(BLOCK * rate))

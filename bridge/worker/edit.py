@@ -16,6 +16,7 @@ from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import EditPreset
+from bridge.worker.delivery import softened
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import similarity_function
@@ -57,8 +58,9 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         files = begin_search(out, name, start, rate=rate, match=match)
         patch = _begin_edit(job, start, prior, new, wanted)
         patch, done = yield from _follow(job, patch, steps, files, clock)
-        result = files.finish([(patch, None)], done)
-        result |= {"prompt": new, "changed": patch.values != start.values}
+        changed = patch.values != start.values
+        result = files.finish([(softened(patch, rate=rate) if changed else patch, None)], done)
+        result |= {"prompt": new, "changed": changed}
     yield clock.done(result)
 
 
@@ -83,7 +85,7 @@ def _begin_edit(
     )
     facts: dict[str, Any] = {"prompt": new, "seed": job.seed, "provenance": provenance}
     if wanted:
-        facts["seconds"] = _length(start, wanted)
+        facts |= {"seconds": _length(start, wanted), "held": _held(start, wanted)}
     return start.model_copy(update=facts | {"name": f"{start.name}, {job.prompt}"[:200]})
 
 
@@ -112,10 +114,17 @@ def _length(start: Preset, wanted: Trait) -> float:
     return min(60.0, start.seconds * math.exp2(max(0.0, wanted.stretch)))
 
 
+def _held(start: Preset, wanted: Trait | None) -> float | None:
+    """Seconds for which the key of the changed sound is down, the same part of its length."""
+    if start.held is None or wanted is None:
+        return start.held
+    return min(60.0, start.held * _length(start, wanted) / start.seconds)
+
+
 def _edit_descriptors(job: EditPreset, start: Preset, wanted: Trait) -> Iterator[Step]:
     renderer = for_preset(start)
     return reshape(
-        _render_function(start, RATE, _length(start, wanted)),
+        _render_function(start, RATE, _length(start, wanted), _held(start, wanted)),
         wanted,
         from_values(renderer, start.values),
         rate=RATE,
@@ -134,7 +143,7 @@ def _edit_by_prompts(
         return both[:, 0] - both[:, 1]
 
     return edit(
-        _render_function(start, rate, min(start.seconds, prior.max_seconds)),
+        _render_function(start, rate, min(start.seconds, prior.max_seconds), start.held),
         prior,
         old,
         new,
@@ -146,6 +155,7 @@ def _edit_by_prompts(
     )
 
 
-def _render_function(start: Preset, rate: int, seconds: float) -> RenderFn:
-    renderer, note, samples = for_preset(start), Note(start.note), round(seconds * rate)
+def _render_function(start: Preset, rate: int, seconds: float, held: float | None) -> RenderFn:
+    renderer, samples = for_preset(start), round(seconds * rate)
+    note = Note(start.note, held=math.inf if held is None else held)
     return lambda u: renderer.render(u, note, rate, samples).float()

@@ -1,4 +1,7 @@
-"""Write variations of a preset, and morphs between two, each with its sound."""
+"""Write variations of a preset, and morphs between two, each with its sound.
+
+What is new is made softer where its peak would be above -1 dBFS; the ends of a morph stay.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.patch_jobs import Morph, Vary
+from bridge.worker.delivery import softened
 from presets import Preset, load, save
 from renderers import effects
 from renderers.morph import morph
@@ -22,7 +26,8 @@ def vary_preset(job: Vary) -> worker_loop.Events:
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "vary")
     preset = load(job.preset)
-    near = vary(preset, job.count, amount=job.amount, seed=job.seed)
+    found = vary(preset, job.count, amount=job.amount, seed=job.seed)
+    near = (softened(one, rate=RATE) for one in found)
     yield from _write_presets(near, job.count, _slug(preset), job, clock)
 
 
@@ -31,7 +36,9 @@ def morph_presets(job: Morph) -> worker_loop.Events:
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "morph")
     a, b = load(job.preset), load(job.other)
-    way = (morph(a, b, i / (job.steps - 1)) for i in range(job.steps))
+    last = job.steps - 1
+    way = (morph(a, b, i / last) for i in range(job.steps))
+    way = (one if i in (0, last) else softened(one, rate=RATE) for i, one in enumerate(way))
     name = f"{_slug(a)}-to-{_slug(b)}"
     yield from _write_presets(way, job.steps, name, job, clock)
 
