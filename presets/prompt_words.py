@@ -32,6 +32,7 @@ class Wishes:
     - `bounds`: knobs of the full voices that are to stay within limits
     - `seconds`: how long the sound is to be
     - `sustained`: whether it is to hold while the key is down
+    - `note`: MIDI note that it is to be designed at; None where the words do not say
     - `pitched`: whether it has a pitch; None where the words do not say
     - `family`: how the partials of a pitched sound lie
     """
@@ -40,6 +41,7 @@ class Wishes:
     bounds: Bounds = field(default_factory=dict)
     seconds: float = SECONDS
     sustained: bool = False
+    note: float | None = None
     pitched: bool | None = None
     family: Family = "harmonic"
 
@@ -176,6 +178,9 @@ LENGTHS: Mapping[str, float] = {
     r"church bells?|tubular bells?|gongs?": 4.0,
 }
 
+LOW = 36.0  # MIDI note of a bass
+_LOW = r"bass|basses|sub|808|basslines?|tubas?|contrabass(es)?"
+
 _SUSTAINED = (
     r"pads?|drones?|sustained|held|organs?|bowed|strings|violins?|violas?|cellos?|flutes?|choirs?|"
     r"accordions?|harmonicas?|saxophones?|sax|clarinets?|oboes?|trumpets?|trombones?|horns?|brass|"
@@ -211,6 +216,7 @@ def wishes(prompt: str) -> Wishes:
     text = " ".join(re.findall(r"[\w-]+", prompt.lower()))
     chain = _effects(text)
     text = re.sub(OF_EFFECTS, " ", text)
+    pitched = _pitched(text)
     bounds: dict[str, tuple[float, float]] = {}
     for words, knobs in STRUCTURE.items():
         if _says(text, words):
@@ -221,7 +227,8 @@ def wishes(prompt: str) -> Wishes:
         bounds=bounds,
         seconds=seconds,
         sustained=_says(text, _SUSTAINED),
-        pitched=_pitched(text),
+        note=LOW if pitched and _says(text, _LOW) else None,
+        pitched=pitched,
         family="bell" if _says(text, _BELL) else "harmonic",
     )
 

@@ -100,3 +100,9 @@ def test_what_is_tuned_is_within_the_ranges_of_the_effects() -> None:
         assert all(param.low <= value <= param.high for value in values)
     for effects in EFFECTS.values():
         ranges.check_effects(effects)
+
+
+def test_a_bass_is_designed_low_and_a_bass_drum_is_not() -> None:
+    assert wishes("808 sub bass").note == wishes("slap bass").note == 36.0
+    assert wishes("bass drum").note is None
+    assert wishes("glass bell").note is None

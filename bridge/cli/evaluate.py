@@ -20,7 +20,9 @@ app = typer.Typer()
 Suites: TypeAlias = Annotated[
     list[str],
     typer.Option(
-        "--suite", metavar=TEXT, help="codec, prior, patch, playable, separate, ablation or all."
+        "--suite",
+        metavar=TEXT,
+        help="A part by its name, as in docs/scoreboard.md, or all.",
     ),
 ]
 Models: TypeAlias = Annotated[

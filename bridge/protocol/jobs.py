@@ -54,7 +54,9 @@ def _wav(name: str) -> str:
 WavFile = Annotated[str, AfterValidator(_wav)]
 HostName = Annotated[str, AfterValidator(_host)]
 Method = Literal["default", "fast", "best", "masks", "paper"]
-SuiteName = Literal["codec", "prior", "patch", "playable", "separate", "ablation", "all"]
+SuiteName = Literal[
+    "codec", "prior", "patch", "playable", "separate", "ablation", "stage_by_stage", "all"
+]
 
 
 class GenerateClips(WritingJob):
@@ -209,8 +211,8 @@ class Evaluate(WritingJob):
     same: the code of the suite, the model and every other network, the methods' values, data, seed
     and `items`. A job that is cancelled or crashes leaves its rows.
 
-    - `suites`: "codec", "prior", "patch", "playable", "separate", "ablation" or "all", at least
-      one; default ("all",)
+    - `suites`: "codec", "prior", "patch", "playable", "separate", "ablation",
+      "stage_by_stage" or "all", at least one; default ("all",)
     - `data`: folder of the evaluation recordings
     - `out`: folder of page and rows
     - `models`: names of the priors, at least one, whose rows stand beside each other; default

@@ -56,7 +56,8 @@ class DesignPatch(WritingJob):
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `recipe`: "paper", "default" or "fast"; default "default"
     - `model`: name of the prior; default "default"
-    - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 60
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 36 for a
+      bass and 60 for others
     - `pitched`: whether it has a pitch, in tune with the keys; default None: as the prompt says,
       else as the nearest patch has one
     - `loudness`: LUFS, -40..-5, as far as its peak stays below -1 dBFS; default None: peak at -1

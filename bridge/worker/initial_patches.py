@@ -11,6 +11,7 @@ from torch import Tensor
 from bridge.protocol.patch_jobs import DesignPatch
 from bridge.worker.models import Models
 from presets import Note, Preset, load
+from presets.prompt_words import wishes
 from renderers import RENDERERS, Renderer, fm, for_preset, from_values, impact, random_patches
 from renderers.algorithms import Found, algorithms, best
 from renderers.lift import full, voice_of
@@ -29,10 +30,13 @@ class Attempt(NamedTuple):
 
 
 def note_of(job: DesignPatch, start: Preset | None) -> Note:
-    """The note that is asked for, else the start's, else middle C."""
+    """The note that is asked for, else the start's, else the one for the words, else middle C."""
     if job.note is not None:
         return Note(job.note)
-    return Note(start.note) if start else Note()
+    if start is not None:
+        return Note(start.note)
+    asked = None if job.recipe == "paper" else wishes(job.prompt).note
+    return Note() if asked is None else Note(asked)
 
 
 def start_of(job: DesignPatch) -> Preset | None:
