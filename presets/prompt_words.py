@@ -182,7 +182,8 @@ LOW = 36.0  # MIDI note of a bass
 _LOW = r"bass|basses|sub|808|basslines?|tubas?|contrabass(es)?"
 
 _SUSTAINED = (
-    r"pads?|drones?|sustained|held|organs?|bowed|strings|violins?|violas?|cellos?|flutes?|choirs?|"
+    r"pads?|drones?|sustained|held|organs?|bowed|strings|string (ensemble|section|quartet)|"
+    r"violins?|violas?|cellos?|flutes?|choirs?|"
     r"accordions?|harmonicas?|saxophones?|sax|clarinets?|oboes?|trumpets?|trombones?|horns?|brass|"
     r"bagpipes?|leads?"
 )

@@ -184,22 +184,15 @@ def test_cma_es_finds_the_optimum_and_the_bound(parameters, generations):
 def test_methods_stop_with_the_time_of_the_default(setting, tmp_path):
     rows = run(replace(setting, items=4), ticking, tmp_path / "rows.jsonl")
     assert len(rows) == 4 * 3 * 8  # prompts, two instruments and the better one, methods
-    steps = {
-        "default": STEPS,
-        "fast": 1 + 2 + 6,  # a look, evolution, distillation
-        "bank + CMA-ES": STEPS,
-        "paper": STEPS,
-        "generate-then-fit": STEPS,
-        "CMA-ES": STEPS,
-        "best of 64": 8,
-        "random patch": 1,
-    }
-    for row in rows:
-        n = 2 if row.tags == ("best",) else 1
-        assert row.figures["steps"] == n * steps[row.method], row
-        assert row.figures["seconds"] == n * steps[row.method], row
-        assert row.figures["seconds_to_first_best"] == 1
     by_key = {(row.item, row.method): row.figures for row in rows}
+    alone = {"fast": 1 + 3 + 6, "best of 64": 8, "random patch": 1}
+    for row in rows:
+        if row.tags != ("best",):
+            budget = by_key[row.item, "default"]["steps"]
+            assert 8 < budget <= STEPS  # it ends early where it finds nothing
+            wanted = min(budget, alone.get(row.method, budget))
+            assert row.figures["steps"] == row.figures["seconds"] == wanted, row
+        assert row.figures["seconds_to_first_best"] == 1
     for (item, method), figures in by_key.items():
         seen = item.split(",")[0] not in [prompt.text for prompt in UNSEEN]
         assert ("rank" in figures, "top1" in figures, "top3" in figures) == (seen, seen, seen)

@@ -183,7 +183,7 @@ class Ear:
 def spectra():
     """A standard deviation for each frequency of the codec: one band at the pitch of the class."""
     hz = (torch.arange(HOP) + 0.5) * SLOW / (2 * HOP)
-    prompts = PITCH | dict.fromkeys(prior.UNSEEN, PITCH["metal"])
+    prompts = PITCH | dict.fromkeys(prior.EXPECTED, PITCH["metal"])
     prompts |= dict.fromkeys(prior.STEADY, 1000.0) | {"": 2000.0}
     return {p: 0.2 * (-(((hz - f) / 60) ** 2)).exp() + 1e-4 for p, f in prompts.items()}
 
@@ -276,7 +276,7 @@ def test_the_suite_on_a_prior_with_known_spectra(setting, tmp_path, monkeypatch)
     assert whole["guidance 1"]["fad_trunk"] < 0.5 * whole[prior_clips.NOISE]["fad_trunk"]
     assert all(figures["fad_statistics"] > 0 for figures in whole.values())
     assert whole["guidance 1"]["copying"] < 0.5  # noise bands are no recording's copy
-    for prompt, expected in (prior.UNSEEN[0], 1.0), (prior.UNSEEN[2], 0.0):
+    for prompt, expected in (prior.UNSEEN[0].text, 1.0), (prior.UNSEEN[2].text, 0.0):
         assert found[prompt, "guidance 1"]["unseen_judge"] == expected
     steady = [f["last_quarter_db"] for (item, _), f in found.items() if item.endswith(" s")]
     assert len(steady) == 2 * 2 * 3  # one and two seconds, two classes, two guidances and real

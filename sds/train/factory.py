@@ -115,7 +115,7 @@ PROMPTS: dict[str, tuple[Wish, ...]] = {
     ),
     "pads": (
         Wish("Warm Pad", "warm analog pad", FM, 60, 2.9),
-        Wish("Strings", "string ensemble", FM, 60, 2.9),
+        Wish("Strings", "soft synth strings", FM, 60, 2.9),
         Wish("Dark Pad", "dark ambient pad", FM, 48, 2.9),
         Wish("Glass Pad", "glassy shimmering pad", FM, 60, 2.9),
         Wish("Choir", "choir pad", FM, 60, 2.9),
