@@ -73,7 +73,8 @@ def noise_weights(hz: float, width: float, rate: int) -> Array:
     """
     distance = np.log2(band_hz() / hz) / (0.5 * width)
     weights: Array = np.exp(-0.5 * distance**2)
-    return weights / np.sqrt(max(LEAST_POWER, weights @ band_power(rate) @ weights))
+    power = max(LEAST_POWER, float(weights @ band_power(rate) @ weights))
+    return weights / math.sqrt(power)
 
 
 # Four bands at a time: a sum is loaded and stored a quarter as often.

@@ -120,8 +120,8 @@ class Models:
         search_scorer, name = self.search_scorer(), renderer.name
         listed = RENDERERS[name]  # banks are of its knobs
         tuned = name if family == "free" else f"{name}-{family}"
-        for file in (name, tuned) if search_scorer is not None else ():
-            if file not in self._banks:
+        for file in (name, tuned):
+            if search_scorer is not None and file not in self._banks:
                 renderer_synth = synth(name, listed.version, len(listed.params))
                 self._banks[file] = load_bank(file, renderer_synth, search_scorer.model_hash)
         bank = self._banks.get(tuned) or self._banks.get(name)
