@@ -174,7 +174,7 @@ def _loss(ax: Axes, curves: dict[str, Any]) -> None:
         if points and points[0][1] > 0:
             x, y = np.array(points).T
             ax.plot(x, y / y[0], color=colour, lw=1.4, label=stage)
-    if stages:
+    if ax.lines:  # a search without fit and descent has no loss
         ax.legend(frameon=False, fontsize=8)
     ax.set_xlabel("step")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
