@@ -188,7 +188,7 @@ def test_a_block_may_compute_them_again(tmp_path: Path) -> None:
     """DawDreamer's Faust compiler aborts the process where the smallest number is zero."""
     subprocess.run([sys.executable, "-c", EXACT], cwd=ROOT, check=True)
     peer("dawdreamer")
-    preset = ROOT / "presets" / "factory" / "beep.json"
+    preset = ROOT / "presets" / "factory" / "organ.json"
     command = [sys.executable, "-c", FAUST, str(preset), str(tmp_path / "patch.dsp")]
     run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert run.stdout == "(1, 4410)\n"
