@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sds.distillation.clips import Clips, generate
-from sds.priors.base import classifier_free_guidance
+from sds.distillation.clips import Clips
 from sds.priors.gaussian import GaussianPrior
+from sds.priors.sampling import generate_stepwise
 
 HOP = 32
 MEAN = torch.zeros(HOP)
@@ -18,10 +18,8 @@ def noises(count: int) -> torch.Tensor:
 
 
 def test_generated_clips_are_of_the_prompt_and_yield_an_evaluation_at_a_time():
-    denoise = classifier_free_guidance(P, P.embed(["low"], 1.0), P.embed([""], 1.0), 1.0)
-    work = generate(
-        P, denoise, (HOP, 20), 600, count=3, steps=12, generator=torch.Generator().manual_seed(0)
-    )
+    draw, seconds = torch.Generator().manual_seed(0), 600 / P.sample_rate
+    work = generate_stepwise(P, ["low"] * 3, seconds, steps=12, scale=1.0, generator=draw)
     looks = 0
     try:
         while True:

@@ -119,12 +119,8 @@ class Models:
         """
         search_scorer, name = self.search_scorer(), renderer.name
         listed = RENDERERS[name]  # banks are of its knobs
-        tuned = name if family == "free" else f"{name}-{family}"
-        for file in (name, tuned):
-            if search_scorer is not None and file not in self._banks:
-                renderer_synth = synth(name, listed.version, len(listed.params))
-                self._banks[file] = load_bank(file, renderer_synth, search_scorer.model_hash)
-        bank = self._banks.get(tuned) or self._banks.get(name)
+        bank = None if family == "free" else self._bank(name, family)
+        bank = bank or self._bank(name)
         same = renderer.params == listed.params
         if search_scorer is None or bank is None or not (same or holds(renderer, listed)):
             return random_patches(renderer, count, generator=generator).float()
@@ -136,6 +132,15 @@ class Models:
         if count > len(near):
             rows.append(random_patches(renderer, count - len(near), generator=generator))
         return torch.cat(rows).float()
+
+    def _bank(self, name: str, family: str = "") -> Bank | None:
+        """The bank of a listed renderer, or that of its patches in tune."""
+        file, scorer = f"{name}-{family}" if family else name, self.search_scorer()
+        if scorer is not None and file not in self._banks:
+            listed = RENDERERS[name]
+            of = synth(name, listed.version, len(listed.params))
+            self._banks[file] = load_bank(file, of, scorer.model_hash)
+        return self._banks.get(file)
 
     def _scorer(self, which: str) -> TwoTowerScorer | None:
         folder = self._folders[which]

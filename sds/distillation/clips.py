@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.priors.base import Prior
-from sds.samplers.denoiser import Denoiser
-from sds.samplers.exponential import tab3
-from sds.samplers.schedules import karras
-from sds.samplers.stepwise import stepwise
 from sds.signal.spectrogram import log_gaps, log_spectra, magnitude, magnitudes
 
 CLOSE = (512, 2048)  # windows in which sounds are compared with the clips
-
-
-def generate(
-    prior: Prior,
-    denoise: Denoiser,
-    shape: Sequence[int],
-    samples: int,
-    *,
-    count: int,
-    steps: int,
-    generator: torch.Generator,
-) -> Generator[None, None, Tensor]:
-    """Generate `count` clips [count, C, samples] from latents of `shape` (D, L) by `tab3`; yields
-    after each of `steps` evaluations.
-    """
-    sigmas = karras(steps, *prior.sigmas)
-    noise = torch.randn(count, *shape, generator=generator)
-    sampling = stepwise(tab3, denoise, noise * sigmas[0], sigmas)
-    try:
-        while True:
-            next(sampling)
-            yield
-    except StopIteration as end:
-        z: Tensor = end.value
-    finally:
-        sampling.close()
-    with torch.no_grad():
-        return prior.decode(z)[..., :samples]
 
 
 class Clips:

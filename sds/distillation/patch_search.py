@@ -59,13 +59,13 @@ class Kept:
 class Search:
     """A renderer, a prior, a prompt; `search_for` makes one.
 
-    `hear` renders u [B, P] to audio [B, C, T] of the prior's channels; `cond` and `uncond` are the
-    prompt for the prior and no prompt, `prefer` is its preference; `shape` is (D, L) of a render's
-    latent and `samples` its T. `found` collects what was rated; `like` [1, C, T] is the recording
-    to come near to, if there is one.
+    `hear` renders u [B, P] to audio [B, C, samples] of the prior's channels; `cond` and `uncond`
+    are the `prompt` for the prior and no prompt, `prefer` is its preference. `found` collects what
+    was rated; `like` [1, C, T] is the recording to come near to, if there is one.
     """
 
     prior: Prior
+    prompt: str
     cond: Cond
     uncond: Cond
     hear: RenderFn
@@ -73,7 +73,6 @@ class Search:
     prefer: Preference | None
     recipe: PatchRecipe
     generator: torch.Generator
-    shape: torch.Size
     samples: int
     found: Candidates
     like: Tensor | None
@@ -102,16 +101,11 @@ class Search:
 
     def evaluate(self, u: Tensor, rows: Tensor) -> Tensor:
         """Ratings [B] of u [B, P], which came from rows [B] of u0; the best are remembered."""
-        sounds = self.play(u)
-        ratings = self.rate(sounds)
-        self.found.offer(u, ratings, sounds, rows)
-        return ratings
+        return self._listen(u, rows)[0]
 
     def keep(self, u: Tensor, rows: Tensor, clips: Clips) -> Kept:
         """Begin to keep patches u [S, P] from rows [S], near or far from clips."""
-        sounds = self.play(u)
-        ratings = self.rate(sounds)
-        self.found.offer(u, ratings, sounds, rows)
+        ratings, sounds = self._listen(u, rows)
         return Kept(u, ratings, clips.gaps(sounds), strict=self.recipe.take_back)
 
     def look(self, kept: Kept, u: Tensor, rows: Tensor, clips: Clips) -> Tensor:
@@ -122,6 +116,12 @@ class Search:
         here = taken if kept.strict else torch.ones_like(taken)
         self.found.offer(u[here], ratings[here], sounds[here], rows[here])
         return taken
+
+    def _listen(self, u: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        sounds = self.play(u)
+        ratings = self.rate(sounds)
+        self.found.offer(u, ratings, sounds, rows)
+        return ratings, sounds
 
 
 def search_for(
@@ -157,6 +157,7 @@ def search_for(
         prefer = Preference(prior, cond, uncond, torch.randn(*shape, generator=generator))
     return Search(
         prior=prior,
+        prompt=prompt,
         cond=cond,
         uncond=uncond,
         hear=hear,
@@ -164,7 +165,6 @@ def search_for(
         prefer=prefer,
         recipe=recipe,
         generator=generator,
-        shape=shape,
         samples=first.shape[-1],
         found=Candidates(count, u0[0]),
         like=sound,

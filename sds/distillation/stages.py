@@ -14,12 +14,13 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from sds.distillation.clips import Clips, generate
+from sds.distillation.clips import Clips
 from sds.distillation.descent import BestSoFar, descend, falling, fit, leaf
 from sds.distillation.differential_evolution import evolve
 from sds.distillation.patch_search import CHUNK, Search
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features, target
+from sds.priors.sampling import generate_stepwise
 
 Stage: TypeAlias = Literal["search", "prefer", "generate", "evolve", "fit", "distill"]
 
@@ -89,9 +90,9 @@ def generate_clips(search: Search, crowd: Crowd) -> Generator[StageStep, None, C
     if search.like is not None:
         return Clips(search.like)
     recipe = search.recipe
-    generating = generate(
-        search.prior, search.guided(recipe.distillation.guidance), search.shape, search.samples,
-        count=recipe.generated, steps=recipe.generate_steps, generator=search.generator,
+    generating = generate_stepwise(
+        search.prior, [search.prompt] * recipe.generated, search.samples / search.prior.sample_rate,
+        steps=recipe.generate_steps, scale=recipe.distillation.guidance, generator=search.generator,
     )  # fmt: skip
     try:
         while True:
@@ -99,6 +100,8 @@ def generate_clips(search: Search, crowd: Crowd) -> Generator[StageStep, None, C
             yield StageStep("generate", crowd.best(recipe.starts).u, torch.zeros(0))
     except StopIteration as end:
         sounds: Tensor = end.value
+    finally:
+        generating.close()
     scores = search.score_of(sounds)
     order = scores.argsort(descending=True, stable=True)[: recipe.starts]
     return Clips(sounds[order[scores[order] >= recipe.accept]])
