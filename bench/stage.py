@@ -57,9 +57,9 @@ class Process:
         self.child.stdin.write(json.dumps(command) + "\n")
         self.child.stdin.flush()
 
-    def wait(self, kind, **fields):
+    def wait(self, kind, seconds=PATIENCE, **fields):
         """The next happening of this kind with these fields; others are passed over."""
-        for one in self._coming():
+        for one in self._coming(seconds):
             if one.kind == kind and all(getattr(one, n) == x for n, x in fields.items()):
                 return one
 
@@ -70,9 +70,9 @@ class Process:
             if getattr(one, "id", "") == "q":
                 return one
 
-    def _coming(self):
-        """What happens from now on, for `PATIENCE` seconds, while the player lives."""
-        end = time.monotonic() + PATIENCE
+    def _coming(self, seconds=PATIENCE):
+        """What happens from now on, for so many seconds, while the player lives."""
+        end = time.monotonic() + seconds
         while True:
             one = self.heard.get(timeout=max(0.01, end - time.monotonic()))
             if one is None:
@@ -81,7 +81,13 @@ class Process:
                 raise ChildProcessError(f"the player ended ({code}): {''.join(self.errors[-5:])}")
             yield one
 
+    def close(self):
+        """End it, whatever came before."""
+        if self.child.returncode is None:
+            self.leave()
+
     def leave(self):
+        """Let it end by itself; its exit code."""
         self.child.stdin.close()
         try:
             return self.child.wait(timeout=20)
