@@ -149,6 +149,15 @@ def test_a_stopped_run_keeps_its_rows(setting: Setting, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_only_the_methods_asked_for_run(setting: Setting, tmp_path: Path) -> None:
+    path, runs = tmp_path / "rows.jsonl", list[str]()
+    suites = {"s": counted(runs, {"x": 1.0})}
+    assert len(rows_of(list(board.evaluate(suites, setting, path, methods=["m"])))) == 3
+    with pytest.raises(ValueError, match="method must be one of m, got 'n'"):
+        list(board.evaluate(suites, setting, path, methods=["m", "n"]))
+    assert len(runs) == 3
+
+
 def test_a_figure_that_is_no_number_is_refused(
     value: float, setting: Setting, tmp_path: Path
 ) -> None:

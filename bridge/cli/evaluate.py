@@ -33,6 +33,12 @@ Models: TypeAlias = Annotated[
         help="default, edm, or a model's folder or hub id; repeatable: models side by side.",
     ),
 ]
+Methods: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", metavar=TEXT, help="A row of the tables by its name; repeatable; else all."
+    ),
+]
 
 
 @app.command("eval")
@@ -44,6 +50,7 @@ def eval_(
         str, typer.Option(help="The shipped one, or a CLAP: its folder or hub id.")
     ] = "default",
     items: Annotated[int | None, typer.Option(help="At most so many a suite.")] = None,
+    methods: Methods = None,
     seed: Seed = 0,
     out: Out = Path("scoreboard"),
     report: Annotated[
@@ -77,6 +84,7 @@ def eval_(
         evaluation_scorer=evaluation_scorer,
         seed=seed,
         items=items,
+        methods=tuple(methods or ()),
         replace=replace,
     )
     page = Path(result["page"]).read_text(encoding="utf-8")

@@ -41,6 +41,7 @@ OPTIONS = {
     "inputs": "--input",
     "suites": "--suite",
     "models": "--model",
+    "methods": "--method",
     "formats": "--format",
     "GenerateClips.prompts": "PROMPTS",
 }

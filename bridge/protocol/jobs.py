@@ -220,6 +220,7 @@ class Evaluate(WritingJob):
     - `evaluation_scorer`: name of the scorer that measures; default "default"
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `items`: recordings or prompts a suite, >= 1; default None: all
+    - `methods`: names of those that run, as in the tables; default (): all
 
     Result: page (Markdown), figures (JSON), rows, seconds.
     """
@@ -233,6 +234,7 @@ class Evaluate(WritingJob):
     evaluation_scorer: str = "default"
     seed: int = Field(default=0, ge=0, lt=2**31)
     items: int | None = Field(default=None, ge=1)
+    methods: tuple[str, ...] = ()
 
 
 class Probe(Frozen):

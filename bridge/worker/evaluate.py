@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
             keys,
             clock,
             _Share(name, index, len(names)),
+            job.methods,
         )
         measured[name] = report.Measured(_weights(prior), keys, rows)
     page = _page(job, scorers, measured)
@@ -142,13 +143,16 @@ def _measure_rows(
     keys: Mapping[str, Key],
     clock: worker_loop.Clock,
     share: _Share,
+    methods: Sequence[str],
 ) -> Generator[Event, None, list[board.Row]]:
-    """Run every task whose row is not in the file yet under its key; return all rows."""
+    """Run the tasks of `methods` whose rows are not in the file yet under their keys; return the
+    rows of all these tasks.
+    """
     rows, old = list[board.Row](), 0
     file = setting.scratch.parent / ROWS
     suites = {name: entry.suite for name, entry in entries.items()}
     digests = {name: key.digest for name, key in keys.items()}
-    for step in board.evaluate(suites, setting, file, keys=digests):
+    for step in board.evaluate(suites, setting, file, keys=digests, methods=methods):
         if step.row is not None:
             rows.append(step.row)
         old += step.old  # takes no time, so it does not count as progress
@@ -201,6 +205,7 @@ def _command(job: Evaluate) -> str:
     words = [word for name in job.suites for word in ("--suite", name)]
     words += ["--data", Path(job.data).name, "--seed", str(job.seed)]
     words += ["--items", str(job.items)] if job.items else []
+    words += [word for name in job.methods for word in ("--method", name)]
     for name in dict.fromkeys(job.models):
         words += ["--model", _shown(name)]
     words += ["--evaluation-scorer", _shown(job.evaluation_scorer)]

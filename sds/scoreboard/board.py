@@ -151,11 +151,13 @@ def evaluate(
     rows: Path,
     *,
     keys: Mapping[str, str] | None = None,
+    methods: Sequence[str] = (),
 ) -> Iterator[Now]:
     """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often.
 
     Each task's row is yielded once, in the order of the tasks, those of earlier runs too. Only rows
-    of a suite's key in `keys` are of this run; each key has a scratch folder of its own.
+    of a suite's key in `keys` are of this run; each key has a scratch folder of its own. `methods`
+    are the names of those that run; none: all.
     """
     key_of = keys or {}
     done = {
@@ -168,6 +170,8 @@ def evaluate(
         for name, suite in suites.items()
         for task in suite(replace(setting, scratch=setting.scratch / key_of.get(name, "")))
     ]
+    if methods:
+        every = _of_methods(every, methods)
     asked = Counter((name, task.item, task.method) for name, task in every)
     for words, count in asked.items():
         if count > 1:
@@ -193,6 +197,17 @@ def evaluate(
         row = Row(*words, dict(figures), task.tags, seconds, key_of.get(name, ""), today)
         _append(rows, row)
         yield Now(index + 1, len(every), *words, row)
+
+
+def _of_methods(
+    every: Sequence[tuple[str, Task]], methods: Sequence[str]
+) -> list[tuple[str, Task]]:
+    """The tasks of these methods; raises `ValueError` where no suite has one of them."""
+    known = {task.method: None for _, task in every}
+    for method in methods:
+        if method not in known:
+            raise ValueError(f"method must be one of {', '.join(known)}, got {method!r}")
+    return [(name, task) for name, task in every if task.method in methods]
 
 
 def read_rows(path: Path) -> list[Row]:
