@@ -148,7 +148,6 @@ def test_a_stopped_run_keeps_its_rows(setting: Setting, tmp_path: Path) -> None:
     assert runs.count("a") == 1
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_only_the_methods_asked_for_run(setting: Setting, tmp_path: Path) -> None:
     path, runs = tmp_path / "rows.jsonl", list[str]()
     suites = {"s": counted(runs, {"x": 1.0})}
@@ -158,6 +157,7 @@ def test_only_the_methods_asked_for_run(setting: Setting, tmp_path: Path) -> Non
     assert len(runs) == 3
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_figure_that_is_no_number_is_refused(
     value: float, setting: Setting, tmp_path: Path
 ) -> None:
