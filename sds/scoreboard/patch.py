@@ -44,6 +44,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from presets.reading import read_json
+from sds.datasets.clips import unit_hash
 from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.scoreboard.baselines import (
     BUDGET,
@@ -97,7 +98,7 @@ def suite(setting: Setting, *, clock: Clock = time.perf_counter) -> list[Task]:
     recordings = [spectra(shot.audio, round(LONGEST * rate)) for shot in shots]
     others = judges(setting, [shot.audio[:, : round(LONGEST * rate)] for shot in shots])
     methods, tasks = methods_for(setting.prior), []
-    for prompt in evenly_spaced(prompts(setting, shots), setting.items):
+    for prompt in mixed(evenly_spaced(prompts(setting, shots), setting.items)):
         for instrument in setting.instruments:
             job = Job(setting, prompt, instrument)
             tags = (instrument.name, prompt.label, *(["last"] if prompt.last else []))
@@ -129,6 +130,13 @@ def prompts(setting: Setting, shots: Sequence[OneShot]) -> list[Prompt]:
         for x in (*UNSEEN, *EVERYDAY)
         if setting.items is None or not x.last
     ]
+
+
+def mixed(asked: Sequence[Prompt]) -> list[Prompt]:
+    """Captions of recordings, then the others, each in a random order that is always the same: a
+    run that was stopped has asked for some of every kind.
+    """
+    return sorted(asked, key=lambda prompt: (prompt.right is None, unit_hash(prompt.name)))
 
 
 def evenly_spaced(items: Sequence[_Item], count: int | None) -> list[_Item]:
