@@ -10,6 +10,10 @@ BIN := .venv/bin
 
 DATA ?= ../shared/data
 
+# Tests wait for servers and children about half of their time: one process more than cores.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
+
 # Tests whose numbers depend on how the processor adds up; test-paths runs them without AVX.
 NUMERIC := algorithms audio_files clap_assignment component_assignment delta_denoising \
 	descriptor_edit dgmo differential_evolution distill fidelity fm impact kernels \
@@ -43,11 +47,11 @@ demo: .venv/.installed
 
 test: .venv/.installed
 	@echo "== test: every test"
-	@$(BIN)/python -m pytest && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
+	@$(PYTEST) && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
 
 test-paths: .venv/.installed
 	@echo "== test-paths: numeric tests with $(PLAIN)"
-	@$(PLAIN) $(BIN)/python -m pytest $(NUMERIC:%=tests/test_%.py) \
+	@$(PLAIN) $(PYTEST) $(NUMERIC:%=tests/test_%.py) \
 		&& echo "== test-paths: passed" || { echo "== test-paths: FAILED"; exit 1; }
 
 peers:

@@ -31,6 +31,7 @@ from presets import Preset
 from presets.prompt_words import wishes
 from presets.reading import read_json
 from renderers import effects
+from renderers.denormals import flush_denormals
 from sds.datasets.evaluation_items import one_shots
 from sds.scoreboard.judges import named_classes
 from sds.scoreboard.playable import EXACT, PEAK, delivery, in_tune, tuning
@@ -185,6 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path, required=True)
     parser.add_argument("--recipe", default="default")
     options = parser.parse_args(argv)
+    flush_denormals()
     torch.set_num_threads(1)
     models = Models()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -16,16 +16,23 @@ from bridge.files import atomic_output, write_terms
 from bridge.files.write_terms import WriteRules
 
 NAMES = ("a.json", "a.wav", "deep/b.wav", "curves.json")
-# Two jobs in one folder; the second is killed before its rename number `argv[3]`.
-CHILD = """
+# Two jobs in each folder 0, 1 ...; the second is killed before its system call of that number,
+# until one is not. A fork each: the imports are there.
+CHILDREN = """
 import os, signal, sys
+from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from bridge.files import atomic_output
 from bridge.files.write_terms import WriteRules
 
-kind, target, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-names = sys.argv[4].split()
+kind, names = sys.argv[1], sys.argv[3].split()
+for left in count():
+    target, child = Path(sys.argv[2], str(left)), os.fork()
+    if child == 0:
+        break
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+        sys.exit(os.waitstatus_to_exitcode(status))
 
 def place():
     if kind == "folder":
@@ -63,12 +70,12 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
-def dies(kind: str, folder: Path, number: int) -> bool:
-    """Run the second job until its system call `number`; whether it was killed there."""
-    command = [sys.executable, "-c", CHILD, kind, str(folder), str(number), " ".join(NAMES)]
-    ended = subprocess.run(command, capture_output=True, check=False, timeout=60)
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr.decode()
-    return ended.returncode != 0
+def killed(kind: str, parent: Path) -> list[Path]:
+    """The folders of jobs that were killed before system call 0, 1 ..., and of one that was not."""
+    command = [sys.executable, "-c", CHILDREN, kind, str(parent), " ".join(NAMES)]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stderr.decode()
+    return sorted((path for path in parent.iterdir()), key=lambda path: int(path.name))
 
 
 @pytest.mark.parametrize("kind", ["folder", "resumable"])
@@ -76,26 +83,18 @@ def test_a_job_killed_between_any_two_calls_is_found_old_or_new(tmp_path: Path, 
     old = dict.fromkeys((*NAMES, "result.json"), "old")
     new = dict.fromkeys(NAMES, "new")
     found = []
-    for number in range(200):
-        folder = tmp_path / str(number)
-        died = dies(kind, folder, number)
+    for folder in killed(kind, tmp_path):
         assert atomic_output.sweep(folder, unfinished=True)
         assert contents(folder) in (old, new)
         assert not [path.name for path in folder.iterdir() if path.name[0] == "."]
         found.append(contents(folder) == new)
-        if not died:
-            break
-    assert not died
     assert found == sorted(found)  # old until the promise, new after it
     assert found.count(False) >= 8
     assert found.count(True) >= 8
 
 
 def test_the_next_job_in_the_folder_finishes_first(tmp_path: Path) -> None:
-    for number in range(200):
-        folder = tmp_path / str(number)
-        if not dies("folder", folder, number):
-            break
+    for folder in killed("folder", tmp_path)[:-1]:
         with atomic_output.folder(folder) as out:
             (out.partial / "other.txt").write_text("x")
         values = {value for name, value in contents(folder).items() if name in NAMES}

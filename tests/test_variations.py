@@ -45,7 +45,7 @@ def preset(instrument: Renderer, seed: int = 0) -> Preset:
 def heard(p: Preset) -> np.ndarray:
     instrument = for_preset(p)
     u = from_values(instrument, p.values)[None]
-    return instrument.render(u, Note(p.note), RATE, RATE)[0, 0].numpy()
+    return instrument.render(u, Note(p.note), RATE, RATE // 2)[0, 0].numpy()
 
 
 @pytest.mark.parametrize("name", INSTRUMENTS)
