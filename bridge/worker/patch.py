@@ -15,7 +15,7 @@ from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import AUTO, DesignPatch
-from bridge.worker.asked_voice import Voice, has_pitch, heard_through, voice
+from bridge.worker.asked_voice import Voice, has_pitch, voice
 from bridge.worker.delivery import levelled, timed
 from bridge.worker.initial_patches import (
     Attempt,
@@ -32,6 +32,7 @@ from presets import Effect, Preset, Provenance
 from presets.prompt_words import TUNED, Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
+from renderers.effect_gradients import through
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.metrics.tuning import in_tune_share
@@ -368,7 +369,7 @@ def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
 def _score(
     score: Callable[[Tensor], Tensor], chain: tuple[Effect, ...], sound: Tensor, rate: int
 ) -> float:
-    return float(score(heard_through(chain, sound, rate)))
+    return float(score(through(chain, sound, rate)))
 
 
 def _with_setting(effect: Effect, setting: str, value: float) -> Effect:
