@@ -39,7 +39,7 @@ FIXED = {
 }
 MOVING = {"Chorus", "Phaser"}
 LEVELLING = {"Compressor", "Limiter", "NoiseGate"}
-HOP = 64  # samples between two measured responses
+HOP = 128  # samples between two measured responses
 RING = 1024  # samples of such a response, a multiple of HOP
 QUIET = 1e-6  # full scale; a gain is not measured on less
 
