@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import AUTO, DesignPatch
 from bridge.worker.asked_voice import Voice, has_pitch, voice
 from bridge.worker.delivery import levelled, timed
+from bridge.worker.effect_settings import tune
 from bridge.worker.initial_patches import (
     Attempt,
     attempts,
@@ -29,10 +30,9 @@ from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import Sought, sought_sound
 from presets import Effect, Preset, Provenance
-from presets.prompt_words import TUNED, Family, Wishes, followed_by, wishes
+from presets.prompt_words import Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
-from renderers.effect_gradients import through
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.metrics.tuning import in_tune_share
@@ -348,36 +348,16 @@ def _in_tune(search: _Search, kept: list[_Kept]) -> list[_Kept]:
 
 
 def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
-    """The chain that the words asked for, each wet share as the search scorer likes it best."""
+    """The chain that the words asked for, with the settings that the search scorer likes best."""
     chain, score = search.effects, search.sought.search
-    if search.start or score is None or not any(effect.kind in TUNED for effect in chain):
+    if search.start or score is None or not chain:
         return chain
     rate = search.prior.sample_rate
     dry = replace(found.voice, effects=())
     with torch.no_grad():
         note = note_of(search.job, None)
         sound = dry.render_function(note, rate, search.samples)(found.u[None])
-    for k, effect in enumerate(chain):
-        setting, values = TUNED.get(effect.kind, ("", ()))
-        tried = [
-            (*chain[:k], _with_setting(effect, setting, value), *chain[k + 1 :]) for value in values
-        ]
-        chain = max([chain, *tried], key=lambda one: _score(score, one, sound, rate))
-    return chain
-
-
-def _score(
-    score: Callable[[Tensor], Tensor], chain: tuple[Effect, ...], sound: Tensor, rate: int
-) -> float:
-    return float(score(through(chain, sound, rate)))
-
-
-def _with_setting(effect: Effect, setting: str, value: float) -> Effect:
-    """The effect with one setting changed; what a reverb adds of the room it takes of the rest."""
-    change = {setting: value}
-    if effect.kind == "Reverb":
-        change["dry_level"] = 1.0 - value
-    return effect.model_copy(update={"values": effect.values | change})
+        return tune(chain, sound, rate, score)
 
 
 def _preset(search: _Search, played: Voice, u: Tensor, chain: tuple[Effect, ...]) -> Preset:
