@@ -89,7 +89,7 @@ def gradient_before(effect: Effect, x: Tensor, y: Tensor, G: Tensor, rate: int) 
     if effect.kind in MOVING:
         return _correlate_moving(responses(effect, rate, x.shape[-1]), G)
     if effect.kind == "Distortion":
-        drive = 10.0 ** (_setting(effect, "drive_db") / 20.0)
+        drive = float(10.0 ** (_setting(effect, "drive_db") / 20.0))
         return drive * (1.0 - y.square()) * G
     if effect.kind == "Clipping":
         threshold = 10.0 ** (_setting(effect, "threshold_db") / 20.0)
@@ -125,7 +125,9 @@ _Settings = tuple[tuple[str, float], ...]
 def _response(kind: str, settings: _Settings, rate: int, samples: int) -> NDArray[np.float32]:
     impulse = np.zeros((1, samples), dtype=np.float32)
     impulse[0, 0] = 1.0
-    return effects.chain([Effect(kind=kind, values=dict(settings))])(impulse, rate)[0]
+    board = effects.chain([Effect(kind=kind, values=dict(settings))])
+    heard: NDArray[np.float32] = board(impulse, rate)[0]
+    return heard
 
 
 @lru_cache(maxsize=4)

@@ -55,7 +55,8 @@ def timed(preset: Preset, *, rate: int) -> Preset:
 
 
 # sin(w t + I sin(v t)) with v and w in a whole ratio has a partial at w - n v = 0, which envelopes
-# move, and detuned operators turn into a beat of a few Hz: no bound of a knob is without it.
+# move, and detuned operators turn into a beat of a few Hz; and exp(-d t) sin(w t) begins with a
+# kink, of which 160 Hz d / w^2 of the energy is below 20 Hz. No bound of a knob is without them.
 def steady(preset: Preset, *, rate: int) -> Preset:
     """The preset with less than -40 dB of its energy below 20 Hz, by as many high-passes of 25 Hz
     as that takes, 3 at most, at the end of its chain.
