@@ -107,8 +107,8 @@ OF_EFFECTS = r"\b(very |long|short|slow|fast) (reverb|echo|delay|hall|room|choru
 TUNED: Mapping[str, tuple[Tuned, ...]] = {
     "Reverb": (
         Tuned("wet_level", values=(0.2, 0.3, 0.4, 0.5)),
-        Tuned("room_size", times=(0.8, 0.9, 1.1, 1.2)),
-        Tuned("damping", times=(0.25, 0.5, 1.5)),
+        Tuned("room_size", times=(1.1, 1.2)),  # no shorter a tail than was asked for
+        Tuned("damping", times=(0.25, 0.5)),
     ),
     "Delay": (
         Tuned("mix", values=(0.2, 0.3, 0.4, 0.5)),
