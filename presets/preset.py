@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
@@ -30,6 +31,7 @@ from presets.reading import read_json
 FORMAT = 1
 VST3 = "VST3"  # the kind of an effect that is a plugin
 MAX_STATE = 4 * 2**20  # bytes of a plugin's state
+ROUNDING = 1e-9  # relative, of lengths that were computed
 
 
 class Plugin(BaseModel):
@@ -125,6 +127,19 @@ class Preset(BaseModel):
     provenance: Provenance = Provenance()
     tags: tuple[str, ...] = ()
 
+    @field_validator("held")
+    @classmethod
+    def _is_within_seconds(cls, held: float | None, info: ValidationInfo) -> float | None:
+        seconds = info.data.get("seconds", 60.0)
+        if held is not None and held > seconds * (1.0 + ROUNDING):
+            raise ValueError(f"must be at most the preset's seconds, {seconds:g}, got {held:g}")
+        return held
+
+    def lasting(self, seconds: float) -> Preset:
+        """The preset as one of `seconds`, its key down for the same part of them."""
+        held = None if self.held is None else self.held * (seconds / self.seconds)
+        return self.model_copy(update={"seconds": seconds, "held": held})
+
     @model_serializer(mode="wrap")
     def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Presets that say nothing of `held` are written as they were before it was."""
@@ -166,4 +181,5 @@ def load(path: Path | str) -> Preset:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{path.name} is not a preset: {where}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path.name} is not a preset: {where}: {said}") from error

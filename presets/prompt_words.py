@@ -46,6 +46,15 @@ class Wishes:
     family: Family = "harmonic"
 
 
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A setting that a search tries at `values`, or at so many `times` what the words gave."""
+
+    setting: str
+    values: tuple[float, ...] = ()
+    times: tuple[float, ...] = ()
+
+
 def _effect(kind: str, **values: float) -> Effect:
     return Effect(kind=kind, values=values)
 
@@ -93,12 +102,22 @@ NOT_EFFECTS = r"church (bell|organ)s?|radio static|(tele)?phone ring(ing|s)?"
 # Lengths that are those of an effect, and not of the sound.
 OF_EFFECTS = r"\b(very |long|short|slow|fast) (reverb|echo|delay|hall|room|chorus)\b"
 
-# Settings that a search tunes, with what it tries; the first effect of a kind in the chain.
-TUNED: Mapping[str, tuple[str, tuple[float, ...]]] = {
-    "Reverb": ("wet_level", (0.2, 0.3, 0.4, 0.5)),
-    "Delay": ("mix", (0.2, 0.3, 0.4, 0.5)),
-    "Chorus": ("mix", (0.3, 0.5, 0.7)),
-    "Distortion": ("drive_db", (6.0, 12.0, 18.0, 24.0, 30.0)),
+# Settings that a search tunes one after another, with what it tries: values, or times what the
+# words gave, near enough that a hall stays a hall and a telephone a telephone.
+TUNED: Mapping[str, tuple[Tuned, ...]] = {
+    "Reverb": (
+        Tuned("wet_level", values=(0.2, 0.3, 0.4, 0.5)),
+        Tuned("room_size", times=(1.1, 1.2)),  # no shorter a tail than was asked for
+        Tuned("damping", times=(0.25, 0.5)),
+    ),
+    "Delay": (
+        Tuned("mix", values=(0.2, 0.3, 0.4, 0.5)),
+        Tuned("delay_seconds", times=(0.5, 0.75, 1.25, 1.5)),
+    ),
+    "Chorus": (Tuned("mix", values=(0.3, 0.5, 0.7)),),
+    "Distortion": (Tuned("drive_db", values=(6.0, 12.0, 18.0, 24.0, 30.0)),),
+    "LowpassFilter": (Tuned("cutoff_frequency_hz", times=(0.6, 0.8, 1.25, 1.6)),),
+    "HighpassFilter": (Tuned("cutoff_frequency_hz", times=(0.75, 1.5)),),
 }
 
 _ATTACKS = r"op\d_attack|noise_attack"

@@ -240,15 +240,19 @@ def _check_voice(voice: str) -> None:
 
 
 def fm_of(names: frozenset[str]) -> tuple[Param, ...]:
-    """The knobs of the FM renderer that a preset with these value names asks for."""
-    operators = sum(re.fullmatch(r"op(\d)_ratio", name) is not None for name in names)
+    """The knobs of the FM renderer that a preset with these value names asks for.
+
+    As many operators as any name says, the full voice where any name is of that: what is missing
+    then has a name.
+    """
+    operators = _highest(r"op(\d+)_", names)
     if operators not in OPERATORS:
         raise ValueError(f"an fm preset has op1_ratio up to op8_ratio, got {operators} operators")
     found = (re.fullmatch(r"op(\d)_from_op(\d)", name) for name in names)
     edges = frozenset((int(m[1]), int(m[2])) for m in found if m)
     heard = (re.fullmatch(r"op(\d)_mix", name) for name in names)
     carriers = frozenset(int(m[1]) for m in heard if m)
-    voice = "full" if "pitch_start" in names else "paper"
+    voice = _voice_of(names, MOVEMENT)
     if operators == 6:
         for n in ALGORITHMS:
             if (edges, carriers) == _algorithm(n):
@@ -306,14 +310,22 @@ def impact_of(names: frozenset[str]) -> tuple[Param, ...]:
             "an impact preset has mode001_hz up to mode2048_hz and band01_gain up to band64_gain,"
             f" got {modes} modes and {bands} bands"
         )
-    return impact(modes=modes, bands=bands, voice="full" if "hits" in names else "paper")
+    return impact(modes=modes, bands=bands, voice=_voice_of(names, STRIKE))
 
 
 def impact_counts(names: Iterable[str]) -> tuple[int, int]:
     """How many modes and bands an impact patch with these value names has."""
     names = tuple(names)
-    modes = sum(re.fullmatch(r"mode\d+_hz", name) is not None for name in names)
-    return modes, sum(re.fullmatch(r"band\d+_gain", name) is not None for name in names)
+    return _highest(r"mode(\d+)_", names), _highest(r"band(\d+)_", names)
+
+
+def _highest(pattern: str, names: Iterable[str]) -> int:
+    """The highest number that the pattern finds at the start of a name; 0 where there is none."""
+    return max((int(m[1]) for name in names if (m := re.match(pattern, name))), default=0)
+
+
+def _voice_of(names: frozenset[str], full: Iterable[Param]) -> str:
+    return "full" if any(param.name in names for param in full) else "paper"
 
 
 _TABLES = {"fm": fm_of, "impact": impact_of}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.worker.delivery import end_of, levelled, softened, timed
-from presets import Effect, Preset
+from bridge.worker.delivery import drift_db, end_of, levelled, softened, steady, timed
+from presets import Effect, Preset, ranges
 from renderers import effects, fm
 from sds.signal.loudness import loudness
 
@@ -99,3 +99,37 @@ def test_where_a_sound_ends() -> None:
     x[0, :4410] = 0.5
     x[0, 22050] = 0.0004  # below
     assert end_of(x, RATE) == pytest.approx(0.1, abs=0.005)
+
+
+def drifting(cents: float) -> Preset:
+    """A carrier at the key, modulated by one beside it: J_1 of the index at their difference."""
+    values = {p.name: p.value(0.0) for p in ranges.fm(operators=2, voice="full")}
+    values |= {f"op{v}_{knob}": x for v in (1, 2) for knob, x in
+               (("ratio", 1.0), ("detune", 0.0), ("sustain", 1.0), ("release", 0.2))}  # fmt: skip
+    values |= {"op1_detune": cents, "op2_from_op1": 1.5, "op2_mix": 1.0, "filter_hz": 20000.0}
+    values |= {"filter_env": 0.0, "pitch_start": 0.0, "level": 0.5}
+    return Preset(
+        name="drift", renderer="fm", renderer_version=1, values=values, seconds=2.0, held=1.5
+    )
+
+
+def test_what_fm_leaves_below_20_hz_is_taken_away() -> None:
+    # sin(w t + I sin(v t)) has sin((w - v) t) with J_1(I), I = 1.5: a third of the power
+    before = drifting(8.0)
+    assert drift_db(effects.render(before, rate=RATE), RATE) > -6.0
+    after = steady(before, rate=RATE)
+    heard = effects.render(after, rate=RATE)
+    assert drift_db(heard, RATE) < -40.0
+    assert {effect.kind for effect in after.effects} == {"HighpassFilter"}
+    spectra = [np.abs(np.fft.rfft(effects.render(p, rate=RATE)[0])) for p in (before, after)]
+    key = slice(250 * 2, 275 * 2)  # in steps of 0.5 Hz
+    assert 20 * math.log10(spectra[1][key].max() / spectra[0][key].max()) > -0.3
+    assert steady(after, rate=RATE) == after
+
+
+def test_what_has_nothing_below_20_hz_stays() -> None:
+    assert steady(tone(1.0), rate=RATE).effects == ()
+    t = np.arange(RATE) / RATE
+    mixed = np.sin(2 * np.pi * 10 * t) + 10 * np.sin(2 * np.pi * 500 * t)
+    assert drift_db(mixed[None].astype(np.float32), RATE) == pytest.approx(-20.04, abs=0.1)
+    assert drift_db(np.zeros((1, RATE), np.float32), RATE) == -math.inf

@@ -70,6 +70,9 @@ def test_save_and_load_are_inverses(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a sound.json"]
 
 
+HELD = '{"name":"x","renderer":"fm","renderer_version":1,"values":{},"seconds":2,"held":%s}'
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -79,6 +82,9 @@ def test_save_and_load_are_inverses(tmp_path):
         ('{"name": "x", "renderer": "fm", "renderer_version": 1}', "values"),
         ('{"name": "x", "renderer": "fm", "renderer_version": 1, "values": {"a": NaN}}', "values"),
         ('{"name":"x","renderer":"fm","renderer_version":1,"values":{},"colour":"red"}', "colour"),
+        (HELD % "-1", "held: Input should be greater than or equal to 0"),
+        (HELD % "2.5", r"held: must be at most the preset's seconds, 2, got 2\.5$"),
+        (HELD % '"long"', "held: Input should be a valid number"),
     ],
 )
 def test_what_is_not_a_preset_is_refused_by_name(tmp_path, text, says):
@@ -86,3 +92,10 @@ def test_what_is_not_a_preset_is_refused_by_name(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(ValueError, match=says):
         load(path)
+
+
+def test_a_preset_of_another_length_is_held_for_the_same_part():
+    pad = preset().model_copy(update={"seconds": 2.0, "held": 1.4})
+    for seconds, held in ((4.0, 2.8), (1.0, 0.7), (2.0, 1.4)):
+        assert (pad.lasting(seconds).seconds, pad.lasting(seconds).held) == (seconds, held)
+    assert preset().lasting(9.0).held is None

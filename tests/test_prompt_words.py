@@ -95,9 +95,17 @@ def test_bounds_are_of_knobs_that_are_there_and_within_them(words: str) -> None:
 
 
 def test_what_is_tuned_is_within_the_ranges_of_the_effects() -> None:
-    for kind, (setting, values) in TUNED.items():
-        (param,) = (p for p in ranges.EFFECTS[kind] if p.name == setting)
-        assert all(param.low <= value <= param.high for value in values)
+    for kind, knobs in TUNED.items():
+        for knob in knobs:
+            (param,) = (p for p in ranges.EFFECTS[kind] if p.name == knob.setting)
+            assert all(param.low <= value <= param.high for value in knob.values)
+            assert all(0.2 <= times <= 2.0 for times in knob.times)
+            wet = ("wet_level", "mix")
+            assert not knob.times if knob.setting in wet else True  # stays audible
+            assert all(value >= 0.2 for value in knob.values if knob.setting in wet)
+    for effects in EFFECTS.values():
+        for effect in effects:
+            assert all(knob.setting in effect.values for knob in TUNED.get(effect.kind, ()))
     for effects in EFFECTS.values():
         ranges.check_effects(effects)
 

@@ -64,6 +64,21 @@ def test_the_same_is_refused_by_the_check_the_sound_and_the_export(changes, word
             door(wrong)
 
 
+FULL = {
+    "fm": {p.name: p.value(0.5) for p in ranges.fm(operators=3, voice="full")},
+    "impact": {p.name: p.value(0.5) for p in ranges.impact(modes=3, bands=2, voice="full")},
+}
+
+
+@pytest.mark.parametrize(
+    ("renderer", "name"), [(renderer, name) for renderer in FULL for name in FULL[renderer]]
+)
+def test_what_is_missing_is_named(renderer, name):
+    values = {other: value for other, value in FULL[renderer].items() if other != name}
+    with pytest.raises(ValueError, match=f"{renderer} needs a value '{name}' in "):
+        ranges.check(preset(renderer=renderer, values=values))
+
+
 def test_a_value_that_was_a_float32_once_is_in_range():
     top = {p.name: p.high * (1.0 + 1e-7) for p in ranges.fm(operators=2)}
     ranges.check(preset(values=top))

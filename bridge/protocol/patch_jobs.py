@@ -113,7 +113,8 @@ class RenderPreset(WritingJob):
     - `out`: WAV file
     - `note`: MIDI note, fractions allowed, 0..127; default None: the preset's
     - `velocity`: of the note, 1..127; default 100
-    - `duration`: seconds, above 0 to 60; default None: the preset's
+    - `duration`: seconds, above 0 to 60, the key down for the same part of them as in the preset;
+      default None: the preset's
     - `plugin`: a VST3: an effect behind the preset's own, or an instrument that plays the note;
       default None
 

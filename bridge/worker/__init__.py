@@ -13,6 +13,7 @@ loaded from job to job.
 - `delivery`: How a patch that was found is handed over: as long as it sounds, and as loud as
   others.
 - `edit`: Edit a preset by words: "the same, but darker".
+- `effect_settings`: Try settings of a patch's effects: how wet, driven, long or dark.
 - `evaluate`: Run the scoreboard as a job: measure the rows, write the page.
 - `export`: Export a preset to files of other synths, each played in its real engine where
   installed.

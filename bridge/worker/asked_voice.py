@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from presets import Effect, Note
 from presets.preset import VST3
 from presets.prompt_words import Bounds, Family, limits
-from renderers import Renderer, effects, tuning
+from renderers import Renderer, tuning
+from renderers.effect_gradients import through
 from sds.distillation.descent import RenderFn
 from sds.metrics.spectral_statistics import measure
 
@@ -38,7 +39,7 @@ class Voice:
 
         def render(u: Tensor) -> Tensor:
             sound = self.renderer.render(self.settle(u), note, rate, samples).float()
-            return heard_through(self.effects, sound, rate)
+            return through(self.effects, sound, rate)
 
         return render
 
@@ -73,16 +74,6 @@ def _edges(renderer: Renderer, bounds: Bounds) -> tuple[Tensor, Tensor]:
         low.append(0.0 if limit is None else param.position(limit[0]))
         high.append(1.0 if limit is None else param.position(limit[1]))
     return torch.tensor(low), torch.tensor(high)
-
-
-def heard_through(chain: Sequence[Effect], sound: Tensor, rate: int) -> Tensor:
-    """Audio [B, C, T] behind a chain of our own effects; its gradient is that of the dry sound."""
-    if not chain:
-        return sound
-    board = effects.chain(chain)
-    dry = sound.detach()
-    wet = torch.stack([torch.from_numpy(board(one.numpy(), rate)) for one in dry])
-    return sound + (wet - dry)
 
 
 def has_pitch(sound: Tensor, rate: int) -> bool:

@@ -20,6 +20,10 @@ BLOCK = 0.005  # seconds in which a level is measured
 HELD = 0.7  # of its length, for which the key of a sound that holds is down
 TAIL = 3.0  # seconds that effects may ring at most
 SHORTEST = 0.05  # seconds
+LOWEST = 20.0  # Hz: what is below is felt by cones and limiters, not heard
+DRIFT_DB = -40.0  # of a sound's energy, the most that may be below
+GUARD = Effect(kind="HighpassFilter", values={"cutoff_frequency_hz": 25.0})  # of first order
+MOST_GUARDS = 3
 RINGING = {"Reverb", "Delay"}
 BENT = {"Bitcrush", "Clipping", "Compressor", "Distortion", "Limiter", "NoiseGate", VST3}
 """Effects whose sound depends on the level."""
@@ -48,6 +52,33 @@ def timed(preset: Preset, *, rate: int) -> Preset:
     longer = min(60.0, preset.seconds + TAIL)
     wet = effects.render(preset, seconds=longer, rate=rate)
     return preset.model_copy(update={"seconds": max(preset.seconds, end_of(wet, rate))})
+
+
+# sin(w t + I sin(v t)) with v and w in a whole ratio has a partial at w - n v = 0, which envelopes
+# move, and detuned operators turn into a beat of a few Hz; and exp(-d t) sin(w t) begins with a
+# kink, of which 160 Hz d / w^2 of the energy is below 20 Hz. No bound of a knob is without them.
+def steady(preset: Preset, *, rate: int) -> Preset:
+    """The preset with less than -40 dB of its energy below 20 Hz, by as many high-passes of 25 Hz
+    as that takes, 3 at most, at the end of its chain.
+    """
+    chain = preset.effects
+    end = len(chain) - (1 if chain and chain[-1].kind == "Gain" else 0)
+    for count in range(MOST_GUARDS + 1):
+        if drift_db(effects.render(preset, rate=rate), rate) < DRIFT_DB:
+            break
+        if len(chain) + count + 1 > ranges.MAX_EFFECTS or count == MOST_GUARDS:
+            break
+        guarded = (*chain[:end], *[GUARD] * (count + 1), *chain[end:])
+        preset = preset.model_copy(update={"effects": guarded})
+    return preset
+
+
+def drift_db(sound: NDArray[np.float32], rate: int) -> float:
+    """The share, in dB, of the energy of audio [C, T] that is below 20 Hz; -inf for silence."""
+    size = 1 << (sound.shape[-1] + rate).bit_length()  # steps of less than 1 Hz
+    power = np.square(np.abs(np.fft.rfft(sound.astype(np.float64), size))).sum(0)
+    below = power[: math.ceil(LOWEST * size / rate)].sum()
+    return 10 * math.log10(below / power.sum()) if below > 0.0 else -math.inf
 
 
 def levelled(preset: Preset, *, rate: int, loudness: float | None = None) -> Preset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from bridge.files import atomic_output, names
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import AUTO, DesignPatch
-from bridge.worker.asked_voice import Voice, has_pitch, heard_through, voice
-from bridge.worker.delivery import levelled, timed
+from bridge.worker.asked_voice import Voice, has_pitch, voice
+from bridge.worker.delivery import levelled, steady, timed
+from bridge.worker.effect_settings import tune
 from bridge.worker.initial_patches import (
     Attempt,
     attempts,
@@ -29,7 +30,7 @@ from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
 from bridge.worker.sought_sound import Sought, sought_sound
 from presets import Effect, Preset, Provenance
-from presets.prompt_words import TUNED, Family, Wishes, followed_by, wishes
+from presets.prompt_words import Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
@@ -41,6 +42,7 @@ from sds.signal import audio_files
 RANKING = 0.25  # of a job's time, about, in which algorithms are compared
 TRIAL = 0.1  # likewise, in which renderers are
 FIT_STEPS = 60  # of Adam towards a recording, at least
+SHORTEST, LONGEST = 0.25, 10.0  # seconds that are fitted of a recording
 MOST = 8  # patches of one search
 IN_TUNE = 0.9  # of the energy of the strongest partials, on harmonics of the key
 CURVES = "curves.json"
@@ -125,7 +127,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
             kept = _in_tune(search, kept)
         kept = kept[: job.count]
         chain = _tuned_effects(search, kept[0])
-        patches = [(_preset(search, one.voice, one.u, chain), one.score) for one in kept]
+        patches = [(_finished(search, choice, one, chain), one.score) for one in kept]
         result = files.finish(patches, search.recipe.distillation.steps)
         path = out.partial / CURVES
         atomic_output.write_json(path, {"kind": job.kind, "prompt": job.prompt} | curves)
@@ -146,12 +148,14 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         recipe = replace(recipe, fit_steps=max(recipe.fit_steps, FIT_STEPS))
         steps = steps if job.prompt else 0  # the prior has nothing to say
     asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
-    like = None if job.like is None else _recording(job.like, prior)
     longest = prior.max_seconds
+    most = job.duration or min(LONGEST, longest)
+    like = None if job.like is None else _recording(job.like, prior, most)
     if like is None:
         seconds = job.duration or min(asked.seconds, longest)
     else:
-        seconds = job.duration or min(max(0.25, like.shape[-1] / prior.sample_rate), 10.0, longest)
+        length = like.shape[-1] / prior.sample_rate
+        seconds = job.duration or min(max(SHORTEST, length), most)
     return _Search(
         job=job,
         prior=prior,
@@ -164,14 +168,19 @@ def _search(job: DesignPatch, models: Models) -> _Search:
     )
 
 
-def _recording(path: str, prior: Prior) -> Tensor:
-    """A recording [1, T] at the prior's rate, from its first sound on. `ValueError` for silence."""
+def _recording(path: str, prior: Prior, seconds: float) -> Tensor:
+    """At most `seconds` of a recording [1, T] at the prior's rate, from its first sound on.
+
+    Raises `ValueError` for silence.
+    """
     audio, rate = audio_files.read(path)
-    sound = audio_files.resample(audio_files.mono(audio), rate, prior.sample_rate)
+    sound = audio_files.mono(audio)
     loud = (sound.abs() > 0.01 * sound.abs().max()).nonzero()
     if not len(loud):
         raise ValueError(f"like {Path(path).name} is silent")
-    return sound[None, int(loud[0]) :]
+    first = int(loud[0])
+    heard = sound[first : first + math.ceil(seconds * rate)]
+    return audio_files.resample(heard, rate, prior.sample_rate)[None]
 
 
 def _choose(
@@ -347,36 +356,16 @@ def _in_tune(search: _Search, kept: list[_Kept]) -> list[_Kept]:
 
 
 def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
-    """The chain that the words asked for, each wet share as the search scorer likes it best."""
+    """The chain that the words asked for, with the settings that the search scorer likes best."""
     chain, score = search.effects, search.sought.search
-    if search.start or score is None or not any(effect.kind in TUNED for effect in chain):
+    if search.start or score is None or not chain:
         return chain
     rate = search.prior.sample_rate
     dry = replace(found.voice, effects=())
     with torch.no_grad():
         note = note_of(search.job, None)
         sound = dry.render_function(note, rate, search.samples)(found.u[None])
-    for k, effect in enumerate(chain):
-        setting, values = TUNED.get(effect.kind, ("", ()))
-        tried = [
-            (*chain[:k], _with_setting(effect, setting, value), *chain[k + 1 :]) for value in values
-        ]
-        chain = max([chain, *tried], key=lambda one: _score(score, one, sound, rate))
-    return chain
-
-
-def _score(
-    score: Callable[[Tensor], Tensor], chain: tuple[Effect, ...], sound: Tensor, rate: int
-) -> float:
-    return float(score(heard_through(chain, sound, rate)))
-
-
-def _with_setting(effect: Effect, setting: str, value: float) -> Effect:
-    """The effect with one setting changed; what a reverb adds of the room it takes of the rest."""
-    change = {setting: value}
-    if effect.kind == "Reverb":
-        change["dry_level"] = 1.0 - value
-    return effect.model_copy(update={"values": effect.values | change})
+        return tune(chain, sound, rate, score)
 
 
 def _preset(search: _Search, played: Voice, u: Tensor, chain: tuple[Effect, ...]) -> Preset:
@@ -404,6 +393,14 @@ def _preset(search: _Search, played: Voice, u: Tensor, chain: tuple[Effect, ...]
     if job.recipe != "paper":
         preset = timed(preset, rate=rate)
     return levelled(preset, rate=rate, loudness=job.loudness)
+
+
+def _finished(search: _Search, choice: _Choice, one: _Kept, chain: tuple[Effect, ...]) -> Preset:
+    """What is written of a patch: one with a pitch does not drift below what is heard."""
+    preset, rate = _preset(search, one.voice, one.u, chain), search.prior.sample_rate
+    if not choice.pitched or search.start:
+        return preset
+    return levelled(steady(preset, rate=rate), rate=rate, loudness=search.job.loudness)
 
 
 def _figures(step: Step) -> dict[str, float]:

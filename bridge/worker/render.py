@@ -12,20 +12,24 @@ from renderers import effects
 
 
 def render_preset(job: RenderPreset) -> worker_loop.Events:
-    """Preset file to WAV file, through the preset's effects."""
+    """Preset file to WAV file, through the preset's effects.
+
+    One of another length than the preset's holds its key for the same part of it.
+    """
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "render")
     target = Path(job.out)
     if target.suffix.lower() != ".wav":
         raise ValueError(f"out must end in .wav, got {target.name!r}")
     patch = load(job.preset)
+    if job.duration is not None:
+        patch = patch.lasting(job.duration)
     with atomic_output.folder(target.parent, job.terms) as out:
         effects.render_file(
             patch,
             out.partial / target.name,
             note=job.note,
             velocity=job.velocity,
-            seconds=job.duration,
             plugin=job.plugin,
         )
     yield clock.done({"wav": job.out})
