@@ -9,6 +9,7 @@ import typer
 
 from bridge.cli.base import (
     TEXT,
+    Here,
     Json,
     Model,
     Out,
@@ -76,6 +77,7 @@ def patch(
     slot: Slot = None,
     model: Model = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into playable patches, the best first.
@@ -88,6 +90,7 @@ def patch(
     result = run(
         DesignPatch,
         as_json,
+        here,
         prompt=prompt,
         like=None if like is None else absolute(like),
         renderer=renderer,
@@ -123,6 +126,7 @@ def render(
         str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
     ] = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
@@ -134,6 +138,7 @@ def render(
     result = run(
         RenderPreset,
         as_json,
+        here,
         preset=preset_file(preset),
         out=absolute(out),
         note=note,
@@ -157,6 +162,7 @@ def edit(
     seed: Seed = 0,
     model: Model = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Change a preset by words: the same, but darker."""
@@ -166,6 +172,7 @@ def edit(
     result = run(
         EditPreset,
         as_json,
+        here,
         preset=preset_file(preset),
         prompt=prompt,
         out=absolute(out),
@@ -188,6 +195,7 @@ def vary(
     ] = 0.3,
     seed: Seed = 0,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write presets near a preset, each with its sound."""
@@ -195,7 +203,9 @@ def vary(
     from bridge.protocol.patch_jobs import Vary
 
     files = {"preset": preset_file(preset), "out": absolute(out)}
-    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
+    result = run(
+        Vary, as_json, here, **files, count=count, amount=amount, seed=seed, replace=replace
+    )
     show(result, lambda: tables.variations(result), as_json)
 
 
@@ -206,6 +216,7 @@ def morph(
     out: Out,
     steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write presets between two presets, each with its sound."""
@@ -213,7 +224,7 @@ def morph(
     from bridge.protocol.patch_jobs import Morph
 
     files = {"preset": preset_file(preset), "other": preset_file(other), "out": absolute(out)}
-    result = run(Morph, as_json, **files, steps=steps, replace=replace)
+    result = run(Morph, as_json, here, **files, steps=steps, replace=replace)
     show(result, lambda: tables.variations(result), as_json)
 
 
@@ -227,6 +238,7 @@ def export(
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write a preset as files of other synths.
@@ -237,7 +249,7 @@ def export(
     from bridge.protocol.patch_jobs import Export
 
     files = {"preset": preset_file(preset), "out": absolute(out)}
-    result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
+    result = run(Export, as_json, here, **files, formats=tuple(formats), rate=rate, replace=replace)
     show(result, lambda: tables.export(result), as_json)
 
 
