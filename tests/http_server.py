@@ -128,11 +128,10 @@ class Http:
 
 
 @contextlib.contextmanager
-def serving(folder, **settings):
+def serving(folder):
     """`scorewire serve` as a process; yields it and a client. It is killed at the end."""
     own = {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(folder / "data")}
     own["SCOREWIRE_WORKER"] = shlex.join(FAKE)
-    own |= {f"SCOREWIRE_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "bridge.cli", "serve", "--json"]
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | own, text=True,

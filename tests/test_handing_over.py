@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from importlib import metadata
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,39 @@ from bridge.cli import main
 from bridge.protocol.events import Best, Event, Progress
 from bridge.protocol.jobs import Evaluate
 from bridge.protocol.patch_jobs import DesignPatch
+from bridge.service import discovery
 from bridge.service.config import Config
 from bridge.service.discovery import Refusal, RunningServer
 from bridge.service.ledger import Entry, Store
 from tests.children import until
-from tests.http_server import FAKE, serving
+from tests.http_server import FAKE, Running, serving
 
 NOBODY = "/nobody/works/here"  # a worker that cannot be started: what is done, the server did
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """A server of the data folder; commands beside it have no worker."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder of commands, which have no worker."""
     monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SCOREWIRE_WORKER", NOBODY)
-    with serving(tmp_path) as (process, _):
-        yield process
+    return tmp_path / "data"
+
+
+@contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[None]:
+    """A server of the folder, in a thread of this process."""
+    server = Running(folder, **settings)
+    try:
+        with discovery.publish(folder, host="127.0.0.1", http=server.http, osc=server.port):
+            yield
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[None]:
+    with running(folder):
+        yield
 
 
 def ledger(tmp_path: Path) -> tuple[Entry, ...]:
@@ -83,11 +100,10 @@ def test_here_does_without_the_server(
 
 
 def test_what_the_server_may_not_do_the_command_does(
-    tmp_path: Path, capsys: Any, monkeypatch: Any
+    tmp_path: Path, folder: Path, capsys: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setenv("SCOREWIRE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SCOREWIRE_WORKER", shlex.join(FAKE))
-    with serving(tmp_path, write=tmp_path / "allowed"):
+    with running(tmp_path / "data", write=(tmp_path / "allowed",)):
         code, result, _ = scorewire(capsys, monkeypatch, "patch", "ok", "--out", tmp_path / "out")
     assert (code, result["steps"]) == (0, 3)
     assert [entry.client for entry in ledger(tmp_path)] == ["cli"]
@@ -124,19 +140,20 @@ def test_ctrl_c_cancels_the_job_in_the_server(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_server_that_ends_midway_is_one_sentence(
-    tmp_path: Path, server: Any, capsys: Any, monkeypatch: Any, number: signal.Signals
+    tmp_path: Path, folder: Path, capsys: Any, monkeypatch: Any, number: signal.Signals
 ) -> None:
-    def end_it() -> None:
+    def end_it(process: subprocess.Popen[str]) -> None:
         until(lambda: [e.state for e in ledger(tmp_path)] == ["running"])
-        server.send_signal(number)
-        server.wait(60)
+        process.send_signal(number)
+        process.wait(60)
 
     monkeypatch.setattr("bridge.app.handing_over.PAUSE", 0.05)
-    ending = threading.Thread(target=end_it)
-    ending.start()
-    arguments = ("patch", "slow", "--out", tmp_path / "out")
-    code, result, err = scorewire(capsys, monkeypatch, *arguments)
-    ending.join(60)
+    with serving(tmp_path) as (process, _):
+        ending = threading.Thread(target=end_it, args=(process,))
+        ending.start()
+        arguments = ("patch", "slow", "--out", tmp_path / "out")
+        code, result, err = scorewire(capsys, monkeypatch, *arguments)
+        ending.join(60)
     told = LOST if number == signal.SIGKILL else "the server stopped before the job ended"
     assert (code, result["error"]) == (1, {"code": "interrupted", "reason": told})
     assert err == f"scorewire: {told}\n"
@@ -154,7 +171,7 @@ def test_nothing_is_handed_to_another_version_nor_what_keeps_others_waiting(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     assert hand_over(job(tmp_path, model="mine"), settings, None) is None
-    monkeypatch.setattr(metadata, "version", lambda name: "0.0.0")
+    monkeypatch.setattr(RunningServer, "ask", lambda *args, **kwargs: {"version": "0.0.0"})
     assert hand_over(job(tmp_path), settings, None) is None
     assert ledger(tmp_path) == ()
 
@@ -195,8 +212,6 @@ def test_a_server_that_says_nothing_may_yet_begin_so_nobody_else_does(
 
 
 def test_a_refusal_has_its_code(tmp_path: Path, server: Any) -> None:
-    from bridge.service import discovery
-
     found = discovery.find(tmp_path / "data")
     assert found is not None
     token = (tmp_path / "data" / "token").read_text().strip()
