@@ -67,6 +67,19 @@ def preset_file(called: Path) -> str:
     return str(Library(config.load().library).get(str(called)).path)
 
 
+def start_file(called: Path) -> str:
+    """The absolute path of a preset: as `preset_file`, or the number of a patch that the newest
+    search found.
+    """
+    if not str(called).isdecimal():
+        return preset_file(called)
+    from bridge.service import choosing, config
+    from bridge.service.ledger import Store
+
+    with Store(config.load().ledger) as store:
+        return str(choosing.file_of(store, str(called)))
+
+
 def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> None:
     """Print a result: JSON for programs, for people the lines of `text`, which are never cut."""
     if as_json:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.base import (
+    INT,
     TEXT,
     Here,
     Json,
@@ -21,6 +22,7 @@ from bridge.cli.base import (
     preset_file,
     run,
     show,
+    start_file,
 )
 from bridge.cli.choices import FORMATS
 
@@ -36,7 +38,10 @@ Length = Annotated[
     typer.Option(help="Seconds of sound, 0.25 to 10; when left out 2, or as the prompt says."),
 ]
 Start = Annotated[
-    Path | None, typer.Option("--start", "--more-like", help="A preset to search around.")
+    Path | None,
+    typer.Option(
+        "--start", "--more-like", help="A preset to search around, or its number; see `keep`."
+    ),
 ]
 DesignNote = Annotated[
     float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
@@ -103,7 +108,7 @@ def patch(
         note=note,
         pitched=pitched,
         loudness=loudness,
-        start=None if start is None else preset_file(start),
+        start=None if start is None else start_file(start),
         matrix=matrix,
         operators=operators,
         slot=slot,
@@ -111,6 +116,32 @@ def patch(
         replace=replace,
     )
     show(result, lambda: tables.patch(result), as_json)
+
+
+@app.command()
+def keep(
+    number: Annotated[int, typer.Argument(help="Of the patch, 1 for the best.", metavar=INT)],
+    star: Annotated[bool, typer.Option("--star", help="Tag it star, too.")] = False,
+    job: Annotated[str, typer.Option(help="Id of the search; the newest when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Keep a patch that the newest search found.
+
+    The library tags it kept, and no more inbox; a patch of a folder is put there.
+    """
+    from bridge.cli import tables
+    from bridge.protocol.patch_requests import Keep
+    from bridge.service import choosing, config
+    from bridge.service.ledger import Store
+    from presets.library import Library
+
+    settings = config.load()
+    asked = Keep(number=number, star=star, job=job)
+    with Store(settings.ledger) as store:
+        kept = choosing.keep(store, Library(settings.library), asked)
+    result = {"number": number, "name": kept.name, "preset": str(kept.path)}
+    result |= {"tags": list(kept.tags)}
+    show(result, lambda: tables.kept(result), as_json)
 
 
 @app.command()

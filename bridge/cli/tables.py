@@ -43,6 +43,7 @@ OPTIONS = {
     "models": "--model",
     "methods": "--method",
     "formats": "--format",
+    "number": "NUMBER",
     "GenerateClips.prompts": "PROMPTS",
 }
 
@@ -119,6 +120,11 @@ def patch(result: dict[str, Any]) -> Text:
     pitch = {True: "in tune with the keys", False: "none", None: "as it came"}[result["pitched"]]
     played = ("renderer", f"{result['renderer']}: {result['why']}"), ("pitch", pitch)
     return Text("\n").join([columns(rows), _pairs(*played), _search(result)])
+
+
+def kept(result: dict[str, Any]) -> Text:
+    """The result of `keep`."""
+    return _pairs((result["name"], result["preset"]), ("tags", ", ".join(result["tags"])))
 
 
 def _search(result: dict[str, Any]) -> Text:
@@ -271,6 +277,14 @@ def slots(presets: Mapping[int, Path], play: bool) -> list[str]:
     if play and not presets:
         return ["No slot holds a preset: `scorewire library slot 1 NAME` puts one there."]
     return [f"slot {number}: {path.stem}" for number, path in sorted(presets.items())]
+
+
+def played(result: dict[str, Any]) -> Text:
+    """The result of `play` where a server runs."""
+    lines = slots({int(n): Path(file) for n, file in result["slots"].items()}, True)
+    begins = "starts its player and " if result["started"] else ""
+    lines.append(f"The server that runs (OSC port {result['port']}) {begins}plays them.")
+    return Text("\n".join(lines))
 
 
 def device(happening: protocol.Happening) -> str:
