@@ -86,7 +86,7 @@ def progress_line() -> Iterator[Show]:
         def show(event: Event) -> None:
             match event:
                 case Progress():
-                    figures = "  ".join(f"{k} {v:.3g}" for k, v in event.figures.items())
+                    figures = "  ".join(f"{k} {v:.3g}" for k, v in _told(event.figures).items())
                     bar.update(
                         task,
                         completed=event.fraction,
@@ -96,9 +96,18 @@ def progress_line() -> Iterator[Show]:
                     )
                 case Best():
                     # its file is a preview in a hidden folder, gone when the job ends
-                    bar.console.print(Text(f"best so far: score {event.score:.3f}", style="dim"))
+                    worth = f"score {event.score:.3f}"
+                    if event.rating is not None:
+                        worth = f"rating {event.rating:.0f} of 100"
+                    bar.console.print(Text(f"best so far: {worth}", style="dim"))
 
         yield show
+
+
+def _told(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures for people: one scale, the rating of 0 to 100, where there is one."""
+    hidden = {"score"} if "rating" in figures else set()
+    return {name: value for name, value in figures.items() if name not in hidden}
 
 
 def waiting(what: str) -> AbstractContextManager[object]:
@@ -129,10 +138,13 @@ def kept(result: dict[str, Any]) -> Text:
 
 def _search(result: dict[str, Any]) -> Text:
     """What every search says of its way."""
-    before, after = result["score_before"], result["score_after"]
+    before, after, match = result["rating_before"], result["rating"], "rating, of 100"
+    digits = 0
+    if after is None:  # of a recording without words
+        before, after, match, digits = result["score_before"], result["score_after"], "match", 3
     return _pairs(
         ("it started as", result["initial_wav"]),
-        ("prompt match", f"{_number(before)} -> {_number(after)}"),
+        (match, f"{_number(before, digits)} -> {_number(after, digits)}"),
         ("steps", str(result["steps"])),
         ("seconds", f"{result['seconds']:.1f}"),
     )
