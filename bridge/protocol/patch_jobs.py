@@ -70,8 +70,8 @@ class DesignPatch(WritingJob):
       library; default None
 
     Result: preset, wav, initial_wav, score_before, score_after, rating_before, rating, verdict,
-    patches [{preset, wav, score, score_after, rating, verdict}], renderer, why, pitched, steps, curves,
-    seconds; library with slot; without `out` also in each of patches. `score` is the search
+    patches [{preset, wav, score, score_after, rating, verdict}], renderer, why, pitched, steps,
+    curves, seconds; library with slot; without `out` also in each of patches. `score` is the search
     scorer's, `score_after` the evaluation scorer's, `rating` the same on a scale of 0..100, null
     without words; `pitched` is null where it was not decided.
     """
