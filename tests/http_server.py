@@ -29,8 +29,10 @@ FAKE = (sys.executable, "-S", "-E", str(ROOT / "tests" / "fake_worker.py"))
 class Running:
     """Ledger, engine, OSC and HTTP on free ports, until `stop`."""
 
-    def __init__(self, data, *, heartbeat=10.0, player=None, **settings):
+    def __init__(self, data, *, heartbeat=10.0, player=None, play_with=(), **settings):
+        """`player` plays from the start, `play_with` is the command of one that is asked for."""
         settings = {"worker": FAKE, "grace": 0.5, "queue": 8, **settings}
+        settings |= {"player": play_with} if play_with else {}
         self.config = Config(osc_port=0, data=data, **settings)
         self.port = self.http = 0
         self.player = player

@@ -21,7 +21,7 @@ from bridge.execution import recording
 from bridge.execution.recording import RecordingEngine
 from bridge.hosts import HOSTS, INSTALLERS
 from bridge.player import protocol
-from bridge.protocol.events import Best, Event, Failed
+from bridge.protocol.events import Best, Event, Failed, Progress
 from bridge.protocol.jobs import Job, check
 from bridge.service.ledger import State, Store
 from bridge.stems import manifest as stems
@@ -322,6 +322,13 @@ def test_the_best_so_far_names_no_hidden_file(capsys: Any) -> None:
         show_event(Best(id="j", score=0.25, **best))
     said = capsys.readouterr().err
     assert "best so far: score 0.250" in said
+    with tables.progress_line() as show_event:
+        show_event(Best(id="j", score=0.25, rating=61.6, **best))
+        figures = {"loss": 0.5, "score": 0.25, "rating": 61.6}
+        show_event(Progress(id="j", fraction=0.5, stage="evolution", figures=figures))
+    assert "best so far: rating 62 of 100" in capsys.readouterr().err
+    assert tables._told(figures) == {"loss": 0.5, "rating": 61.6}  # one scale
+    assert tables._told({"score": 0.25}) == {"score": 0.25}
     assert ".partial" not in said
 
 

@@ -17,7 +17,7 @@ NO_COMMAND = {"probe"}  # `doctor` asks for it
 NO_ADDRESS = {"probe", "eval"}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OWN = {
-    "": {"as_json", "config_file"},
+    "": {"as_json", "config_file", "here"},
     "separate": {"like"},
     "suggest": {"assist", "describe"},
     "eval": {"report"},

@@ -31,6 +31,7 @@ from renderers.algorithms import DIFFERENT
 from sds.distillation.recipes import RECIPES
 from sds.metrics import separation
 from sds.priors.stable_audio import ModelUnavailable
+from sds.similarity.rating import rating
 from sds.similarity.two_tower import Towers, load_scorer
 
 RATE = 44100
@@ -127,7 +128,8 @@ def test_prompt_to_patch(tmp_path: Path, renderer: str) -> None:
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert set(got) == {
-        "preset", "wav", "initial_wav", "score_before", "score_after", "rating", "verdict",
+        "preset", "wav", "initial_wav", "score_before", "score_after", "rating_before",
+        "rating", "verdict",
         "patches", "renderer", "why", "pitched", "steps", "seconds", "curves",
     }  # fmt: skip
     assert (got["renderer"], got["rating"], got["verdict"]) == (renderer, None, None)
@@ -165,7 +167,15 @@ def test_both_synths_are_tried_and_the_better_goes_on(tmp_path: Path, scorer_fol
     assert 1 <= len(got["patches"]) <= 3
     scores = [made["score"] for made in got["patches"]]
     assert scores == sorted(scores, reverse=True)
+    assert got["rating_before"] == rating(got["score_before"])
+    told = [
+        e.figures["rating"] for e in events if isinstance(e, Progress) and "rating" in e.figures
+    ]
+    previews = [e.rating for e in events if isinstance(e, Best)]
+    assert told[0] in (got["rating_before"], previews[0])  # of the best so far, on the same scale
+    assert set(told) <= {got["rating_before"], *previews}
     for made in got["patches"]:
+        assert made["rating"] == rating(made["score_after"])
         assert 0.0 <= made["rating"] <= 100.0
         assert made["verdict"].startswith(("as asked", "in part", "out of reach: "))
         heard, _ = sf.read(made["wav"], dtype="float32", always_2d=True)
@@ -302,6 +312,9 @@ def test_an_edit_moves_a_patch_and_keeps_its_matrix(tmp_path: Path, scorer_folde
     heard, _ = sf.read(got["initial_wav"], dtype="float32", always_2d=True)
     np.testing.assert_array_equal(heard.T, effects.render(start))
     assert load(got["preset"]).provenance.score_before == got["score_before"]
+    assert got["rating"] == rating(got["score_after"])
+    steps = [e for e in events if isinstance(e, Progress) and e.stage == "edit"]
+    assert all(0.0 <= step.figures["rating"] <= 100.0 for step in steps)
     again = run(job, worker.Models(evaluation_scorer=scorer_folder, search_scorer=scorer_folder))
     assert load(result(again)["preset"]) == made
 

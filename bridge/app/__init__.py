@@ -4,5 +4,7 @@
   doctor`.
 - `folder_requests`: Run a separation requested by files in a folder: for hosts whose scripts have
   no sockets.
+- `handing_over`: Hand a job to the server that runs for the data folder, whose models are loaded,
+  and follow it.
 - `serve`: Run ledger, worker, OSC and HTTP in one process, until SIGINT or SIGTERM.
 """

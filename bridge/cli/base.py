@@ -36,6 +36,7 @@ OutOrInbox = Annotated[
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
 ]
+Here = Annotated[bool, typer.Option("--here", help="In a worker of its own, though a server runs.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
 
 
@@ -66,6 +67,19 @@ def preset_file(called: Path) -> str:
     return str(Library(config.load().library).get(str(called)).path)
 
 
+def start_file(called: Path) -> str:
+    """The absolute path of a preset: as `preset_file`, or the number of a patch that the newest
+    search found.
+    """
+    if not str(called).isdecimal():
+        return preset_file(called)
+    from bridge.service import choosing, config
+    from bridge.service.ledger import Store
+
+    with Store(config.load().ledger) as store:
+        return str(choosing.file_of(store, str(called)))
+
+
 def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> None:
     """Print a result: JSON for programs, for people the lines of `text`, which are never cut."""
     if as_json:
@@ -78,19 +92,19 @@ def show(result: dict[str, Any], text: Callable[[], Text], as_json: bool) -> Non
         Console().print(text(), soft_wrap=True)
 
 
-def run(kind: type[Job], as_json: bool, **values: Any) -> dict[str, Any]:
-    """Run a job of `kind` on a worker of this process, and return its result; as `run_each`."""
-    return run_each(kind, as_json, [values])[0]
+def run(kind: type[Job], as_json: bool, here: bool, **values: Any) -> dict[str, Any]:
+    """Run a job of `kind` and return its result; as `run_each`."""
+    return run_each(kind, as_json, here, [values])[0]
 
 
 def run_each(
-    kind: type[Job], as_json: bool, asked: Sequence[dict[str, Any]]
+    kind: type[Job], as_json: bool, here: bool, asked: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Run a job of `kind` for each of `asked`, one after the other on one worker of this process,
-    and return their results.
+    """Run a job of `kind` for each of `asked`, one after the other, and return their results.
 
-    A `model` of None is the configured one. Raises pydantic's `ValidationError` when values make
-    no job, `CommandFailed` for the first that has no result.
+    The server that runs for the data folder does them, unless `here`; else, or when it does not
+    take one, a worker of this process. A `model` of None is the configured one. Raises pydantic's
+    `ValidationError` when values make no job, `CommandFailed` for the first that has no result.
     """
     import asyncio
     from contextlib import ExitStack
@@ -104,12 +118,13 @@ def run_each(
     if "model" in kind.model_fields:
         asked = [values | {"model": values.get("model") or settings.model} for values in asked]
     all_jobs = [kind.model_validate({"id": new_id(), **values}) for values in asked]
-    missing = doctor.missing_packages()
-    if missing:
-        raise CommandFailed("no-worker", missing)
     with ExitStack() as stack:
         watch = None if as_json else stack.enter_context(tables.progress_line())
-        entries = asyncio.run(_live(all_jobs, settings, watch))
+        entries = [] if here else _handed_over(all_jobs, settings, watch)
+        if len(entries) < len(all_jobs) and all(entry.state == "done" for entry in entries):
+            if missing := doctor.missing_packages():
+                raise CommandFailed("no-worker", missing)
+            entries += asyncio.run(_live(all_jobs[len(entries) :], settings, watch))
     last = entries[-1]
     match last.state:
         case "done":
@@ -121,6 +136,28 @@ def run_each(
             raise CommandFailed("cancelled", reason, exit_code=130)
         case _:
             raise CommandFailed(last.code, last.reason)
+
+
+def _handed_over(
+    all_jobs: Sequence[Job], settings: config.Config, watch: tables.Show | None
+) -> list[Entry]:
+    """Lives of jobs in the ledger, in the server that runs, up to the first that it does not take
+    or that is not done.
+    """
+    from bridge.app.handing_over import Silent, hand_over
+
+    entries: list[Entry] = []
+    for job in all_jobs:
+        try:
+            entry = hand_over(job, settings, watch)
+        except Silent as silence:
+            raise CommandFailed("stalled", f"{silence}; --here does without it") from silence
+        if entry is None:
+            break
+        entries.append(entry)
+        if entry.state != "done":
+            break
+    return entries
 
 
 async def _live(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.base import Json, absolute, run_each, show
+from bridge.cli.base import Here, Json, absolute, run_each, show
 
 app = typer.Typer()
 
@@ -20,6 +20,7 @@ def copycheck(
     label: Annotated[
         str | None, typer.Option(help="Class of the training recordings to ask; else all.")
     ] = None,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Name the training recording nearest to each sound.
@@ -35,6 +36,6 @@ def copycheck(
     asked = [{"file": path, "label": label} for path in files]
     results = [
         {"file": path} | result
-        for path, result in zip(files, run_each(CopyCheck, as_json, asked), strict=True)
+        for path, result in zip(files, run_each(CopyCheck, as_json, here, asked), strict=True)
     ]
     show({"files": results}, lambda: tables.nearest_recordings(results), as_json)

@@ -77,6 +77,7 @@ def eval_(
     result = run(
         Evaluate,
         as_json,
+        True,  # it takes hours: a server would keep all others waiting
         suites=tuple(suites),
         data=absolute(data),
         out=absolute(out),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.base import Json, Model, Out, Replace, Seed, absolute, run, show
+from bridge.cli.base import Here, Json, Model, Out, Replace, Seed, absolute, run, show
 
 app = typer.Typer()
 
@@ -29,6 +29,7 @@ def generate(
     seed: Seed = 0,
     model: Model = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Generate new sounds from prompts, a WAV each.
@@ -42,6 +43,7 @@ def generate(
     result = run(
         GenerateClips,
         as_json,
+        here,
         prompts=tuple(prompts),
         out=absolute(out),
         duration=duration,

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from bridge.cli.base import (
+    INT,
     TEXT,
+    Here,
     Json,
     Model,
     Out,
@@ -20,6 +22,7 @@ from bridge.cli.base import (
     preset_file,
     run,
     show,
+    start_file,
 )
 from bridge.cli.choices import FORMATS
 
@@ -35,7 +38,10 @@ Length = Annotated[
     typer.Option(help="Seconds of sound, 0.25 to 10; when left out 2, or as the prompt says."),
 ]
 Start = Annotated[
-    Path | None, typer.Option("--start", "--more-like", help="A preset to search around.")
+    Path | None,
+    typer.Option(
+        "--start", "--more-like", help="A preset to search around, or its number; see `keep`."
+    ),
 ]
 DesignNote = Annotated[
     float | None, typer.Option(help="MIDI note it is designed at; that of --start, or 60.")
@@ -76,6 +82,7 @@ def patch(
     slot: Slot = None,
     model: Model = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Turn a prompt into playable patches, the best first.
@@ -88,6 +95,7 @@ def patch(
     result = run(
         DesignPatch,
         as_json,
+        here,
         prompt=prompt,
         like=None if like is None else absolute(like),
         renderer=renderer,
@@ -100,7 +108,7 @@ def patch(
         note=note,
         pitched=pitched,
         loudness=loudness,
-        start=None if start is None else preset_file(start),
+        start=None if start is None else start_file(start),
         matrix=matrix,
         operators=operators,
         slot=slot,
@@ -108,6 +116,32 @@ def patch(
         replace=replace,
     )
     show(result, lambda: tables.patch(result), as_json)
+
+
+@app.command()
+def keep(
+    number: Annotated[int, typer.Argument(help="Of the patch, 1 for the best.", metavar=INT)],
+    star: Annotated[bool, typer.Option("--star", help="Tag it star, too.")] = False,
+    job: Annotated[str, typer.Option(help="Id of the search; the newest when left out.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Keep a patch that the newest search found.
+
+    The library tags it kept, and no more inbox; a patch of a folder is put there.
+    """
+    from bridge.cli import tables
+    from bridge.protocol.patch_requests import Keep
+    from bridge.service import choosing, config
+    from bridge.service.ledger import Store
+    from presets.library import Library
+
+    settings = config.load()
+    asked = Keep(number=number, star=star, job=job)
+    with Store(settings.ledger) as store:
+        kept = choosing.keep(store, Library(settings.library), asked)
+    result = {"number": number, "name": kept.name, "preset": str(kept.path)}
+    result |= {"tags": list(kept.tags)}
+    show(result, lambda: tables.kept(result), as_json)
 
 
 @app.command()
@@ -123,6 +157,7 @@ def render(
         str | None, typer.Option(help="A VST3: a path, or the file name of an installed one.")
     ] = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Play a preset into a 32-bit float WAV, through its effects."""
@@ -134,6 +169,7 @@ def render(
     result = run(
         RenderPreset,
         as_json,
+        here,
         preset=preset_file(preset),
         out=absolute(out),
         note=note,
@@ -157,6 +193,7 @@ def edit(
     seed: Seed = 0,
     model: Model = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Change a preset by words: the same, but darker."""
@@ -166,6 +203,7 @@ def edit(
     result = run(
         EditPreset,
         as_json,
+        here,
         preset=preset_file(preset),
         prompt=prompt,
         out=absolute(out),
@@ -188,6 +226,7 @@ def vary(
     ] = 0.3,
     seed: Seed = 0,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write presets near a preset, each with its sound."""
@@ -195,7 +234,9 @@ def vary(
     from bridge.protocol.patch_jobs import Vary
 
     files = {"preset": preset_file(preset), "out": absolute(out)}
-    result = run(Vary, as_json, **files, count=count, amount=amount, seed=seed, replace=replace)
+    result = run(
+        Vary, as_json, here, **files, count=count, amount=amount, seed=seed, replace=replace
+    )
     show(result, lambda: tables.variations(result), as_json)
 
 
@@ -206,6 +247,7 @@ def morph(
     out: Out,
     steps: Annotated[int, typer.Option(help="How many presets, both ends among them.")] = 5,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write presets between two presets, each with its sound."""
@@ -213,7 +255,7 @@ def morph(
     from bridge.protocol.patch_jobs import Morph
 
     files = {"preset": preset_file(preset), "other": preset_file(other), "out": absolute(out)}
-    result = run(Morph, as_json, **files, steps=steps, replace=replace)
+    result = run(Morph, as_json, here, **files, steps=steps, replace=replace)
     show(result, lambda: tables.variations(result), as_json)
 
 
@@ -227,6 +269,7 @@ def export(
     out: Annotated[Path, typer.Option(help="A folder, or a file with the format's suffix.")],
     rate: Annotated[int, typer.Option(help="44100 or 48000 Hz, for what is sampled.")] = 44100,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Write a preset as files of other synths.
@@ -237,7 +280,7 @@ def export(
     from bridge.protocol.patch_jobs import Export
 
     files = {"preset": preset_file(preset), "out": absolute(out)}
-    result = run(Export, as_json, **files, formats=tuple(formats), rate=rate, replace=replace)
+    result = run(Export, as_json, here, **files, formats=tuple(formats), rate=rate, replace=replace)
     show(result, lambda: tables.export(result), as_json)
 
 

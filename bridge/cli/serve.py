@@ -12,6 +12,7 @@ from bridge.cli.choices import STATES
 
 if TYPE_CHECKING:
     from bridge.service.config import Config
+    from bridge.service.discovery import RunningServer
 
 app = typer.Typer()
 
@@ -47,11 +48,12 @@ def play_(
 ) -> None:
     """Play patches from MIDI and OSC until Ctrl-C.
 
-    It is `serve --play`, with the presets that are named put into slots first.
+    It is `serve --play`, with the presets that are named put into slots first. Where a server runs,
+    that one plays them, and this command ends.
     """
     from dataclasses import replace
 
-    from bridge.service import config
+    from bridge.service import config, discovery
     from presets import load
     from presets.library import Library
 
@@ -60,15 +62,39 @@ def play_(
         raise CommandFailed(
             "bad-input", f"--output must be auto, jack or portaudio, got {output!r}", exit_code=2
         )
+    running = discovery.find(settings.data)
+    if running is not None and (device or output != "auto"):
+        reason = "a server runs, and has its own output: stop it, or leave --output and --device"
+        raise CommandFailed("no-player", reason)
     library = Library(settings.library)
     loaded = [(load(path), path.with_suffix(".wav")) for path in presets or ()]
-    for slot, (preset, wav) in enumerate(loaded, start=1):
-        entry = library.add(preset, preview=wav if wav.is_file() else None, once=True)
-        library.assign(slot, entry.path.name)
+    files = [
+        library.add(preset, preview=wav if wav.is_file() else None, once=True).path.name
+        for preset, wav in loaded
+    ]
+    if running is not None:
+        _play_there(running, settings, files, as_json)
+        return
+    for slot, file in enumerate(files, start=1):
+        library.assign(slot, file)
     chosen = [*settings.player]
     chosen += ["--output", output] if output != "auto" else []
     chosen += ["--device", device] if device else []
     _serve(replace(settings, player=tuple(chosen)), True, as_json)
+
+
+def _play_there(running: RunningServer, settings: Config, files: list[str], as_json: bool) -> None:
+    """Let the server that runs play presets of the library, in slots 1, 2, ..."""
+    from bridge.cli import tables
+
+    try:
+        token = settings.token_file.read_text(encoding="ascii").strip()
+        answer = running.ask("POST", "/v1/play", token, {"presets": files})
+    except (OSError, ValueError) as error:
+        reason = f"the server that runs does not play them: {error}; stop it, and play again"
+        raise CommandFailed("no-player", reason) from error
+    result = answer | {"host": settings.osc_host, "port": running.osc}
+    show(result, lambda: tables.played(result), as_json)
 
 
 def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = False) -> None:

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from bridge.cli.base import TEXT, CommandFailed, Json, Model, Out, Replace, absolute, run, show
+from bridge.cli.base import (
+    TEXT,
+    CommandFailed,
+    Here,
+    Json,
+    Model,
+    Out,
+    Replace,
+    absolute,
+    run,
+    show,
+)
 from bridge.cli.choices import HOSTS
 
 NULL_LIMIT_DB = -100.0
@@ -83,6 +94,7 @@ def separate(
     host: Host = None,
     like: Like = None,
     replace: Replace = False,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Split a recording into named stems and a residual.
@@ -108,6 +120,7 @@ def separate(
     result = run(
         Separate,
         as_json,
+        here,
         file=absolute(file),
         **earlier | {key: value for key, value in given.items() if value is not None},
         auto=auto,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.base import CommandFailed, ConfigFile, Json, absolute, run, show
+from bridge.cli.base import CommandFailed, ConfigFile, Here, Json, absolute, run, show
 
 app = typer.Typer()
 
@@ -25,6 +25,7 @@ def suggest(
         str | None, typer.Option(help="What it is, in your words: the assistant reads that too.")
     ] = None,
     config_file: ConfigFile = None,
+    here: Here = False,
     as_json: Json = False,
 ) -> None:
     """Name the sounds in a recording, and when they are there.
@@ -42,7 +43,7 @@ def suggest(
     if (assist or describe is not None) and assistant is None:
         reason = "--assist and --describe need an [assistant] with url and model in config.toml"
         raise CommandFailed("bad-input", reason, exit_code=2)
-    result = run(Suggest, as_json, file=absolute(file), top=top)
+    result = run(Suggest, as_json, here, file=absolute(file), top=top)
     if assistant is not None and (assist or describe is not None):
         tags = [row["prompt"] for row in result["suggestions"]]
         try:

@@ -43,6 +43,7 @@ OPTIONS = {
     "models": "--model",
     "methods": "--method",
     "formats": "--format",
+    "number": "NUMBER",
     "GenerateClips.prompts": "PROMPTS",
 }
 
@@ -85,7 +86,7 @@ def progress_line() -> Iterator[Show]:
         def show(event: Event) -> None:
             match event:
                 case Progress():
-                    figures = "  ".join(f"{k} {v:.3g}" for k, v in event.figures.items())
+                    figures = "  ".join(f"{k} {v:.3g}" for k, v in _told(event.figures).items())
                     bar.update(
                         task,
                         completed=event.fraction,
@@ -95,9 +96,18 @@ def progress_line() -> Iterator[Show]:
                     )
                 case Best():
                     # its file is a preview in a hidden folder, gone when the job ends
-                    bar.console.print(Text(f"best so far: score {event.score:.3f}", style="dim"))
+                    worth = f"score {event.score:.3f}"
+                    if event.rating is not None:
+                        worth = f"rating {event.rating:.0f} of 100"
+                    bar.console.print(Text(f"best so far: {worth}", style="dim"))
 
         yield show
+
+
+def _told(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures for people: one scale, the rating of 0 to 100, where there is one."""
+    hidden = {"score"} if "rating" in figures else set()
+    return {name: value for name, value in figures.items() if name not in hidden}
 
 
 def waiting(what: str) -> AbstractContextManager[object]:
@@ -121,12 +131,20 @@ def patch(result: dict[str, Any]) -> Text:
     return Text("\n").join([columns(rows), _pairs(*played), _search(result)])
 
 
+def kept(result: dict[str, Any]) -> Text:
+    """The result of `keep`."""
+    return _pairs((result["name"], result["preset"]), ("tags", ", ".join(result["tags"])))
+
+
 def _search(result: dict[str, Any]) -> Text:
     """What every search says of its way."""
-    before, after = result["score_before"], result["score_after"]
+    before, after, match = result["rating_before"], result["rating"], "rating, of 100"
+    digits = 0
+    if after is None:  # of a recording without words
+        before, after, match, digits = result["score_before"], result["score_after"], "match", 3
     return _pairs(
         ("it started as", result["initial_wav"]),
-        ("prompt match", f"{_number(before)} -> {_number(after)}"),
+        (match, f"{_number(before, digits)} -> {_number(after, digits)}"),
         ("steps", str(result["steps"])),
         ("seconds", f"{result['seconds']:.1f}"),
     )
@@ -271,6 +289,14 @@ def slots(presets: Mapping[int, Path], play: bool) -> list[str]:
     if play and not presets:
         return ["No slot holds a preset: `scorewire library slot 1 NAME` puts one there."]
     return [f"slot {number}: {path.stem}" for number, path in sorted(presets.items())]
+
+
+def played(result: dict[str, Any]) -> Text:
+    """The result of `play` where a server runs."""
+    lines = slots({int(n): Path(file) for n, file in result["slots"].items()}, True)
+    begins = "starts its player and " if result["started"] else ""
+    lines.append(f"The server that runs (OSC port {result['port']}) {begins}plays them.")
+    return Text("\n".join(lines))
 
 
 def device(happening: protocol.Happening) -> str:

@@ -50,12 +50,12 @@ def describe(web: HttpState, entry: Entry) -> dict[str, Any]:
 
 async def create(request: Request) -> Response:
     """Ask for a job: 202, or 200 when it was asked for before under the same Idempotency-Key."""
-    return _submit(request, await _fields(request))
+    return _submit(request, await read_fields(request))
 
 
 async def suggest(request: Request) -> Response:
     """Ask which prompts fit a file: POST /v1/jobs of kind `suggest`, without saying so."""
-    return _submit(request, await _fields(request) | {"kind": "suggest"})
+    return _submit(request, await read_fields(request) | {"kind": "suggest"})
 
 
 async def index(request: Request) -> Response:
@@ -118,7 +118,7 @@ async def download(request: Request) -> Response:
     return FileResponse(path, filename=path.name)
 
 
-async def _fields(request: Request) -> dict[str, Any]:
+async def read_fields(request: Request) -> dict[str, Any]:
     """The JSON object of the body; a page's plain form is never taken for one."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -148,7 +148,7 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     try:
         job = job_adapter.validate_python(_resolve_fields(web, request, fields, job_id))
         if known is not None:
-            if not words.same_request(job, known.job):
+            if not web.server.same_request(job, known):
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(describe(web, known))
         job_id = web.server.submit(job, client=client, req=number)
@@ -206,7 +206,8 @@ def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
         raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():
         upload = isinstance(value, str) and value.startswith(blobs.PREFIX)
-        if name in INPUTS and value is not None and not upload:
+        number = name == "start" and isinstance(value, str) and value.isdecimal()
+        if name in INPUTS and value is not None and not (upload or number):
             reason = f"{name} must be an upload (sha256:HASH) when another machine asks"
             raise Problem(403, "far", reason)
         if name not in (*INPUTS, "kind", *kind.far.split()):

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from bridge.protocol.events import Event
 from bridge.protocol.kinds import KINDS
+from bridge.protocol.patch_requests import Keep, Play
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -39,6 +40,10 @@ _HEADERS = {
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
 _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
+_BODIES: dict[tuple[str, str], type[BaseModel]] = {
+    ("POST", "/v1/keep"): Keep,
+    ("POST", "/v1/play"): Play,
+}
 _QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
 
@@ -86,6 +91,9 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
         kinds = [kind for kind in _JOBS if path == "/v1/jobs" or path.endswith(_kind(kind))]
         choice: dict[str, Any] = {"oneOf": [{"$ref": _ref(kind.__name__)} for kind in kinds]}
         operation["requestBody"] = {"required": True, "content": _json(choice)}
+    if (method, path) in _BODIES:
+        model: dict[str, Any] = {"$ref": _ref(_BODIES[method, path].__name__)}
+        operation["requestBody"] = {"required": True, "content": _json(model)}
     if method == "PUT":
         data = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": data}
@@ -94,8 +102,9 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """Jobs and events by name; the id and the place of a job are chosen by the server."""
-    models = [(model, "validation" if model in _JOBS else "serialization") for model in (
-        *_JOBS, *get_args(Event))]  # fmt: skip
+    asked = (*_JOBS, *_BODIES.values())
+    models = [(model, "validation") for model in asked]
+    models += [(model, "serialization") for model in get_args(Event)]
     _, whole = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]
     schemas: dict[str, Any] = whole["$defs"]
     for kind in _JOBS:

@@ -16,6 +16,7 @@ from bridge.osc.addresses import REPLIES, REQUESTS
 from bridge.player import macros, protocol
 from bridge.protocol import jobs
 from bridge.protocol.osc_wire import Value
+from bridge.protocol.patch_requests import Keep
 
 Node = dict[str, Any]
 
@@ -40,6 +41,7 @@ _OTHERWISE = {
     "/scorewire/slot/N/off": protocol.NoteOff,
     "/scorewire/slot/N/sysex": None,
     KNOB: protocol.Knob,
+    "/scorewire/keep": Keep,
 }
 _JOBS = frozenset(kind.model_fields["kind"].default for kind in get_args(jobs.Job))
 _REQ = {"MIN": 0, "MAX": 2**31 - 1}

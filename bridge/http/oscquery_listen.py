@@ -28,7 +28,7 @@ from bridge.protocol import osc_wire
 from presets.reading import read_json
 
 # What another machine may ask over the websocket: nothing that names a file or starts work.
-HARMLESS = frozenset(f"/scorewire/{name}" for name in ("ping", "jobs", "job", "cancel"))
+HARMLESS = frozenset(f"/scorewire/{name}" for name in ("ping", "jobs", "job", "cancel", "keep"))
 HARMLESS |= {name for name in REQUESTS if name.startswith(("/scorewire/slot/", "/scorewire/play/"))}
 HARMLESS -= {oscquery.LOAD}
 

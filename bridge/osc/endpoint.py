@@ -236,7 +236,8 @@ class JobFollower:
                 send(self.target, "/scorewire/progress", *values, facts=figures)
             case Best():
                 best = (req, event.id, event.score, event.preset, event.wav, event.step)
-                send(self.target, "/scorewire/best", *best)
+                facts = [] if event.rating is None else [("rating", event.rating)]
+                send(self.target, "/scorewire/best", *best, facts=facts)
             case Done():
                 self._done(event)
             case Cancelled():

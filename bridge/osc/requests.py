@@ -18,9 +18,11 @@ from bridge.protocol import jobs
 from bridge.protocol.jobs import Job, Record
 from bridge.protocol.kinds import KINDS, result_path
 from bridge.protocol.osc_wire import Value
-from bridge.service import file_access
+from bridge.protocol.patch_requests import Keep
+from bridge.service import choosing, file_access
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry
+from presets.library import Library
 
 MAX_LISTED = 200
 
@@ -65,6 +67,17 @@ def _job_request(kind: type[Job]) -> Callable[[OscEndpoint, Call], None]:
         _accept(endpoint, call, kind.model_validate(_fields(endpoint, call, kind)))
 
     return answer
+
+
+def _keep(endpoint: OscEndpoint, call: Call) -> None:
+    """Keep a patch of a search, the newest unless one is named."""
+    fields = {name: value for name, value in call.values.items() if name != "req"}
+    asked = Keep.model_validate(fields | call.options)
+    server = endpoint.server
+    library = Library(server.config.library, patience=player_requests.PATIENCE)
+    kept = choosing.keep(server.store, library, asked)
+    told = (call.req, asked.number, kept.name, str(kept.path))
+    endpoint.send(call.target, "/scorewire/kept", *told)
 
 
 def _cancel(endpoint: OscEndpoint, call: Call) -> None:
@@ -122,6 +135,7 @@ ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
     "/scorewire/ping": _ping,
     **{f"/scorewire/{kind.name}": _job_request(kind.model) for kind in KINDS.values() if kind.osc},
     **host_requests.ANSWERS,
+    "/scorewire/keep": _keep,
     "/scorewire/record/stop": _stop,
     "/scorewire/cancel": _cancel,
     "/scorewire/jobs": _jobs,

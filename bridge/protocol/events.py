@@ -12,7 +12,8 @@ from bridge.protocol.base import Frozen
 class Progress(Frozen):
     """How far: `fraction` 0..1 of the whole job, `eta` seconds left, `stage` in words.
 
-    `figures` are numbers of the moment (loss, score) by name.
+    `figures` are numbers of the moment by name: loss, score (the search scorer's) and rating
+    (0..100, of the newest preview, else of the first patch).
     """
 
     kind: Literal["progress"] = "progress"
@@ -24,12 +25,16 @@ class Progress(Frozen):
 
 
 class Best(Frozen):
-    """The best so far, playable now: a preset file and a WAV of it."""
+    """The best so far, playable now: a preset file and a WAV of it.
+
+    `score` is the search scorer's; `rating` 0..100, None where nothing is rated.
+    """
 
     kind: Literal["best"] = "best"
     id: str
     step: int
     score: float
+    rating: float | None = None
     preset: str
     wav: str
 

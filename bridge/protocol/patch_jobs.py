@@ -69,9 +69,9 @@ class DesignPatch(WritingJob):
     - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
       library; default None
 
-    Result: preset, wav, initial_wav, score_before, score_after, rating, verdict, patches
-    [{preset, wav, score, score_after, rating, verdict}], renderer, why, pitched, steps, curves,
-    seconds; library with slot; without `out` also in each of patches. `score` is the search
+    Result: preset, wav, initial_wav, score_before, score_after, rating_before, rating, verdict,
+    patches [{preset, wav, score, score_after, rating, verdict}], renderer, why, pitched, steps,
+    curves, seconds; library with slot; without `out` also in each of patches. `score` is the search
     scorer's, `score_after` the evaluation scorer's, `rating` the same on a scale of 0..100, null
     without words; `pitched` is null where it was not decided.
     """
@@ -226,8 +226,8 @@ class EditPreset(WritingJob):
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `model`: name of the prior; default "default"
 
-    Result: preset, wav, initial_wav, score_before, score_after, rating, verdict, patches (this one
-    patch), prompt, changed, steps, seconds.
+    Result: preset, wav, initial_wav, score_before, score_after, rating_before, rating, verdict,
+    patches (this one patch), prompt, changed, steps, seconds; ratings as of `DesignPatch`.
     """
 
     kind: Literal["edit"] = "edit"

@@ -1,5 +1,7 @@
 """What a server is made of: settings, the job ledger, a job's life, who may read and write where.
 
+- `choosing`: Choose among what a search found: keep a patch, or search around it, each by its
+  number.
 - `config`: Load the settings of a server from defaults, a TOML file and SCOREWIRE_* in the
   environment.
 - `discovery`: Find the server that runs for a data folder, and ask it over HTTP.

@@ -21,8 +21,17 @@ from presets.reading import read_json
 
 FILE = "server.json"
 PATIENCE = 10.0  # seconds for an answer
+SILENCE = 30.0  # seconds of an event stream, which says something every ten
 MAX_ANSWER = 16 << 20  # bytes of one
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, where a server of all addresses is asked
+
+
+class Refusal(ValueError):
+    """The server has answered that it does not do it: a stable short `code` and a sentence."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +49,55 @@ class RunningServer:
         return process_identity.lives(self.owner)
 
     def ask(
-        self, method: str, path: str, token: str, fields: dict[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        token: str,
+        fields: dict[str, Any] | None = None,
+        *,
+        key: str = "",
     ) -> dict[str, Any]:
-        """The answer to a request. `ValueError` with the reason of a refusal; `OSError`."""
+        """The answer to a request, under an Idempotency-Key where one is given.
+
+        Raises `Refusal`, `ValueError` for an answer that is none of ours, `OSError` for none.
+        """
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        with closing(HTTPConnection(self.host, self.http, timeout=PATIENCE)) as connection:
-            try:
-                connection.request(method, path, json.dumps(fields), headers)
-                answer = connection.getresponse()
-                body = answer.read(MAX_ANSWER + 1)
-            except HTTPException as error:
-                raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
+        if key:
+            headers["Idempotency-Key"] = key
+        with self._connection(PATIENCE) as connection:
+            connection.request(method, path, json.dumps(fields), headers)
+            answer = connection.getresponse()
+            body = answer.read(MAX_ANSWER + 1)
         reply: dict[str, Any] = read_json(body, MAX_ANSWER, name=f"the answer of port {self.http}")
         if answer.status >= 400:
-            raise ValueError(reply["error"]["reason"])
+            raise Refusal(str(reply["error"]["code"]), str(reply["error"]["reason"]))
         return reply
+
+    def events(self, path: str, token: str, after: str = "") -> Iterator[tuple[str, Any]]:
+        """The events of a stream behind the one with the id `after`: id and fields of each.
+
+        Raises as `ask` when the stream breaks off; it may be asked for again.
+        """
+        headers = {"Authorization": f"Bearer {token}", "Last-Event-ID": after}
+        with self._connection(SILENCE) as connection:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            number = ""
+            while line := answer.readline(MAX_ANSWER):
+                name, _, text = line.decode().rstrip("\r\n").partition(": ")
+                if name == "id":
+                    number = text
+                elif name == "data":
+                    yield number, read_json(text, MAX_ANSWER, name="an event")
+
+    @contextmanager
+    def _connection(self, patience: float) -> Iterator[HTTPConnection]:
+        """A connection that waits `patience` seconds for each answer."""
+        with closing(HTTPConnection(self.host, self.http, timeout=patience)) as connection:
+            try:
+                yield connection
+            except HTTPException as error:
+                raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progres
 from bridge.protocol.jobs import Job, Record, Separate
 from bridge.protocol.kinds import kind_of, out_folder, result_path
 from bridge.protocol.patch_jobs import DesignPatch
-from bridge.service import file_access
+from bridge.service import choosing, file_access
+from bridge.service.choosing import INBOX
 from bridge.service.config import Config
 from bridge.service.ledger import Entry, State, Store
 from bridge.service.player_process import PlayerProcess
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
 
-INBOX = "inbox"  # tag of patches that nobody has looked at
 LEAVING = 3.0  # seconds for what a server that leaves waits for
 SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
@@ -94,6 +94,7 @@ class Server:
         known = self.store.by_request(client, req)
         if known is not None and self._repeats(job, known):
             return known.job.id
+        job = choosing.around_candidate(job, self.store)
         inbox = isinstance(job, DesignPatch) and not job.out
         if inbox:
             job = job.model_copy(update={"out": str(self.config.results / job.id)})
@@ -112,8 +113,14 @@ class Server:
         self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
 
+    def same_request(self, job: Job, known: Entry) -> bool:
+        """Whether `job` asks for what a known one asked for, as that was understood then."""
+        with suppress(ValueError):  # no search was done then
+            job = choosing.around_candidate(job, self.store, before=known.created)
+        return jobs.same_request(job, known.job)
+
     def _repeats(self, job: Job, known: Entry) -> bool:
-        if not jobs.same_request(job, known.job):
+        if not self.same_request(job, known):
             return False
         return known.ended is None or time.time() - known.ended < self.config.repeat
 
@@ -248,6 +255,22 @@ class Server:
         """End a recording and keep it; False when no such recording runs here."""
         return self._recordings.stop(job_id)
 
+    async def put_in_slots(self, presets: Sequence[str]) -> Mapping[int, Path]:
+        """Put presets of the library into its slots 1, 2, ... and into those of the player, which
+        is started where this server does not play yet; what the slots of the library then hold.
+
+        Raises `ValueError` for a preset that the library does not have.
+        """
+        library = Library(self.config.library)
+        slots = await beside(_assigned, library, presets)
+        if self.player is None:
+            self.player = PlayerProcess(self.config.player, library)
+            await self._stack.enter_async_context(self.player)  # it loads what is there
+        else:
+            for slot in range(1, len(presets) + 1):
+                self.player.put(slot, slots[slot])
+        return slots
+
     async def wait(self, job_id: str) -> Entry:
         """Wait for the end of a job and return its line in the ledger."""
         if job_id in self._lives:
@@ -293,6 +316,14 @@ async def _sweeping(server: Server, lost: Sequence[str]) -> AsyncIterator[None]:
         if sweeping is not None:
             sweeping.cancel()
             await asyncio.wait([sweeping])
+
+
+def _assigned(library: Library, presets: Sequence[str]) -> Mapping[int, Path]:
+    """The slots of the library, with presets put into 1, 2, ... first: all of them or none."""
+    files = [library.get(called).path.name for called in presets]
+    for slot, file in enumerate(files, start=1):
+        library.assign(slot, file)
+    return library.slots()
 
 
 def _place(job: Separate, host: str, done: Done) -> Done | Failed:

@@ -322,6 +322,15 @@ class Store:
             "WHERE client = ? AND request = ? ORDER BY number DESC LIMIT 1", (client, request)
         )
 
+    def newest_done(self, kind: str, *, before: float | None = None) -> Entry | None:
+        """The job of this kind that was done last, None when none was; with `before` as it was at
+        that time, in seconds since 1970.
+        """
+        return self._fetch_one(
+            "WHERE kind = ? AND state = 'done' AND ended <= ? ORDER BY ended DESC LIMIT 1",
+            (kind, time.time() if before is None else before),
+        )
+
     def list(self, *, limit: int = 50, state: State | None = None) -> tuple[Entry, ...]:
         """The newest jobs, newest first; only those in `state` when given."""
         where, values = ("WHERE state = ?", (state,)) if state else ("", ())
@@ -345,7 +354,7 @@ class Store:
         ).fetchone()
         return int(count)
 
-    def _fetch_one(self, where: str, values: tuple[str | int, ...]) -> Entry | None:
+    def _fetch_one(self, where: str, values: tuple[str | int | float, ...]) -> Entry | None:
         query = f"SELECT {_COLUMNS} FROM jobs {where}"  # noqa: S608 (our own literals)
         row = self._db.execute(query, values).fetchone()
         return None if row is None else _readable(row)

@@ -55,7 +55,7 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
     with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
         name = _file_name(job, start)
         out.expect(*file_names(name))
-        files = begin_search(out, name, start, rate=rate, match=match)
+        files = begin_search(out, name, start, prompt=new, rate=rate, match=match)
         patch = _begin_edit(job, start, prior, new, wanted)
         patch, done = yield from _follow(job, patch, steps, files, clock)
         changed = patch.values != start.values
@@ -100,7 +100,7 @@ def _follow(
     done, renderer = 0, for_preset(patch)
     for step in steps:
         done = step.of
-        figures = {"loss": float(step.loss.min()), "score": step.score}
+        figures = {"loss": float(step.loss.min()), "score": step.score} | files.figures
         yield clock.progress(step.index / step.of, "edit", figures)
         if step.improved:
             patch = patch.model_copy(update={"values": to_values(renderer, step.best_u)})

@@ -285,7 +285,12 @@ def _begin(search: _Search, choice: _Choice, out: atomic_output.Output, name: st
     played, u0 = choice.attempts[0]
     first = search.start or _preset(search, played, u0[0], search.effects)
     return begin_search(
-        out, name, first, rate=search.prior.sample_rate, match=search.sought.evaluation
+        out,
+        name,
+        first,
+        prompt=search.job.prompt,
+        rate=search.prior.sample_rate,
+        match=search.sought.evaluation,
     )
 
 
@@ -329,7 +334,7 @@ def _refine(
             for key, value in zip(curves, row, strict=True):
                 curves[key].append(value)
             fraction = begun + (1 - begun) * row[0] / (count * step.of)
-            yield clock.progress(fraction, step.stage, figures)
+            yield clock.progress(fraction, step.stage, figures | files.figures)
             if step.improved and step.score > highest and files.previews.due():
                 patch = _preset(search, played, step.best_u, search.effects)
                 if preview := files.preview(job.id, patch, step=row[0], score=step.score):

@@ -57,10 +57,14 @@ def keep(
 
 
 class Previews:
-    """Paths for previews of a running job: one at once, then one every few seconds."""
+    """Paths for previews of a running job: one at once, then one every few seconds.
 
-    def __init__(self, folder: Path) -> None:
+    `rating` is that of the newest one, before it that of the first patch; None where none is rated.
+    """
+
+    def __init__(self, folder: Path, rating: float | None) -> None:
         self._folder, self._last, self._paths = folder, -PREVIEW_GAP, list[Path]()
+        self.rating = rating
 
     def due(self) -> bool:
         """Whether it is time for the next one."""
@@ -82,25 +86,33 @@ class Previews:
 class SearchFiles:
     """The files `name`.json, `name`.wav and `name`__initial.wav of one search in `out`.
 
-    `rate` in Hz is that of every WAV; `match` scores a sound, None without an evaluation scorer;
-    `before` is the score of the first patch.
+    `rate` in Hz is that of every WAV; `match` scores a sound for `prompt`, None without an
+    evaluation scorer; `before` is the score of the first patch.
     """
 
     out: Output
     name: str
+    prompt: str
     rate: int
     match: Callable[[Tensor], Tensor] | None
     before: float | None
     initial: Path
     previews: Previews
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """The rating of the best so far, for `Progress`; nothing where nothing is rated."""
+        return {} if self.previews.rating is None else {"rating": self.previews.rating}
+
     def preview(self, job: str, patch: Preset, *, step: int, score: float) -> Best | None:
         """Write a patch as a preview of the job with this id; None when it is too early for one."""
         path = self.previews.next(step)
         if path is None:
             return None
-        keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=step)
-        return Best(id=job, step=step, score=score, preset=f"{path}.json", wav=f"{path}.wav")
+        heard = keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=step)
+        self.previews.rating = worth = judged(heard, self.prompt)["rating"]
+        preset, wav = f"{path}.json", f"{path}.wav"
+        return Best(id=job, step=step, score=score, rating=worth, preset=preset, wav=wav)
 
     def finish(self, patches: Sequence[tuple[Preset, float | None]], steps: int) -> dict[str, Any]:
         """Write the last patches with their search scores, the best first; return what every
@@ -114,7 +126,7 @@ class SearchFiles:
             )
             preset, wav = (self.out.final(Path(f"{path}.{suffix}")) for suffix in ("json", "wav"))
             entry = {"preset": preset, "wav": wav, "score": score, "score_after": after}
-            entries.append(entry | judged(after, patch.prompt))
+            entries.append(entry | judged(after, self.prompt))
         best = entries[0]
         return {
             "preset": best["preset"],
@@ -122,6 +134,7 @@ class SearchFiles:
             "initial_wav": self.out.final(self.initial),
             "score_before": self.before,
             "score_after": best["score_after"],
+            "rating_before": judged(self.before, self.prompt)["rating"],
             "rating": best["rating"],
             "verdict": best["verdict"],
             "patches": entries,
@@ -147,11 +160,13 @@ def begin_search(
     name: str,
     first: Preset,
     *,
+    prompt: str,
     rate: int,
     match: Callable[[Tensor], Tensor] | None,
 ) -> SearchFiles:
-    """Write and score the patch that a search begins with."""
+    """Write and score the patch that a search for `prompt` begins with."""
     path = out.scratch / "initial"
     before = keep(first, path, rate=rate, match=match, before=None, steps=0)
     initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")
-    return SearchFiles(out, name, rate, match, before, initial, Previews(out.scratch))
+    previews = Previews(out.scratch, judged(before, prompt)["rating"])
+    return SearchFiles(out, name, prompt, rate, match, before, initial, previews)
