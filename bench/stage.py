@@ -18,7 +18,7 @@ from bridge.player import protocol
 from presets.python_child import python_child
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds: other work may have the cores
+PATIENCE = 240.0  # seconds: kernels may have to be compiled, beside other work
 MISSING = "jackd is not installed: apt-get install jackd2; pip install JACK-Client"
 
 

@@ -24,7 +24,7 @@ from presets.library import Library
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60.0  # seconds for an answer: the first impact patch is rendered by a new process
+PATIENCE = 180.0  # seconds for an answer: a new player may have its kernels to compile first
 CLOSING = 3.0
 RESTART = (0.5, 30.0)  # seconds before a player that died is started again: at first, at most
 HEALTHY = 60.0  # seconds after which a death is a first one again
