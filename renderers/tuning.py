@@ -46,6 +46,11 @@ MOST = {
 }
 LEAST = {"noise_width": 1.0, "dry": 0.5}
 ROOM = 0.1  # gain of a band at most: what a loud room answers to a short note wanders in pitch
+STRUCK = 0.5  # seconds at least, of the strike note of a bell
+SOONER = 0.5  # of the strike note's decay: the most that others have
+LOWEST = 1.0
+BELL_MOST: dict[str, float] = {"filter_mode": 0.25, "filter_resonance": 0.5}
+BELL_LEAST: dict[str, float] = {"filter_hz": 500.0, "filter_env": -2.0}
 MIDDLE_C = Note(60).hz
 
 
@@ -72,12 +77,12 @@ def snap(renderer: Renderer, family: str, u: Tensor) -> Tensor:
     _check(family)
     if family == "free":
         return u
-    u = _within_limits(renderer.params, u)
+    u = _within_limits(renderer.params, family, u)
     if renderer.name == "impact":
         return _snap_modes(impact.layout(renderer.params), family, u)
     lay = fm.layout(renderer.params)
+    u = _lasting(lay, u, DECAY if family == "harmonic" else STRUCK)
     u = _snap_harmonic(lay, u) if family == "harmonic" else _snap_bell(lay, u)
-    u = _lasting(lay, u)
     return u if lay.moving is None else _arriving(lay.table, lay.moving.once, u)
 
 
@@ -86,11 +91,13 @@ def _check(family: str) -> None:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
 
 
-def _within_limits(params: tuple[Param, ...], u: Tensor) -> Tensor:
+def _within_limits(params: tuple[Param, ...], family: str, u: Tensor) -> Tensor:
     bands = {p.name: ROOM for p in params if re.fullmatch(r"band\d+_gain", p.name)}
-    highest = MOST | bands
+    highest, lowest = MOST | bands, LEAST
+    if family == "bell":
+        highest, lowest = highest | BELL_MOST, lowest | BELL_LEAST
     most = [p.position(highest[p.name]) if p.name in highest else 1.0 for p in params]
-    least = [p.position(LEAST[p.name]) if p.name in LEAST else 0.0 for p in params]
+    least = [p.position(lowest[p.name]) if p.name in lowest else 0.0 for p in params]
     ends = torch.tensor([least, most], dtype=torch.float64).to(u)
     return u.clamp(ends[0], ends[1])
 
@@ -114,12 +121,16 @@ def _snap_bell(lay: fm.Layout, u: Tensor) -> Tensor:
     place = lay.carriers[which]  # [B, 1] of the strike note
     here = torch.arange(lay.operators) == place  # [B, V]
     heard = torch.arange(len(lay.mix)) == which
-    u = _put(lay.table, u, lay.ratio, torch.where(here, 1.0, values[:, lay.ratio]))
-    u = _put(lay.table, u, lay.mix, torch.where(heard, mix, mix.minimum(OTHERS * loudest.detach())))
+    ratio = values[:, lay.ratio]
+    u = _put(lay.table, u, lay.ratio, torch.where(here, 1.0, ratio.clamp_min(LOWEST)))
+    total = (mix.sum(1, keepdim=True) - loudest).detach()
+    softer = (OTHERS * loudest.detach() / total.clamp_min(1e-9)).clamp_max(1.0)
+    u = _put(lay.table, u, lay.mix, torch.where(heard, mix, softer * mix))
     if lay.moving is not None:
         columns = lay.moving.detune
         detune = values[:, columns]
         u = _put(lay.table, u, columns, torch.where(here, detune.clamp(-DETUNE, DETUNE), detune))
+    u = _dying(lay, place, u)
     row, column = lay.cells // lay.operators, lay.cells % lay.operators
     into = (row == place) & (row != column)  # [B, E]
     depth = values[:, lay.edges]
@@ -130,15 +141,39 @@ def _snap_bell(lay: fm.Layout, u: Tensor) -> Tensor:
     return _put(lay.table, u, lay.edges, factor * depth)
 
 
-def _lasting(lay: fm.Layout, u: Tensor) -> Tensor:
-    """The loudest operator is heard, and for long enough."""
+def _dying(lay: fm.Layout, place: Tensor, u: Tensor) -> Tensor:
+    """Nothing rings as long as the operator at `place` [B, 1], nor does the noise."""
+    if lay.moving is None:
+        kinds = [(lay.attack, 1.0), (lay.decay, SOONER)]
+    else:
+        once, v = lay.moving.once, lay.moving
+        kinds = [
+            (torch.cat([columns, torch.tensor([once[f"noise_{kind}"]])]), share)
+            for kind, columns, share in (
+                ("attack", lay.attack, 1.0),
+                ("decay", lay.decay, SOONER),
+                ("sustain", v.sustain, SOONER),
+                ("release", v.release, 1.0),
+            )
+        ]
+    values = physical(lay.table, u)
+    for columns, share in kinds:
+        mine = values[:, columns]
+        most = share * mine.gather(1, place).detach()
+        here = torch.arange(len(columns)) == place
+        u = _put(lay.table, u, columns, torch.where(here, mine, mine.minimum(most)))
+    return u
+
+
+def _lasting(lay: fm.Layout, u: Tensor, shortest: float) -> Tensor:
+    """The loudest operator is heard, and for `shortest` seconds at least."""
     values = physical(lay.table, u)
     mix, decay = values[:, lay.mix], values[:, lay.decay]
     which = mix.argmax(1, keepdim=True)
     loudest = torch.arange(len(lay.mix)) == which
     u = _put(lay.table, u, lay.mix, torch.where(loudest, mix.clamp_min(HEARD), mix))
     here = torch.arange(lay.operators) == lay.carriers[which]
-    return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(DECAY), decay))
+    return _put(lay.table, u, lay.decay, torch.where(here, decay.clamp_min(shortest), decay))
 
 
 def _arriving(table: Curves, where: Mapping[str, int], u: Tensor) -> Tensor:
