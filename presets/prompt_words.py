@@ -124,6 +124,11 @@ _ATTACKS = r"op\d_attack|noise_attack"
 _DECAYS = r"op\d_decay|noise_decay"
 _RELEASES = r"op\d_release|noise_release"
 
+_BELL = (
+    r"bells?|chimes?|glockenspiels?|marimbas?|vibraphones?|xylophones?|celestas?|music box(es)?|"
+    r"kalimbas?|gongs?|steel (drums?|pans?)|handpans?|singing bowls?|mallets?|crotales?|carillons?"
+)
+
 # Words and the knobs that they name; where two disagree, the first counts.
 STRUCTURE: Mapping[str, Bounds] = {
     r"staccato|clipped|tick": {
@@ -153,6 +158,7 @@ STRUCTURE: Mapping[str, Bounds] = {
         r"op\d_sustain": (0.5, 1.0),
         _RELEASES: (0.15, 1.5),
     },
+    _BELL: {r"op\d_sustain|noise_sustain": (0.0, 0.0)},  # what is struck dies away
     r"long|ringing|resonant": {_DECAYS: (1.0, 10.0), r"mode\d+_decay": (0.2, 10.0)},
     r"fast wobbl(e|es|ing|y)": {r"lfo_hz": (6.0, 16.0), r"lfo_to_filter": (1.5, 4.0)},
     r"slow wobbl(e|es|ing|y)": {r"lfo_hz": (0.3, 2.0), r"lfo_to_filter": (1.5, 4.0)},
@@ -205,10 +211,6 @@ _SUSTAINED = (
     r"violins?|violas?|cellos?|flutes?|choirs?|"
     r"accordions?|harmonicas?|saxophones?|sax|clarinets?|oboes?|trumpets?|trombones?|horns?|brass|"
     r"bagpipes?|leads?"
-)
-_BELL = (
-    r"bells?|chimes?|glockenspiels?|marimbas?|vibraphones?|xylophones?|celestas?|music box(es)?|"
-    r"kalimbas?|gongs?|steel (drums?|pans?)|handpans?|singing bowls?|mallets?|crotales?|carillons?"
 )
 _PITCHED = (
     rf"{_SUSTAINED}|{_BELL}|bass|basses|sub|pianos?|rhodes|wurlitzer|keys|clavinets?|clavi|"

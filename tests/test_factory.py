@@ -11,7 +11,8 @@ from presets import load
 from presets.library import FACTORY, Library
 from presets.prompt_words import wishes
 from renderers import effects, for_preset
-from sds.metrics.tuning import in_tune_share
+from sds.metrics.pitch import cents, swift_f0, yin
+from sds.metrics.tuning import CENTS, in_tune_share
 from sds.priors.checkpoints import WEIGHTS, digest
 from sds.similarity.rating import rating, verdict
 from sds.train.factory import KEPT, PROMPTS, REFUSED
@@ -58,6 +59,23 @@ def test_what_has_a_pitch_is_in_tune_with_four_keys():
                 hz = 440.0 * 2.0 ** ((note - 69.0) / 12.0)
                 share = in_tune_share(torch.from_numpy(sound), RATE, hz)
                 assert share >= 0.9, (path.stem, key, share)
+
+
+def test_bells_are_heard_at_their_strike_note_on_four_keys():
+    bells = [preset for preset in map(load, FILES) if wishes(preset.prompt).family == "bell"]
+    tuned = [preset for preset in bells if wishes(preset.prompt).pitched]
+    assert len(tuned) > KEPT["bells"]  # those, and the kalimba
+    for tracker in (yin, swift_f0):
+        heard = {}
+        for preset in tuned:
+            for key in (-12.0, -5.0, 0.0, 7.0):
+                note = preset.note + key
+                sound = torch.from_numpy(effects.render(preset, note=note, rate=RATE).mean(0))
+                hz = tracker(sound, RATE)
+                if hz is not None:
+                    off = abs(cents(hz, 440.0 * 2.0 ** ((note - 69.0) / 12.0)))
+                    heard[preset.name, key] = off <= CENTS
+        assert sum(heard.values()) >= 0.9 * len(heard), heard
 
 
 def test_the_library_takes_them_in(tmp_path):

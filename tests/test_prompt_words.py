@@ -40,6 +40,8 @@ def test_effects(prompt: str, kinds: list[str]) -> None:
         ("slow attack pad", "op1_attack", 0.25, 2.0),
         ("warm analog pad", "op2_sustain", 0.5, 1.0),
         ("staccato strings", "op1_sustain", 0.0, 0.0),
+        ("church bell", "op1_sustain", 0.0, 0.0),
+        ("bell pad", "op1_sustain", 0.5, 1.0),
         ("short bell", "mode003_decay", 0.01, 0.6),
         ("long metallic tone", "op1_decay", 1.0, 10.0),
         ("fast wobble bass", "lfo_hz", 6.0, 16.0),

@@ -10,7 +10,8 @@ import torch
 from presets import Note
 from renderers import fm, impact, random_patches, to_values
 from renderers.base import Renderer
-from renderers.tuning import FAMILIES, LEAST, MOST, in_tune, snap
+from renderers.tuning import FAMILIES, INDEX, LEAST, MOST, OTHERS, SOONER, in_tune, snap
+from sds.metrics.pitch import cents, yin
 from sds.metrics.tuning import in_tune_share
 
 RATE = 22050
@@ -90,13 +91,17 @@ def test_an_fm_bell_has_one_strong_strike_note(name: str) -> None:
         mixes = {key[:3]: v for key, v in values.items() if key.endswith("_mix")}
         strike = max(mixes, key=mixes.__getitem__)
         assert values[f"{strike}_ratio"] == pytest.approx(1.0)
-        assert all(m <= 0.4 * mixes[strike] + 1e-9 for v, m in mixes.items() if v != strike)
+        others = [v for v in mixes if v != strike]
+        assert sum(mixes[v] for v in others) <= OTHERS * mixes[strike] + 1e-9
+        assert all(values[f"{v}_ratio"] >= 1.0 - 1e-9 for v in others)
+        sooner = SOONER * values[f"{strike}_decay"] + 1e-9
+        assert all(values[f"{v}_decay"] <= sooner for v in others)
         depth = [
             v
             for key, v in values.items()
             if key.startswith(f"{strike}_from_op") and not key.endswith(strike)
         ]
-        assert sum(depth) <= 0.7 + 1e-9
+        assert sum(depth) <= INDEX + 1e-9
 
 
 @pytest.mark.parametrize("family", ["harmonic", "bell"])
@@ -115,7 +120,19 @@ def test_the_loudest_mode_is_at_the_note(family: str) -> None:
                 number = [f / Note(60).hz for f in hz if f < 16000.0 * values["tune"] * 0.999]
                 assert number == pytest.approx([round(n) for n in number], abs=1e-6)
             else:
-                assert sorted(strength)[-2] <= 0.4 * max(strength) * (1 + 1e-9)
+                assert sorted(strength)[-2] <= OTHERS * SOONER * max(strength) * (1 + 1e-9)
+                assert min(hz) >= Note(60).hz * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("name", ["fm_full", "impact_full"])
+def test_a_bell_is_heard_at_its_strike_note(name: str) -> None:
+    instrument = INSTRUMENTS[name]
+    u = patches(instrument, 8)
+    tuned = in_tune(instrument, "bell")
+    for key in KEYS:
+        sounds = tuned.render(u, Note(key), RATE, RATE // 2)[:, 0]
+        off = [abs(cents(yin(sound, RATE), Note(key).hz)) for sound in sounds]
+        assert sum(value <= 25.0 for value in off) >= 0.9 * len(u), key
 
 
 def test_only_what_is_not_snapped_has_its_gradient(instrument: Renderer) -> None:

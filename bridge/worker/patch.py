@@ -35,7 +35,8 @@ from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
-from sds.metrics.tuning import in_tune_share
+from sds.metrics.pitch import cents, yin
+from sds.metrics.tuning import CENTS, in_tune_share
 from sds.priors.base import Prior
 from sds.signal import audio_files
 
@@ -123,7 +124,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
         files = _begin(search, choice, out, name)
         curves: dict[str, list[Any]] = {key: [] for key in COLUMNS}
         kept = yield from _refine(search, choice, files, curves, clock)
-        if choice.pitched and search.wishes.family == "harmonic":
+        if choice.pitched:
             kept = _in_tune(search, kept)
         kept = kept[: job.count]
         chain = _tuned_effects(search, kept[0])
@@ -347,17 +348,20 @@ def _refine(
 
 
 def _in_tune(search: _Search, kept: list[_Kept]) -> list[_Kept]:
-    """Those whose sound is in tune with the key: a filter may leave nothing but noise of what the
-    knobs promise. All, where none is.
+    """Those whose sound is in tune with the key, a bell's strike note: a filter may leave nothing
+    but noise of what the knobs promise. All, where none is.
     """
     rate, note = search.prior.sample_rate, note_of(search.job, search.start)
-    shares = []
-    for one in kept:
+
+    def on_key(one: _Kept) -> bool:
         with torch.no_grad():
             sound = one.voice.render_function(note, rate, search.samples)(one.u[None])
-        shares.append(in_tune_share(audio_files.mono(sound[0]), rate, note.hz))
-    tuned = [one for one, share in zip(kept, shares, strict=True) if share >= IN_TUNE]
-    return tuned or kept
+        heard = audio_files.mono(sound[0])
+        if search.wishes.family == "bell":
+            return abs(cents(yin(heard, rate), note.hz)) <= CENTS
+        return in_tune_share(heard, rate, note.hz) >= IN_TUNE
+
+    return [one for one in kept if on_key(one)] or kept
 
 
 def _tuned_effects(search: _Search, found: _Kept) -> tuple[Effect, ...]:
