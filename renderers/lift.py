@@ -72,7 +72,7 @@ def in_voice(renderer: Renderer, voice: str) -> Renderer:
     if voice == "full":
         names |= {"pitch_start"} if renderer.name == "fm" else {"hits"}
     else:
-        names -= {"pitch_start", "hits"}
+        names -= {p.name for p in (*ranges.MOVEMENT, *ranges.STRIKE)}
     return fm.for_names(names) if renderer.name == "fm" else impact.for_names(names)
 
 

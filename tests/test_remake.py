@@ -86,7 +86,7 @@ def test_what_is_given_wins_over_what_a_set_says(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def run(_kind: type, _as_json: bool, **values: Any) -> dict[str, Any]:
+    def run(_kind: type, _as_json: bool, _here: bool, **values: Any) -> dict[str, Any]:
         asked.update(values)
         raise CommandFailed("seen", "")
 
