@@ -426,6 +426,11 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
     kept = rows.read_bytes()
     assert len(kept.splitlines()) == 11  # of 20: two one-shots 4 ways, two tones 3 ways and 3 caps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl"]
+    measured = job(data, tmp_path).model_copy(update={"measured": True})
+    page = list(worker.work(measured, models))[-1]
+    assert isinstance(page, Done)
+    assert "--measured" in Path(page.result["page"]).read_text(encoding="utf-8")
+    assert rows.read_bytes() == kept
     events = list(worker.work(job(data, tmp_path), models))
     assert rows.read_bytes().startswith(kept)
     done = board.read_rows(rows)

@@ -51,6 +51,9 @@ def eval_(
     ] = "default",
     items: Annotated[int | None, typer.Option(help="At most so many a suite.")] = None,
     methods: Methods = None,
+    measured: Annotated[
+        bool, typer.Option("--measured", help="Write the page of what is there, measure nothing.")
+    ] = False,
     seed: Seed = 0,
     out: Out = Path("scoreboard"),
     report: Annotated[
@@ -86,6 +89,7 @@ def eval_(
         seed=seed,
         items=items,
         methods=tuple(methods or ()),
+        measured=measured,
         replace=replace,
     )
     page = Path(result["page"]).read_text(encoding="utf-8")

@@ -221,6 +221,8 @@ class Evaluate(WritingJob):
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `items`: recordings or prompts a suite, >= 1; default None: all
     - `methods`: names of those that run, as in the tables; default (): all
+    - `measured`: whether to write the page of the rows that are there, and to measure nothing;
+      default False
 
     Result: page (Markdown), figures (JSON), rows, seconds.
     """
@@ -235,6 +237,7 @@ class Evaluate(WritingJob):
     seed: int = Field(default=0, ge=0, lt=2**31)
     items: int | None = Field(default=None, ge=1)
     methods: tuple[str, ...] = ()
+    measured: bool = False
 
 
 class Probe(Frozen):

@@ -61,14 +61,17 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     for index, name in enumerate(names):
         prior = models.prior(name, prompts)
         keys = row_keys(job, entries, prior, scorers.evaluation, scorers.search)
-        rows = yield from _measure_rows(
-            _setting(job, prior, scorers, models),
-            entries,
-            keys,
-            clock,
-            _Share(name, index, len(names)),
-            job.methods,
-        )
+        if job.measured:
+            rows = _measured_rows(folder / ROWS, keys, job.methods)
+        else:
+            rows = yield from _measure_rows(
+                _setting(job, prior, scorers, models),
+                entries,
+                keys,
+                clock,
+                _Share(name, index, len(names)),
+                job.methods,
+            )
         measured[name] = report.Measured(_weights(prior), keys, rows)
     page = _page(job, scorers, measured)
     with atomic_output.folder(folder, job.terms) as out:
@@ -162,6 +165,16 @@ def _measure_rows(
     return rows
 
 
+def _measured_rows(file: Path, keys: Mapping[str, Key], methods: Sequence[str]) -> list[board.Row]:
+    """The rows of these keys and methods (none: all) that are in the file."""
+    digests = {key.digest for key in keys.values()}
+    return [
+        row
+        for row in board.read_rows(file)
+        if row.key in digests and (not methods or row.method in methods)
+    ]
+
+
 def row_keys(
     job: Evaluate,
     entries: Mapping[str, board.Entry],
@@ -206,6 +219,7 @@ def _command(job: Evaluate) -> str:
     words += ["--data", Path(job.data).name, "--seed", str(job.seed)]
     words += ["--items", str(job.items)] if job.items else []
     words += [word for name in job.methods for word in ("--method", name)]
+    words += ["--measured"] if job.measured else []
     for name in dict.fromkeys(job.models):
         words += ["--model", _shown(name)]
     words += ["--evaluation-scorer", _shown(job.evaluation_scorer)]
