@@ -105,6 +105,7 @@ def test_what_is_kept_is_in_the_library_and_new_no_more(data: Path, store: Store
     kept = choosing.keep(store, library, Keep(number=2, star=True))
     assert (kept.path, kept.tags) == (data / "library" / "bell.json", ("kept", "star"))
     assert kept.preview is not None
+    assert choosing.keep(store, library, Keep(number=2)).path == kept.path  # once
     (out / "bell-1.json").unlink()
     with pytest.raises(ValueError, match="the patch is not there any more"):
         choosing.keep(store, library, Keep(number=1))

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from bridge.protocol.jobs import Job
 from bridge.protocol.patch_requests import Keep
 from bridge.service.ledger import Entry, Store
-from presets import load
+from presets import Preset, load
 from presets.library import Entry as Kept
 from presets.library import Library
 
@@ -66,10 +66,18 @@ def keep(store: Store, library: Library, asked: Keep) -> Kept:
     if chosen.library is None:
         if not chosen.preset.is_file():
             raise ValueError(f"the patch is not there any more: it was {chosen.preset}")
-        wav = chosen.wav if chosen.wav.is_file() else None
-        entry = library.add(load(chosen.preset), preview=wav, once=True)
+        preset, wav = load(chosen.preset), chosen.wav if chosen.wav.is_file() else None
+        entry = _kept_before(library, preset) or library.add(preset, preview=wav, once=True)
         return library.tag(entry.path.name, add=tags)
     return library.tag(chosen.library.name, add=tags, remove=(INBOX,))
+
+
+def _kept_before(library: Library, preset: Preset) -> Kept | None:
+    """The preset as it was kept before, if it was; its tags are others since."""
+    for entry in library.find(tags=[KEPT]):
+        if load(entry.path).model_copy(update={"tags": preset.tags}) == preset:
+            return entry
+    return None
 
 
 def around_candidate(job: J, store: Store, *, before: float | None = None) -> J:
