@@ -45,8 +45,12 @@ demo: .venv/.installed
 	@echo "== demo: two prompts to patches, one recording to stems"
 	@$(BIN)/python examples/demo.py --out demo-out
 
+# Kernels first: processes that begin together would compile the same ones, a minute each.
 test: .venv/.installed
-	@echo "== test: every test"
+	@echo "== test: compiling kernels"
+	@$(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player --output offline \
+		</dev/null >/dev/null; wait
+	@echo "== test: every test, in $(TESTERS) processes"
 	@$(PYTEST) && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
 
 test-paths: .venv/.installed

@@ -26,6 +26,7 @@
 - `renderers.limiter`: a look-ahead peak limiter, the end of the live output.
 - `renderers.effects`: a preset's pedalboard chain and its sound file.
 - `renderers.effect_gradients`: the gradient of such a chain, for searches that descend.
+- `renderers.compile`: compile the kernels that searches ask for, once.
 
 `RENDERERS` is the whole list. `to_values` and `from_values` turn a patch into the physical values
 of a preset and back; `for_preset` finds the renderer a preset was made for. They come from
