@@ -33,7 +33,8 @@ def main() -> None:
     for renderer in renderers():
         for dtype in DTYPES:
             u = random_patches(renderer, 2, generator=generator).to(dtype).requires_grad_()
-            renderer.render(u, NOTE, RATE, SAMPLES).square().sum().backward()
+            energy = renderer.render(u, NOTE, RATE, SAMPLES).square().sum()
+            torch.autograd.grad(energy, u)
 
 
 if __name__ == "__main__":
