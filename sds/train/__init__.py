@@ -43,6 +43,8 @@
   its sentences.
 - `search_stages`: What each stage of a search is worth, on captions of held-back recordings: to
   choose recipes by.
+- `search_targets`: Which target of score distillation helps a patch: each from the same patches, on
+  held captions.
 - `sentence`: Make sds/weights/sentence: all-MiniLM-L6-v2 in eight bits.
 - `sentence_table`: Sentence vectors of many captions, kept in a folder: encoding them takes
   minutes.
