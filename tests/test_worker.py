@@ -425,9 +425,8 @@ def test_scores_are_those_of_the_files(tmp_path: Path, scorer_folder: Path) -> N
     provenance = load(got["preset"]).provenance
     assert provenance.score_before == got["score_before"]
     assert provenance.score_after == got["score_after"]
-    assert (
-        got["score_after"] >= got["score_before"]
-    )  # the search scorer is the evaluation scorer here
+    # The search scorer is the evaluation scorer here; the level may change the last digit.
+    assert got["score_after"] >= got["score_before"] - 1e-6
 
 
 def test_a_patch_longer_than_the_model_hears_is_refused(
