@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,6 +50,19 @@ def held_prompts(data: Path, half: Half) -> tuple[list[Prompt], list[list[Tensor
     return asked, recordings
 
 
+def held_setting(data: Path, out: Path, renderers: Sequence[str]) -> Setting:
+    """The shipped models, and the renderers of these names with their banks."""
+    search_scorer = load_scorer(SEARCH_SCORER)
+    return Setting(
+        data=data,
+        prior=load_prior(),
+        evaluation_scorer=load_scorer(),
+        search_scorer=search_scorer,
+        instruments=tuple(instrument(name, search_scorer) for name in renderers),
+        scratch=out,
+    )
+
+
 def main() -> None:
     """Run what is not in the rows yet, and print what the rows say."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -61,15 +75,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     asked, recordings = held_prompts(args.data, args.half)
-    search_scorer = load_scorer(SEARCH_SCORER)
-    setting = Setting(
-        data=args.data,
-        prior=load_prior(),
-        evaluation_scorer=load_scorer(),
-        search_scorer=search_scorer,
-        instruments=tuple(instrument(name, search_scorer) for name in args.renderer),
-        scratch=args.out,
-    )
+    setting = held_setting(args.data, args.out, args.renderer)
     work = tasks(setting, asked[: args.items], recordings, FULL)
     rows = args.out / f"{args.half}.jsonl"
     for now in evaluate({"stages": lambda _: work}, setting, rows):

@@ -22,13 +22,10 @@ import torch
 
 from sds.distillation.distill import distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
-from sds.priors.loading import load_prior
 from sds.scoreboard.baselines import Job
-from sds.scoreboard.board import Figures, Row, Setting, Task, evaluate, read_rows
+from sds.scoreboard.board import Figures, Row, Task, evaluate, read_rows
 from sds.scoreboard.patch import paired_difference
-from sds.similarity.two_tower import SEARCH_SCORER, load_scorer
-from sds.train.bank import instrument
-from sds.train.search_stages import held_prompts
+from sds.train.search_stages import held_prompts, held_setting
 
 log = logging.getLogger(__name__)
 
@@ -101,15 +98,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)
     asked, _ = held_prompts(args.data, "choose")
-    search_scorer = load_scorer(SEARCH_SCORER)
-    setting = Setting(
-        data=args.data,
-        prior=load_prior(),
-        evaluation_scorer=load_scorer(),
-        search_scorer=search_scorer,
-        instruments=tuple(instrument(name, search_scorer) for name in args.renderer),
-        scratch=args.out,
-    )
+    setting = held_setting(args.data, args.out, args.renderer)
     work = [
         Task(job.item, name, partial(_run, job, recipe), (each.name,))
         for prompt in asked[: args.items]
