@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / ROWS
     rows = [read_json(x) for x in file.read_text().splitlines()] if file.exists() else []
-    done = {row["prompt"] for row in rows}
+    done = {row["prompt"]: row for row in rows}
     prompts = asked(options.data, models.prior("default", []).sample_rate)
     if len(done) < len(prompts):  # models and kernels are there before a clock runs
         measure(Ask("kick", "", (), False), "fast", options.out / "0", models)
@@ -200,10 +200,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         if ask.text in done:
             continue
         folder = options.out / str(number)
-        rows.append(measure(ask, options.recipe, folder, models))
+        done[ask.text] = row = measure(ask, options.recipe, folder, models)
         with file.open("a") as out:
-            out.write(json.dumps(rows[-1]) + "\n")
-        print(number, len(prompts), line(rows[-1]), flush=True)
+            out.write(json.dumps(row) + "\n")
+        print(number, len(prompts), line(row), flush=True)
+    rows = [done[ask.text] for ask in prompts]
     options.page.write_text(page(rows, options.recipe), encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from sds.datasets.clips import Half, unit_hash
 from sds.priors.loading import load_prior
 from sds.scoreboard.baselines import Prompt
-from sds.scoreboard.board import Setting, evaluate, read_rows
+from sds.scoreboard.board import Row, Setting, Task, evaluate, read_rows
 from sds.scoreboard.patch import LONGEST, SHORTEST, spectra
 from sds.scoreboard.stage_by_stage import FULL, findings, tasks
 from sds.similarity.two_tower import RATE, SEARCH_SCORER, load_scorer
@@ -63,6 +63,21 @@ def held_setting(data: Path, out: Path, renderers: Sequence[str]) -> Setting:
     )
 
 
+def measure(
+    suite: str,
+    work: list[Task],
+    setting: Setting,
+    rows: Path,
+    findings: Callable[[Sequence[Row]], list[str]],
+) -> None:
+    """Run the tasks that are not in the file `rows` yet, and print what the rows say."""
+    for now in evaluate({suite: lambda _: work}, setting, rows):
+        if now.row and not now.old:
+            log.info("%d/%d %s, %s: %s", now.index, now.of, now.item, now.method, now.row.figures)
+    for line in findings(read_rows(rows)):
+        print(line)  # noqa: T201
+
+
 def main() -> None:
     """Run what is not in the rows yet, and print what the rows say."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -78,11 +93,7 @@ def main() -> None:
     setting = held_setting(args.data, args.out, args.renderer)
     work = tasks(setting, asked[: args.items], recordings, FULL)
     rows = args.out / f"{args.half}.jsonl"
-    for now in evaluate({"stages": lambda _: work}, setting, rows):
-        if now.row and not now.old:
-            log.info("%d/%d %s, %s: %s", now.index, now.of, now.item, now.method, now.row.figures)
-    for line in findings(read_rows(rows)):
-        print(line)  # noqa: T201
+    measure("stages", work, setting, rows, findings)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,9 @@ import torch
 from sds.distillation.distill import distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.scoreboard.baselines import Job
-from sds.scoreboard.board import Figures, Row, Task, evaluate, read_rows
+from sds.scoreboard.board import Figures, Row, Task
 from sds.scoreboard.patch import paired_difference
-from sds.train.search_stages import held_prompts, held_setting
-
-log = logging.getLogger(__name__)
+from sds.train.search_stages import held_prompts, held_setting, measure
 
 STEPS = 20
 BANK = "bank"
@@ -73,7 +71,7 @@ def _run(job: Job, recipe: PatchRecipe) -> Iterator[Figures]:
     }
 
 
-def findings(rows: list[Row]) -> list[str]:
+def findings(rows: Sequence[Row]) -> list[str]:
     """How far each target is before the bank's answer, per instrument."""
     said = []
     for name in sorted({tag for row in rows for tag in row.tags}):
@@ -107,11 +105,7 @@ def main() -> None:
         for name, recipe in TARGETS.items()
     ]
     rows = args.out / "targets.jsonl"
-    for now in evaluate({"targets": lambda _: work}, setting, rows):
-        if now.row and not now.old:
-            log.info("%d/%d %s, %s: %s", now.index, now.of, now.item, now.method, now.row.figures)
-    for line in findings(read_rows(rows)):
-        print(line)  # noqa: T201
+    measure("targets", work, setting, rows, findings)
 
 
 if __name__ == "__main__":
