@@ -114,6 +114,13 @@ def test_what_is_kept_is_in_the_library_and_new_no_more(data: Path, store: Store
         choosing.keep(store, library, Keep(number=2, job="j1"))
 
 
+def test_a_result_without_files_is_refused(store: Store) -> None:
+    store.add(DesignPatch(id="j1", prompt="kick"), client="cli", request=1)
+    store.finish("j1", "done", result={"pid": 7})
+    with pytest.raises(ValueError, match="search j1 says of no patch where it is"):
+        choosing.candidate(store, 1)
+
+
 def test_a_search_around_a_patch_goes_by_its_number(data: Path, store: Store) -> None:
     out = search(data, "j1", "kick", 3)
     asked = DesignPatch(id="j2", prompt="warmer", start="3")

@@ -18,18 +18,26 @@ class Endpoint(asyncio.DatagramProtocol):
         self.inbox.put(data, addr)
 
 
-async def received(count, *, size=8, wait=5.0):
-    """What comes of `count` datagrams sent before the loop goes round; how often it does."""
+async def received(count, *, size=8, wait=5.0, faulty=None):
+    """What comes of `count` datagrams sent before the loop goes round; how often it does. At the
+    number `faulty` the handler raises.
+    """
     heard, rounds = [], 0
+
+    def handle(data, _sender):
+        if int(data) == faulty:
+            raise KeyError("preset")
+        heard.append(int(data))
+
     with contextlib.closing(bound("127.0.0.1", 0)) as own:
         loop = asyncio.get_running_loop()
         transport, endpoint = await loop.create_datagram_endpoint(Endpoint, sock=own)
-        endpoint.inbox = DatagramQueue(own, lambda data, _: heard.append(int(data)))
+        endpoint.inbox = DatagramQueue(own, handle)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for number in range(count):
                 sender.sendto(b"%0*d" % (size, number), own.getsockname())
         end = loop.time() + wait
-        while len(heard) < count and loop.time() < end:
+        while len(heard) < count - (faulty is not None) and loop.time() < end:
             await asyncio.sleep(0)
             rounds += 1
         transport.close()
@@ -41,6 +49,12 @@ def test_all_that_the_kernel_holds_is_taken_at_once():
     heard, rounds = asyncio.run(received(200))
     assert heard == list(range(200))
     assert rounds < 100  # asyncio alone takes one a round
+
+
+def test_a_fault_in_one_request_does_not_stop_the_others(caplog):
+    heard, _ = asyncio.run(received(20, faulty=3))
+    assert heard == [0, 1, 2, *range(4, 20)]
+    assert "could not be handled" in caplog.text
 
 
 def test_more_than_may_wait_is_dropped_and_said_once(monkeypatch, caplog):

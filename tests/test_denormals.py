@@ -213,8 +213,8 @@ sys.exit(int(any(found)))
 
 def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     peer("jackd")
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", "scorewire-denormals")
-    server = stage.Server(512, name="scorewire-denormals")
+    server = stage.Server(512)
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", server.name)
     try:
         subprocess.run([sys.executable, "-c", JACK], cwd=ROOT, check=True, timeout=120)
     finally:

@@ -1,5 +1,6 @@
 """The player on a real JACK server: latency, continuity, SysEx, a server that goes and comes."""
 
+import os
 import time
 
 import numpy as np
@@ -13,7 +14,7 @@ from presets import Preset, load, save
 from tests.peers import lacking, peer
 
 FRAMES = 512  # what 128 and 256 cost is measured in bench/live.py
-NAME = "scorewire-test"
+NAME = f"scorewire-test-{os.getpid()}"  # another process may run other tests of this file
 RUNS = 3
 
 

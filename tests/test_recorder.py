@@ -31,7 +31,7 @@ from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 256
-NAME = "scorewire-record-test"
+NAME = f"scorewire-record-test-{os.getpid()}"  # another process may run other tests of this file
 COUNT = 4096  # two channels count frames together: exact in float32
 
 

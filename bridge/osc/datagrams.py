@@ -66,7 +66,10 @@ class DatagramQueue:
         while self._waiting and time.monotonic() < end:
             data, sender = self._waiting.popleft()
             self._bytes -= len(data)
-            self._handle(data, sender)
+            try:
+                self._handle(data, sender)
+            except Exception:  # a fault of ours in one request: others are still answered
+                log.exception("a datagram from %s could not be handled", sender[:2])
         self._drain()
         self._busy = bool(self._waiting)
         if self._busy:

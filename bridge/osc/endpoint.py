@@ -11,7 +11,6 @@ import hmac
 import logging
 import math
 import socket
-import sqlite3
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -196,7 +195,7 @@ class OscEndpoint(asyncio.DatagramProtocol):
             code, text = "bad-arguments", jobs.sentence(error)
         except ValueError as error:
             code, text = atomic_output.code_of(error, "bad-input"), str(error)
-        except (OSError, sqlite3.Error) as error:
+        except Exception as error:  # the client is told, and others are answered
             code, text = (
                 atomic_output.code_of(error, "internal"),
                 f"the server could not do it: {error}",

@@ -52,6 +52,8 @@ def candidate(
             f" got {number}"
         )
     made = found[number - 1]
+    if not {"preset", "wav"} <= made.keys():
+        raise ValueError(f"search {entry.job.id} says of no patch where it is")
     kept = made.get("library") or (result.get("library") if number == 1 else None)
     return Candidate(Path(made["preset"]), Path(made["wav"]), Path(kept) if kept else None)
 
