@@ -1,0 +1,177 @@
+"""Make stems: all of them, or those that go with the ones that are given.
+
+Given tracks are known to the denoiser, at noise level 0 (MGE-LDM, arXiv 2505.23305), so what is
+added is drawn given them. What is longer than the model's window is made window by window: the end
+of the last one is held as known in the next (replacement, as in RePaint, Lugmayr et al. 2022, arXiv
+2201.09865), and sound is made of the whole at once, so there is no seam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sds.multitrack.base import STEMS
+from sds.multitrack.loading import towers
+from sds.multitrack.phases import sound
+from sds.priors.multi_track import PAIR, VECTOR, WINDOW, MultiTrackPrior, Told
+from sds.priors.stem_masks import LEVEL
+from sds.samplers.schedules import karras
+from sds.signal.audio_files import mono, resample
+from sds.signal.band_levels import SILENCE, band_powers, stft
+
+UNIT = 8  # frames of which the model takes a whole number
+OVERLAP = 120  # frames of a window that the one before has made: 3.8 s
+STEPS = 30
+GUIDANCE = 2.0
+CHURN = 0.3  # share of a step's noise that is put back before it (Karras et al. 2022, algorithm 2)
+RHO = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is known: state [1, 4, 128, L], which tracks [4], the vector [1, 128], guidance."""
+
+    state: Tensor
+    known: Tensor
+    vector: Tensor
+    scale: float
+
+
+def arrange_stepwise(
+    model: MultiTrackPrior,
+    *,
+    prompt: str,
+    given: Mapping[str, Tensor],
+    add: Sequence[str],
+    samples: int,
+    rate: int,
+    like: Tensor | None = None,
+    steps: int | None = None,
+    guidance: float | None = None,
+    generator: torch.Generator,
+) -> Generator[float, None, dict[str, Tensor]]:
+    """Make the stems `add` so that they go with those `given`, each [C, T] at `rate` Hz; without
+    any all of it is new. Returns each [1, samples] at `rate`.
+
+    `prompt` and the sound `like` [C, T] say what it is to be like ("" and None: anything); steps
+    are evaluations of the model, guidance how much more than without a prompt. Yields the fraction
+    that is done. Raises `ValueError` for no samples.
+    """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, got {samples}")
+    length = math.ceil(samples * model.sample_rate / rate)
+    plan, gain = _planned(model, prompt, given, add, length, rate, like, guidance)
+    total = len(windows_of(plan.state.shape[-1])) * ((steps or STEPS) + 1)
+    state = plan.state.clone()
+    for done, made in enumerate(_sampled(model, plan, steps or STEPS, generator), start=1):
+        state = made
+        yield 0.9 * done / total
+    levels = model.levels(state)[0]
+    made_levels = levels[[STEMS.index(name) for name in add]]
+    audio = sound(made_levels, length, seed=int(torch.randint(2**31, (), generator=generator)))
+    audio = audio / gain
+    if rate != model.sample_rate:
+        audio = resample(audio, model.sample_rate, rate)
+    audio = F.pad(audio, (0, max(0, samples - audio.shape[-1])))[:, :samples]
+    return {name: audio[row : row + 1] for row, name in enumerate(add)}
+
+
+def windows_of(frames: int) -> list[tuple[int, int]]:
+    """(begin, end) of each window of `frames` frames; the end of one is the beginning of the
+    next.
+    """
+    out = [(0, min(frames, WINDOW))]
+    while out[-1][1] < frames:
+        begin = min(out[-1][1] - OVERLAP, frames - WINDOW)
+        out.append((begin, begin + WINDOW))
+    return out
+
+
+def _planned(
+    model: MultiTrackPrior,
+    prompt: str,
+    given: Mapping[str, Tensor],
+    add: Sequence[str],
+    length: int,
+    rate: int,
+    like: Tensor | None,
+    guidance: float | None,
+) -> tuple[_Plan, float]:
+    """What is known, and the gain that brought the given tracks to the model's level."""
+    frames = -(-(length // model.hop + 1) // UNIT) * UNIT
+    audio = torch.zeros(len(STEMS), frames * model.hop - model.hop // PAIR)
+    for name, track in given.items():
+        one = mono(track[None])[0]
+        one = resample(one[None], rate, model.sample_rate)[0] if rate != model.sample_rate else one
+        audio[STEMS.index(name), : min(length, len(one))] = one[:length]
+    rms = float(audio.sum(0)[:length].square().mean().sqrt())
+    share = len(given) / max(1, len(given) + len(add))
+    gain = LEVEL * share**0.5 / rms if rms > 1e-6 else 1.0
+    state = model.encode(band_powers(stft(audio * gain))[None])
+    known = torch.tensor([name not in add for name in STEMS])
+    silent = model.network.white(torch.full_like(state, SILENCE))
+    absent = torch.tensor([name not in add and name not in given for name in STEMS])
+    state = torch.where(absent[None, :, None, None], silent, state)
+    vector = _vector(prompt, like, rate)
+    scale = GUIDANCE if guidance is None else guidance
+    return _Plan(state, known, vector, scale), gain
+
+
+def _vector(prompt: str, like: Tensor | None, rate: int) -> Tensor:
+    """The vector [1, 128] of a prompt and of a sound [C, T]; zeros for neither."""
+    said = [towers().read([prompt])] if prompt else []
+    heard = [towers().hear(like[None], rate)] if like is not None else []
+    if not said and not heard:
+        return torch.zeros(1, VECTOR)
+    return F.normalize(torch.cat(said + heard).mean(0, keepdim=True), dim=1)
+
+
+def _sampled(
+    model: MultiTrackPrior, plan: _Plan, steps: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """The state [1, 4, 128, L] after each evaluation, window after window."""
+    state = plan.state.clone()
+    for index, (begin, end) in enumerate(windows_of(state.shape[-1])):
+        held = 0 if not index else max(0, made - begin)
+        made = end
+        part = _Plan(state[..., begin:end], plan.known, plan.vector, plan.scale)
+        for x in _window(model, part, held, steps, generator):
+            state = torch.cat([state[..., :begin], x, state[..., end:]], -1)
+            yield state
+
+
+def _window(
+    model: MultiTrackPrior, plan: _Plan, held: int, steps: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """States [1, 4, 128, L] of one window, of which the first `held` frames are known of all."""
+    sigmas = karras(steps, *model.sigmas, rho=RHO)
+    fixed = plan.known[None, :, None, None].expand(plan.state.shape).clone()
+    fixed[..., :held] = True
+    clean = plan.known[None, :, None, None]
+    noise = torch.randn(plan.state.shape, generator=generator)
+    x = torch.where(clean, plan.state, sigmas[0] * noise)
+    for now, after in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
+        wide = now * (1 + min(CHURN, math.sqrt(2) - 1) * (after > 0))
+        more = torch.randn(x.shape, generator=generator) * math.sqrt(max(0.0, wide**2 - now**2))
+        x = torch.where(clean, plan.state, x + more)
+        replaced = plan.state + wide * torch.randn(x.shape, generator=generator)
+        x = torch.where(fixed & ~clean, replaced, x)
+        d = _guided(model, x, wide, plan)
+        x = torch.where(clean, plan.state, x + (x - d) / wide * (after - wide))
+        yield torch.where(fixed, plan.state, x if after > 0 else d)
+
+
+def _guided(model: MultiTrackPrior, x: Tensor, sigma: float, plan: _Plan) -> Tensor:
+    """D [1, 4, 128, L] with guidance (Ho and Salimans 2022, arXiv 2207.12598, eq. 6)."""
+    level = torch.where(plan.known, 0.0, sigma)[None]
+    if plan.scale == 1.0 or not bool(plan.vector.any()):
+        return model.denoise(x, level, Told(plan.vector))
+    both = Told(torch.cat([plan.vector, torch.zeros_like(plan.vector)]))
+    told, free = model.denoise(x.expand(2, -1, -1, -1), level.expand(2, -1), both)[:, None]
+    return free + plan.scale * (told - free)

@@ -1,0 +1,25 @@
+"""The model of four stems by its name."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.multi_track import FOLDER, MultiTrackPrior
+from sds.priors.multi_track import load_multi_track as load_shipped
+from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
+
+
+def load_multi_track(name: str = "default") -> MultiTrackPrior:
+    """The model called `name`: "default" is the one that ships. Raises `ModelUnavailable`."""
+    if name != "default":
+        raise ModelUnavailable(f"there is no model of four stems called {name!r}: default is.")
+    if not (FOLDER / "model.safetensors").is_file():
+        raise ModelUnavailable("the model of four stems is not there: its weights are missing.")
+    return load_shipped()
+
+
+@lru_cache(maxsize=1)
+def towers() -> TwoTowerScorer:
+    """The towers whose vectors of texts and sounds the shipped model was trained with."""
+    return load_scorer(SEARCH_SCORER)

@@ -1,0 +1,169 @@
+"""Train the one-pass separator of four stems.
+
+    python -m sds.train.stem_masks --out runs/stem-masks --minutes 60
+
+The loss is the error of the masked mixture in dB below each stem, as in the waveform (a spectrum's
+energy is the sound's); a silent stem counts from `FLOOR` of the mixture's energy on. Half the
+windows are of one song, half have their four stems from four songs. Resumes from --out; what ships
+is `best.safetensors`, the moving average where held-back songs were separated best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sds.priors.checkpoints import read_tensors
+from sds.priors.stem_masks import StemMaskNetwork, gain_to_level
+from sds.signal.band_levels import HOP, RATE, band_matrix, stft, to_levels
+from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.prior import BEST, keep_best, least
+from sds.train.stem_data import Songs
+
+log = logging.getLogger(__name__)
+FLOOR = 1e-3  # of the mixture's energy: less than that of a stem is as good as none
+FRAMES = 376  # of a window: 6 s
+LEVEL_DB = 4.0  # deviation of the mixture's level
+CHECKED = 64  # held-back windows
+
+
+@dataclass(frozen=True, slots=True)
+class Mixtures:
+    """Mixtures and what is known of their stems, on bands.
+
+    - `levels`: [B, 128, L] of the mixtures.
+    - `stems`, `cross`: [B, 4, 128, L], powers of the stems, and real parts of stem times mixture.
+    - `power`: [B, 128, L] of the mixtures.
+    """
+
+    levels: Tensor
+    stems: Tensor
+    cross: Tensor
+    power: Tensor
+
+
+def mixtures(audio: Tensor) -> Mixtures:
+    """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are."""
+    spectra, matrix = stft(audio), band_matrix()
+    mixture = spectra.sum(1)
+    stems = matrix @ (spectra.real.square() + spectra.imag.square())
+    cross = spectra.real * mixture.real[:, None] + spectra.imag * mixture.imag[:, None]
+    power = matrix @ (mixture.real.square() + mixture.imag.square())
+    return Mixtures(to_levels(power), stems, matrix @ cross, power)
+
+
+def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
+    """Error [B, 4] of each masked stem in dB, relative to the stem; shares [B, 4, 128, L].
+
+    A band's error is that of one gain for all its bins.
+    """
+    power = known.power[:, None]
+    error = (known.stems - 2 * shares * known.cross + shares.square() * power).sum((2, 3))
+    floor = FLOOR * power.sum((2, 3))
+    ratio = (error + floor) / (known.stems.sum((2, 3)) + floor).clamp_min(1e-12)
+    return 10 * ratio.clamp_min(1e-6).log10()
+
+
+def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = False) -> Tensor:
+    """Stems [B, 4, T] of `count` windows, the mixture brought to the level that is known, more or
+    less.
+    """
+    rows = []
+    for _ in range(count):
+        mixed = not plain and rng.random() < 0.5
+        audio, _ = songs.window(rng, (FRAMES - 1) * HOP, plain=plain, mixed=mixed)
+        rows.append(torch.as_tensor(audio))
+    audio = torch.stack(rows)
+    gain = gain_to_level(audio.sum(1))[..., None]
+    if not plain:
+        gain = gain * 10 ** (torch.from_numpy(rng.normal(size=(count, 1, 1))).float() * LEVEL_DB / 20)
+    return audio * gain
+
+
+@torch.no_grad()
+def held_back_error(net: nn.Module, held: Songs) -> list[float]:
+    """Mean error in dB of each stem where it sounds, on the same held-back windows each time."""
+    rng, rows, there = np.random.default_rng(0), [], []
+    for _ in range(CHECKED // 8):
+        known = mixtures(batch(held, 8, rng, plain=True))
+        rows.append(errors_db(net(known.levels).softmax(1), known))
+        share = known.stems.sum((2, 3)) / known.power.sum((1, 2))[:, None]
+        there.append(share > 10 * FLOOR)
+    error, sounding = torch.cat(rows), torch.cat(there)
+    each = (error * sounding).sum(0) / sounding.sum(0).clamp_min(1)
+    return [float(x) for x in each]
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("runs/stems"))
+    parser.add_argument("--out", type=Path, default=Path("runs/stem-masks"))
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--check", type=int, default=150, help="steps between two held-back errors")
+    parser.add_argument("--begin", type=Path, help="weights of another run to begin with")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, with a checkpoint every three minutes."""
+    args = arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    songs, held = Songs(args.data, "train"), Songs(args.data, "held", half="choose")
+    torch.manual_seed(0)
+    net = StemMaskNetwork()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean = copy.deepcopy(net).requires_grad_(False)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    checkpoint = Checkpoint(args.out)
+    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
+    if args.begin and not step:
+        for one in (net, mean):
+            one.load_state_dict(read_tensors(args.begin))
+    rng = np.random.default_rng(step)
+    begin, first, seen = time.monotonic(), step, 0.0
+    best = least(args.out / BEST) if step else float("inf")
+    while step < args.steps and (spent := (time.monotonic() - begin) / (60 * args.minutes)) < 1:
+        for group in optimizer.param_groups:
+            along = int(spent * 10_000)  # the curve ends with the time
+            group["lr"] = cosine(along, total=10_000, warm=0, peak=args.rate)
+            group["lr"] *= min(1.0, (step - first + 1) / 100)
+        known = mixtures(batch(songs, args.batch, rng))
+        error = errors_db(net(known.levels).softmax(1), known).mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(error)
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+        step, seen = step + 1, seen + float(error.detach())
+        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
+        if step % args.check == 0:
+            songs.refresh()
+            each = held_back_error(mean, held)
+            held_error = sum(each) / len(each)
+            log.info("step %d error %.2f dB; held back %.2f (%s), %.2f steps/s", step,
+                     seen / args.check, held_error, " ".join(f"{x:.2f}" for x in each),
+                     (step - first) / (time.monotonic() - begin))  # fmt: skip
+            seen = 0.0
+            if held_error < best:
+                best = held_error
+                keep_best(args.out / BEST, mean, best)
+        if checkpoint.due():
+            checkpoint.save(step, net, optimizer, mean)
+    checkpoint.save(step, net, optimizer, mean)
+
+
+if __name__ == "__main__":
+    torch.set_flush_denormal(True)
+    main()
