@@ -23,7 +23,7 @@ from sds.priors.multi_track import PAIR, VECTOR, WINDOW, MultiTrackPrior, Told
 from sds.priors.stem_masks import LEVEL
 from sds.samplers.schedules import karras
 from sds.signal.audio_files import mono, resample
-from sds.signal.band_levels import SILENCE, band_powers, stft
+from sds.signal.band_levels import HOP, SILENCE, band_powers, stft
 
 UNIT = 8  # frames of which the model takes a whole number
 OVERLAP = 120  # frames of a window that the one before has made: 3.8 s
@@ -104,8 +104,8 @@ def _planned(
     guidance: float | None,
 ) -> tuple[_Plan, float]:
     """What is known, and the gain that brought the given tracks to the model's level."""
-    frames = -(-(length // model.hop + 1) // UNIT) * UNIT
-    audio = torch.zeros(len(STEMS), frames * model.hop - model.hop // PAIR)
+    frames = -(-(length + HOP) // (UNIT * model.hop)) * UNIT
+    audio = torch.zeros(len(STEMS), frames * model.hop - HOP)
     for name, track in given.items():
         one = mono(track[None])[0]
         one = resample(one[None], rate, model.sample_rate)[0] if rate != model.sample_rate else one
