@@ -50,6 +50,9 @@ def test_band_powers_add_up_to_the_power_of_the_sound():
     torch.testing.assert_close(
         band_powers(spectrum).sum(-2), spectrum.abs().square().sum(-2), rtol=1e-4, atol=1e-6
     )
+    torch.testing.assert_close(
+        band_powers(spectrum), band_matrix() @ spectrum.abs().square(), rtol=1e-4, atol=1e-6
+    )
     torch.testing.assert_close(istft(spectrum, 8000), audio, rtol=0, atol=1e-5)
 
 

@@ -102,7 +102,7 @@ def windows(
         elif which < DROP + HEARD:
             said.append(vectors.hear(sound.sum(0)))
         else:
-            said.append(vectors.read(str(rng.choice(captions[0]))))
+            said.append(vectors.read(captions[0]))
     audio = torch.stack(sounds)
     gain = gain_to_level(audio.sum(1))[..., None]
     if not plain:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from sds.priors.checkpoints import read_tensors
 from sds.priors.stem_masks import StemMaskNetwork, gain_to_level
-from sds.signal.band_levels import HOP, RATE, band_matrix, stft, to_levels
+from sds.signal.band_levels import HOP, band_powers, on_bands, stft, to_levels
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.prior import BEST, keep_best, least
 from sds.train.stem_data import Songs
@@ -52,12 +52,11 @@ class Mixtures:
 
 def mixtures(audio: Tensor) -> Mixtures:
     """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are."""
-    spectra, matrix = stft(audio), band_matrix()
+    spectra = stft(audio)
     mixture = spectra.sum(1)
-    stems = matrix @ (spectra.real.square() + spectra.imag.square())
     cross = spectra.real * mixture.real[:, None] + spectra.imag * mixture.imag[:, None]
-    power = matrix @ (mixture.real.square() + mixture.imag.square())
-    return Mixtures(to_levels(power), stems, matrix @ cross, power)
+    power = band_powers(mixture)
+    return Mixtures(to_levels(power), band_powers(spectra), on_bands(cross), power)
 
 
 def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
