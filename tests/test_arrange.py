@@ -1,4 +1,4 @@
-"""Stems made and added: what is given stays known, long ones go on, and all are as long as asked."""
+"""Stems made and added: what is given stays known, long ones go on, all are as long as asked."""
 
 import itertools
 

@@ -7,7 +7,7 @@ import torch
 
 from sds.multitrack.phases import magnitudes, sound
 from sds.priors.multi_track import halve
-from sds.signal.band_levels import N, RATE, SILENCE, band_powers, stft, to_levels
+from sds.signal.band_levels import RATE, SILENCE, N, band_powers, stft, to_levels
 
 
 def levels_of(audio):

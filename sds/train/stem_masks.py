@@ -83,7 +83,8 @@ def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = F
     audio = torch.stack(rows)
     gain = gain_to_level(audio.sum(1))[..., None]
     if not plain:
-        gain = gain * 10 ** (torch.from_numpy(rng.normal(size=(count, 1, 1))).float() * LEVEL_DB / 20)
+        change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
+        gain = gain * 10 ** (change * LEVEL_DB / 20)
     return audio * gain
 
 
@@ -125,7 +126,9 @@ def main() -> None:
     net = StemMaskNetwork()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
+    )
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     if args.begin and not step:
