@@ -8,12 +8,13 @@ import torch
 from sds.signal.band_levels import (
     BANDS,
     BINS,
-    N,
     RATE,
     SILENCE,
+    N,
     band_centres,
     band_matrix,
     band_powers,
+    between,
     hats,
     istft,
     stft,
@@ -70,3 +71,7 @@ def test_levels_and_powers_are_inverse_and_silence_is_nothing():
     torch.testing.assert_close(to_powers(to_levels(power)), power)
     assert float(to_levels(torch.zeros(1))) == SILENCE
     assert float(to_powers(torch.tensor(SILENCE))) == 0
+
+
+def test_between_frames_are_means():
+    assert between(torch.tensor([1.0, 3.0, 2.0])).tolist() == [1, 2, 3, 2.5, 2, 2]

@@ -9,7 +9,6 @@ from sds.priors.multi_track import (
     MultiTrackNetwork,
     MultiTrackPrior,
     Told,
-    halve,
     load_multi_track,
     refined,
 )
@@ -80,10 +79,6 @@ def test_levels_are_whitened_and_back():
     net.deviation.uniform_(0.5, 2)
     levels = torch.randn(2, 4, 128, 8)
     torch.testing.assert_close(net.coloured(net.white(levels)), levels)
-
-
-def test_a_frame_of_the_state_is_the_mean_power_of_two():
-    assert halve(torch.tensor([1.0, 3.0, 5.0, 5.0])).tolist() == [2.0, 5.0]
 
 
 def test_a_correction_of_nothing_leaves_the_masks():

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from sds.multitrack.phases import magnitudes, sound
-from sds.priors.multi_track import halve
-from sds.signal.band_levels import RATE, SILENCE, N, band_powers, stft, to_levels
+from sds.signal.band_levels import HOP, RATE, SILENCE, N, band_powers, stft, to_levels
 
 
 def levels_of(audio):
-    power = band_powers(stft(audio))
-    return to_levels(halve(power[..., : power.shape[-1] // 2 * 2]))
+    return to_levels(band_powers(stft(audio, 2 * HOP)))
 
 
 @pytest.mark.parametrize("hertz", [110.0, 440.0, 1000.0])

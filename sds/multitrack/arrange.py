@@ -24,7 +24,7 @@ from sds.priors.multi_track import VECTOR, WINDOW, MultiTrackPrior, Told
 from sds.priors.stem_masks import LEVEL
 from sds.samplers.schedules import karras
 from sds.signal.audio_files import mono, resample
-from sds.signal.band_levels import HOP, SILENCE, band_powers, stft
+from sds.signal.band_levels import SILENCE, band_powers, stft
 
 UNIT = 8  # frames of which the model takes a whole number
 OVERLAP = 120  # frames of a window that the one before has made: 3.8 s
@@ -104,8 +104,8 @@ def _planned(
     guidance: float | None,
 ) -> tuple[_Plan, float]:
     """What is known, and the gain that brought the given tracks to the model's level."""
-    frames = -(-(length + HOP) // (UNIT * model.hop)) * UNIT
-    audio = torch.zeros(len(STEMS), frames * model.hop - HOP)
+    frames = -(-(length + model.hop) // (UNIT * model.hop)) * UNIT
+    audio = torch.zeros(len(STEMS), (frames - 1) * model.hop)
     for name, track in given.items():
         one = mono(track[None])[0]
         one = resample(one[None], rate, model.sample_rate)[0] if rate != model.sample_rate else one
@@ -113,7 +113,7 @@ def _planned(
     rms = float(audio.sum(0)[:length].square().mean().sqrt())
     share = len(given) / max(1, len(given) + len(add))
     gain = LEVEL * share**0.5 / rms if rms > 1e-6 else 1.0
-    state = model.encode(band_powers(stft(audio * gain))[None])
+    state = model.encode(band_powers(stft(audio * gain, model.hop))[None])
     known = torch.tensor([name not in add for name in STEMS])
     silent = model.network.white(torch.full_like(state, SILENCE))
     absent = torch.tensor([name not in add and name not in given for name in STEMS])

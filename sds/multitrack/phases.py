@@ -21,6 +21,7 @@ from sds.signal.band_levels import (
     HOP,
     N,
     band_matrix,
+    between,
     istft,
     stft,
     to_powers,
@@ -31,18 +32,15 @@ MOMENTUM = 0.9
 
 
 def magnitudes(levels: Tensor) -> Tensor:
-    """Magnitudes [..., 1025, 2 L] of levels [..., 128, L], each frame of which stands for two.
+    """Magnitudes [..., 1025, 2 L] of levels [..., 128, L] of every second frame.
 
     A band's power is shared out evenly over its bins, and levels between frames and between bands
     are linear in dB.
     """
-    flat = levels.reshape(-1, *levels.shape[-2:])
-    finer = F.interpolate(flat, scale_factor=2, mode="linear")
     matrix = band_matrix().to(levels)
-    density = 10 * (to_powers(finer) / matrix.sum(1)[:, None]).clamp_min(1e-14).log10()
+    density = 10 * (to_powers(between(levels)) / matrix.sum(1)[:, None]).clamp_min(1e-14).log10()
     db = matrix.T @ density
-    magnitude = torch.where(db > FLOOR_DB - 20, 10 ** (db / 20), torch.zeros_like(db))
-    return magnitude.reshape(*levels.shape[:-2], BINS, -1)
+    return torch.where(db > FLOOR_DB - 20, 10 ** (db / 20), torch.zeros_like(db))
 
 
 def onward_phases(magnitude: Tensor, *, seed: int = 0) -> Tensor:

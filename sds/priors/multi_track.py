@@ -23,20 +23,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sds.priors.band_network import BandNetwork
 from sds.priors.checkpoints import digest, fill, read_tensors
 from sds.priors.complex_network import NoiseFeatures
 from sds.priors.stem_masks import STEMS, StemMasks, load_stem_masks
-from sds.signal.band_levels import BANDS, HOP, RATE, to_levels
+from sds.signal.band_levels import BANDS, HOP, RATE, between, to_levels
 from sds.weights import weights_folder
 
 FOLDER = weights_folder("multi_track")
 VECTOR = 128  # numbers that say a text or a sound
 NOISE = 48  # features of a track's noise level
 CONDITION = 192
-PAIR = 2  # frames of the masks' grid in one of this
+PAIR = 2  # frames of the masks' grid to one of this
 WINDOW = 376  # frames denoised at once: 12 s
 LEAST = 1e-3  # share of a mask
 SIGMAS = (0.03, 40.0)
@@ -108,23 +107,15 @@ class MultiTrackNetwork(nn.Module):
         bands = torch.linspace(-1, 1, BANDS).to(x)[None, None, :, None].expand(b, 1, -1, frames)
         if told.mixture is None or told.logits is None:
             return torch.cat([x.new_zeros(b, 2 + STEMS, BANDS, frames), bands], 1)
-        shares = F.avg_pool2d(told.logits.softmax(1), (1, PAIR))
+        shares = told.logits[..., ::PAIR].softmax(1)
         masks = (shares + LEAST).log() / 4
         flag = torch.ones_like(told.mixture)
         return torch.cat([told.mixture[:, None], flag[:, None], masks, bands], 1)
 
 
-def halve(power: Tensor) -> Tensor:
-    """Mean powers [..., L / 2] of every two frames of powers [..., L], L even."""
-    return (power[..., 0::2] + power[..., 1::2]) / 2
-
-
 def refined(logits: Tensor, correction: Tensor) -> Tensor:
     """Logits [B, 4, 128, 2 L] of masks with a correction [B, 4, 128, L] added."""
-    b, k, bands, frames = correction.shape
-    flat = correction.reshape(b, k * bands, frames)
-    finer = F.interpolate(flat, size=logits.shape[-1], mode="linear")
-    return logits + finer.reshape(b, k, bands, -1)
+    return logits + between(correction)
 
 
 class MultiTrackPrior:
@@ -143,8 +134,8 @@ class MultiTrackPrior:
         self.masks, self.name, self.model_hash = masks, name, model_hash
 
     def encode(self, power: Tensor) -> Tensor:
-        """The state [B, 4, 128, L] of band powers [B, 4, 128, 2 L]."""
-        return self.network.white(to_levels(halve(power)))
+        """The state [B, 4, 128, L] of band powers [B, 4, 128, L], a frame each 32 ms."""
+        return self.network.white(to_levels(power))
 
     def levels(self, x: Tensor) -> Tensor:
         """Levels [B, 4, 128, L] of the state x [B, 4, 128, L]."""

@@ -29,7 +29,7 @@ class StemMaskNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = BandNetwork(1, STEMS, widths=(8, 32, 64, 128), blocks=(0, 2, 2, 3))
+        self.net = BandNetwork(1, STEMS, widths=(8, 24, 64, 128), blocks=(0, 1, 2, 3))
 
     def forward(self, levels: Tensor) -> Tensor:
         """Levels [B, 128, L], L a multiple of 8 -> logits [B, 4, 128, L]; shares are their softmax

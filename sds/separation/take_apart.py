@@ -29,14 +29,23 @@ from sds.priors.multi_track import (
     WINDOW,
     MultiTrackPrior,
     Told,
-    halve,
     refined,
 )
 from sds.priors.stem_masks import gain_to_level
 from sds.samplers.churned_steps import churned_steps, level_of, lowered, noise_like, raised
 from sds.samplers.schedules import karras
 from sds.signal.audio_files import mono, resample
-from sds.signal.band_levels import HOP, RATE, N, band_powers, hats, stft, to_levels, to_powers
+from sds.signal.band_levels import (
+    HOP,
+    RATE,
+    N,
+    band_powers,
+    between,
+    hats,
+    stft,
+    to_levels,
+    to_powers,
+)
 from sds.signal.overlap_add import fades, spans
 
 METHODS = ("fast", "default", "accurate", "projection", "dirac", "gaussian")
@@ -139,11 +148,11 @@ def _refine(
     taken = logits.softmax(1).square() * power[:, None]
     told = Told(
         torch.zeros(samples, VECTOR),
-        to_levels(halve(power)).expand(samples, -1, -1),
+        to_levels(power[..., ::PAIR]).expand(samples, -1, -1),
         logits.expand(samples, -1, -1, -1),
     )
     sigmas = karras(steps, model.sigmas[0], START)
-    x = model.encode(taken).expand(samples, -1, -1, -1)
+    x = model.encode(taken[..., ::PAIR]).expand(samples, -1, -1, -1)
     x = x + sigmas[0] * noise_like(x, generator)
     corrections: list[Tensor] = []
     for step in churned_steps(sigmas, churn=0.0, resamples=1):
@@ -159,7 +168,7 @@ def _sample(
     model: MultiTrackPrior, power: Tensor, method: str, steps: int, generator: torch.Generator
 ) -> Iterator[tuple[float, Tensor]]:
     """Log powers of a sample that is held to the mixture's powers on the bands."""
-    mixture = halve(power)
+    mixture = power[..., ::PAIR]
     told = Told(torch.zeros(1, VECTOR))
     x = mixture.new_zeros(1, len(STEMS), *mixture.shape[1:])
     sigmas = karras(steps, *model.sigmas)
@@ -196,8 +205,4 @@ def _held_to(
 
 def _shared(model: MultiTrackPrior, d: Tensor) -> Tensor:
     """Logits [1, 4, 128, 2 L] of the shares that tracks d [1, 4, 128, L] have in their sum."""
-    logs = to_powers(model.levels(d)).clamp_min(LEAST).log()
-    flat = logs.reshape(1, -1, logs.shape[-1])
-    return F.interpolate(flat, scale_factor=PAIR, mode="linear").reshape(
-        *logs.shape[:-1], logs.shape[-1] * PAIR
-    )
+    return between(to_powers(model.levels(d)).clamp_min(LEAST).log())

@@ -47,13 +47,13 @@ def hats(bins: Tensor) -> Tensor:
     return out.scatter_add_(0, above[None], share[None])
 
 
-def stft(audio: Tensor) -> Tensor:
-    """Complex spectrogram [..., 1025, T / 512 + 1] of audio [..., T] at 32 kHz; a full-scale sine
+def stft(audio: Tensor, hop: int = HOP) -> Tensor:
+    """Complex spectrogram [..., 1025, T / hop + 1] of audio [..., T] at 32 kHz; a full-scale sine
     has magnitude 1.
     """
     window = torch.hann_window(N, device=audio.device)
     flat = F.pad(audio.reshape(-1, audio.shape[-1]), (N // 2, N // 2))
-    x = torch.stft(flat, N, HOP, window=window, center=False, return_complex=True) * (4.0 / N)
+    x = torch.stft(flat, N, hop, window=window, center=False, return_complex=True) * (4.0 / N)
     return x.reshape(*audio.shape[:-1], *x.shape[-2:])
 
 
@@ -77,6 +77,12 @@ def on_bands(values: Tensor) -> Tensor:
     first = low[..., :1, :] + low[..., 1:2, :]
     wide = matrix[LINEAR - 1 :, LINEAR:] @ values[..., LINEAR:, :]
     return torch.cat([first, low[..., 2:LINEAR, :], wide], -2)
+
+
+def between(values: Tensor) -> Tensor:
+    """Twice as many frames [..., 2 L] as values [..., L]: each, and the mean of it and the next."""
+    after = torch.cat([values[..., 1:], values[..., -1:]], -1)
+    return torch.stack([values, (values + after) / 2], -1).flatten(-2)
 
 
 def to_levels(power: Tensor) -> Tensor:

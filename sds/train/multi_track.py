@@ -32,7 +32,6 @@ from sds.priors.multi_track import (
     VECTOR,
     MultiTrackNetwork,
     Told,
-    halve,
     refined,
 )
 from sds.priors.stem_masks import STEMS, StemMaskNetwork, StemMasks, gain_to_level
@@ -136,12 +135,12 @@ def loss(
     in dB of the corrected masks of those that are `told` [B] the mixture (0 when none is).
     """
     known = drawn.known
-    x0 = net.white(to_levels(halve(known.stems)))
+    x0 = net.white(to_levels(known.stems))
     x = x0 + sigma[:, :, None, None] * torch.randn(x0.shape, generator=g)
     side = Told(drawn.vectors)
     if masks is not None:
         logits = masks.logits(known.levels)
-        mixture = to_levels(halve(known.power))
+        mixture = to_levels(known.power)
         side = Told(drawn.vectors, mixture, logits)
     d, correction = _told(net, x, sigma, side, told)
     unknown = (sigma > 0)[:, :, None, None]
@@ -173,7 +172,11 @@ def _told(
 
 def _those(known: Mixtures, chosen: Tensor) -> Mixtures:
     return Mixtures(
-        known.levels[chosen], known.stems[chosen], known.cross[chosen], known.power[chosen]
+        known.levels[chosen],
+        known.stems[chosen],
+        known.cross[chosen],
+        known.power[chosen],
+        known.first,
     )
 
 
@@ -210,7 +213,7 @@ def measure(songs: Songs, net: MultiTrackNetwork, count: int = 96) -> None:
             [torch.as_tensor(songs.window(rng, 255 * HOP, plain=True)[0]) for _ in range(8)]
         )
         audio = audio * gain_to_level(audio.sum(1))[..., None]
-        levels.append(to_levels(halve(mixtures(audio).stems)))
+        levels.append(to_levels(mixtures(audio).stems))
     every = torch.cat(levels).permute(1, 2, 0, 3).reshape(STEMS, BANDS, -1)
     net.mean.copy_(every.mean(-1))
     net.deviation.copy_(every.std(-1).clamp_min(0.2))

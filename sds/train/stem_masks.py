@@ -40,23 +40,27 @@ class Mixtures:
     """Mixtures and what is known of their stems, on bands.
 
     - `levels`: [B, 128, L] of the mixtures.
-    - `stems`, `cross`: [B, 4, 128, L], powers of the stems, and real parts of stem times mixture.
-    - `power`: [B, 128, L] of the mixtures.
+    - `stems`, `cross`: [B, 4, 128, K], powers of the stems, and real parts of stem times mixture, of
+      every second frame from `first` on.
+    - `power`: [B, 128, K] of the mixtures, likewise.
     """
 
     levels: Tensor
     stems: Tensor
     cross: Tensor
     power: Tensor
+    first: int
 
 
-def mixtures(audio: Tensor) -> Mixtures:
-    """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are."""
-    spectra = stft(audio)
-    mixture = spectra.sum(1)
-    cross = spectra.real * mixture.real[:, None] + spectra.imag * mixture.imag[:, None]
-    power = band_powers(mixture)
-    return Mixtures(to_levels(power), band_powers(spectra), on_bands(cross), power)
+def mixtures(audio: Tensor, first: int = 0) -> Mixtures:
+    """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are; `first` is 0 or 1."""
+    mixture = audio.sum(1)
+    levels = to_levels(band_powers(stft(mixture)))
+    part = audio[..., first * HOP :]
+    spectra = stft(part, 2 * HOP)
+    whole = spectra.sum(1)
+    cross = spectra.real * whole.real[:, None] + spectra.imag * whole.imag[:, None]
+    return Mixtures(levels, band_powers(spectra), on_bands(cross), band_powers(whole), first)
 
 
 def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
@@ -64,7 +68,7 @@ def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
 
     A band's error is that of one gain for all its bins.
     """
-    power = known.power[:, None]
+    power, shares = known.power[:, None], shares[..., known.first :: 2]
     error = (known.stems - 2 * shares * known.cross + shares.square() * power).sum((2, 3))
     floor = FLOOR * power.sum((2, 3))
     ratio = (error + floor) / (known.stems.sum((2, 3)) + floor).clamp_min(1e-12)
@@ -142,7 +146,7 @@ def main() -> None:
             along = int(spent * 10_000)  # the curve ends with the time
             group["lr"] = cosine(along, total=10_000, warm=0, peak=args.rate)
             group["lr"] *= min(1.0, (step - first + 1) / 100)
-        known = mixtures(batch(songs, args.batch, rng))
+        known = mixtures(batch(songs, args.batch, rng), step % 2)
         error = errors_db(net(known.levels).softmax(1), known).mean()
         optimizer.zero_grad()
         torch.autograd.backward(error)
