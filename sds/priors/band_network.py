@@ -22,12 +22,9 @@ BLOCK = 8  # frames of which the network takes a whole number
 HEADS = 4
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of maps [B, C, M, L] that lie channels last."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps [B, C, M, L], each cell of mean 0 and deviation 1 over its channels."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+def norm(width: int) -> nn.GroupNorm:
+    """Normalisation over groups of channels and all cells: how loud a cell is among them is kept."""
+    return nn.GroupNorm(8, width)
 
 
 class Residual(nn.Module):
@@ -35,7 +32,7 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, condition: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = ChannelNorm(width), ChannelNorm(width)
+        self.norm1, self.norm2 = norm(width), norm(width)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
@@ -112,7 +109,7 @@ class BandNetwork(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairs)
         self.decode = nn.ModuleList(Residual(width, condition) for width in widths[:-1])
         last = nn.Conv2d(widths[0], outward, 1)
-        self.last = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), last)
+        self.last = nn.Sequential(norm(widths[0]), nn.SiLU(), last)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Maps x [B, inward, 128, L], L a multiple of 8 -> [B, outward, 128, L]."""

@@ -63,8 +63,8 @@ class MultiTrackNetwork(nn.Module):
         self.net = BandNetwork(
             2 * STEMS + 2 + 1,
             2 * STEMS,
-            widths=(16, 48, 96, 160),
-            blocks=(0, 2, 2, 3),
+            widths=(16, 32, 96, 160),
+            blocks=(0, 1, 2, 3),
             condition=CONDITION,
             model=256,
             layers=3,

@@ -2,9 +2,11 @@
 
     python -m sds.train.stem_masks --out runs/stem-masks --minutes 60
 
-The loss is the error of the masked mixture in dB below each stem, as in the waveform (a spectrum's
-energy is the sound's); a silent stem counts from `FLOOR` of the mixture's energy on. Half the
-windows are of one song, half have their four stems from four songs. Resumes from --out; what ships
+The loss has two terms: how far shares are from those of the stems' powers, cell by cell (cross
+entropy, cells weighed by what is in them), which teaches most; and the error of the masked mixture
+in dB below each stem, as in the waveform (a spectrum's energy is the sound's), which is what
+counts; a silent stem counts from `FLOOR` of the mixture's energy on. Half the windows are of one
+song, half have their four stems from four songs. Resumes from --out; what ships
 is `best.safetensors`, the moving average where held-back songs were separated best.
 """
 
@@ -29,8 +31,10 @@ from sds.train.prior import BEST, keep_best, least
 from sds.train.stem_data import Songs
 
 log = logging.getLogger(__name__)
-FLOOR = 1e-3  # of the mixture's energy: less than that of a stem is as good as none
-FRAMES = 376  # of a window: 6 s
+FLOOR = 5e-3  # of the mixture's energy: less than that of a stem is as good as none
+FRAMES = 192  # of a window: 3 s
+CELLS = 0.3  # power of a cell's power that it weighs
+ERROR = 0.03  # of a dB of error beside the cross entropy
 LEVEL_DB = 4.0  # deviation of the mixture's level
 CHECKED = 64  # held-back windows
 
@@ -40,8 +44,8 @@ class Mixtures:
     """Mixtures and what is known of their stems, on bands.
 
     - `levels`: [B, 128, L] of the mixtures.
-    - `stems`, `cross`: [B, 4, 128, K], powers of the stems, and real parts of stem times mixture, of
-      every second frame from `first` on.
+    - `stems`, `cross`: [B, 4, 128, K], powers of the stems, and real parts of stem times mixture,
+      of every second frame from `first` on.
     - `power`: [B, 128, K] of the mixtures, likewise.
     """
 
@@ -75,6 +79,17 @@ def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
     return 10 * ratio.clamp_min(1e-6).log10()
 
 
+def loss(logits: Tensor, known: Mixtures) -> tuple[Tensor, Tensor]:
+    """What training lowers, of logits [B, 4, 128, L], and the mean error in dB within it."""
+    own = known.stems + 1e-9
+    target = own / own.sum(1, keepdim=True)
+    weight = known.power**CELLS
+    weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)
+    entropy = -(target * logits[..., known.first :: 2].log_softmax(1)).sum(1)
+    error = errors_db(logits.softmax(1), known).mean()
+    return (entropy * weight).sum((1, 2)).mean() + ERROR * error, error
+
+
 def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = False) -> Tensor:
     """Stems [B, 4, T] of `count` windows, the mixture brought to the level that is known, more or
     less.
@@ -100,7 +115,7 @@ def held_back_error(net: nn.Module, held: Songs) -> list[float]:
         known = mixtures(batch(held, 8, rng, plain=True))
         rows.append(errors_db(net(known.levels).softmax(1), known))
         share = known.stems.sum((2, 3)) / known.power.sum((1, 2))[:, None]
-        there.append(share > 10 * FLOOR)
+        there.append(share > 2 * FLOOR)
     error, sounding = torch.cat(rows), torch.cat(there)
     each = (error * sounding).sum(0) / sounding.sum(0).clamp_min(1)
     return [float(x) for x in each]
@@ -147,9 +162,9 @@ def main() -> None:
             group["lr"] = cosine(along, total=10_000, warm=0, peak=args.rate)
             group["lr"] *= min(1.0, (step - first + 1) / 100)
         known = mixtures(batch(songs, args.batch, rng), step % 2)
-        error = errors_db(net(known.levels).softmax(1), known).mean()
+        whole, error = loss(net(known.levels), known)
         optimizer.zero_grad()
-        torch.autograd.backward(error)
+        torch.autograd.backward(whole)
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
         step, seen = step + 1, seen + float(error.detach())
