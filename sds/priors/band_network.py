@@ -23,7 +23,7 @@ HEADS = 4
 
 
 def norm(width: int) -> nn.GroupNorm:
-    """Normalisation over groups of channels and all cells: how loud a cell is among them is kept."""
+    """Normalise over groups of channels and all cells: how loud a cell is among them is kept."""
     return nn.GroupNorm(8, width)
 
 
