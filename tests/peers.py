@@ -47,6 +47,7 @@ PEERS = {
     "faust": Peer(("faust", "gcc"), ("faust", "gcc")),
     "ffmpeg": Peer(("ffmpeg",), ("ffmpeg", "ffprobe")),
     "fluidsynth": Peer(("fluidsynth",), ("fluidsynth",)),
+    "fluidsynth library": Peer(("libfluidsynth3",), libraries=("fluidsynth",)),
     "git": Peer(("git",), ("git",)),
     "hexter": Peer(("hexter",), files=("/usr/lib/dssi/hexter.so",)),
     "jackd": Peer(("jackd2",), ("jackd",), libraries=("jack",), modules=("jack",)),

@@ -53,6 +53,8 @@
 - `single_prompt`: Train the first guess of the separator (`sds.separation.single_prompt_network`)
   on mixtures.
 - `stem_masks`: Train the one-pass separator of four stems.
+- `stem_data`: Read what `sds.train.corpus.stems` rendered: windows of four stems, varied, with
+  captions.
 - `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.
 - `tagger`: Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.

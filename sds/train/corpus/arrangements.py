@@ -23,6 +23,7 @@ ABSENT = 0.10  # how often a stem is not in a song at all, besides MIXED
 MIXED = 0.06  # how often the stems are one of all fifteen sets, each as likely
 TACET = {"intro": 0.45, "break": 0.35}  # how often a stem rests for such a section; else QUIET
 QUIET = 0.06
+UNUSUAL = 0.12  # how often the programs are not those of the style
 ENERGY = {"intro": 0.4, "verse": 0.5, "chorus": 0.8, "break": 0.35, "bridge": 0.65}
 FORMS: tuple[tuple[str, ...], ...] = (
     ("intro", "verse", "chorus", "verse", "chorus", "break", "chorus", "chorus"),
@@ -100,31 +101,31 @@ def compose(name: str, *, full: bool = False) -> Song:
     seconds = rng.uniform(33, 62)
     sections = _form(rng, style, mode, tonic, seconds * tempo / 60, present)
     kinds = {
+        "drums": dict.fromkeys(ENERGY, ""),
         "bass": _kinds(rng, style.bass),
         "guitar": _kinds(rng, style.guitar),
         "piano": _kinds(rng, style.piano),
     }
     groove = rng.choice(style.grooves)
     other = rng.choice(style.grooves) if rng.random() < 0.5 else groove
-    notes: dict[str, list[Note]] = {stem: [] for stem in STEMS if stem in present}
     ride = style.cymbal if style.cymbal != 42 or rng.random() < 0.5 else 51
     low = rng.choice([28, 28, 31, 33])
+    notes: dict[str, list[Note]] = {stem: [] for stem in STEMS if stem in present}
     for section in sections:
-        beat = other if section.name == "chorus" else groove
-        for stem in notes:
-            if stem in section.silent:
-                continue
+        bars, chorus = section.bars, section.name == "chorus"
+        beat = other if chorus else groove
+        for stem in notes.keys() - section.silent:
             seed = f"{name}/{stem}/{section.name}"
-            kind = kinds.get(stem, {}).get(section.name, "")
+            kind = kinds[stem][section.name]
             if stem == "drums":
-                cymbal = ride if section.name == "chorus" else style.cymbal
-                notes[stem] += play_drums(section.bars, style, beat, seed, cymbal=cymbal)
+                cymbal = ride if chorus else style.cymbal
+                notes[stem] += play_drums(bars, style, beat, seed, cymbal=cymbal)
             elif stem == "bass":
-                notes[stem] += play_bass(section.bars, kind, seed, kick=beat[0], low=low)
+                notes[stem] += play_bass(bars, kind, seed, kick=beat[0], low=low)
             elif stem == "guitar":
-                notes[stem] += play_guitar(section.bars, kind, seed, tonic=tonic, mode=mode)
+                notes[stem] += play_guitar(bars, kind, seed, tonic=tonic, mode=mode)
             else:
-                notes[stem] += play_piano(section.bars, kind, seed, tonic=tonic, mode=mode)
+                notes[stem] += play_piano(bars, kind, seed, tonic=tonic, mode=mode)
     return _finish(rng, name, title, tempo, tonic, mode, sections, notes, kinds)
 
 
@@ -146,9 +147,7 @@ def _form(
     verse, chorus, bridge = (rng.choice(texts) for _ in range(3))
     chorus = verse if rng.random() < 0.25 else chorus
     words = {"verse": verse, "intro": verse, "break": verse, "chorus": chorus, "bridge": bridge}
-    lines = {
-        name: read_progression(text, tonic, colour=colour) for name, text in words.items()
-    }
+    lines = {name: read_progression(text, tonic, colour=colour) for name, text in words.items()}
     most = max(int(beats / style.beats), 8)
     plan: list[tuple[str, list[tuple[Chord, ...]]]] = []
     count, order = 0, rng.choice(FORMS)
@@ -208,7 +207,9 @@ def _swung(beat: float, style: Style) -> float:
     part = beat - whole
     if style.swing != 0.5:
         edge, late = 0.5, style.swing
-        return whole + (part * late / edge if part < edge else late + (part - edge) * (1 - late) * 2)
+        return whole + (
+            part * late / edge if part < edge else late + (part - edge) * (1 - late) * 2
+        )
     if style.sixteenths != 0.5:
         half, rest = divmod(part, 0.5)
         late = style.sixteenths / 2
@@ -229,24 +230,15 @@ def _finish(
     if rng.random() < 0.6:
         notes = _closing(notes, bars[-1])
     parts = {
-        stem: _human(rng, stem, played, style, beat, end) for stem, played in notes.items() if played
+        stem: _human(rng, stem, played, style, beat, end)
+        for stem, played in notes.items()
+        if played
     }
-    programs = {
-        "bass": rng.choice(style.bass_programs),
-        "drums": rng.choice(style.kits),
-        "guitar": rng.choice(style.guitar_programs),
-        "piano": rng.choice(style.piano_programs),
-    }
-    if rng.random() < 0.12:  # an unusual one
-        programs |= {
-            "bass": rng.randint(32, 39), "guitar": rng.randint(24, 30), "piano": rng.randint(0, 7),
-            "drums": rng.choice([0, 8, 16, 24, 25, 32, 40]),
-        }  # fmt: skip
-    used = [section.name for section in sections]
+    programs = _programs(rng, style)
+    used = list(dict.fromkeys(section.name for section in sections))
     texts = {
         stem: stem_caption(
-            rng, stem, programs[stem],
-            [kinds[stem][section] for section in dict.fromkeys(used)] if stem in kinds else [],
+            rng, stem, programs[stem], [kinds[stem][section] for section in used],
             title, style, tempo,
         )
         for stem in parts
@@ -271,6 +263,22 @@ def _finish(
         chords=tuple((round(when, 3), chord) for when, chord in changes),
         beats_a_bar=style.beats,
     )
+
+
+def _programs(rng: random.Random, style: Style) -> dict[str, int]:
+    """General MIDI programs, as the style has them but for one song in eight."""
+    programs = {
+        "bass": rng.choice(style.bass_programs),
+        "drums": rng.choice(style.kits),
+        "guitar": rng.choice(style.guitar_programs),
+        "piano": rng.choice(style.piano_programs),
+    }
+    if rng.random() < UNUSUAL:
+        programs |= {
+            "bass": rng.randint(32, 39), "guitar": rng.randint(24, 30), "piano": rng.randint(0, 7),
+            "drums": rng.choice([0, 8, 16, 24, 25, 32, 40]),
+        }  # fmt: skip
+    return programs
 
 
 def _closing(notes: dict[str, list[Note]], bar: Bar) -> dict[str, list[Note]]:

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -75,7 +75,7 @@ def _notes(file: Path) -> tuple[list[Played], list[tuple[float, int, int]]]:
 
 def midi_song(source: Source, name: str) -> Song:
     """A piece of 32-64 s of a MIDI song in which two stems or more sound, sometimes transposed,
-    slower or faster, with other programs of the same class. Raises `ValueError` where there is none.
+    slower or faster, with other programs of the same class. Raises `ValueError` where none is.
     """
     rng = random.Random(name)
     notes, changes = _notes(source.file)

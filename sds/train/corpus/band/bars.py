@@ -18,7 +18,7 @@ class Bar:
     """A bar: its first beat, beats, chords (they share it equally), the chord after it.
 
     - `first`, `last`: whether it begins or ends its section; `place`: its number inside it.
-    - `energy`: 0..1, how strongly it is played; `dense`: whether the busier patterns are wanted.
+    - `energy`: 0..1, how strongly it is played.
     """
 
     beat: float

@@ -1,4 +1,4 @@
-"""What guitar and piano play: strums, riffs, arpeggios, blocks of chords, melodies over chords."""
+"""What guitar and piano play: strums, riffs, arpeggios, blocks of chords, melodies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sds.train.corpus.band.harmony import (
     piano_voicing,
     power_chord,
 )
-from sds.train.corpus.band.styles import GUITAR_PATTERNS, PIANO_PATTERNS
+from sds.train.corpus.band.patterns import GUITAR_PATTERNS, PIANO_PATTERNS
 
 SHORT = frozenset({"skank", "funk", "chops", "stabs", "house", "chug", "muted line"})
 TOP = frozenset({"skank", "funk", "chops", "comp", "freddie"})
@@ -190,7 +190,8 @@ def play_piano(bars: Sequence[Bar], kind: str, seed: str, *, tonic: int, mode: s
 
 
 def _hand(
-    bar: Bar, pattern: str, led: dict[Chord, list[int]], rng: random.Random, kind: str, *, left: bool
+    bar: Bar, pattern: str, led: dict[Chord, list[int]], rng: random.Random, kind: str, *,
+    left: bool,
 ) -> list[Note]:  # fmt: skip
     """The notes of one hand in a bar."""
     notes: list[Note] = []

@@ -1,4 +1,4 @@
-"""Pieces of MIDI songs as songs of four stems, without those that evaluation is made of."""
+"""MIDI songs sorted into four stems, without those that evaluation is made of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import mido
@@ -52,7 +53,7 @@ def melodic_runs(notes: Iterable[Played]) -> Runs:
             lines.setdefault(channel, []).append(key)
     runs: set[tuple[int, ...]] = set()
     for keys in lines.values():
-        steps = [b - a for a, b in zip(keys, keys[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(keys)]
         for start in range(len(steps) - RUN + 1):
             run = tuple(steps[start : start + RUN])
             if len(set(run)) > 2:

@@ -1,4 +1,4 @@
-"""What drums and bass play: grooves with fills, and lines that follow chords and bass drum."""
+"""What drums and bass play: grooves with fills, lines that follow chords and bass drum."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from sds.train.corpus.band.bars import Bar, Note, fit, read_pattern, strength
 from sds.train.corpus.band.harmony import QUALITIES, SCALES, Chord, above
-from sds.train.corpus.band.styles import BASS_PATTERNS, STYLES, Style
+from sds.train.corpus.band.patterns import BASS_PATTERNS
+from sds.train.corpus.band.styles import Style
 
 KICK, STICK, SNARE, CRASH, SPLASH = 36, 37, 38, 49, 55
 FILLS: tuple[tuple[tuple[int, ...], ...], ...] = (
@@ -174,5 +175,3 @@ def _walk(bars: Sequence[Bar], rng: random.Random, low: int) -> list[Note]:
                     notes.append((bar.beat + start + index + 0.5, 0.3, key, loud - 20))
                 before = key
     return notes
-
-

@@ -15,7 +15,9 @@ SHORT_NAMES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "fretless bass": ((35,), ("fretless bass", "bass")),
     "slap bass": ((36, 37), ("slap bass", "slapped bass")),
     "synth bass": ((38, 39), ("synth bass", "synthesizer bass")),
-    "nylon guitar": ((24,), ("nylon guitar", "classical guitar", "Spanish guitar", "acoustic guitar")),
+    "nylon guitar": (
+        (24,), ("nylon guitar", "classical guitar", "Spanish guitar", "acoustic guitar"),
+    ),
     "steel guitar": ((25,), ("acoustic guitar", "steel string guitar", "folk guitar")),
     "jazz guitar": ((26,), ("jazz guitar", "mellow electric guitar")),
     "clean guitar": ((27,), ("clean electric guitar", "electric guitar")),
