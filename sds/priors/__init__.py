@@ -11,8 +11,12 @@
   exact.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
+- `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
+  guitar and piano.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
+- `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its
+  pickle.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length
@@ -28,4 +32,6 @@
 - `stable_audio_modules`: Build stable-audio-tools modules from a model_config.json, without the
   library's side effects.
 - `text_embedding`: A frozen text embedding that ships with the model: one vector a word piece.
+- `waveform_unet`: The network of multi-source diffusion: a U-Net of waveforms with attention in its
+  deep layers.
 """
