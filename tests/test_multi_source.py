@@ -110,6 +110,10 @@ def test_what_is_not_such_a_checkpoint(tmp_path):
     torch.save({"state_dict": {"model.unet.w": torch.ones(2)}}, tmp_path / "w.ckpt")
     with pytest.raises(ModelUnavailable, match="does not hold the U-Net"):
         read_released(tmp_path / "w.ckpt")
+    flat = network()
+    flat.downsamples[0].downsample = torch.nn.Conv1d(16, 32, 1)
+    with pytest.raises(ModelUnavailable, match="a layer that makes no fewer frames"):
+        read_released(released(tmp_path / "flat.ckpt", flat))
     net = network()
     net.to_mapping[2].bias = torch.nn.Parameter(torch.ones(3))
     with pytest.raises(ModelUnavailable, match=r"do not fit the U-Net: to_mapping\.2\.bias is 3"):

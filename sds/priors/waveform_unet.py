@@ -59,7 +59,8 @@ class UNetSettings:
 def settings_of(tensors: Mapping[str, Tensor]) -> UNetSettings:
     """The settings of a U-Net with weights `tensors` [...] by name.
 
-    Raises KeyError or IndexError for the first tensor that is missing or has too few axes.
+    Raises KeyError or IndexError for the first tensor that is missing or has too few axes, and
+    ValueError where a layer would make no fewer frames.
     """
     channels = tensors["to_mapping.0.weight"].shape[0] // 4
     first = tensors["to_in.module_list.0.block.block1.project.weight"]
@@ -67,12 +68,15 @@ def settings_of(tensors: Mapping[str, Tensor]) -> UNetSettings:
     downs = [tensors[f"downsamples.{i}.downsample.weight"] for i in layers]
     attends = [f"downsamples.{i}.transformer.attention.fn.to_q.weight" in tensors for i in layers]
     to_q = tensors["bottleneck.attention.fn.to_q.weight"]
+    factors = tuple((down.shape[2] - 1) // 2 for down in downs)
+    if min(factors, default=0) < 1:
+        raise ValueError("it has a layer that makes no fewer frames, or no layer")
     return UNetSettings(
         tracks=first.shape[1],
         channels=channels,
         patch=channels // max(1, first.shape[0]),
         multipliers=(1, *(down.shape[0] // max(1, channels) for down in downs)),
-        factors=tuple((down.shape[2] - 1) // 2 for down in downs),
+        factors=factors,
         blocks=tuple(_count(tensors, f"downsamples.{i}.blocks.") for i in layers),
         attentions=tuple(attends),
         head_features=to_q.shape[0] // HEADS,
