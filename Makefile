@@ -16,10 +16,11 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --
 
 # Tests whose numbers depend on how the processor adds up; test-paths runs them without AVX.
 NUMERIC := algorithms audio_files clap_assignment component_assignment delta_denoising \
-	descriptor_edit dgmo differential_evolution distill fidelity fm impact kernels \
-	metrics_separation morph multichannel_wiener nmf overlap_add presence priors \
-	renderers samplers separate source spectral_codec spectrogram tagging two_tower \
-	voice zerosep
+	descriptor_edit dgmo differential_evolution discrete_time distill fidelity fm impact \
+	impute kernels metrics_multi_source metrics_separation morph multi_source \
+	multichannel_wiener multitrack_generate nmf overlap_add presence priors renderers \
+	samplers separate source source_posterior spectral_codec spectrogram tagging tracks \
+	two_tower voice waveform_unet waveforms zerosep
 PLAIN := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2
 
 .PHONY: demo test test-paths peers check bench score clean install

@@ -4,6 +4,7 @@
 - `base`: Options that commands share, running a job, and showing its result.
 - `choices`: The names that help texts list, as literals: the tables they come from take long to
   load.
+- `convert`: Convert released checkpoints to safetensors.
 - `copycheck`: Find the training recordings that sounds are nearest to.
 - `evaluate`: The scoreboard: eval.
 - `generate`: Generate sounds by prompts.

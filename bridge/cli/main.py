@@ -20,6 +20,7 @@ from typer.core import TyperArgument, TyperGroup
 from typer.exceptions import TyperException
 
 from bridge.cli import (
+    convert,
     copycheck,
     evaluate,
     generate,
@@ -50,6 +51,7 @@ for subject in (
     record.app,
     suggest.app,
     copycheck.app,
+    convert.app,
     hosts.app,
     evaluate.app,
     library.app,

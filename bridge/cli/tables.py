@@ -366,6 +366,13 @@ def nearest_recordings(results: Sequence[dict[str, Any]]) -> Text:
     return table
 
 
+def converted(result: dict[str, Any]) -> Text:
+    """The result of `convert`: the file, and what is in it."""
+    millions = f"{result['parameters'] / 1e6:.1f} million numbers"
+    of = "1 track" if result["tracks"] == 1 else f"{result['tracks']} tracks"
+    return _pairs(("file", result["file"]), ("network", f"{of}, {millions}"))
+
+
 def curve(activity: list[float], columns: int = COLUMNS) -> str:
     """Probabilities in 0..1 as bars, the highest of those that share a column.
 

@@ -51,6 +51,13 @@ def _wav(name: str) -> str:
     return name
 
 
+def _safetensors(name: str) -> str:
+    if not name.lower().endswith(".safetensors"):
+        raise ValueError("must be a .safetensors file")
+    return name
+
+
+SafetensorsFile = Annotated[str, AfterValidator(_safetensors)]
 WavFile = Annotated[str, AfterValidator(_wav)]
 HostName = Annotated[str, AfterValidator(_host)]
 Method = Literal["default", "fast", "best", "masks", "paper"]
@@ -204,6 +211,26 @@ class CopyCheck(Frozen):
     label: Prompt | None = None
 
 
+class Convert(WritingJob):
+    """Convert a released checkpoint of multi-source diffusion (MSDM) to safetensors.
+
+    The checkpoint's pickle is read without trusting it: nothing in it is run.
+
+    - `file`: checkpoint of PyTorch (.ckpt)
+    - `out`: file that ends in .safetensors
+    - `to`: "safetensors"; default "safetensors"
+
+    Result: file, tensors (how many), parameters (how many numbers), tracks (4, or 1 for a weakly
+    supervised model), seconds.
+    """
+
+    kind: Literal["convert"] = "convert"
+    id: str
+    file: str
+    out: SafetensorsFile
+    to: Literal["safetensors"] = "safetensors"
+
+
 class Evaluate(WritingJob):
     """Measure the scoreboard.
 
@@ -299,7 +326,7 @@ class Cancel(Frozen):
 
 
 Job: TypeAlias = (
-    Suggest | CopyCheck |
+    Suggest | CopyCheck | Convert |
     DesignPatch | GenerateClips | Separate | RenderPreset | Export | Vary | Morph | EditPreset
     | Evaluate | Probe | Record
 )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bridge.files.atomic_output import RESULT
 from bridge.protocol.jobs import (
+    Convert,
     CopyCheck,
     Evaluate,
     GenerateClips,
@@ -166,6 +167,7 @@ _ROWS = (
         writes="new file",
         osc=("i:req s:out s:inputs...", "f:duration i:start_samples"),
     ),
+    JobKind(Convert, "convert.convert_checkpoint", models=False, reads=("file",), writes="file"),
     JobKind(Evaluate, "evaluate.evaluate", reads_folder=("data",), writes="folder"),
     JobKind(Probe, "probe.probe"),
 )

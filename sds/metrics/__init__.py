@@ -6,6 +6,8 @@
 - `fingerprint`: Whether two sounds are one recording: fingerprints of a word of 32 bits every
   46 ms.
 - `frechet`: The Frechet distance of two sets of embeddings (FAD when they are of audio).
+- `multi_source`: Separation of four stems as multi-source diffusion measures it: windows of 4 s,
+  silence and all.
 - `pitch`: The fundamental of a sound, by two trackers that share nothing.
 - `separation`: Signal-to-distortion ratios of stems, and levels, in dB.
 - `spectral_statistics`: Statistics of a sound, some hundred figures, and the class of recordings

@@ -7,4 +7,6 @@
   for each track.
 - `loading`: The model of four stems by its name.
 - `phases`: Sound of band levels: magnitudes on bins, and phases that go on from frame to frame.
+- `waveforms`: Generate, accompany and separate with a denoiser of waveforms (MSDM), whatever the
+  length.
 """

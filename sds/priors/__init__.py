@@ -14,8 +14,12 @@
   model.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
   with some of them, and tells them apart.
+- `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
+  guitar and piano.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
+- `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its
+  pickle.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length
@@ -33,4 +37,6 @@
 - `stem_masks`: Four stems of a mixture in one pass: a mask for bass, drums, guitar and piano on
   each band.
 - `text_embedding`: A frozen text embedding that ships with the model: one vector a word piece.
+- `waveform_unet`: The network of multi-source diffusion: a U-Net of waveforms with attention in its
+  deep layers.
 """

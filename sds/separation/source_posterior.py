@@ -36,8 +36,9 @@ Variances: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 class Dirac:
     """Constrain one source: it is what the others leave of the mixture.
 
-    - `source`: its number, 0 to N - 1; None: the loudest of the latest estimate, for each item.
-      A quieter source gives worse answers. Default: None.
+    - `source`: its number, 0 to N - 1; None: the loudest of the latest estimate, for each item,
+      which takes one evaluation more for a first one. A quieter source gives worse answers.
+      Default: None.
     """
 
     source: int | None = None
