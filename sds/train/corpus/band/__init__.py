@@ -1,0 +1,3 @@
+"""What a band plays: chords, styles, the parts of four instruments, songs of MIDI files.
+
+"""
