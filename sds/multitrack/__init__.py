@@ -1,7 +1,10 @@
-"""Several tracks as one: generate them, and add some to those that are given.
+"""Several tracks that play together: generate them, and add some to others.
 
-- `base`: What a model of four stems is to those who use it.
-- `phases`: Sound of band levels: magnitudes on bins, and phases that go on from frame to frame.
-- `loading`: The model of four stems by its name.
 - `arrange`: Make stems: all of them, or those that go with the ones that are given.
+- `base`: What a model of four stems is to those who use it.
+- `generate`: Total generation: all tracks from noise.
+- `impute`: Partial generation: tracks that go with given ones, by replacement or by a noise level
+  for each track.
+- `loading`: The model of four stems by its name.
+- `phases`: Sound of band levels: magnitudes on bins, and phases that go on from frame to frame.
 """

@@ -1,7 +1,7 @@
 """Make stems: all of them, or those that go with the ones that are given.
 
-Given tracks are known to the denoiser, at noise level 0 (MGE-LDM, arXiv 2505.23305), so what is
-added is drawn given them. What is longer than the model's window is made window by window: the end
+Given tracks are known to the denoiser, at noise level 0 (`sds.multitrack.impute`), so what is added
+is drawn given them. What is longer than the model's window is made window by window: the end
 of the last one is held as known in the next (replacement, as in RePaint, Lugmayr et al. 2022, arXiv
 2201.09865), and sound is made of the whole at once, so there is no seam.
 """
@@ -17,20 +17,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.multitrack.base import STEMS
+from sds.multitrack.impute import track_noise_stepwise
 from sds.multitrack.loading import towers
 from sds.multitrack.phases import sound
-from sds.priors.multi_track import PAIR, VECTOR, WINDOW, MultiTrackPrior, Told
+from sds.priors.multi_track import VECTOR, WINDOW, MultiTrackPrior, Told
 from sds.priors.stem_masks import LEVEL
 from sds.samplers.schedules import karras
 from sds.signal.audio_files import mono, resample
-from sds.signal.band_levels import SILENCE, band_powers, stft
+from sds.signal.band_levels import HOP, SILENCE, band_powers, stft
 
 UNIT = 8  # frames of which the model takes a whole number
 OVERLAP = 120  # frames of a window that the one before has made: 3.8 s
 STEPS = 30
 GUIDANCE = 2.0
-CHURN = 0.3  # share of a step's noise that is put back before it (Karras et al. 2022, algorithm 2)
-RHO = 7.0
+CHURN = 10.0  # as multi-source diffusion imputes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def _planned(
     guidance: float | None,
 ) -> tuple[_Plan, float]:
     """What is known, and the gain that brought the given tracks to the model's level."""
-    frames = -(-(length // model.hop + 1) // UNIT) * UNIT
-    audio = torch.zeros(len(STEMS), frames * model.hop - model.hop // PAIR)
+    frames = -(-(length + HOP) // (UNIT * model.hop)) * UNIT
+    audio = torch.zeros(len(STEMS), frames * model.hop - HOP)
     for name, track in given.items():
         one = mono(track[None])[0]
         one = resample(one[None], rate, model.sample_rate)[0] if rate != model.sample_rate else one
@@ -136,42 +136,37 @@ def _sampled(
     model: MultiTrackPrior, plan: _Plan, steps: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
     """The state [1, 4, 128, L] after each evaluation, window after window."""
-    state = plan.state.clone()
-    for index, (begin, end) in enumerate(windows_of(state.shape[-1])):
-        held = 0 if not index else max(0, made - begin)
-        made = end
+    state, made = plan.state.clone(), 0
+    for begin, end in windows_of(state.shape[-1]):
         part = _Plan(state[..., begin:end], plan.known, plan.vector, plan.scale)
-        for x in _window(model, part, held, steps, generator):
+        for x in _window(model, part, made and made - begin, steps, generator):
             state = torch.cat([state[..., :begin], x, state[..., end:]], -1)
             yield state
+        made = end
 
 
 def _window(
     model: MultiTrackPrior, plan: _Plan, held: int, steps: int, generator: torch.Generator
 ) -> Iterator[Tensor]:
     """States [1, 4, 128, L] of one window, of which the first `held` frames are known of all."""
-    sigmas = karras(steps, *model.sigmas, rho=RHO)
-    fixed = plan.known[None, :, None, None].expand(plan.state.shape).clone()
-    fixed[..., :held] = True
-    clean = plan.known[None, :, None, None]
-    noise = torch.randn(plan.state.shape, generator=generator)
-    x = torch.where(clean, plan.state, sigmas[0] * noise)
-    for now, after in zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True):
-        wide = now * (1 + min(CHURN, math.sqrt(2) - 1) * (after > 0))
-        more = torch.randn(x.shape, generator=generator) * math.sqrt(max(0.0, wide**2 - now**2))
-        x = torch.where(clean, plan.state, x + more)
-        replaced = plan.state + wide * torch.randn(x.shape, generator=generator)
-        x = torch.where(fixed & ~clean, replaced, x)
-        d = _guided(model, x, wide, plan)
-        x = torch.where(clean, plan.state, x + (x - d) / wide * (after - wide))
-        yield torch.where(fixed, plan.state, x if after > 0 else d)
+    known = plan.known[None, :, None, None].expand(plan.state.shape).clone()
+    known[..., :held] = True
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        return _guided(model, x, sigma, plan)
+
+    sigmas = karras(steps, *model.sigmas)
+    making = track_noise_stepwise(
+        denoise, plan.state, known, sigmas, churn=CHURN, generator=generator
+    )
+    for _, x in making:
+        yield x
 
 
-def _guided(model: MultiTrackPrior, x: Tensor, sigma: float, plan: _Plan) -> Tensor:
+def _guided(model: MultiTrackPrior, x: Tensor, sigma: Tensor, plan: _Plan) -> Tensor:
     """D [1, 4, 128, L] with guidance (Ho and Salimans 2022, arXiv 2207.12598, eq. 6)."""
-    level = torch.where(plan.known, 0.0, sigma)[None]
     if plan.scale == 1.0 or not bool(plan.vector.any()):
-        return model.denoise(x, level, Told(plan.vector))
+        return model.denoise(x, sigma, Told(plan.vector))
     both = Told(torch.cat([plan.vector, torch.zeros_like(plan.vector)]))
-    told, free = model.denoise(x.expand(2, -1, -1, -1), level.expand(2, -1), both)[:, None]
+    told, free = model.denoise(x.expand(2, -1, -1, -1), sigma.expand(2, -1), both)[:, None]
     return free + plan.scale * (told - free)

@@ -1,6 +1,7 @@
 """Diffusion priors: D(x; sigma, prompt), their codecs, and how checkpoints become one.
 
 - `base`: Diffusion priors as this package sees them: a denoiser with text conditions and a codec.
+- `band_network`: A U-Net over band levels: what separates four stems, and what denoises them.
 - `checkpoints`: Checkpoints of stable-audio-tools: find the files, read the weights.
 - `chunked_codec`: Long signals through a convolutional codec in pieces, joined without seams.
 - `complex_network`: The network of the complex-spectrogram prior: a denoiser whose
@@ -11,6 +12,8 @@
   exact.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
+- `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
+  with some of them, and tells them apart.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
@@ -27,5 +30,7 @@
   Open) to `Prior`.
 - `stable_audio_modules`: Build stable-audio-tools modules from a model_config.json, without the
   library's side effects.
+- `stem_masks`: Four stems of a mixture in one pass: a mask for bass, drums, guitar and piano on
+  each band.
 - `text_embedding`: A frozen text embedding that ships with the model: one vector a word piece.
 """

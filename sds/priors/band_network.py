@@ -10,6 +10,7 @@ what is high, and at the coarsest grid attention over time: a beat and a chord g
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -105,12 +106,13 @@ class BandNetwork(nn.Module):
             nn.ModuleList(Residual(width, condition) for _ in range(count))
             for width, count in zip(widths, blocks, strict=True)
         )
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairs)
         self.over_time = OverTime(widths[-1], sizes[-1], model, layers, condition)
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairs)
         self.decode = nn.ModuleList(Residual(width, condition) for width in widths[:-1])
-        self.last = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], outward, 1))
+        last = nn.Conv2d(widths[0], outward, 1)
+        self.last = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), last)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Maps x [B, inward, 128, L], L a multiple of 8 -> [B, outward, 128, L]."""

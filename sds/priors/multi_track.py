@@ -152,7 +152,7 @@ class MultiTrackPrior:
 
     @torch.no_grad()
     def denoise(self, x: Tensor, sigma: Tensor, told: Told) -> Tensor:
-        """D(x; sigma) [B, 4, 128, L] of at most `WINDOW` frames, L a multiple of 8; sigma [B, 4]."""
+        """D(x; sigma) [B, 4, 128, L] of at most `WINDOW` frames, a multiple of 8; sigma [B, 4]."""
         d: Tensor = self.network(x, sigma, told)[0]
         return d
 
@@ -172,5 +172,3 @@ def load_multi_track(folder: Path = FOLDER) -> MultiTrackPrior:
     network = MultiTrackNetwork()
     fill(network, {k: v.float() for k, v in read_tensors(path).items()}, path, "network")
     return MultiTrackPrior(network, load_stem_masks(), name="multi_track", model_hash=digest(path))
-
-

@@ -16,7 +16,6 @@ number of channels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator
 
 import torch
@@ -34,9 +33,10 @@ from sds.priors.multi_track import (
     refined,
 )
 from sds.priors.stem_masks import gain_to_level
+from sds.samplers.churned_steps import churned_steps, level_of, lowered, noise_like, raised
 from sds.samplers.schedules import karras
 from sds.signal.audio_files import mono, resample
-from sds.signal.band_levels import HOP, N, RATE, band_powers, hats, stft, to_levels, to_powers
+from sds.signal.band_levels import HOP, RATE, N, band_powers, hats, stft, to_levels, to_powers
 from sds.signal.overlap_add import fades, spans
 
 METHODS = ("fast", "default", "accurate", "projection", "dirac", "gaussian")
@@ -144,15 +144,15 @@ def _refine(
     )
     sigmas = karras(steps, model.sigmas[0], START)
     x = model.encode(taken).expand(samples, -1, -1, -1)
-    x = x + sigmas[0] * torch.randn(x.shape, generator=generator)
+    x = x + sigmas[0] * noise_like(x, generator)
     corrections: list[Tensor] = []
-    for step, (now, after) in enumerate(zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True)):
-        d, correction = model.correct(x, torch.full((samples, len(STEMS)), now), told)
-        if step >= steps // 2:
+    for step in churned_steps(sigmas, churn=0.0, resamples=1):
+        d, correction = model.correct(x, level_of(x, step.hat), told)
+        if step.done > steps // 2:
             corrections.append(correction.mean(0, keepdim=True))
-        x = x + (x - d) / now * (after - now)
+        x = lowered(x, (x - d) / step.hat, step, generator)
         best = torch.stack(corrections or [correction.mean(0, keepdim=True)]).mean(0)
-        yield (step + 1) / steps, refined(logits, best)
+        yield step.done / steps, refined(logits, best)
 
 
 def _sample(
@@ -161,17 +161,15 @@ def _sample(
     """Log powers of a sample that is held to the mixture's powers on the bands."""
     mixture = halve(power)
     told = Told(torch.zeros(1, VECTOR))
-    sigmas = karras(steps, model.sigmas[0], model.sigmas[1])
-    shape = (1, len(STEMS), *mixture.shape[1:])
-    x = sigmas[0] * torch.randn(shape, generator=generator)
-    for step, (now, after) in enumerate(zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True)):
-        wide = now * (1 + min(CHURN[method] / steps, math.sqrt(2) - 1) * (after > 0))
-        more = math.sqrt(max(0.0, wide**2 - now**2))
-        x = x + more * torch.randn(shape, generator=generator)
-        d = model.denoise(x, torch.full((1, len(STEMS)), wide), told)
-        d = _held_to(model, d, mixture, method, wide)
-        x = x + (x - d) / wide * (after - wide)
-        yield (step + 1) / steps, _shared(model, d)
+    x = mixture.new_zeros(1, len(STEMS), *mixture.shape[1:])
+    sigmas = karras(steps, *model.sigmas)
+    x = sigmas[0] * noise_like(x, generator)
+    for step in churned_steps(sigmas, churn=CHURN[method], resamples=1):
+        x = raised(x, step, generator)
+        d = model.denoise(x, level_of(x, step.hat), told)
+        d = _held_to(model, d, mixture, method, step.hat)
+        x = lowered(x, (x - d) / step.hat, step, generator)
+        yield step.done / steps, _shared(model, d)
 
 
 def _held_to(

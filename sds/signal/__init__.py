@@ -1,6 +1,8 @@
 """Audio files, spectrograms, overlapping windows.
 
 - `audio_files`: Audio files in and out, and sample rates.
+- `band_levels`: Levels on 128 bands: fine where partials lie close, a semitone wide above, a frame
+  each 16 ms.
 - `compressed_stft`: A complex spectrogram that keeps everything: a packed short-time Fourier
   transform, compressed, and its exact inverse.
 - `ffmpeg`: Sound files that libsndfile does not read, decoded by ffmpeg where it is installed.

@@ -67,8 +67,16 @@ def istft(x: Tensor, samples: int) -> Tensor:
 
 def band_powers(spectrum: Tensor) -> Tensor:
     """Powers [..., 128, L] of a complex spectrogram [..., 1025, L] on the bands."""
-    power = spectrum.real.square() + spectrum.imag.square()
-    return band_matrix().to(power) @ power
+    return on_bands(spectrum.real.square() + spectrum.imag.square())
+
+
+def on_bands(values: Tensor) -> Tensor:
+    """Sums [..., 128, L] over each band of what bins [..., 1025, L] have, by its hat."""
+    matrix = band_matrix().to(values)
+    low = values[..., : LINEAR + 1, :]  # bins 0 and 1 are the first band, the others one each
+    first = low[..., :1, :] + low[..., 1:2, :]
+    wide = matrix[LINEAR - 1 :, LINEAR:] @ values[..., LINEAR:, :]
+    return torch.cat([first, low[..., 2:LINEAR, :], wide], -2)
 
 
 def to_levels(power: Tensor) -> Tensor:

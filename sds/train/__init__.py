@@ -24,6 +24,8 @@
   audio.
 - `mixing`: Mixtures made while a network trains: clips cut, repeated or played as phrases, in
   rooms.
+- `multi_track`: Train the model of four stems: denoising in the EDM framework, a noise level for
+  each track.
 - `pack`: Put trained parts into sds/weights: half precision, safetensors, nothing a loader would
   execute.
 - `pairs`: Score the separator by prompts on pairs of held-back clips, and choose how sharp it is.
@@ -50,6 +52,7 @@
   minutes.
 - `single_prompt`: Train the first guess of the separator (`sds.separation.single_prompt_network`)
   on mixtures.
+- `stem_masks`: Train the one-pass separator of four stems.
 - `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.
 - `tagger`: Train the tagger of `sds.detection.tagger` on what the trunk heard of mixtures.
 - `text`: Make sds/weights/text: static word-piece vectors distilled from all-MiniLM-L6-v2.

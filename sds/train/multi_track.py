@@ -1,7 +1,7 @@
 """Train the model of four stems: denoising in the EDM framework, a noise level for each track.
 
-    python -m sds.train.multi_track --out runs/multi-track --minutes 60
-    python -m sds.train.multi_track --out runs/multi-track --minutes 60 --masks runs/stem-masks/best.safetensors
+    python -m sds.train.multi_track --minutes 60
+    python -m sds.train.multi_track --minutes 60 --masks runs/stem-masks/best.safetensors
 
 Log sigma is normal and the loss of D weighted by (sigma^2 + 1) / sigma^2 (Karras et al. 2022, arXiv
 2206.00364, table 1). In more than half of the windows some tracks are known, at sigma 0, in all
@@ -102,7 +102,7 @@ def windows(
         elif which < DROP + HEARD:
             said.append(vectors.hear(sound.sum(0)))
         else:
-            said.append(vectors.read(str(rng.choice(captions[0]))))
+            said.append(vectors.read(captions[0]))
     audio = torch.stack(sounds)
     gain = gain_to_level(audio.sum(1))[..., None]
     if not plain:
@@ -190,7 +190,8 @@ def held_back(
         drawn = windows(held, vectors, 8, 128, rng, plain=True)
         none, every = torch.zeros(8, dtype=torch.bool), torch.ones(8, dtype=torch.bool)
         pattern = noise_levels(8, none, g) > 0
-        rows.append([float(loss(net, None, drawn, level * pattern, none, g)[0]) for level in LEVELS])
+        errors = (loss(net, None, drawn, level * pattern, none, g)[0] for level in LEVELS)
+        rows.append([float(error) for error in errors])
         if masks is not None:
             sigma = torch.full((8, STEMS), LEVELS[-1])
             after.append(float(loss(net, masks, drawn, sigma, every, g)[1]))
@@ -288,7 +289,8 @@ def train(
             songs.refresh()
             each, before, after = held_back(mean, masks, held, vectors)
             held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
-            log.info("step %d loss %.4f, masks %.2f dB; held back %.4f (%s), masks %.2f -> %.2f dB, "
+            log.info("step %d loss %.4f, masks %.2f dB; held back %.4f (%s), masks %.2f -> %.2f"
+                     " dB, "
                      "%.2f steps/s", step, *(x / args.check for x in seen), held_loss,
                      " ".join(f"{x:.3f}" for x in each), before, after,
                      (step - first) / (time.monotonic() - begin))  # fmt: skip

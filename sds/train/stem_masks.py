@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from sds.priors.checkpoints import read_tensors
 from sds.priors.stem_masks import StemMaskNetwork, gain_to_level
-from sds.signal.band_levels import HOP, RATE, band_matrix, stft, to_levels
+from sds.signal.band_levels import HOP, band_powers, on_bands, stft, to_levels
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.prior import BEST, keep_best, least
 from sds.train.stem_data import Songs
@@ -52,12 +52,11 @@ class Mixtures:
 
 def mixtures(audio: Tensor) -> Mixtures:
     """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are."""
-    spectra, matrix = stft(audio), band_matrix()
+    spectra = stft(audio)
     mixture = spectra.sum(1)
-    stems = matrix @ (spectra.real.square() + spectra.imag.square())
     cross = spectra.real * mixture.real[:, None] + spectra.imag * mixture.imag[:, None]
-    power = matrix @ (mixture.real.square() + mixture.imag.square())
-    return Mixtures(to_levels(power), stems, matrix @ cross, power)
+    power = band_powers(mixture)
+    return Mixtures(to_levels(power), band_powers(spectra), on_bands(cross), power)
 
 
 def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
@@ -84,7 +83,8 @@ def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = F
     audio = torch.stack(rows)
     gain = gain_to_level(audio.sum(1))[..., None]
     if not plain:
-        gain = gain * 10 ** (torch.from_numpy(rng.normal(size=(count, 1, 1))).float() * LEVEL_DB / 20)
+        change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
+        gain = gain * 10 ** (change * LEVEL_DB / 20)
     return audio * gain
 
 
@@ -126,7 +126,9 @@ def main() -> None:
     net = StemMaskNetwork()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
+    )
     checkpoint = Checkpoint(args.out)
     step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
     if args.begin and not step:

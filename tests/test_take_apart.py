@@ -1,0 +1,70 @@
+"""Four stems of a mixture: they add up to it by every method, at any rate, in any channels."""
+
+import pytest
+import torch
+
+from sds.multitrack.base import STEMS
+from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
+from sds.priors.stem_masks import StemMaskNetwork, StemMasks
+from sds.separation import take_apart
+from sds.signal.band_levels import to_powers
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return MultiTrackPrior(MultiTrackNetwork(), StemMasks(StemMaskNetwork()), name="test")
+
+
+def run(model, mix, rate, **asked):
+    g = torch.Generator().manual_seed(0)
+    making = take_apart.take_apart_stepwise(model, mix, rate, generator=g, **asked)
+    shares = []
+    while True:
+        try:
+            shares.append(next(making))
+        except StopIteration as end:
+            return end.value, shares
+
+
+@pytest.mark.parametrize("method", take_apart.METHODS)
+def test_stems_add_up_by_every_method(model, method):
+    mix = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(1))
+    stems, shares = run(model, mix, 44100, method=method, steps=2)
+    assert tuple(stems) == STEMS
+    torch.testing.assert_close(sum(stems.values()), mix, rtol=0, atol=1e-5)
+    assert shares == sorted(shares)
+    assert all(0 <= share <= 1 + 1e-6 for share in shares)
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(8000, 3000), (48000, 40001), (192000, 90000)])
+def test_stems_add_up_at_any_rate(model, rate, samples):
+    mix = 0.1 * torch.randn(1, samples, generator=torch.Generator().manual_seed(1))
+    stems, _ = run(model, mix, rate, method="fast")
+    torch.testing.assert_close(sum(stems.values()), mix, rtol=0, atol=1e-5)
+
+
+def test_silence_and_other_methods(model):
+    stems, _ = run(model, torch.zeros(1, 20000), 44100, method="default", steps=2)
+    assert all(float(stem.abs().max()) == 0 for stem in stems.values())
+    with pytest.raises(ValueError, match=r"method must be one of fast, .*got 'best'"):
+        run(model, torch.zeros(1, 20000), 44100, method="best")
+
+
+def test_shares_of_one_band_take_that_band():
+    t = torch.arange(44100) / 44100
+    low, high = torch.sin(2 * torch.pi * 200 * t), torch.sin(2 * torch.pi * 5000 * t)
+    shares = torch.zeros(2, 128, 80)
+    shares[0, :64], shares[1, 64:] = 1, 1
+    parts = take_apart.masked((low + high)[None], 44100, shares)[:, 0]
+    for part, true in zip(parts, (low, high), strict=True):
+        error = (part - true)[2000:-2000].square().mean() / true.square().mean()
+        assert float(10 * error.log10()) < -40
+
+
+@pytest.mark.parametrize("method", ["projection", "dirac"])
+def test_a_held_estimate_adds_up_in_power(model, method):
+    d = torch.randn(1, 4, 128, 8, generator=torch.Generator().manual_seed(0))
+    mixture = to_powers(model.levels(d)).sum(1) * 1.5
+    held = take_apart._held_to(model, d, mixture, method, 1.0)
+    torch.testing.assert_close(to_powers(model.levels(held)).sum(1), mixture, rtol=1e-3, atol=1e-9)
