@@ -24,8 +24,8 @@ def music(seed, seconds=12):
         seconds_on, key, level = torch.rand(3, generator=generator).tolist()
         time = torch.arange(RATE) / RATE
         hz = 80 * 2 ** (4 * key)
-        x[place : place + RATE] += (0.2 + level) * torch.exp(-4 * time) * torch.sin(
-            2 * torch.pi * hz * time
+        x[place : place + RATE] += (
+            (0.2 + level) * torch.exp(-4 * time) * torch.sin(2 * torch.pi * hz * time)
         )
         place += round((0.1 + 0.4 * seconds_on) * RATE)
     return x

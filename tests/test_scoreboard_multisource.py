@@ -14,10 +14,15 @@ from sds.multitrack.base import STEMS
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
 from sds.priors.stem_masks import StemMaskNetwork, StemMasks
-from sds.scoreboard import multisource, multisource_generation, multisource_separation
+from sds.scoreboard import (
+    multisource,
+    multisource_generation,
+    multisource_separation,
+    multisource_together,
+)
 from sds.scoreboard.board import Row, Setting, evaluate, read_rows
-from sds.scoreboard.multisource_clips import ARRANGEMENTS, clips, letters, load
-from sds.scoreboard.multisource_generation import Songs, distances, ears, songs, sum_of_songs
+from sds.scoreboard.multisource_clips import ARRANGEMENTS, Songs, clips, letters, load, songs
+from sds.scoreboard.multisource_generation import distances, ears, sum_of_songs
 from sds.scoreboard.multisource_separation import (
     BY_PROMPTS,
     COMPARED,
@@ -218,7 +223,9 @@ def test_equal_sets_of_mixtures_have_no_distance(setting):
 
 def test_shuffled_mixtures_have_stems_of_different_songs(setting):
     clip = clips(setting.data, "reserved")
-    band = Songs(setting, (clip[3], clip[0], clip[3], clip[1], clip[3], clip[2], clip[3], clip[3]), ())
+    band = Songs(
+        setting, (clip[3], clip[0], clip[3], clip[1], clip[3], clip[2], clip[3], clip[3]), ()
+    )
     assert [one.name for one in band.asked] == ["clip 0", "clip 1", "clip 2", "clip 3"]
     parts = [load(one).sources[k][0] for k, one in enumerate(band.asked)]
     assert torch.allclose(sum_of_songs(band, 0), torch.stack(parts).sum(0), atol=1e-6)
@@ -231,7 +238,7 @@ def test_tempos_an_octave_apart_are_one():
         x = torch.exp(-40 * (torch.arange(8 * RATE) / RATE % step))
         return onset_strength((x * torch.randn(len(x), generator=torch.Generator()))[None], RATE)
 
-    same = multisource_generation.same_tempo
+    same = multisource_together.same_tempo
     assert same(strength(0.6), strength(0.6)) == 1.0
     assert same(strength(0.6), strength(0.3)) == 1.0
     assert same(strength(0.6), strength(0.7)) == 0.0

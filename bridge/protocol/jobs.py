@@ -55,7 +55,14 @@ WavFile = Annotated[str, AfterValidator(_wav)]
 HostName = Annotated[str, AfterValidator(_host)]
 Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal[
-    "codec", "prior", "patch", "playable", "separate", "ablation", "stage_by_stage", "multisource",
+    "codec",
+    "prior",
+    "patch",
+    "playable",
+    "separate",
+    "ablation",
+    "stage_by_stage",
+    "multisource",
     "all",
 ]
 

@@ -22,8 +22,9 @@ TINY = 1e-9
 def chroma(audio: Tensor, rate: int) -> Tensor:
     """Chroma [12, L], C first, a frame each 93 ms, of audio [C, T] at `rate` Hz.
 
-    Magnitudes of bins from 55 Hz to 2 kHz as square roots, each given to the nearest notes (Fujishima
-    1999; Mueller 2015, section 3.1.2), mean over half a second; frames that are silent are zeros.
+    Magnitudes of bins from 55 Hz to 2 kHz as square roots, each given to the nearest notes
+    (Fujishima 1999; Mueller 2015, section 3.1.2), mean over half a second; frames that are silent
+    are zeros.
     """
     x = resample(mono(audio[None].float())[0], rate, RATE)
     spectrum = torch.stft(
@@ -48,8 +49,8 @@ def _notes() -> Tensor:
 
 
 def chroma_agreement(one: Tensor, other: Tensor) -> float:
-    """Mean correlation -1..1 of two tracks' chroma [12, L] over the frames in which both sound: 1 for
-    the same notes, about 0 for notes that have nothing to do with each other; NaN where they
+    """Mean correlation -1..1 of two tracks' chroma [12, L] over the frames in which both sound: 1
+    for the same notes, about 0 for notes that have nothing to do with each other; NaN where they
     never sound together.
     """
     count = min(one.shape[1], other.shape[1])

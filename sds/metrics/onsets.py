@@ -1,7 +1,7 @@
 """Where notes begin, and whether two tracks begin them together; how fast the beat is.
 
-Onset strength is the rise of the level, in dB, summed over bands a third of an octave wide (spectral
-flux; Bello et al. 2005, doi 10.1109/TSA.2005.851998, section III). Nothing is learned.
+Onset strength is the rise of the level, in dB, summed over bands a third of an octave wide
+(spectral flux; Bello et al. 2005, doi 10.1109/TSA.2005.851998, section III). Nothing is learned.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def onset_strength(audio: Tensor, rate: int) -> Tensor:
     """Onset strength [L], 100 frames a second, of audio [C, T] at `rate` Hz; zeros for silence."""
     x = resample(mono(audio[None].float())[0], rate, RATE)
     x = F.pad(x, (N // 2, N // 2 + HOP))
-    spectrum = torch.stft(
-        x, N, HOP, window=torch.hann_window(N), center=False, return_complex=True
-    )
+    spectrum = torch.stft(x, N, HOP, window=torch.hann_window(N), center=False, return_complex=True)
     power = _bands() @ (spectrum.real**2 + spectrum.imag**2)
     top = float(power.max())
     if top <= 0.0:
@@ -88,8 +86,8 @@ def onset_f_measure(one: Tensor, other: Tensor, tolerance: float = TOLERANCE) ->
 
 
 def onset_correlation(one: Tensor, other: Tensor) -> float:
-    """Correlation -1..1 of onset strengths [L] of two tracks under a Gaussian of 20 ms; NaN where one
-    never rises. Strengths enter as square roots, so that one loud stroke does not decide.
+    """Correlation -1..1 of onset strengths [L] of two tracks under a Gaussian of 20 ms; NaN where
+    one never rises. Strengths enter as square roots, so that one loud stroke does not decide.
     """
     count = min(len(one), len(other))
     x = torch.stack([_smooth(track[:count].clamp_min(0).sqrt()) for track in (one, other)])
@@ -143,8 +141,8 @@ def tempo(strength: Tensor) -> float:
 
 
 def tempo_agreement(one: Tensor, other: Tensor) -> float:
-    """Cosine -1..1 of the beat spectra of two onset strengths [L]: 1 where they go at one tempo; NaN
-    where nothing rises in one.
+    """Cosine -1..1 of the beat spectra of two onset strengths [L]: 1 where they go at one tempo;
+    NaN where nothing rises in one.
     """
     a, b = beat_spectrum(one).double(), beat_spectrum(other).double()
     norms = float(a.norm() * b.norm())

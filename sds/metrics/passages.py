@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from sds.priors.checkpoints import read_tensors
 from sds.signal.audio_files import resample
-from sds.signal.band_levels import BANDS, HOP, RATE, SILENCE, band_powers, stft, to_levels
+from sds.signal.band_levels import BANDS, RATE, SILENCE, band_powers, stft, to_levels
 
 GROUP = 4  # bands of `sds.signal.band_levels` in one of these
 FRAME = 8  # frames of `sds.signal.band_levels` in one of these: 128 ms
@@ -31,8 +31,8 @@ ROWS = 65536  # training passages that are compared at once
 
 @dataclass(frozen=True, slots=True)
 class TrainingPassages:
-    """Unit vectors [N, DIM] of training passages, and `held` [K]: how alike the nearest of them is to
-    each of K songs that nothing was trained on, sorted.
+    """Unit vectors [N, DIM] of training passages, and `held` [K]: how alike the nearest of them is
+    to each of K songs that nothing was trained on, sorted.
     """
 
     vectors: Tensor

@@ -1,39 +1,40 @@
 """Bass, drums, guitar and piano: taking them apart, making them, adding some to the others.
 
-The sets: `stems` are two clips of 12 s of game music, played by FluidR3; `reserved` 40 clips of songs
-that training never has, played by a sound font that it never hears (TimGM6mb), which
-`sds.train.corpus.reserved` renders into the data. In three of four of these all stems sound.
-Slow methods are measured on few of them: a cell says on how many.
+The sets: `stems` are two clips of 12 s of game music, played by FluidR3; `reserved` 40 clips of
+songs that training never has, played by a sound font that it never hears (TimGM6mb), which
+`sds.train.corpus.reserved` renders into the data. In three of four of these all stems sound. Slow
+methods are measured on few of them: a cell says on how many.
 
-Taking apart. SI-SDRi is the improvement of SI-SDR over the mixture, a mean over the stems that sound
-in a clip; those that do not are counted, and `leak` is the level of what was found of them below
-the mixture. Windows are the published protocol (MSDM): 4 s, every 2 s, at 22 050 Hz, without the
-stems that are silent in a window, or with them, as published. Seconds are those of a clip of
-12 s, evaluations how often the model is asked. Beside them what is told the true sources (NMF, ideal
-masks, ideal masks on the 128 bands that the model's masks have) and the product's method for prompts
-("bass guitar", "drum kit", "electric guitar", "piano"). Rows that are published are of another
-data set, Slakh2100, with stems that are silent: they say what others reach there, not here.
+Taking apart. SI-SDRi is the improvement of SI-SDR over the mixture, a mean over the stems that
+sound in a clip; those that do not are counted, and `leak` is the level of what was found of them
+below the mixture. Windows are the published protocol (MSDM): 4 s, every 2 s, at 22 050 Hz, without
+the stems that are silent in a window, or with them, as published. Seconds are those of a clip of 12
+s, evaluations how often the model is asked. Beside them what is told the true sources (NMF, ideal
+masks, ideal masks on the 128 bands that the model's masks have) and the product's method for
+prompts ("bass guitar", "drum kit", "electric guitar", "piano"). Rows that are published are of
+another data set, Slakh2100, with stems that are silent: they say what others reach there, not here.
 
-`generation`: mixtures made by the captions of reserved clips. FAD is the Frechet distance of windows
-of 3 s from those of other real clips (no caption of which was used), in 12 principal components of
-two embeddings that neither the model nor the evaluation scorer has to do with: the aiSFX trunk's and
-spectral statistics (and musicnn's, where it is installed). `shuffled stems` are mixtures of four
-songs' stems, `real` the mixtures whose captions they are. Match is the evaluation scorer's cosine
-with the own caption, and with the others; named is how often it takes a stem for its class, of
-four. Nearest is the greatest cosine of any passage of 3 s with a training song's
+`generation`: mixtures made by the captions of reserved clips. FAD is the Frechet distance of
+windows of 3 s from those of other real clips (no caption of which was used), in 12 principal
+components of two embeddings that neither the model nor the evaluation scorer has to do with: the
+aiSFX trunk's and spectral statistics (and musicnn's, where it is installed). `shuffled stems` are
+mixtures of four songs' stems, `real` the mixtures whose captions they are. Match is the evaluation
+scorer's cosine with the own caption, and with the others; named is how often it takes a stem for
+its class, of four. Nearest is the greatest cosine of any passage of 3 s with a training song's
 (`sds.metrics.passages`; a copy has 0.8 and more), copied is the share of clips above the 95th
 percentile of the corpus's held-back songs.
 
-`arrangements`: the 14 of MT-MusicLDM, named by what is added (B bass, D drums, G guitar, P piano); the
-others are given, there is no prompt. Sub-FAD is the Frechet distance from the true mixtures of the
-same clips, in 8 components; beside it with the stems of another song instead of those made.
+`arrangements`: the 14 of MT-MusicLDM, named by what is added (B bass, D drums, G guitar, P piano);
+the others are given, there is no prompt. Sub-FAD is the Frechet distance from the true mixtures of
+the same clips, in 8 components; beside it with the stems of another song instead of those made.
 
-`together`: whether what is added goes with what is given, by measures that no training used. The bass
-is added to drums alone, bass and guitar to the piano alone: `real` is the song's own, `shuffled` the
-mean over other songs' stems, `added` the model's. Onset strengths are correlated (smoothed by
-20 ms), onsets are paired within 50 ms (F-measure), chroma is correlated frame by frame where both
-sound. The beat is that of the first and of the last 10 s of 30 s that are generated by a caption:
-the cosine of their autocorrelations, and whether the tempo is within 4 % (or twice or half).
+`together`: whether what is added goes with what is given, by measures that no training used. The
+bass is added to drums alone, bass and guitar to the piano alone: `real` is the song's own,
+`shuffled` the mean over other songs' stems, `added` the model's. Onset strengths are correlated
+(smoothed by 20 ms), onsets are paired within 50 ms (F-measure), chroma is correlated frame by frame
+where both sound. The beat is that of the first and of the last 10 s of 30 s that are generated by a
+caption: the cosine of their autocorrelations, and whether the tempo is within 4 % (or twice or
+half).
 """
 
 from __future__ import annotations
@@ -41,27 +42,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from sds.scoreboard import multisource_generation, multisource_separation
+from sds.scoreboard import (
+    multisource_generation,
+    multisource_separation,
+    multisource_together,
+)
 from sds.scoreboard.board import Column, Row, Setting, Task
-from sds.scoreboard.multisource_clips import ARRANGEMENTS, RESERVED, SETS, clips
+from sds.scoreboard.multisource_clips import ARRANGEMENTS, RESERVED, SETS, Songs, clips, songs
 from sds.scoreboard.multisource_generation import (
     EVERY,
     GENERATED,
     HELD,
-    PAIRS,
     REAL,
     SHUFFLED,
-    TEMPOS,
-    TOGETHER,
-    Songs,
     arrangement,
     fad,
     held_back,
-    keeps_tempo,
     made,
-    songs,
     sub_fad,
-    together,
     training_passages,
 )
 from sds.scoreboard.multisource_separation import (
@@ -71,6 +69,7 @@ from sds.scoreboard.multisource_separation import (
     published,
     separated,
 )
+from sds.scoreboard.multisource_together import PAIRS, TEMPOS, TOGETHER, keeps_tempo, together
 
 ENOUGH = 4  # songs with all stems: four are needed for a mixture of other songs' stems
 METHODS = {"separators": SEPARATORS, "compared": COMPARED}
@@ -174,4 +173,5 @@ def findings(rows: Sequence[Row]) -> list[str]:
     """How methods compare on the same clips, how far added stems have come, and which arrangements
     are nearer to the true mixtures than another song's stems.
     """
-    return multisource_separation.findings(rows) + multisource_generation.findings(rows)
+    modules = multisource_separation, multisource_together, multisource_generation
+    return [said for module in modules for said in module.findings(rows)]

@@ -134,20 +134,22 @@ def _by_prompts(
 
 
 def ideal_on_bands(mixture: Mixture) -> Tensor:
-    """Stems [4, C, T] by the true shares of power on the bands that the model's masks have: what any
-    mask of that grid may reach.
+    """Stems [4, C, T] by the true shares of power on the bands that the model's masks have: what
+    any mask of that grid may reach.
     """
     sources = resample(mono(torch.stack(mixture.sources)), mixture.rate, RATE)
     powers = band_powers(stft(sources))  # [4, 128, L]
     return masked(mixture.audio, mixture.rate, powers / powers.sum(0).clamp_min(LEAST))
 
 
-def scores(mixture: Mixture, estimates: Tensor, sounding: Sequence[str] = STEMS) -> dict[str, float]:
+def scores(
+    mixture: Mixture, estimates: Tensor, sounding: Sequence[str] = STEMS
+) -> dict[str, float]:
     """Figures of estimates [4, C, T] of a mixture's sources, in dB.
 
-    Stems that are 60 dB below the mixture, or not among those `sounding`, are left out of the means;
-    `silent` counts them, and `leak_db` is the level of what was found of them below the mixture. The
-    figures of the published protocol (`sds.metrics.multi_source`) are of 22 050 Hz.
+    Stems that are 60 dB below the mixture, or not among those `sounding`, are left out of the
+    means; `silent` counts them, and `leak_db` is the level of what was found of them below the
+    mixture. The figures of the published protocol (`sds.metrics.multi_source`) are of 22 050 Hz.
     """
     improvements, plain, leaks = dict[str, float](), list[float](), list[float]()
     mix = mixture.audio
@@ -168,8 +170,8 @@ def scores(mixture: Mixture, estimates: Tensor, sounding: Sequence[str] = STEMS)
 
 
 def _windows(mixture: Mixture, estimates: Tensor) -> dict[str, float]:
-    """SI-SDR improvement as MSDM measures it, without the stems that are silent in a window, and with
-    them as published.
+    """SI-SDR improvement as MSDM measures it, without the stems that are silent in a window, and
+    with them as published.
     """
     found, true = (
         resample(mono(stems), mixture.rate, MSDM_RATE)
@@ -193,8 +195,8 @@ def published(name: str) -> Iterator[Figures]:
 
 
 def difference(rows: Sequence[Row], name: str, other: str) -> tuple[float, int] | None:
-    """How many dB more SI-SDR improvement method `name` has than `other` on the clips that both took
-    apart, and how many these are; None for none.
+    """How many dB more SI-SDR improvement method `name` has than `other` on the clips that both
+    took apart, and how many these are; None for none.
     """
     found = {
         method: {
@@ -216,9 +218,7 @@ def findings(rows: Sequence[Row]) -> list[str]:
     for tag in dict.fromkeys(tag for row in rows for tag in row.tags):
         own = [row for row in rows if tag in row.tags and "si_sdri" in row.figures]
         over = {name: difference(own, name, "fast") for name in DIFFUSION}
-        gains = [
-            f"{name} {gap[0]:+.1f} dB ({gap[1]} clips)" for name, gap in over.items() if gap
-        ]
+        gains = [f"{name} {gap[0]:+.1f} dB ({gap[1]} clips)" for name, gap in over.items() if gap]
         if gains:
             said.append(f"{tag}, over fast on the same clips: {', '.join(gains)}.")
         gap = difference(own, "projection, 20 evaluations", "Dirac, 150 evaluations")

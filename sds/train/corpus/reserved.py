@@ -101,9 +101,7 @@ def write_clip(folder: Path, name: str, song: Song, clip: NDArray[np.int16]) -> 
     }
 
 
-def write_set(
-    folder: Path, songs: Sequence[Song], font: Path, seconds: float, prefix: str
-) -> None:
+def write_set(folder: Path, songs: Sequence[Song], font: Path, seconds: float, prefix: str) -> None:
     """Write a clip of each song, and the manifest last of all."""
     folder.mkdir(parents=True, exist_ok=True)
     items = []
@@ -147,7 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         font = options.font or reserved_font()
         songs = reserved(options.count, options.seed)
         write_set(options.out / FOLDER, songs, font, SECONDS, "reserved")
-        long = [compose(reserved_name(options.seed + 1000, n), full=True) for n in range(options.long)]
+        long = [
+            compose(reserved_name(options.seed + 1000, n), full=True) for n in range(options.long)
+        ]
         if long:
             write_set(options.out / LONG_FOLDER, long, font, LONG_SECONDS, "long")
     except (ValueError, OSError) as error:
