@@ -1,5 +1,7 @@
 """Copies of a passage are found wherever they begin, at any level; other music is not."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +14,7 @@ from sds.metrics.passages import (
     passage_vectors,
     read_passages,
 )
+from sds.train.corpus.passages import FILE, main
 
 RATE = 32000
 
@@ -63,3 +66,24 @@ def test_files_are_read_and_others_refused(tmp_path):
     save_file({"vectors": vectors}, tmp_path / "q.safetensors")
     with pytest.raises(ValueError, match=f"q.safetensors must hold vectors .N, {DIM}. and held"):
         read_passages(tmp_path / "q.safetensors")
+
+
+def test_training_passages_are_of_songs_that_were_trained_on(tmp_path):
+    rows = []
+    for number, split in enumerate(("train", "held", "train")):
+        stems = torch.zeros(4, 12 * RATE)
+        stems[2] = 0.5 * music(number)
+        samples = (stems.clamp(-1, 1) * 32767).short().numpy()
+        samples.astype("<i2").tofile(tmp_path / f"{number}.i16")
+        rows.append({"file": f"{number}.i16", "frames": 12 * RATE, "split": split})
+    (tmp_path / "songs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["--songs", str(tmp_path), "--out", str(tmp_path)]) == 0
+    found = read_passages(tmp_path / FILE)
+    assert len(found.vectors) == 2 * len(passage_vectors(music(0), RATE, APART))
+    assert len(found.held) == 1
+    assert nearest_passage(passage_vectors(music(2), RATE), found.vectors) > 0.95
+
+
+def test_a_folder_without_songs_is_refused(tmp_path, caplog):
+    assert main(["--songs", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "must be a folder of rendered songs" in caplog.text

@@ -21,7 +21,15 @@ from sds.scoreboard import (
     multisource_together,
 )
 from sds.scoreboard.board import Row, Setting, evaluate, read_rows
-from sds.scoreboard.multisource_clips import ARRANGEMENTS, Songs, clips, letters, load, songs
+from sds.scoreboard.multisource_clips import (
+    ARRANGEMENTS,
+    Songs,
+    clips,
+    letters,
+    load,
+    songs,
+    tracks,
+)
 from sds.scoreboard.multisource_generation import distances, ears, sum_of_songs
 from sds.scoreboard.multisource_separation import (
     BY_PROMPTS,
@@ -193,8 +201,9 @@ def test_true_stems_are_as_good_as_can_be(data):
     mixture = load(clips(data, "reserved")[0])
     figures = scores(mixture, torch.stack(mixture.sources))
     assert figures["sdr"] == 200.0
-    assert figures["null_db"] < -80  # of files of 16 or 24 bits
-    assert figures["windows"] == figures["windows_with_silent"] > 60
+    assert figures["null_db"] < -60  # what files are rounded to
+    assert figures["windows"] == pytest.approx(figures["windows_with_silent"])
+    assert figures["windows"] > 60
 
 
 def test_a_silent_stem_is_counted_and_what_is_found_of_it_measured(data):
@@ -215,7 +224,7 @@ def test_ideal_masks_on_bands_add_up_to_the_mixture(data):
 
 def test_equal_sets_of_mixtures_have_no_distance(setting):
     band = songs(setting)
-    mixtures = [load(clip).audio[0] for clip in band.known]
+    mixtures = [tracks(clip, RATE).sum(0) for clip in band.known]
     found = distances(band, mixtures, band.known, 2)
     assert found.keys() == ears().keys()
     assert list(found.values()) == pytest.approx([0.0] * len(found), abs=1e-5)
