@@ -62,7 +62,15 @@ WavFile = Annotated[str, AfterValidator(_wav)]
 HostName = Annotated[str, AfterValidator(_host)]
 Method = Literal["default", "fast", "best", "masks", "paper"]
 SuiteName = Literal[
-    "codec", "prior", "patch", "playable", "separate", "ablation", "stage_by_stage", "all"
+    "codec",
+    "prior",
+    "patch",
+    "playable",
+    "separate",
+    "ablation",
+    "stage_by_stage",
+    "multisource",
+    "all",
 ]
 
 
@@ -239,7 +247,7 @@ class Evaluate(WritingJob):
     and `items`. A job that is cancelled or crashes leaves its rows.
 
     - `suites`: "codec", "prior", "patch", "playable", "separate", "ablation",
-      "stage_by_stage" or "all", at least one; default ("all",)
+      "stage_by_stage", "multisource" or "all", at least one; default ("all",)
     - `data`: folder of the evaluation recordings
     - `out`: folder of page and rows
     - `models`: names of the priors, at least one, whose rows stand beside each other; default

@@ -19,7 +19,10 @@ from bridge.worker.models import Models, instrument, model_hash
 from bridge.worker.playables import playables
 from renderers import RENDERERS
 from sds.datasets import evaluation_items
+from sds.multitrack.loading import load_multi_track
 from sds.priors.base import Prior
+from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.multi_track import MultiTrackPrior
 from sds.scoreboard import board, report
 from sds.scoreboard.keys import Key, code_digest, shipped_digests, values
 from sds.similarity import base
@@ -122,7 +125,16 @@ def _setting(job: Evaluate, prior: Prior, scorers: _Scorers, models: Models) -> 
         networks=models.networks(),
         items=job.items,
         playables=tuple(playables(Path(job.data), prior.sample_rate)),
+        multi_track=_multi_track(),
     )
+
+
+def _multi_track() -> MultiTrackPrior | None:
+    """The shipped model of four stems; None when it is not there."""
+    try:
+        return load_multi_track()
+    except ModelUnavailable:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,9 +103,10 @@ def prompts(data: Path) -> list[str]:
 
 
 def fingerprint(data: Path) -> str:
-    """A digest of what `data` lists: its manifests and the captions of its recordings."""
+    """A digest of what `data` lists: its manifests, the captions of its recordings, its tensors."""
     digest = hashlib.sha256()
-    for path in sorted([*data.glob("*/manifest.json"), *data.glob("train*/captions.csv")]):
+    listed = ("*/manifest.json", "train*/captions.csv", "*.safetensors")
+    for path in sorted(path for pattern in listed for path in data.glob(pattern)):
         digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

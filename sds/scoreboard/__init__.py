@@ -9,6 +9,16 @@
   cosine.
 - `keys`: What a row of the scoreboard was measured with: two rows of one key are the same
   measurement.
+- `multisource`: Bass, drums, guitar and piano: taking them apart, making them, adding some to the
+  others.
+- `multisource_clips`: Clips of four stems that suite `multisource` measures on, and what the model
+  makes from them.
+- `multisource_generation`: What the model of four stems makes of reserved songs: how near to real
+  ones, as asked, copied.
+- `multisource_separation`: Taking clips of four stems apart: the methods that suite `multisource`
+  compares, and what it measures of their stems.
+- `multisource_together`: Whether stems that the model adds go with what is given: onsets, harmony,
+  tempo.
 - `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.

@@ -19,7 +19,7 @@ from types import FunctionType
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SHIPPED = (
     "query_network", "tagger", "trunk", "bank", "text", "sentence", "captions", "reference",
-    "copy_index",
+    "copy_index", "stem_masks", "multi_track",
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ class Key:
     evaluation_scorer: str
     search_scorer: str
     query_network: (
-        str  # the network that shares out mixtures; this and the next eight: `folder_digest`
+        str  # the network that shares out mixtures; this and the next ten: `folder_digest`
     )
     tagger: str
     trunk: str
@@ -43,6 +43,8 @@ class Key:
     captions: str
     reference: str
     copy_index: str
+    stem_masks: str
+    multi_track: str
     methods: str  # `values` of what the suite compares
     data: str
     seed: int

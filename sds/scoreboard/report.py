@@ -167,7 +167,8 @@ def measured_lines(page: Page, suite: str, rows: Sequence[Row]) -> list[str]:
         f"searches listen to {page.search_scorer}",
         f"- Query network {key.query_network}, tagger {key.tagger}, trunk {key.trunk}, "
         f"bank {key.bank}, text {key.text}, sentences {key.sentence}, captions {key.captions}, "
-        f"reference {key.reference}, copy index {key.copy_index}",
+        f"reference {key.reference}, copy index {key.copy_index}, stem masks {key.stem_masks}, "
+        f"model of four stems {key.multi_track}",
     ]
 
 

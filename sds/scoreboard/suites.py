@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from sds.distillation.recipes import RECIPES
-from sds.scoreboard import ablation, codec, patch, playable, prior, separate, stage_by_stage
+from sds.scoreboard import (
+    ablation,
+    codec,
+    multisource,
+    patch,
+    playable,
+    prior,
+    separate,
+    stage_by_stage,
+)
 from sds.scoreboard.board import Entry
 
 SUITES = {
@@ -29,5 +38,12 @@ SUITES = {
         str(stage_by_stage.__doc__),
         stage_by_stage.findings,
         methods={"full": stage_by_stage.FULL},
+    ),
+    "multisource": Entry(
+        multisource.suite,
+        multisource.COLUMNS,
+        str(multisource.__doc__),
+        multisource.findings,
+        methods=multisource.METHODS,
     ),
 }

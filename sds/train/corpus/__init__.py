@@ -11,10 +11,12 @@
 - `midi`: General MIDI rendered with FluidSynth: single notes, drum hits, phrases, pieces of
   songs.
 - `nature`: Weather, water, fire and small animals, made from noise and sines.
+- `passages`: Passages of the songs that were trained on, for suite `multisource` to find copies of.
 - `patches`: Random patches of a renderer, with captions from what is measured in their sound.
 - `phrases`: Random but musical: single notes, lines, chords, grooves and small bands, with
   captions.
 - `procedural`: Sounds made from formulas, with captions from the numbers they were made with.
+- `reserved`: Render the clips that suite `multisource` of the scoreboard measures on.
 - `songs`: Pieces of MIDI songs: all instruments together, and single ones alone.
 - `stems`: Render songs of four stems to train on: `python -m sds.train.corpus.stems --help`.
 - `struck`: Struck things: modes of plates, bars, shells and membranes with the damping of their
