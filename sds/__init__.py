@@ -4,6 +4,7 @@
 - `detection`: What is in a recording: is a prompt's sound there, and which names fit.
 - `distillation`: Prompt to patch: score distillation, and the searches before it.
 - `metrics`: Distances between sounds and between sets of sounds.
+- `multitrack`: Bass, drums, guitar, piano: one model that generates, accompanies and takes apart.
 - `priors`: Diffusion priors: D(x; sigma, prompt), their codecs, and how checkpoints become one.
 - `samplers`: Noise schedules and solvers of the probability-flow ODE, one function each.
 - `scoreboard`: Every method beside its baselines, on recordings that nothing was trained on.

@@ -15,6 +15,7 @@ from bridge.cli.base import (
     Model,
     Out,
     Replace,
+    StemModel,
     absolute,
     run,
     show,
@@ -36,6 +37,13 @@ Prompts = Annotated[
         help="What one stem holds; once for each stem. The excerpt's when left out.",
     ),
 ]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--stems",
+        help="No prompts, but bass,drums,guitar,piano, or some of them; the rest is left.",
+    ),
+]
 Negatives = Annotated[
     list[str] | None,
     typer.Option(
@@ -53,10 +61,17 @@ Force = Annotated[
     bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
 ]
 Method = Annotated[
-    str | None, typer.Option(help="default, fast, best, masks or paper; when left out default.")
+    str | None,
+    typer.Option(
+        help="default, fast, best, masks or paper; with --stems default, fast, dirac, gaussian or "
+        "accurate; when left out default."
+    ),
 ]
 Refinement = Annotated[
-    int | None, typer.Option(help="Distillation steps; when left out 1000 for paper, else 0.")
+    int | None,
+    typer.Option(
+        help="Distillation steps, when left out 1000 for paper, else 0; with --stems evaluations."
+    ),
 ]
 Seed = Annotated[
     int | None,
@@ -81,6 +96,7 @@ def separate(
     file: Mixture,
     out: Out,
     prompts: Prompts = None,
+    stems: Classes = None,
     negatives: Negatives = None,
     excerpt: Excerpt = None,
     auto: Auto = False,
@@ -89,6 +105,7 @@ def separate(
     steps: Refinement = None,
     seed: Seed = None,
     model: Model = None,
+    stem_model: StemModel = "default",
     start_samples: StartSamples = None,
     tempo: TempoMap = None,
     host: Host = None,
@@ -99,7 +116,7 @@ def separate(
 ) -> None:
     """Split a recording into named stems and a residual.
 
-    Each prompt gets a stem; stems and residual add up to the recording.
+    Each prompt, or each class of --stems, gets a stem; stems and residual add up to the recording.
 
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
     With --like these come from another stem set, with its steps and model. What is given wins.
@@ -107,15 +124,20 @@ def separate(
     from bridge.cli import tables
     from bridge.protocol.jobs import Separate
 
-    earlier = _earlier_settings(out, file, like, method, complete=bool(prompts or auto))
+    complete = bool(prompts or auto or stems)
+    earlier = _earlier_settings(out, file, like, method, complete=complete)
+    if prompts or stems:
+        earlier = {key: v for key, v in earlier.items() if key not in ("prompts", "stems")}
     given = {
         "prompts": tuple(prompts) if prompts else None,
+        "stems": stems,
         "negatives": tuple(negatives) if negatives else None,
         "force": force or None,
         "method": method,
         "steps": steps,
         "seed": seed,
         "model": model,
+        "stem_model": stem_model if stem_model != "default" else None,
     }
     result = run(
         Separate,

@@ -113,10 +113,13 @@ def answer(folder: Path, name: str, text: str) -> None:
 
 
 def import_list(layout: Layout) -> str:
-    """What the action "import stems" reads: the stems and the residual, not the source."""
-    names = track_names([track.name for track in layout.tracks])
+    """What the action "import stems" reads: the stems and the residual; neither the source, nor
+    what was given, which the session has.
+    """
+    tracks = [track for track in layout.tracks if not track.given]
+    names = track_names([track.name for track in tracks])
     lines = [f"start\t{layout.start_samples}"]
-    for track, name in zip(layout.tracks, names, strict=True):
+    for track, name in zip(tracks, names, strict=True):
         colour = track.colour.removeprefix("#")
         lines.append(f"track\t{colour}\t{track.gain!r}\t{name}\t{track.file}")
     return "\n".join(lines)

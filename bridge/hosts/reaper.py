@@ -4,6 +4,9 @@ The list is text, a line a track with tabs between, since REAPER's Lua has no JS
 
     scorewire-stems <tab> 1 <tab> RATE <tab> FIRST SAMPLE <tab> FRAMES <tab> CHANNELS
     track <tab> NAME <tab> RED <tab> GREEN <tab> BLUE <tab> GAIN <tab> FILE
+
+A track that others were made to go with is a line `given` instead: the action that asked for them
+leaves it alone, since its project has it.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ def write(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResul
 def _line(track: Track, folder: Path) -> tuple[object, ...]:
     red, green, blue = bytes.fromhex(track.colour.removeprefix("#"))
     return (
-        "track",
+        "given" if track.given else "track",
         track.name,
         red,
         green,
