@@ -72,9 +72,9 @@ def generate(
     here: Here = False,
     as_json: Json = False,
 ) -> None:
-    """Generate new sounds from prompts, a WAV each; with --stems, stems that belong together.
+    """Generate new sounds from prompts, or stems that belong together.
 
-    Clip 2 has the next seed, and so on. What is too near to a recording that the shipped models
+    Without --stems each is a clip in a WAV. Clip 2 has the next seed, and so on. What is too near to a recording that the shipped models
     learned from is warned of, with its author and licence.
     """
     from bridge.cli import tables
@@ -139,9 +139,10 @@ def accompany(
     here: Here = False,
     as_json: Json = False,
 ) -> None:
-    """Generate stems that go with given ones: in time, at their place, as long as they are.
+    """Generate stems that go with given ones, in time and at their place.
 
-    Stems are bass, drums, guitar and piano. The given ones stay as they are, sample for sample.
+    Stems are bass, drums, guitar and piano. The given ones stay as they are, sample for sample;
+    what is added is as long as they are. FILES and --given both name them.
     """
     from bridge.cli import tables
     from bridge.protocol.multitrack_jobs import Accompany

@@ -175,7 +175,10 @@ def _earlier_settings(
         return {}
     fields = excerpt.settings_of_excerpt(out.expanduser(), file.expanduser())
     if not fields:
-        reason = "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+        reason = (
+            "Missing option '--prompt'. Only with --stems, or after an --excerpt into OUT, it may "
+            "be left out."
+        )
         raise CommandFailed("bad-input", reason, exit_code=2)
     return fields
 
