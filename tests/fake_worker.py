@@ -56,7 +56,7 @@ def done(job):
 
 
 def words(job):
-    return job.get("prompt") or " ".join(job.get("prompts", ["ok"]))
+    return job.get("prompt") or " ".join(job.get("prompts", ())) or "ok"
 
 
 def ok(job):

@@ -72,10 +72,10 @@ def generate(
     here: Here = False,
     as_json: Json = False,
 ) -> None:
-    """Generate new sounds from prompts, or stems that belong together.
+    """Generate new sounds from prompts, or with --stems sets of stems.
 
-    Without --stems each is a clip in a WAV. Clip 2 has the next seed, and so on. What is too near to a recording that the shipped models
-    learned from is warned of, with its author and licence.
+    Clip 2, or set 2, has the next seed, and so on. A clip that is too near to a recording that the
+    shipped models learned from is warned of, with its author and licence.
     """
     from bridge.cli import tables
     from bridge.protocol.multitrack_jobs import GenerateClips
@@ -139,10 +139,10 @@ def accompany(
     here: Here = False,
     as_json: Json = False,
 ) -> None:
-    """Generate stems that go with given ones, in time and at their place.
+    """Generate stems that go with given ones, in time with them.
 
     Stems are bass, drums, guitar and piano. The given ones stay as they are, sample for sample;
-    what is added is as long as they are. FILES and --given both name them.
+    what is added lies at their place and is as long as they are. FILES and --given both name them.
     """
     from bridge.cli import tables
     from bridge.protocol.multitrack_jobs import Accompany
