@@ -72,7 +72,7 @@ def generate(
     here: Here = False,
     as_json: Json = False,
 ) -> None:
-    """Generate new sounds from prompts, or with --stems sets of stems.
+    """Generate new sounds, or stems that belong together.
 
     Clip 2, or set 2, has the next seed, and so on. A clip that is too near to a recording that the
     shipped models learned from is warned of, with its author and licence.

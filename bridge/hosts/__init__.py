@@ -19,7 +19,8 @@
 - `layout`: Lay out a stem set as tracks on a timeline: what every host writes in its own format.
 - `markers`: Write places as a MIDI file of tempo and markers, and as files and labels for
   Audacity.
-- `reaper`: REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+- `reaper`: REAPER: Lua actions that separate or accompany what is selected, and the list of tracks
+  they place.
 - `rpp`: A REAPER project file: a folder track of the stems and the residual, then the source,
   muted.
 """

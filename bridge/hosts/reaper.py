@@ -1,4 +1,5 @@
-"""REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+"""REAPER: Lua actions that separate or accompany what is selected, and the list of tracks they
+place.
 
 The list is text, a line a track with tabs between, since REAPER's Lua has no JSON:
 
@@ -24,7 +25,7 @@ from presets.python_child import python_child
 
 SUFFIX = ".stems"
 SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
-ACTIONS = ("scorewire.lua", "scorewire_import.lua")
+ACTIONS = ("scorewire.lua", "scorewire_accompany.lua", "scorewire_import.lua")
 COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
 
 

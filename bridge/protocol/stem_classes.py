@@ -6,6 +6,7 @@ They are those of `sds.multitrack.base`, which no light process may import: a te
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator
@@ -29,6 +30,21 @@ Stems = Annotated[
     AfterValidator(lambda given: tuple(name for name in STEMS if name in given)),
 ]
 """A field of a model: classes as a list or one text with commas, each once, in their order."""
+
+
+def given_by_name(files: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Files by stem, of the names of their tracks. Raises `ValueError` with one sentence for a name
+    that says no stem, and for a second one of a stem.
+    """
+    given: dict[str, str] = {}
+    for name, file in files:
+        stem = stem_of(name)
+        if stem is None:
+            raise ValueError(f"the name {name!r} says none of {NAMES}: call the track what it is")
+        if stem in given:
+            raise ValueError(f"{name!r} is a second track of {stem}; one can be given")
+        given[stem] = file
+    return given
 
 
 def stem_of(name: str) -> StemName | None:
