@@ -3,7 +3,7 @@
 - `ableton`: Ableton Live: our Remote Script in it, or AbletonOSC, puts stems into the
   arrangement.
 - `ardour`: Serve a running Ardour: cut a region's sound out of its files, list what to import.
-- `ardour_install`: Our two actions in Ardour: its file `ui_scripts` read, kept and written, and
+- `ardour_install`: Our actions in Ardour: its file `ui_scripts` read, kept and written, and
   the script files.
 - `ardour_session`: An Ardour session in a folder: a track a stem and the residual, then the
   source, muted.
