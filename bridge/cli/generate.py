@@ -40,6 +40,21 @@ Like = Annotated[
 Host = Annotated[str | None, typer.Option(help=f"Put them on tracks too: {', '.join(HOSTS)}.")]
 
 
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(help="Given stems whose names say which they are, such as bass.wav."),
+]
+Words = Annotated[str | None, typer.Argument(help="What it should sound like; it may be left out.")]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(metavar=TEXT, help="STEM=FILE: a stem that is there; once for each."),
+]
+Added = Annotated[
+    str | None,
+    typer.Option(help="Stems to add, with commas; when left out all that are not given."),
+]
+
+
 @app.command()
 def generate(
     prompts: Annotated[list[str], typer.Argument(help="What it should sound like; one or more.")],
@@ -106,21 +121,10 @@ def generate(
 @app.command()
 def accompany(
     out: Out,
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(help="Given stems whose names say which they are, such as bass.wav."),
-    ] = None,
-    prompt: Annotated[
-        str | None, typer.Argument(help="What it should sound like; it may be left out.")
-    ] = None,
-    given: Annotated[
-        list[str] | None,
-        typer.Option(metavar=TEXT, help="STEM=FILE: a stem that is there; once for each."),
-    ] = None,
-    add: Annotated[
-        str | None,
-        typer.Option(help="Stems to add, with commas; when left out all that are not given."),
-    ] = None,
+    files: Files = None,
+    prompt: Words = None,
+    given: Given = None,
+    add: Added = None,
     like: Like = None,
     steps: Annotated[
         int | None, typer.Option(help="Evaluations of the model; its own when left out.")

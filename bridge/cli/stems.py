@@ -124,27 +124,21 @@ def separate(
     from bridge.cli import tables
     from bridge.protocol.jobs import Separate
 
-    complete = bool(prompts or auto or stems)
-    earlier = _earlier_settings(out, file, like, method, complete=complete)
-    if prompts or stems:
-        earlier = {key: v for key, v in earlier.items() if key not in ("prompts", "stems")}
-    given = {
-        "prompts": tuple(prompts) if prompts else None,
-        "stems": stems,
-        "negatives": tuple(negatives) if negatives else None,
-        "force": force or None,
-        "method": method,
-        "steps": steps,
-        "seed": seed,
-        "model": model,
-        "stem_model": stem_model if stem_model != "default" else None,
-    }
+    given = _said(
+        prompts=tuple(prompts or ()), stems=stems, negatives=tuple(negatives or ()), force=force,
+        method=method, steps=steps, seed=seed, model=model,
+        stem_model=None if stem_model == "default" else stem_model,
+    )  # fmt: skip
+    named = bool(prompts or stems)
+    earlier = _earlier_settings(out, file, like, method, complete=named or auto)
+    if named:
+        earlier = {k: value for k, value in earlier.items() if k not in ("prompts", "stems")}
     result = run(
         Separate,
         as_json,
         here,
         file=absolute(file),
-        **earlier | {key: value for key, value in given.items() if value is not None},
+        **earlier | given,
         auto=auto,
         out=absolute(out),
         excerpt=excerpt,
@@ -154,6 +148,15 @@ def separate(
         replace=replace,
     )
     show(result, lambda: tables.separate(result), as_json)
+
+
+def _said(**values: Any) -> dict[str, Any]:
+    """What was given on the command line: neither None nor empty, and no flag that was not set."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and value != () and value is not False
+    }
 
 
 def _earlier_settings(
