@@ -307,5 +307,5 @@ def _check_space(place: str, arranging: _Arranging, sets: int) -> None:
     """Refuse early what would fill the disk: what is made, all files and the mix."""
     files = arranging.channels * (len(arranging.stems) + 1) + len(arranging.add)
     seconds = arranging.frames / arranging.rate
-    what = f"{len(arranging.stems)} stems of {seconds:.0f} seconds, {sets} times,"
+    what = f"{sets * len(arranging.stems)} stems of {seconds:.0f} seconds"
     check_space(Path(place), 4 * arranging.frames * files * sets, what)
