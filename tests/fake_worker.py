@@ -39,11 +39,14 @@ def progress(job, fraction, **figures):
 def done(job):
     out = Path(job.get("out", ""))  # a suggestion writes nothing
     result = {"pid": os.getpid(), "prompt": words(job), "steps": 3, "score_after": 0.75}
-    if job["kind"] == "separate":
-        stems = [{"prompt": p, "wav": str(out / f"{p}.wav")} for p in job["prompts"]]
+    named = job.get("stems") or job.get("prompts", ())
+    if job["kind"] == "accompany":
+        named = [*job["given"], *job["add"]]
+    if job["kind"] in ("separate", "accompany") or job.get("stems"):
+        stems = [{"prompt": p, "wav": str(out / f"{p}.wav")} for p in named]
         result |= {"stems": stems, "null_db": float("-inf")}
         result |= {"manifest": str(out / "stems.json")}
-    if job["kind"] == "generate":
+    elif job["kind"] == "generate":
         clips = [{"prompt": p, "wav": str(out / f"{p}-1.wav")} for p in job["prompts"]]
         clips[-1]["warning"] = "too near"
         result |= {"clips": clips}
@@ -53,7 +56,7 @@ def done(job):
 
 
 def words(job):
-    return job.get("prompt") or " ".join(job.get("prompts", ["ok"]))
+    return job.get("prompt") or " ".join(job.get("prompts", ())) or "ok"
 
 
 def ok(job):

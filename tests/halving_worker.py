@@ -68,17 +68,50 @@ def separate(job):
     say(job, "done", result=result | {"manifest": str(out / stems.MANIFEST), "seconds": 0.1})
 
 
+def accompany(job):
+    """The given stems as they are, and silence for what is added."""
+    out = Path(job["out"])
+    names = [name for name in ("bass", "drums", "guitar", "piano")
+             if name in job["given"] or name in job["add"]]  # fmt: skip
+    header = wav.read_header(Path(next(iter(job["given"].values()))))
+    start = header.bext.time_reference
+    for name in names:
+        if name in job["given"]:
+            (out / f"{name}.wav").write_bytes(Path(job["given"][name]).read_bytes())
+            continue
+        wav.write(
+            out / f"{name}.wav", [bytes(4 * header.channels * header.frames)], rate=header.rate,
+            channels=header.channels, frames=header.frames, bext=wav.Bext(start),
+        )  # fmt: skip
+    manifest = stems.Manifest(
+        job="0" * 16, task="accompany", words=job["prompt"], source="added.wav", source_sha256="",
+        source_wav=f"{names[0]}.wav", rate=header.rate, frames=header.frames,
+        channels=header.channels, start_samples=start, tempo=job["tempo"], null_db=-150,
+        stems=tuple(
+            stems.Stem(prompt=n, wav=f"{n}.wav", rms_db=-20, given=n in job["given"]) for n in names
+        ),
+        method="accompany", steps=0, seed=0, model="halving", model_hash="", code="0",
+    )  # fmt: skip
+    stems.save(manifest, out / stems.MANIFEST)
+    listed = [{"prompt": n, "wav": str(out / f"{n}.wav")} for n in names]
+    result = {"stems": listed, "mix": listed[0]["wav"], "null_db": -150.0}
+    say(job, "done", result=result | {"manifest": str(out / stems.MANIFEST), "seconds": 0.1})
+
+
 def main():
     threading.Thread(target=listen, daemon=True).start()
     while True:
         job = inbox.get()
         say(job, "progress", fraction=0.5, stage="separate", eta=3.0, figures={})
-        if job["prompts"][0] == "slow":
+        words = job.get("prompt") or next(iter(job.get("prompts", ())), "")
+        if words == "slow":
             while job["id"] not in cancelled:
                 time.sleep(0.02)
             say(job, "cancelled")
-        elif job["prompts"][0] == "wrong":
+        elif words == "wrong":
             say(job, "failed", code="bad-input", reason="file must not be so wrong")
+        elif job["kind"] == "accompany":
+            accompany(job)
         else:
             separate(job)
 

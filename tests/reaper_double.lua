@@ -395,7 +395,9 @@ function body.GetExtState(section, key) return world.ext[section .. "/" .. key] 
 function body.SetExtState(section, key, value) world.ext[section .. "/" .. key] = value end
 function body.GetProjectPathEx() return world.media end
 function body.GetUserInputs(_, count, captions)
-  assert(count == 1 and #captions > 0)
+  local said = captions:gsub(",separator=.*", ""):gsub(",extrawidth=%d+", "")
+  local _, commas = said:gsub(",", "")
+  assert(commas == count - 1, "a caption for each input")
   return world.inputs ~= nil, world.inputs or ""
 end
 function body.GetUserFileNameForRead() return world.file ~= nil, world.file or "" end

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -229,6 +230,23 @@ def test_presets_to_presets(tmp_path: Path, capsys: Any, monkeypatch: Any) -> No
         (("generate", "--out", "o"), "Missing argument 'prompts'."),
         (("generate", "kick", "", "--out", "o"), "PROMPTS: string should have at least 1"),
         (("generate", "kick", "--out", "o", "--count", "0"), "--count: input should be greater"),
+        (
+            ("generate", "x", "--out", "o", "--stems", "sax"),
+            "--stems: input should be 'bass', 'dru",
+        ),
+        (("generate", "x", "--out", "o", "--bars", "4"), "--tempo: must be given with bars"),
+        (("accompany", "--out", "o"), "--given: must name at least 1 stem and its file, got none"),
+        (
+            ("accompany", "lead.wav", "--out", "o"),
+            "'lead.wav' says none of bass, drums, guitar and",
+        ),
+        (("accompany", "a b", "c d", "--out", "o"), "PROMPT must be one, and 'c d' is a second"),
+        (
+            ("accompany", "bass.wav", "--add", "bass", "--out", "o"),
+            "--add: must name stems that ar",
+        ),
+        (("accompany", "bass.wav", "--given", "bass=b", "--out", "o"), "--given: must name a stem"),
+        (("separate", "a.wav", "--stems", "bass", "--method", "best", "--out", "x"), "--method: "),
         (("vary", "x.json", "--out", "o", "--amount", "2"), "--amount: input should be less"),
         (("patch", "x", "--steps", "many"), "Invalid value for '--steps'"),
         (("dance",), "No such command 'dance'."),
@@ -398,6 +416,38 @@ def test_ctrl_c_before_the_recorder_is_there_ends_the_recording(
         main.main()
     assert end.value.code == 1
     assert json.loads(capsys.readouterr().out)["error"]["reason"] == "nothing came, 3"
+
+
+def test_given_stems_are_files_that_say_what_they_are(
+    tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """Through a worker of the bridge's own tests, which names what it was asked for."""
+    fake = [sys.executable, "-S", "-E", str(Path(__file__).with_name("fake_worker.py"))]
+    monkeypatch.setenv("SCOREWIRE_WORKER", shlex.join(fake))
+    monkeypatch.chdir(tmp_path)
+    for name in ("Bass.wav", "take 2 drums.wav", "keys.wav"):
+        sf.write(name, np.zeros(100), 8000)
+    code, out, err = scorewire(
+        capsys, monkeypatch, "accompany", "Bass.wav", "take 2 drums.wav", "slow blues",
+        "--given", "piano=keys.wav", "--out", "o", "--json",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert [stem["prompt"] for stem in last(out)["stems"]] == ["bass", "drums", "piano", "guitar"]
+    assert last(out)["prompt"] == "slow blues"
+
+
+def test_stem_sets_are_listed_set_by_set() -> None:
+    one = {"stems": [{"prompt": "bass", "wav": "/o/1/b.wav"}], "mix": "/o/1/source/m.wav"}
+    one |= {"manifest": "/o/1/stems.json"}
+    placed = {"host": "rpp", "text": "open it"}
+    result = {"sets": [one], "seconds": 2.0, "placed": placed}
+    assert str(tables.generate(result)).splitlines() == [
+        "bass      /o/1/b.wav",
+        "mix       /o/1/source/m.wav",
+        "manifest  /o/1/stems.json",
+        "seconds   2.0",
+        "rpp       open it",
+    ]
 
 
 def test_generated_clips_are_listed_and_copies_warned_of() -> None:

@@ -18,6 +18,7 @@ NO_ADDRESS = {"probe", "eval", "convert"}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OWN = {
     "": {"as_json", "config_file", "here"},
+    "accompany": {"files"},
     "separate": {"like"},
     "suggest": {"assist", "describe"},
     "eval": {"report"},

@@ -136,6 +136,7 @@ def slots(folder: Path) -> dict[int, str]:
 
 OURS = {1: "Scorewire: separate selection", 2: "Scorewire: import stems"}
 THEIRS = {3: "Shortcut - Common/Save"}
+ACCOMPANY = "Scorewire: accompany selection"
 
 
 def test_what_ardour_saved_is_read_and_written_again_as_it_is():
@@ -152,7 +153,7 @@ def test_installing_keeps_other_scripts_and_uninstalling_restores_them(config):
     before = (config / "ui_scripts").read_text()
     theirs = ardour_install.read_slots(before)
     INSTALLERS["ardour"].install(config, force=False)
-    assert slots(config) == THEIRS | OURS
+    assert slots(config) == THEIRS | OURS | {4: ACCOMPANY}
     assert ardour_install.read_slots((config / "ui_scripts").read_text())[3] == theirs[3]
     assert (config / "ui_scripts.before-scorewire").read_text() == before
     once = (config / "ui_scripts").read_bytes()
@@ -177,7 +178,9 @@ def test_a_first_installation_needs_no_ui_scripts(tmp_path, monkeypatch):
     for version in ("ardour6", "ardour7", "ardourX"):
         (tmp_path / version).mkdir()
     INSTALLERS["ardour"].install(None, force=False)
-    assert [slots(tmp_path / version) for version in ("ardour6", "ardour7")] == [OURS, OURS]
+    assert [slots(tmp_path / version) for version in ("ardour6", "ardour7")] == [
+        OURS | {3: ACCOMPANY}
+    ] * 2
     assert not (tmp_path / "ardourX" / "ui_scripts").exists()
 
 
@@ -191,7 +194,7 @@ def test_the_file_is_the_lua_program_that_ardour_restores(tmp_path):
     for slot, name in enumerate(ardour_install.FILES, start=1):
         script = scripts[slot]
         assert script.s == (ardour_install.SCRIPTS / name).read_text()
-        assert script.n == OURS[slot]
+        assert script.n == (OURS | {3: ACCOMPANY})[slot]
         factory = lua.globals().load(script.f)
         assert lua53.lua_type(factory(script.a)) == "function"
 
@@ -245,6 +248,18 @@ def test_regions_that_cannot_be_cut_are_refused_in_one_sentence(tmp_path):
             cut(**changes)
     with pytest.raises(ValueError, match=r"lines of a channel, a tab and a path, got '0 /a'$"):
         ardour.sources("0 /a")
+    with pytest.raises(ValueError, match="regions must begin with a line of track, position, st"):
+        ardour.track_region("Bass\t5\t0\n0\t/a", 48000)
+
+
+def test_a_region_is_silent_beside_what_it_plays(tmp_path):
+    sound = np.random.default_rng(2).uniform(-1, 1, 100).astype("f4")
+    sf.write(tmp_path / "a.wav", sound, 48000, subtype="FLOAT")
+    region = ardour.track_region(f"Bass\t1000\t20\t50\n0\t{tmp_path / 'a.wav'}", 48000)
+    ardour.write_region(region, tmp_path / "out.wav", (990, 1100))
+    found, _ = sf.read(tmp_path / "out.wav", dtype="float32")
+    np.testing.assert_array_equal(found, np.pad(sound[20:70], (10, 50)))
+    assert wav.read_header(tmp_path / "out.wav").bext.time_reference == 990
 
 
 # the loop: a server of ours, and Ardour or a socket in its place
@@ -296,7 +311,7 @@ def asked(tmp_path):
         message = OscMessage(double.socket.recv(65536))
         return message.address, *message.params
 
-    ask.client, ask.key = client, KEY
+    ask.client, ask.key, ask.port = client, KEY, double.port
     yield ask, fired, tmp_path / "song" / "scorewire"
     server.stop()
     client.socket.close()
@@ -365,11 +380,42 @@ def test_nonsense_is_refused_where_the_action_looks(asked):
     assert refused["3"] == "refused\tfile /gone.wav does not exist\n"
 
 
-def region_of(folder: Path, mix: np.ndarray, *, trim: int, length: int) -> Path:
+def test_regions_of_named_tracks_are_given_from_the_first_begin_to_the_last_end(asked):
+    ask, fired, folder = asked
+    song = folder.parent
+    line = f"0\t{song / 'a.wav'}"
+    regions = (f"Bass DI\t100\t10\t9000\n{line}", f"Drums\t200\t0\t9000\n{line}\n{line}")
+
+    def accompany(req, *values):
+        port = f"port={ask.port}"
+        said = (song, 48_000, 97.5, *values, port, "action=LuaAction/script-7", f"key={KEY}")
+        address = "/scorewire/host/ardour/accompany"
+        return ask.client.ask(address, req, *map(str, said[:3]), *said[3:])
+
+    name, (req, job) = accompany(7, *regions, "prompt=crash", "add=piano")
+    assert (name, req) == ("accepted", 7)
+    assert (folder / "7" / "answer").read_text() == f"accepted\t{job}\n"
+    assert fired() == ("/access_action", "LuaAction/script-7")
+    headers = [wav.read_header(folder / "7" / f"given-{name}.wav") for name in ("bass", "drums")]
+    assert {(h.frames, h.bext.time_reference) for h in headers} == {(9_100, 100)}
+    assert [h.channels for h in headers] == [1, 2]
+    for req, why, values in (
+        (8, "the name 'Lead' says none of bass, drums,", (f"Lead\t1\t0\t9\n{line}",)),
+        (9, "'bass' is a second track of bass", (regions[0], f"bass\t1\t0\t9\n{line}")),
+        (10, "given bass /gone.wav does not exist", ("Bass\t1\t0\t9\n0\t/gone.wav",)),
+        (11, "regions must be at least 1, got none", ()),
+        (12, "add: must name stems that are not given", (regions[0], "add=bass")),
+    ):
+        name, (_, _, _, text, _) = accompany(req, *values)
+        assert (name, text[: len(why)]) == ("fail", why)
+        assert (folder / str(req) / "answer").read_text().startswith(f"refused\t{why}")
+
+
+def region_of(folder: Path, mix: np.ndarray, *, trim: int, length: int, name: str = "mix") -> Path:
     """A session with one region: `length` frames from `trim` on of a file, at START."""
     folder.mkdir()
     sf.write(folder / "mix.wav", mix, RATE, subtype="FLOAT")
-    track = Track("mix", folder / "mix.wav")
+    track = Track(name, folder / "mix.wav")
     placing = Layout(
         name="song", rate=RATE, channels=2, frames=len(mix), start_samples=START,
         tempo=Tempo(((0, 97.5),)), tracks=(track,), source=None,
@@ -425,6 +471,39 @@ def test_from_a_selected_region_to_named_tracks_that_null_against_it(tmp_path, h
     error = heard[inner] - expected[fade:-fade]
     assert np.sum(error**2) < 1e-10 * np.sum(expected**2)  # -100 dB; 0 was found: bit by bit
     assert not heard[:START].any()
+
+
+def test_what_goes_with_a_selected_region_is_imported_beside_it(tmp_path, home):
+    """Real Ardour and our server; the worker gives the given stem back, and silence beside it."""
+    mix = 0.1 * np.random.default_rng(3).standard_normal((RATE, 2)).astype("f4")
+    file = region_of(tmp_path / "song", mix, trim=500, length=RATE // 2, name="Bass")
+    folder, config = tmp_path / "song" / "scorewire", home / ".config" / "ardour7"
+    INSTALLERS["ardour"].install(config, force=False)
+    worker = f"{sys.executable} {ROOT / 'tests' / 'halving_worker.py'}"
+    with Serving(tmp_path, WORKER=worker) as server, real.Ardour(file, home) as daw:
+        (config / "scorewire.conf").write_text(
+            f"port {server.port}\ndialog no\nwords slow blues\nadd piano\n"
+            f"token {tmp_path / 'data' / 'token'}\n"
+        )
+        daw.ready(regions=1)
+        daw.act("LuaAction/script-3")
+        (answer,) = real.until(lambda: list(folder.glob("*/answer")), "the action is answered")
+        assert answer.read_text().startswith("accepted\tj"), answer.read_text()
+        place = answer.parent
+        real.until(lambda: (place / "imported").exists(), "the stems are imported", 120)
+        real.until(lambda: (folder / "pending").stat().st_size == 0, "the action is through")
+        daw.save()
+        daw.act("Common/Quit")
+        daw.child.wait(timeout=real.PATIENCE)
+    given, _ = sf.read(place / "given-bass.wav", dtype="float32")
+    np.testing.assert_array_equal(given, mix[500 : 500 + RATE // 2])
+    root = ElementTree.parse(file).getroot()
+    assert [route.get("name") for route in root.iter("Route")] == ["Master", "Bass", "piano"]
+    tick = ardour_session.SUPERCLOCK // RATE
+    regions = {region.get("name"): region for region in root.findall("Playlists/Playlist/Region")}
+    for name in ("Bass", "piano"):
+        assert regions[name].get("length") == f"a{RATE // 2 * tick}@a{START * tick}"
+        assert regions[name].get("muted") == "0"
 
 
 def _named_and_placed(file: Path, manifest: Path) -> None:

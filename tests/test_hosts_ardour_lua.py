@@ -59,9 +59,12 @@ Temporal = { timepos_t = function (samples) return samples end, TempoMap = { rea
   return { quarters_per_minute_at = function () return 97.5 end } end } }
 ArdourUI = { actionlist = function () return { ["script-5"] = {
   ["Scorewire: import stems"] = "LuaAction/script-5" } } end }
+route = { name = function () return "Bass DI" end }
+function route:to_track () return { playlist = function () return {
+  region_list = function () return each ({ region }) end } end } end
 Session = { path = function () return session end,
   nominal_sample_rate = function () return 48000 end,
-  get_tracks = function () return each (tracks) end }
+  get_tracks = function () return each (listed or tracks) end }
 ARDOUR = {
   user_config_directory = function () return config end,
   LuaAPI = { build_filename = function (...) return table.concat ({ ... }, "/") end,
@@ -134,6 +137,37 @@ def test_the_selection_is_sent_whole_with_places_beyond_32_bits(daw):
     assert rest[:10] == [*place, "alto sax", "sea"]
     assert sorted(rest[10:]) == ["action=LuaAction/script-5", "method=fast"]
     assert daw.pending == [f"{req}\t77\tkeep"]
+
+
+def test_selected_regions_are_sent_with_the_names_of_their_tracks(daw):
+    daw.all["listed"] = daw.lua.table(daw.all["route"])
+    daw.all["answers"] = daw.lua.table(words=" slow blues ", add=" piano")
+    daw.answer("accepted\tj1\n")
+    daw.act("accompany")
+    (message,) = [[*m.values()] for m in daw.listed("sent")]
+    _, path, types, req, *rest = message
+    assert path == "/scorewire/host/ardour/accompany"
+    assert types == "s" * (len(message) - 3)
+    region = f"Bass DI\t{2**40}\t5\t9\n0\t/a/x.wav\n0\t/a/x.wav"
+    assert rest[:4] == [str(daw.session), "48000", "97.5", region]
+    assert sorted(rest[4:]) == ["action=LuaAction/script-5", "add=piano", "prompt=slow blues"]
+    assert daw.pending == [f"{req}\t77\tkeep"]
+    daw.all["answers"] = None
+    daw.act("accompany")
+    assert len(daw.listed("sent")) == 1  # the dialog was left
+    daw.all["selected"] = daw.lua.table()
+    daw.act("accompany")
+    assert daw.listed("told") == ["select the audio regions to go with first"]
+
+
+def test_without_the_dialog_the_words_of_the_settings_count_and_a_refusal_is_told(daw):
+    daw.all["listed"] = daw.lua.table(daw.all["route"])
+    daw.settings("dialog no", "words jazz trio")
+    daw.answer("refused\tthe name 'Bass' says none\n")
+    daw.act("accompany")
+    assert "prompt=jazz trio" in [*daw.listed("sent")[0].values()]
+    assert daw.listed("said") == ["Scorewire: the name 'Bass' says none"]
+    assert not (daw.session / "scorewire" / "pending").exists()
 
 
 def test_the_token_is_sent_as_the_key_from_the_usual_place_or_the_one_named(
@@ -214,10 +248,10 @@ def test_without_a_selection_or_words_the_user_is_told_so(daw):
 
 def test_an_action_that_fails_says_why_and_stays_in_its_slot(daw):
     daw.all["Session"]["path"] = None
-    for name in ("separate", "import"):
+    for name in ("separate", "import", "accompany"):
         daw.act(name)
     assert all("attempt to call a nil value" in text for text in daw.listed("told"))
-    assert len(daw.listed("told")) == 2
+    assert len(daw.listed("told")) == 3
 
 
 def waiting(daw: Daw, req: int, text: str, after: str = "mute") -> Path:

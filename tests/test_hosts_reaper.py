@@ -406,6 +406,129 @@ def test_every_signature_in_the_table_is_used_by_a_script() -> None:
     assert {name for name in double.signatures if f"reaper.{name}(" not in text} == set()
 
 
+# Accompany
+
+
+def band(daw: Reaper, *names: str) -> None:
+    """A track a name, each with an item of its own place, selected."""
+    daw.track.name = names[0]
+    for number, name in enumerate(names):
+        if number:
+            daw.track = daw.world.track(daw.project, name)
+        daw.item(D_POSITION=1.0 + 0.01 * number, D_LENGTH=0.1)
+
+
+def test_selected_tracks_are_given_and_what_is_added_comes_beside_them(tmp_path: Path) -> None:
+    daw = Reaper(tmp_path)
+    band(daw, "Bass DI", "Drum kit")
+    before = daw.played(RATE, RATE // 5)
+    daw.start("slow blues | piano", "scorewire_accompany.lua")
+    folder = daw.asked()
+    asked = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    assert asked == {
+        "tracks": [["Bass DI", "given-1.wav"], ["Drum kit", "given-2.wav"]],
+        "prompt": "slow blues", "add": "piano", "tempo": [[0.0, 120.0]],
+    }  # fmt: skip
+    headers = [wav.read_header(folder / f"given-{number}.wav") for number in (1, 2)]
+    assert {(h.frames, h.rate, h.bext.time_reference) for h in headers} == {
+        (round(0.11 * RATE), RATE, RATE)
+    }
+    sounds = [sf.read(folder / f"given-{number}.wav")[0] for number in (1, 2)]
+    assert not sounds[1][: RATE // 100].any()  # silence up to its item
+    assert np.abs(sounds[1][RATE // 100 :]).max() > 0.1
+    assert not sounds[0][-RATE // 100 :].any()
+
+    folder_requests.answer(folder, settings(tmp_path))
+    daw.turns()
+    assert daw.boxes() == []
+    assert daw.tracks() == [
+        ("Bass DI", 0), ("Drum kit", 0), ("slow blues stems", 1), ("piano", -1),
+    ]  # fmt: skip
+    (item,) = list(daw.project.tracks.values())[-1]["items"].values()
+    assert item.info.D_POSITION == 1.0
+    assert item.info.D_LENGTH == pytest.approx(0.11)
+    muted = [
+        i.info.B_MUTE for t in list(daw.project.tracks.values())[:2] for i in t["items"].values()
+    ]
+    assert muted == [0, 0]
+    np.testing.assert_array_equal(daw.played(RATE, RATE // 5), before)
+    assert daw.world.accessors == 0
+
+
+def test_the_time_selection_says_how_much_of_the_selected_tracks_is_given(tmp_path: Path) -> None:
+    daw = Reaper(tmp_path)
+    daw.track.name = "Piano"
+    daw.item(D_POSITION=2.0, D_LENGTH=1.0, selected=False)
+    daw.track.selected = True
+    daw.project.sel = daw.lua.table_from([1.9, 2.2])
+    daw.start("|", "scorewire_accompany.lua")
+    folder = daw.asked()
+    asked = json.loads((folder / "request.json").read_text())
+    assert (asked["prompt"], "add" in asked) == ("", False)
+    header = wav.read_header(folder / "given-1.wav")
+    assert (header.frames, header.bext.time_reference) == (round(0.3 * RATE), round(1.9 * RATE))
+    folder_requests.answer(folder, settings(tmp_path))
+    daw.turns()
+    assert [name for name, _ in daw.tracks()] == [
+        "Piano", "accompaniment stems", "bass", "drums", "guitar",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "sentence"),
+    [
+        (("Lead",), "|", "the name 'Lead' says none of bass, drums, guitar and piano: call the tr"),
+        (("Bass", "Bass 2"), "|", "'Bass 2' is a second track of bass; one can be given"),
+        (("Bass",), "|flute", "add.0: input should be 'bass', 'drums', 'guitar' or 'piano', got "),
+        (("Bass",), "|bass", "add: must name stems that are not given, got 'bass', which is"),
+        (("Bass",), "wrong|", "file must not be so wrong"),
+    ],
+)
+def test_what_cannot_be_accompanied_is_one_sentence(
+    tmp_path: Path, names: tuple[str, ...], said: str, sentence: str
+) -> None:
+    daw = Reaper(tmp_path)
+    band(daw, *names)
+    daw.start(said, "scorewire_accompany.lua")
+    folder_requests.answer(daw.asked(), settings(tmp_path))
+    daw.turns()
+    (text,) = daw.boxes()
+    assert text.startswith(sentence)
+    assert len(daw.tracks()) == len(names)
+
+
+def test_nothing_selected_and_a_dialogue_that_is_left_begin_nothing(tmp_path: Path) -> None:
+    daw = Reaper(tmp_path)
+    daw.start("|", "scorewire_accompany.lua")
+    assert daw.boxes() == ["Select the items to go with, or their tracks."]
+    band(daw, "Bass")
+    daw.start(None, "scorewire_accompany.lua")
+    assert len(daw.boxes()) == 1
+    assert len(daw.world.deferred) == 0
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_an_accompaniment_that_is_cancelled_leaves_nothing(tmp_path: Path, reading: bool) -> None:
+    daw = Reaper(tmp_path)
+    band(daw, "Bass", "Drums")
+    daw.start("slow|", "scorewire_accompany.lua")
+    if reading:
+        daw.turns(2, until=lambda: len(list(tmp_path.rglob("given-2.wav"))))
+        daw.world.keys = daw.lua.table_from([27])
+        daw.turns(3)
+        assert list((tmp_path / "media 🎹" / "Scorewire").iterdir()) == []
+        return
+    folder = daw.asked()
+    working = threading.Thread(target=folder_requests.answer, args=(folder, settings(tmp_path)))
+    working.start()
+    daw.turns(20, until=lambda: daw.world.calls.defer > 10)
+    daw.world.keys = daw.lua.table_from([27])
+    daw.turns(3)
+    working.join(timeout=120)
+    assert not working.is_alive()
+    assert not folder.exists()
+
+
 # The exchange by files
 
 
@@ -442,7 +565,8 @@ def test_actions_are_installed_found_again_and_taken_away(tmp_path: Path) -> Non
         installer.install(tmp_path / "none", force=False)
     placed = installer.install(tmp_path, force=False)
     folder = tmp_path / "Scripts" / "Scorewire"
-    assert placed.files == (folder / "scorewire.lua", folder / "scorewire_import.lua")
+    names = ("scorewire.lua", "scorewire_accompany.lua", "scorewire_import.lua")
+    assert placed.files == tuple(folder / name for name in sorted(names))
     installer.install(tmp_path, force=False)  # the same again is no change
     (folder / "scorewire.lua").write_text("-- mine")
     for act in (installer.install, installer.uninstall):
@@ -451,7 +575,7 @@ def test_actions_are_installed_found_again_and_taken_away(tmp_path: Path) -> Non
     assert (folder / "scorewire.lua").read_text() == "-- mine"
     installer.install(tmp_path, force=True)
     (folder / "notes.txt").write_text("mine")
-    assert len(installer.uninstall(tmp_path, force=False).files) == 5
+    assert len(installer.uninstall(tmp_path, force=False).files) == 7
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
     assert installer.uninstall(tmp_path, force=False).files == ()
 

@@ -87,6 +87,22 @@ def test_an_upload_is_a_file_with_a_name(running, client):
     assert client.events(job)[0][-1][1] == "done"
 
 
+def test_given_stems_may_be_uploads(running, client):
+    data = b"RIFF" + os.urandom(5000)
+    assert client.upload(data).status == 201
+    name = "sha256:" + blob(data).rpartition("/")[2]
+    given = {"bass": f"{name}/My bass.wav", "drums": name}
+    job = client.job(kind="accompany", given=given, add="piano")
+    assert client.events(job)[0][-1][1] == "done"
+    with Store(running.config.ledger) as store:
+        asked = store.get(job).job
+    assert [Path(path).read_bytes() for path in asked.given.values()] == [data, data]
+    assert Path(asked.given["bass"]).name == "my-bass.wav"
+    missing = {"kind": "accompany", "given": {"bass": "sha256:" + "0" * 64}}
+    answer = client.ask("POST", "/v1/jobs", missing)
+    assert (answer.status, answer.code) == (422, "no-blob")
+
+
 def test_a_render_without_a_place_gets_one(running, client):
     preset = next((ROOT / "presets" / "factory").glob("*.json"))
     job = client.job(kind="render", preset=str(preset))
@@ -442,6 +458,9 @@ HASH = "sha256:" + "0" * 64
         ({"kind": "patch", "prompt": "a", "start": "/x"}, "start must be an upload"),
         ({"kind": "patch", "prompt": "a", "model": "/x"}, "not say 'model'"),
         ({"kind": "eval", "data": "/x"}, "not ask for 'eval'"),
+        ({"kind": "accompany", "given": {"bass": HASH, "drums": "/d"}}, "given must be an upload"),
+        ({"kind": "accompany", "given": ["bass=/b"]}, "given must be an upload"),
+        ({"kind": "accompany", "given": {"bass": HASH}, "stem_model": "/x"}, "not say 'stem_mod"),
     ],
 )
 def test_another_machine_names_no_path_of_this_one(fields, words):
@@ -469,6 +488,7 @@ def test_another_machine_may_ask_for_what_it_uploaded():
     for fields in (
         {"kind": "separate", "file": HASH + "/a.wav", "prompts": ["a"], "seed": 1},
         {"kind": "patch", "prompt": "a", "renderer": "fm", "start": None},
+        {"kind": "accompany", "given": {"bass": HASH, "drums": HASH}, "add": "piano"},
     ):
         web_jobs._check_far(KINDS[fields["kind"]], fields)
 

@@ -75,7 +75,7 @@ def test_lines_to_and_from_the_worker():
         (SEPARATE | {"prompts": []}, "prompts: tuple should have at least 1 item"),
         (SEPARATE | {"prompts": ["a"] * 9}, "prompts: tuple should have at most 8 items"),
         (SEPARATE | {"prompts": ["a", " "]}, "separate.prompts.1 must not be blank, got ' '"),
-        (SEPARATE | {"method": "magic"}, "'fast', 'best', 'masks' or 'paper', got 'magic'"),
+        (SEPARATE | {"method": "magic"}, "'dirac', 'gaussian' or 'accurate', got 'magic'"),
         (GENERATE | {"prompts": []}, "prompts: tuple should have at least 1 item"),
         (GENERATE | {"prompts": ["a"] * 17}, "prompts: tuple should have at most 16 items"),
         (GENERATE | {"prompts": ["a", "b", "a"]}, "prompts: must differ, and 'a' is there twice"),
@@ -135,5 +135,7 @@ def test_a_row_names_fields_of_its_model(kind: JobKind) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_field_that_takes_a_path_is_checked(kind: JobKind) -> None:
     """Nobody adds a file field to a model and forgets the row: those fields are known by name."""
-    paths = {"file", "preset", "start", "like", "other", "data"} & set(kind.model.model_fields)
+    paths = {"file", "preset", "start", "like", "other", "data", "given"} & set(
+        kind.model.model_fields
+    )
     assert paths == {*kind.reads, *kind.reads_folder}

@@ -275,6 +275,41 @@ def test_generate_names_each_clip_before_done(client, out):
     ]  # fmt: skip
 
 
+def test_stems_are_named_before_done_whoever_made_them(client, mix, out):
+    given = (f"bass={mix}", f"drums={mix}")
+    for req, (address, *values) in enumerate(
+        (
+            ("/scorewire/accompany", out, *given, "add=piano", "prompt=", "slow blues"),
+            (
+                "/scorewire/generate",
+                f"{out}2",
+                "ok",
+                "stems=bass,drums,piano",
+                "bars=",
+                4.0,
+                "tempo=96",
+            ),
+            ("/scorewire/separate", mix, f"{out}3", "stems=bass,drums,piano", "method=dirac"),
+        ),
+        start=1,
+    ):
+        client.send(address, req, *values)
+        seen = client.until("done", "fail")
+        job, place = seen[0][1][1], out if req == 1 else f"{out}{req}"
+        assert [m for m in seen if m[0] == "stem"] == [
+            ("stem", [req, job, number, name, f"{place}/{name}.wav"])
+            for number, name in enumerate(("bass", "drums", "piano"), start=1)
+        ], address
+        assert seen[-1][1][2] == f"{place}/result.json"
+    for values, words in (
+        ((f"bass={mix}", "add=flute"), "add.0: input should be 'bass', 'drums'"),
+        ((f"vocals={mix}",), "given: must name stems among bass, drums"),
+        (("bass=/no.wav",), "given bass /no.wav does not exist"),
+        ((), "given: must name at least 1 stem"),
+    ):
+        assert words in client.ask("/scorewire/accompany", 9, out, *values)[1][3]
+
+
 def test_suggest_names_each_sound_before_done(client, mix):
     client.send("/scorewire/suggest", 1, mix, "top=2")
     seen = client.until("done", "fail")
@@ -793,6 +828,7 @@ def test_without_the_key_nothing_is_written_elsewhere(client, mix, where):
     asked = (
         ("/scorewire/patch", 1, "ok", "fm", out),
         ("/scorewire/generate", 1, out, "ok"),
+        ("/scorewire/accompany", 1, out, f"bass={mix}"),
         ("/scorewire/separate", 1, mix, out, "voice"),
         ("/scorewire/separate", 1, mix, out, "voice", "excerpt=5"),
         ("/scorewire/render", 1, mix, f"{out}/x.wav"),
@@ -828,6 +864,8 @@ def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
     ):
         said = refused(client, *request)
         assert said == ("needs-key", "without the key the model must be 'default' or 'edm'")
+    said = refused(client, "/scorewire/accompany", 1, out, f"bass={mix}", f"stem_model={model}")
+    assert said == ("needs-key", "without the key the stem_model must be 'default'")
     for req, shipped in enumerate(("default", "edm"), start=2):
         request = ("/scorewire/patch", req, "ok", "fm", f"{out}{req}", f"model={shipped}")
         assert client.ask(*request)[0] == "accepted"

@@ -114,7 +114,7 @@ def test_every_node_is_under_its_path(client):
 
 
 def test_calls_that_start_work_are_critical(client):
-    kinds = ("patch", "generate", "separate", "render", "export", "vary", "morph", "edit")
+    kinds = ("patch", "generate", "accompany", "separate", "render", "export", "vary", "morph")
     for name in kinds:
         assert ask(client, f"/scorewire/{name}?CRITICAL").json == {"CRITICAL": True}
     assert ask(client, "/scorewire/ping?CRITICAL").status == 204

@@ -6,7 +6,7 @@ import torch
 from sds.multitrack.base import STEMS
 from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
 from sds.priors.stem_masks import StemMaskNetwork, StemMasks
-from sds.separation import take_apart
+from sds.multitrack import take_apart
 from sds.signal.band_levels import to_powers
 
 

@@ -19,7 +19,7 @@ from bridge.protocol.events import Done, Event, Progress
 from bridge.protocol.jobs import GenerateClips, new_id
 from bridge.stems.bwf_metadata import parse_ixml
 from bridge.worker import models
-from bridge.worker.generate import PEAK_DB, turned_down
+from bridge.worker.stem_writer import PEAK_DB, turned_down
 from sds.metrics.copy_detection import (
     CopyHead,
     CopyIndex,

@@ -1,9 +1,10 @@
-"""Run a separation requested by files in a folder: for hosts whose scripts have no sockets.
+"""Run a job requested by files in a folder: for hosts whose scripts have no sockets.
 
     python -m bridge.app.folder_requests FOLDER
 
 The host's script writes the sound and `request.json` into FOLDER, the fields of a `Separate` with
-`file` named from there, starts this, and reads `status.txt` from time to time, one line of
+`file` named from there, or of an `Accompany` with `tracks`, pairs of a track's name and a file,
+instead of `given`; it starts this, and reads `status.txt` from time to time, one line of
 
     STATE <tab> BEAT <tab> FRACTION <tab> SECONDS LEFT or - <tab> TEXT
 
@@ -21,8 +22,10 @@ import secrets
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
@@ -32,6 +35,9 @@ from bridge.hosts.files import one_line, whole
 from bridge.protocol import jobs
 from bridge.protocol.events import Event, Failed, Progress
 from bridge.protocol.jobs import Separate
+from bridge.protocol.kinds import files_read
+from bridge.protocol.multitrack_jobs import Accompany
+from bridge.protocol.stem_classes import given_by_name
 from bridge.service import config, discovery
 from bridge.service.job_server import Server
 from bridge.service.ledger import Entry, Store, mend
@@ -43,6 +49,8 @@ REQUEST, STATUS, CANCEL = "request.json", "status.txt", "cancel"
 HOST = "reaper"
 BEAT = 1.0  # seconds
 MAX_REQUEST = 65536  # bytes
+
+Asked: TypeAlias = Separate | Accompany
 
 
 class Status:
@@ -72,16 +80,16 @@ class Status:
             path.write_text(line + "\n", encoding="utf-8")
 
 
-def read(folder: Path, settings: config.Config) -> Separate:
+def read(folder: Path, settings: config.Config) -> Asked:
     """The job asked for in `folder`. `ValueError` with one sentence when it is none."""
     path = folder / REQUEST
     fields = read_json(path, MAX_REQUEST)
     try:
-        name = fields["file"]
-        if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
-            raise ValueError(f"file must be the name of one in the folder, got {name!r}")
-        fields["file"] = str(folder / name)
         fixed = {"id": jobs.new_id(), "out": str(folder), "host": HOST}
+        if "tracks" in fields:
+            named = [(name, _inside(folder, file)) for name, file in fields.pop("tracks")]
+            return Accompany.model_validate(fields | fixed | {"given": given_by_name(named)})
+        fields["file"] = _inside(folder, fields["file"])
         return Separate.model_validate({"model": settings.model} | fields | fixed)
     except ValidationError as error:
         raise ValueError(jobs.sentence(error)) from error
@@ -89,7 +97,14 @@ def read(folder: Path, settings: config.Config) -> Separate:
         raise ValueError(f"{REQUEST} must be one JSON object with a file") from error
 
 
-def hand_over(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry | None:
+def _inside(folder: Path, name: object) -> str:
+    """The path of a file that a request names. `ValueError` for one elsewhere."""
+    if not isinstance(name, str) or Path(name).name != name:  # a cancel deletes it
+        raise ValueError(f"file must be the name of one in the folder, got {name!r}")
+    return str(folder / name)
+
+
+def hand_over(job: Asked, settings: config.Config, folder: Path, status: Status) -> Entry | None:
     """Run the job in the server of this machine, whose models are loaded, until it ends.
 
     None when no server runs, takes it, or lives to its end: then it is ours, and goes on behind
@@ -124,7 +139,7 @@ def _progress(entry: Entry) -> Progress:
     return Progress(id=entry.job.id, fraction=done, stage=entry.stage or "waiting", eta=eta)
 
 
-async def work(job: Separate, settings: config.Config, folder: Path, status: Status) -> Entry:
+async def work(job: Asked, settings: config.Config, folder: Path, status: Status) -> Entry:
     """The job's life in the ledger, on a worker of our own, until it ends or is cancelled."""
     engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
     mend(settings.ledger)
@@ -159,14 +174,14 @@ def answer(folder: Path, settings: config.Config) -> None:
     if entry.result is not None and entry.state == "done":
         status.say("done", entry.result["placed"]["files"][0])
     elif entry.state == "cancelled":
-        _clear(folder, Path(entry.job.file) if isinstance(entry.job, Separate) else folder)
+        _clear(folder, [Path(file) for _, file in files_read(entry.job)])
     else:
         status.say("failed", event.reason if isinstance(event, Failed) else entry.state)
 
 
-def _clear(folder: Path, sound: Path) -> None:
+def _clear(folder: Path, sounds: Sequence[Path]) -> None:
     """Leave nothing of a cancelled job: the host's script has gone, and nobody else would."""
-    for file in (sound, folder / REQUEST, folder / CANCEL, folder / STATUS):
+    for file in (*sounds, folder / REQUEST, folder / CANCEL, folder / STATUS):
         file.unlink(missing_ok=True)
     with suppress(OSError):  # it may hold what others put there
         folder.rmdir()

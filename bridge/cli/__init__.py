@@ -7,7 +7,7 @@
 - `convert`: Convert released checkpoints to safetensors.
 - `copycheck`: Find the training recordings that sounds are nearest to.
 - `evaluate`: The scoreboard: eval.
-- `generate`: Generate sounds by prompts.
+- `generate`: Generate sounds and stem sets by prompts, and stems that go with given ones.
 - `hosts`: Put stems on the tracks of a DAW, and install our scripts in it.
 - `import_presets`: Import files of other synths as preset files, and list what each voice lost.
 - `library`: `scorewire library`: keep presets, find them again, give them slots.

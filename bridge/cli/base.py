@@ -28,6 +28,9 @@ Seed = Annotated[int, typer.Option(help="The same seed on the same machine: the 
 Model = Annotated[
     str | None, typer.Option(help="NAME, folder or hub id; when left out the configured one.")
 ]
+StemModel = Annotated[
+    str, typer.Option(help="Model of bass, drums, guitar and piano: NAME or folder.")
+]
 Out = Annotated[Path, typer.Option(help="Folder for the results; made when it is not there.")]
 OutOrInbox = Annotated[
     Path | None,

@@ -15,6 +15,7 @@ from bridge.cli.base import (
     Model,
     Out,
     Replace,
+    StemModel,
     absolute,
     run,
     show,
@@ -36,6 +37,13 @@ Prompts = Annotated[
         help="What one stem holds; once for each stem. The excerpt's when left out.",
     ),
 ]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--stems",
+        help="No prompts, but bass,drums,guitar,piano, or some of them; the rest is left.",
+    ),
+]
 Negatives = Annotated[
     list[str] | None,
     typer.Option(
@@ -53,10 +61,17 @@ Force = Annotated[
     bool, typer.Option("--force", help="Make a stem of a sound that is not heard, too.")
 ]
 Method = Annotated[
-    str | None, typer.Option(help="default, fast, best, masks or paper; when left out default.")
+    str | None,
+    typer.Option(
+        help="default, fast, best, masks or paper; with --stems default, fast, dirac, gaussian or "
+        "accurate; when left out default."
+    ),
 ]
 Refinement = Annotated[
-    int | None, typer.Option(help="Distillation steps; when left out 1000 for paper, else 0.")
+    int | None,
+    typer.Option(
+        help="Distillation steps, when left out 1000 for paper, else 0; with --stems evaluations."
+    ),
 ]
 Seed = Annotated[
     int | None,
@@ -81,6 +96,7 @@ def separate(
     file: Mixture,
     out: Out,
     prompts: Prompts = None,
+    stems: Classes = None,
     negatives: Negatives = None,
     excerpt: Excerpt = None,
     auto: Auto = False,
@@ -89,6 +105,7 @@ def separate(
     steps: Refinement = None,
     seed: Seed = None,
     model: Model = None,
+    stem_model: StemModel = "default",
     start_samples: StartSamples = None,
     tempo: TempoMap = None,
     host: Host = None,
@@ -99,7 +116,7 @@ def separate(
 ) -> None:
     """Split a recording into named stems and a residual.
 
-    Each prompt gets a stem; stems and residual add up to the recording.
+    Each prompt, or each class of --stems, gets a stem; stems and residual add up to the recording.
 
     Without --prompt it continues from an excerpt in OUT: its prompts, negatives, method and seed.
     With --like these come from another stem set, with its steps and model. What is given wins.
@@ -107,22 +124,21 @@ def separate(
     from bridge.cli import tables
     from bridge.protocol.jobs import Separate
 
-    earlier = _earlier_settings(out, file, like, method, complete=bool(prompts or auto))
-    given = {
-        "prompts": tuple(prompts) if prompts else None,
-        "negatives": tuple(negatives) if negatives else None,
-        "force": force or None,
-        "method": method,
-        "steps": steps,
-        "seed": seed,
-        "model": model,
-    }
+    given = _said(
+        prompts=tuple(prompts or ()), stems=stems, negatives=tuple(negatives or ()), force=force,
+        method=method, steps=steps, seed=seed, model=model,
+        stem_model=None if stem_model == "default" else stem_model,
+    )  # fmt: skip
+    named = bool(prompts or stems)
+    earlier = _earlier_settings(out, file, like, method, complete=named or auto)
+    if named:
+        earlier = {k: value for k, value in earlier.items() if k not in ("prompts", "stems")}
     result = run(
         Separate,
         as_json,
         here,
         file=absolute(file),
-        **earlier | {key: value for key, value in given.items() if value is not None},
+        **earlier | given,
         auto=auto,
         out=absolute(out),
         excerpt=excerpt,
@@ -132,6 +148,15 @@ def separate(
         replace=replace,
     )
     show(result, lambda: tables.separate(result), as_json)
+
+
+def _said(**values: Any) -> dict[str, Any]:
+    """What was given on the command line: neither None nor empty, and no flag that was not set."""
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and value != () and value is not False
+    }
 
 
 def _earlier_settings(
@@ -153,7 +178,10 @@ def _earlier_settings(
         return {}
     fields = excerpt.settings_of_excerpt(out.expanduser(), file.expanduser())
     if not fields:
-        reason = "Missing option '--prompt'. Only after an --excerpt into OUT it may be left out."
+        reason = (
+            "Missing option '--prompt'. Only with --stems, or after an --excerpt into OUT, it may "
+            "be left out."
+        )
         raise CommandFailed("bad-input", reason, exit_code=2)
     return fields
 

@@ -152,17 +152,33 @@ def _search(result: dict[str, Any]) -> Text:
 
 def generate(result: dict[str, Any]) -> Text:
     """The result of `generate`: a file a clip, and below it what it is too near to, if anything."""
+    if "sets" in result:
+        return made(result)
     rows: list[tuple[str, str]] = []
     for clip in result["clips"]:
         rows.append((clip["prompt"], clip["wav"]))
         if "warning" in clip:
             rows.append(("", f"warning: {clip['warning']}"))
-    return _pairs(*rows, ("seconds", f"{result['seconds']:.1f}"))
+    return _pairs(*rows, ("seconds", f"{result['seconds']:.1f}"), *_placed(result))
+
+
+def made(result: dict[str, Any]) -> Text:
+    """The result of `accompany`, and of `generate` with stems: a file a stem, set by set."""
+    rows: list[tuple[str, str]] = []
+    for one in result.get("sets", [result]):
+        rows += [(stem["prompt"], stem["wav"]) for stem in one["stems"]]
+        rows += [("mix", one["mix"]), ("manifest", one["manifest"])]
+    return _pairs(*rows, ("seconds", f"{result['seconds']:.1f}"), *_placed(result))
+
+
+def _placed(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a host said, if one was asked."""
+    placed = result.get("placed")
+    return [(placed["host"], placed["text"])] if placed else []
 
 
 def separate(result: dict[str, Any]) -> Text:
     """The result of `separate`."""
-    placed = result.get("placed")
     return _pairs(
         *((stem["prompt"], stem["wav"]) for stem in result["stems"]),
         *([("note", result["note"])] if "note" in result else []),
@@ -170,7 +186,7 @@ def separate(result: dict[str, Any]) -> Text:
         ("manifest", result["manifest"]),
         ("null depth", f"{result['null_db']:.1f} dB"),
         ("seconds", f"{result['seconds']:.1f}"),
-        *([(placed["host"], placed["text"])] if placed else []),
+        *_placed(result),
     )
 
 
@@ -330,7 +346,8 @@ def _job(row: dict[str, Any]) -> tuple[str, ...]:
         state = f"{100 * row['fraction']:.0f} %"
     elif state == "done":
         state = f"done, {row['ended'] - row['created']:.0f} s"
-    what = job.get("prompt") or Path(job.get("file") or job.get("preset") or "").name
+    given = ", ".join(f"with {stem}" for stem in job.get("given", ()))
+    what = job.get("prompt") or given or Path(job.get("file") or job.get("preset") or "").name
     what = (
         what
         or ", ".join(job.get("prompts") or job.get("suites", ()))

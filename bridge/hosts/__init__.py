@@ -3,7 +3,7 @@
 - `ableton`: Ableton Live: our Remote Script in it, or AbletonOSC, puts stems into the
   arrangement.
 - `ardour`: Serve a running Ardour: cut a region's sound out of its files, list what to import.
-- `ardour_install`: Our two actions in Ardour: its file `ui_scripts` read, kept and written, and
+- `ardour_install`: Our actions in Ardour: its file `ui_scripts` read, kept and written, and
   the script files.
 - `ardour_session`: An Ardour session in a folder: a track a stem and the residual, then the
   source, muted.
@@ -19,7 +19,8 @@
 - `layout`: Lay out a stem set as tracks on a timeline: what every host writes in its own format.
 - `markers`: Write places as a MIDI file of tempo and markers, and as files and labels for
   Audacity.
-- `reaper`: REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+- `reaper`: REAPER: Lua actions that separate or accompany what is selected, and the list of tracks
+  they place.
 - `rpp`: A REAPER project file: a folder track of the stems and the residual, then the source,
   muted.
 """

@@ -42,6 +42,28 @@ class Region:
     position: int
     rate: int
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it begins and ends in the session, in samples."""
+        return self.position, self.position + self.length
+
+
+def track_region(text: str, rate: int) -> Region:
+    r"""A region with the name of its track, as the action that accompanies says it: a line of
+    track, position, start and length with tabs between, then those of `sources`.
+
+    >>> track_region("Bass\t96000\t0\t48000\n0\t/a/x.wav", 48000).position
+    96000
+    """
+    head, _, rest = text.partition("\n")
+    match = re.fullmatch(r"(.*)\t(\d{1,18})\t(\d{1,18})\t(\d{1,18})", head)
+    if match is None:
+        raise ValueError(
+            f"regions must begin with a line of track, position, start and length, got {head!r:.80}"
+        )
+    position, start, length = (int(number) for number in match.groups()[1:])
+    return Region(match[1], sources(rest), start, length, position, rate)
+
 
 def sources(text: str) -> tuple[tuple[int, Path], ...]:
     r"""The sources of a region as its action says them: a line CHANNEL, tab, FILE each.
@@ -66,16 +88,19 @@ def session_folder(text: str) -> Path:
     return folder
 
 
-def write_region(region: Region, out: Path) -> None:
+def write_region(region: Region, out: Path, span: tuple[int, int] | None = None) -> None:
     """Write what the region plays as one float WAV, without its gain and fades; bit-exact.
 
+    With `span` (begin, end) in samples of the session it is that long, silent beside the region.
     Raises `ValueError` when a file is no WAV, has another rate, or ends before the region does.
     """
     if region.length < 1:
         raise ValueError(f"length must be at least 1 sample, got {region.length}")
     parts = [_source(path, channel, region) for channel, path in region.sources]
-    count, bext = len(parts), wav.Bext(region.position, f"region: {region.name}")
-    with wav.Writer(out, rate=region.rate, channels=count, frames=region.length, bext=bext) as file:
+    begin, end = span or region.span
+    count, bext = len(parts), wav.Bext(begin, f"region: {region.name}")
+    with wav.Writer(out, rate=region.rate, channels=count, frames=end - begin, bext=bext) as file:
+        file.write(bytes(4 * count * (region.position - begin)))
         for blocks in zip(*parts, strict=True):
             frames = array("f", bytes(4 * count * len(blocks[0])))
             for number, block in enumerate(blocks):
@@ -83,6 +108,7 @@ def write_region(region: Region, out: Path) -> None:
             if sys.byteorder == "big":
                 frames.byteswap()
             file.write(frames.tobytes())
+        file.write(bytes(4 * count * (end - region.span[1])))
 
 
 def _source(path: Path, channel: int, region: Region) -> Iterator[array[float]]:
@@ -113,10 +139,13 @@ def answer(folder: Path, name: str, text: str) -> None:
 
 
 def import_list(layout: Layout) -> str:
-    """What the action "import stems" reads: the stems and the residual, not the source."""
-    names = track_names([track.name for track in layout.tracks])
+    """What the action "import stems" reads: the stems and the residual; neither the source, nor
+    what was given, which the session has.
+    """
+    tracks = [track for track in layout.tracks if not track.given]
+    names = track_names([track.name for track in tracks])
     lines = [f"start\t{layout.start_samples}"]
-    for track, name in zip(layout.tracks, names, strict=True):
+    for track, name in zip(tracks, names, strict=True):
         colour = track.colour.removeprefix("#")
         lines.append(f"track\t{colour}\t{track.gain!r}\t{name}\t{track.file}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Our two actions in Ardour: its file `ui_scripts` read, kept and written, and the script files.
+"""Our actions in Ardour: its file `ui_scripts` read, kept and written, and the script files.
 
 Ardour keeps the scripts of its slots as a Lua program, in base64 within XML: assignments such as
 `scripts[1]["n"] = "name"`, where n is the name, s the source, f the factory (Ardour writes compiled
@@ -19,7 +19,7 @@ from bridge.hosts.base import HostResult
 from bridge.hosts.files import whole
 
 SCRIPTS = Path(__file__).parent / "scripts" / "ardour"
-FILES = ("scorewire_separate.lua", "scorewire_import.lua")
+FILES = ("scorewire_separate.lua", "scorewire_import.lua", "scorewire_accompany.lua")
 SLOTS = 32
 UI_SCRIPTS, SETTINGS, BACKUP = "ui_scripts", "scorewire.conf", "ui_scripts.before-scorewire"
 TAG = '<ActionScript lua="Lua 5.3">{}</ActionScript>'
@@ -37,7 +37,7 @@ CONF = "port 9557\ndialog yes\nmute yes\n"
 
 
 def install(path: Path | None, *, force: bool) -> HostResult:
-    """Put both actions into free slots of `ui_scripts`, and their files into `scripts`.
+    """Put our actions into free slots of `ui_scripts`, and their files into `scripts`.
 
     `path` is one configuration folder; None takes every Ardour of this user. Other scripts stay
     where they are, and what was there before is kept as `BACKUP`. Again, it changes nothing. With

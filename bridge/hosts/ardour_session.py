@@ -128,7 +128,7 @@ class _Session:
         )
         mute = {"name": "mute", "flags": "Toggle,RealTime", "value": _bit(track)}
         self._add(route, "Controllable", id=self._id(), **mute)
-        channels = range(self.layout.channels)
+        channels = range(track.channels)
         self._io(route, name, "Input", "in", [()] * len(channels))
         mono = [("Master/audio_in 1", "Master/audio_in 2")]  # both sides, with no pan law between
         outs = [(f"Master/audio_in {channel + 1}",) for channel in channels]

@@ -107,7 +107,7 @@ def _track(
     into = {"destination": f"{to}-channel"} if to else {}
     channel = SubElement(
         made, "Channel", into, id=f"{id}-channel", role=role, solo="false",
-        audioChannels=str(layout.channels),
+        audioChannels=str(track.channels if track else layout.channels),
     )  # fmt: skip
     gain, muted = (track.gain, track.muted) if track else (1.0, False)
     # The schema wants them in this order.
@@ -140,7 +140,7 @@ def _clip(clips: Element, layout: Layout, track: Track, file: dict[str, str]) ->
     )
     audio = SubElement(
         warps, "Audio", id=f"{clips.get('id')}-audio", algorithm="raw",
-        duration=repr(layout.seconds), channels=str(layout.channels), sampleRate=str(layout.rate),
+        duration=repr(layout.seconds), channels=str(track.channels), sampleRate=str(layout.rate),
     )  # fmt: skip
     SubElement(audio, "File", file)
     between = [at for at, seconds, _ in tempo.spans if start < seconds < end]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bridge.hosts.files import one_line
 from bridge.stems import manifest as stems
@@ -19,6 +20,7 @@ class Track:
     """One track: its name, its file (absolute), colour "#rrggbb", gain, whether it is heard.
 
     `activity` is the presence of its prompt, one value in [0, 1] a second; empty when not known.
+    `channels` are those of its file. `given` says that the session has it already.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Track:
     gain_db: float = 0.0
     muted: bool = False
     activity: tuple[float, ...] = ()
+    channels: int = 2
+    given: bool = False
 
     @property
     def gain(self) -> float:
@@ -38,9 +42,9 @@ class Track:
 class Layout:
     """Tracks of one length at one place. `name` is that of the source, without its suffix.
 
-    `tracks` are the stems in order, then the residual: together they are the source. `source` is
-    None when its file is no longer what and where the manifest says. `beat` is the start in beats,
-    None when the manifest has no tempo: `tempo` is then the usual one.
+    `tracks` are the stems in order, then the residual, if any: together they are the source.
+    `source` is None when its file is no longer what and where the manifest says. `beat` is the
+    start in beats, None when the manifest has no tempo: `tempo` is then the usual one.
     """
 
     name: str
@@ -78,14 +82,19 @@ def layout(path: Path) -> Layout:
     path = stems.manifest_path(path)
     manifest = stems.load(path)
 
-    def audio_path(name: str) -> Path:
-        return stems.part_header(manifest, path, name).path
+    def track(name: str, wav: str, **how: Any) -> Track:
+        header = stems.part_header(manifest, path, wav)
+        return Track(name, header.path, channels=header.channels, **how)
 
     tracks = [
-        Track(_name(stem), audio_path(stem.wav), stem.colour, stem.gain_db, False, stem.activity)
+        track(
+            _name(stem), stem.wav, colour=stem.colour, gain_db=stem.gain_db,
+            activity=stem.activity, given=stem.given,
+        )
         for stem in manifest.stems
-    ]
-    tracks.append(Track("residual", audio_path(manifest.residual)))
+    ]  # fmt: skip
+    if manifest.residual is not None:
+        tracks.append(track("residual", manifest.residual))
     return Layout(
         name=one_line(Path(manifest.source).stem) or "source",
         rate=manifest.rate,
@@ -110,4 +119,4 @@ def _source(manifest: stems.Manifest, path: Path) -> Track | None:
         header = stems.source_header(manifest, path)
     except ValueError:
         return None
-    return Track("source", header.path.resolve(), muted=True)
+    return Track("source", header.path.resolve(), muted=True, channels=header.channels)

@@ -1,9 +1,13 @@
-"""REAPER: Lua actions that separate what is selected, and the list of tracks they place.
+"""REAPER: Lua actions that separate or accompany what is selected, and the list of tracks they
+place.
 
 The list is text, a line a track with tabs between, since REAPER's Lua has no JSON:
 
     scorewire-stems <tab> 1 <tab> RATE <tab> FIRST SAMPLE <tab> FRAMES <tab> CHANNELS
     track <tab> NAME <tab> RED <tab> GREEN <tab> BLUE <tab> GAIN <tab> FILE
+
+A track that others were made to go with is a line `given` instead: the action that asked for them
+leaves it alone, since its project has it.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from presets.python_child import python_child
 
 SUFFIX = ".stems"
 SCRIPTS = Path(__file__).parent / "scripts" / "reaper"
-ACTIONS = ("scorewire.lua", "scorewire_import.lua")
+ACTIONS = ("scorewire.lua", "scorewire_accompany.lua", "scorewire_import.lua")
 COMMAND = "command.txt"  # beside the scripts: how they start Scorewire
 
 
@@ -38,7 +42,7 @@ def write(layout: Layout, file: Path, terms: WriteRules = ORDINARY) -> HostResul
 def _line(track: Track, folder: Path) -> tuple[object, ...]:
     red, green, blue = bytes.fromhex(track.colour.removeprefix("#"))
     return (
-        "track",
+        "given" if track.given else "track",
         track.name,
         red,
         green,

@@ -12,7 +12,7 @@ from bridge.protocol.kinds import out_folder, result_path
 from bridge.service.ledger import Entry
 
 FILES = frozenset(
-    "preset wav initial_wav residual manifest curves file files page figures".split()
+    "preset wav initial_wav residual mix manifest curves file files page figures".split()
 )  # the keys of results under which files are named
 
 

@@ -182,8 +182,8 @@ def _resolve_fields(
         raise Problem(422, "bad-arguments", reason)
     whole = fields | {"id": job_id}
     for name in kind.reads:
-        if isinstance(value := fields.get(name), str) and value.startswith(blobs.PREFIX):
-            whole[name] = str(_upload_path(web, name, value))
+        if name in fields:
+            whole[name] = _local(web, name, fields[name])
     if "model" in kind.model.model_fields:
         whole.setdefault("model", web.server.config.model)
     if "models" in kind.model.model_fields:
@@ -192,6 +192,15 @@ def _resolve_fields(
     if out is not None and out.is_required():
         whole.setdefault("out", _place(web, kind, job_id))
     return whole
+
+
+def _local(web: HttpState, name: str, value: Any) -> Any:
+    """The value of a field that names files, with uploads as paths of this machine."""
+    if isinstance(value, dict):
+        return {key: _local(web, f"{name} {key}", part) for key, part in value.items()}
+    if isinstance(value, str) and value.startswith(blobs.PREFIX):
+        return str(_upload_path(web, name, value))
+    return value
 
 
 def _place(web: HttpState, kind: JobKind, job_id: str) -> str:
@@ -205,7 +214,8 @@ def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
     if kind.far is None:
         raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():
-        upload = isinstance(value, str) and value.startswith(blobs.PREFIX)
+        parts = list(value.values()) if isinstance(value, dict) else [value]
+        upload = all(isinstance(part, str) and part.startswith(blobs.PREFIX) for part in parts)
         number = name == "start" and isinstance(value, str) and value.isdecimal()
         if name in INPUTS and value is not None and not (upload or number):
             reason = f"{name} must be an upload (sha256:HASH) when another machine asks"

@@ -9,7 +9,7 @@ from bridge.http.blobs import Blobs
 from bridge.http.broadcast import Broadcast
 from bridge.http.journal import Journal
 from bridge.osc.endpoint import OscEndpoint
-from bridge.protocol.kinds import INPUTS
+from bridge.protocol.kinds import files_read
 from bridge.service.job_server import Server
 from bridge.service.rate_limited_log import RateLimitedLog
 
@@ -38,5 +38,4 @@ class HttpState:
         """What jobs that wait or run read."""
         store, most = self.server.store, self.server.config.queue
         live = [*store.list(limit=most, state="queued"), *store.list(limit=most, state="running")]
-        read = [getattr(entry.job, name, None) for entry in live for name in INPUTS]
-        return tuple(name for name in read if name)
+        return tuple(path for entry in live for _, path in files_read(entry.job))

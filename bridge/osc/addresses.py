@@ -44,6 +44,10 @@ REQUESTS = {
         "s:sources s:prompts...",
         "i:port s:action s:method i:steps i:seed s:model",
     ),
+    "/scorewire/host/ardour/accompany": Request(
+        "i:req s:session i:rate f:tempo s:regions...",
+        "i:port s:action s:prompt s:add i:steps f:guidance i:seed s:stem_model",
+    ),
     "/scorewire/keep": Request("i:req i:number", "i:star s:job"),
     "/scorewire/record/stop": Request("i:req s:job"),
     "/scorewire/cancel": Request("i:req s:job"),

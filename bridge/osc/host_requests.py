@@ -6,8 +6,9 @@ import asyncio
 import logging
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from bridge.processes.background_threads import beside
 from bridge.protocol import jobs, osc_wire
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import Separate
+from bridge.protocol.multitrack_jobs import Accompany
+from bridge.protocol.stem_classes import given_by_name
 from bridge.service import file_access
 
 log = logging.getLogger(__name__)
@@ -31,30 +34,47 @@ PROGRESS_GAP = 1.0  # seconds between two writings of how far a job is
 NUDGES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two calls to import: UDP may lose one
 
 
-def _ardour_separate(endpoint: OscEndpoint, call: Call) -> None:
-    """A region of Ardour: cut it out of its files, separate it, have the stems imported.
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A region, the file that its sound goes to, and from when to when in the session."""
+
+    region: ardour.Region
+    file: Path
+    span: tuple[int, int]
+
+
+_Prepare = Callable[[OscEndpoint, Call, Path], tuple[list[_Cut], Separate | Accompany]]
+
+
+def _ardour(prepare: _Prepare) -> Callable[[OscEndpoint, Call], None]:
+    """Answer what an action of Ardour asks: cut regions out of their files, do the job, have the
+    stems imported. `prepare` says which regions and which job, all checked.
 
     A repeated request is answered by the file that is there already. Ardour sends from the port
     that it listens on, and takes who sends it a word for a control surface, which it then tells
     of every change: so to Ardour itself nothing is said but by files.
     """
-    session = ardour.session_folder(call.values["session"])
-    folder = session / ardour.FOLDER / str(call.req)
-    if folder.exists():
-        if not _from_ardour(call):
-            endpoint.send(call.target, "/scorewire/ok", call.req)
-        return
-    try:
-        region, job = _region_job(endpoint, call, folder)
-        folder.mkdir(parents=True)
-    except ValueError as error:
-        why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
-        _refuse(endpoint, call, session, folder, why)
-        if _from_ardour(call):
+
+    def answer(endpoint: OscEndpoint, call: Call) -> None:
+        session = ardour.session_folder(call.values["session"])
+        folder = session / ardour.FOLDER / str(call.req)
+        if folder.exists():
+            if not _from_ardour(call):
+                endpoint.send(call.target, "/scorewire/ok", call.req)
             return
-        raise
-    ardour.answer(folder, ardour.ANSWER, f"accepted\t{job.id}")
-    endpoint.later(_begin(endpoint, call, region, job))
+        try:
+            cuts, job = prepare(endpoint, call, folder)
+            folder.mkdir(parents=True)
+        except ValueError as error:
+            why = jobs.sentence(error) if isinstance(error, ValidationError) else str(error)
+            _refuse(endpoint, call, session, folder, why)
+            if _from_ardour(call):
+                return
+            raise
+        ardour.answer(folder, ardour.ANSWER, f"accepted\t{job.id}")
+        endpoint.later(_begin(endpoint, call, cuts, job))
+
+    return answer
 
 
 def _port(call: Call) -> int:
@@ -67,15 +87,21 @@ def _from_ardour(call: Call) -> bool:
     return bool(_port(call) == call.target[1])
 
 
-def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour.Region, Separate]:
-    """The region and the job, checked: all its files may be read, its folder written."""
-    values, options = call.values, dict(call.options)
+def _options(call: Call) -> dict[str, Any]:
+    """The options that are fields of the job; those for the way back are checked."""
+    options = dict(call.options)
     action = options.pop("action", "")
     options.pop("port", None)
     if action and not ardour.ACTION.fullmatch(action):
         raise Refused("bad-arguments", f"action must be LuaAction/script-N, got {action!r}")
     if not 0 < _port(call) < 65536:
         raise Refused("bad-arguments", f"port must be 1 .. 65535, got {_port(call)}")
+    return options
+
+
+def _separation(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[list[_Cut], Separate]:
+    """The region and the job, checked: all its files may be read, its folder written."""
+    values, options = call.values, _options(call)
     region = ardour.Region(
         name=values["region"], sources=ardour.sources(values["sources"]), start=values["start"],
         length=values["length"], position=values["position"], rate=values["rate"],
@@ -90,7 +116,32 @@ def _region_job(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[ardour
     for _, path in region.sources:
         copy = job.model_copy(update={"file": str(path)})
         file_access.check(copy, read=config.readable, write=config.writable)
-    return region, job
+    return [_Cut(region, file, region.span)], job
+
+
+def _accompaniment(endpoint: OscEndpoint, call: Call, folder: Path) -> tuple[list[_Cut], Accompany]:
+    """The regions, from the first one's begin to the last one's end, and the job; checked."""
+    values, options = call.values, _options(call)
+    regions = [ardour.track_region(text, values["rate"]) for text in values["regions"]]
+    if not regions:
+        raise ValueError("regions must be at least 1, got none")
+    given = given_by_name([(region.name, str(at)) for at, region in enumerate(regions)])
+    spans = [region.span for region in regions]
+    span = min(begin for begin, _ in spans), max(end for _, end in spans)
+    cuts = {
+        stem: _Cut(regions[int(at)], folder / f"given-{stem}.wav", span)
+        for stem, at in given.items()
+    }
+    fields: dict[str, Any] = {"id": jobs.new_id(), "out": str(folder), **options}
+    fields |= {"given": {stem: str(cut.file) for stem, cut in cuts.items()}}
+    fields |= {"tempo": ((0.0, values["tempo"]),)}
+    config, trusted = endpoint.server.config, endpoint.trusts(call)
+    job = file_access.bound(Accompany.model_validate(fields), config, trusted=trusted)
+    for stem, cut in cuts.items():
+        for _, path in cut.region.sources:
+            copy = job.model_copy(update={"given": {stem: str(path)}})
+            file_access.check(copy, read=config.readable, write=config.writable)
+    return list(cuts.values()), job
 
 
 def _refuse(endpoint: OscEndpoint, call: Call, session: Path, folder: Path, why: str) -> None:
@@ -102,7 +153,9 @@ def _refuse(endpoint: OscEndpoint, call: Call, session: Path, folder: Path, why:
         ardour.answer(folder, ardour.ANSWER, f"refused\t{one_line(why)}")
 
 
-async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: Separate) -> None:
+async def _begin(
+    endpoint: OscEndpoint, call: Call, cuts: Sequence[_Cut], job: Separate | Accompany
+) -> None:
     """Cut, which may take seconds, then submit; the action is told when the job has ended."""
 
     def ended(event: Event) -> None:
@@ -139,7 +192,8 @@ async def _begin(endpoint: OscEndpoint, call: Call, region: ardour.Region, job: 
         endpoint.later(_nudge(call, Path(job.out)))
 
     try:
-        await beside(ardour.write_region, region, Path(job.file))
+        for cut in cuts:
+            await beside(ardour.write_region, cut.region, cut.file, cut.span)
         trusted = endpoint.trusts(call)
         endpoint.server.submit(job, client=call.client, req=call.req, trusted=trusted)
     except (ValueError, OSError) as error:
@@ -170,5 +224,6 @@ async def _nudge(call: Call, folder: Path) -> None:
 
 
 ANSWERS: dict[str, Callable[[OscEndpoint, Call], None]] = {
-    "/scorewire/host/ardour/separate": _ardour_separate,
+    "/scorewire/host/ardour/separate": _ardour(_separation),
+    "/scorewire/host/ardour/accompany": _ardour(_accompaniment),
 }

@@ -7,10 +7,13 @@
 - `jobs`: The models of all jobs: what may be asked of the worker, field by field, and in which
   range.
 - `kinds`: Every kind of job, a row each: its fields that name files, its faces, and who does it.
+- `multitrack_jobs`: The models of jobs that make sound: clips of a prompt, stem sets, stems that go
+  with others.
 - `osc_wire`: OSC 1.0 datagrams to messages and back: python-osc's readers, without its traps.
 - `patch_jobs`: The models of jobs about patches: design, render, export, vary, morph, edit.
 - `patch_requests`: What is asked about patches and done at once: keep one that a search found,
   play some.
+- `stem_classes`: The four classes of stems that one model generates, accompanies and takes apart.
 - `worker_loop`: Run the worker's end of the pipe: jobs from stdin, events to stdout, cancelled in
   between.
 """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bridge.files.write_terms import WriteRules
+from bridge.protocol.host_names import HOST_NAMES
 
 MAX_PROMPT = 300
 
@@ -15,6 +16,15 @@ Listed = BeforeValidator(
     lambda given: [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 )
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def _host(name: str) -> str:
+    if name not in HOST_NAMES:
+        raise ValueError(f"must be one of {', '.join(HOST_NAMES)}")
+    return name
+
+
+HostName = Annotated[str, AfterValidator(_host)]
 
 
 class Frozen(BaseModel):

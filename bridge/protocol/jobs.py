@@ -21,8 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from bridge.protocol.base import Frozen, Listed, Prompt, Seed, WritingJob
-from bridge.protocol.host_names import HOST_NAMES
+from bridge.protocol.base import Frozen, HostName, Listed, Prompt, WritingJob
+from bridge.protocol.multitrack_jobs import Accompany, GenerateClips
 from bridge.protocol.patch_jobs import (
     DesignPatch,
     EditPreset,
@@ -31,18 +31,12 @@ from bridge.protocol.patch_jobs import (
     RenderPreset,
     Vary,
 )
+from bridge.protocol.stem_classes import Stems
 from bridge.stems.excerpt import FOLDER as EXCERPT_FOLDER
 from bridge.stems.tempo import Points
 
 MAX_STEMS = 8
-MAX_PROMPTS = 16  # of one request for clips
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
-
-
-def _host(name: str) -> str:
-    if name not in HOST_NAMES:
-        raise ValueError(f"must be one of {', '.join(HOST_NAMES)}")
-    return name
 
 
 def _wav(name: str) -> str:
@@ -59,8 +53,9 @@ def _safetensors(name: str) -> str:
 
 SafetensorsFile = Annotated[str, AfterValidator(_safetensors)]
 WavFile = Annotated[str, AfterValidator(_wav)]
-HostName = Annotated[str, AfterValidator(_host)]
-Method = Literal["default", "fast", "best", "masks", "paper"]
+Method = Literal["default", "fast", "best", "masks", "paper", "dirac", "gaussian", "accurate"]
+BY_PROMPTS = ("default", "fast", "best", "masks", "paper")
+BY_CLASSES = ("default", "fast", "dirac", "gaussian", "accurate")
 SuiteName = Literal[
     "codec",
     "prior",
@@ -74,62 +69,30 @@ SuiteName = Literal[
 ]
 
 
-class GenerateClips(WritingJob):
-    """Generate sounds by prompts, and say which training recording each is nearest to.
-
-    - `prompts`: what the clips are to sound like, 1..16 of them, 1..300 characters each
-    - `out`: folder of the results
-    - `duration`: seconds of each clip, 0.25..60, at most what the model can; default 2
-    - `count`: clips of each prompt, 1..100; default 4
-    - `steps`: evaluations of the model for a clip, 1..200; default None:
-      `sds.priors.sampling.STEPS`
-    - `guidance`: how strictly the prompt is followed, 0..20: 0 ignores it, 1 takes it as it was
-      learned; default None: `sds.priors.sampling.GUIDANCE`
-    - `seed`: of the first clip of each prompt, counted up from there, 0..2^31 - 1; default 0
-    - `model`: name of the prior; default "default"
-
-    Result: clips, seconds; and note, where a clip may be a copy. An entry of clips has wav, prompt,
-    seed, model, model_hash, steps, guidance, duration, code, gain_db (what it was turned down by),
-    nearest {recording, author, licence, label, similarity, percentile}, null where the index of
-    recordings is not installed; and warning, a sentence, where it is too near.
-    """
-
-    kind: Literal["generate"] = "generate"
-    id: str
-    prompts: tuple[Prompt, ...] = Field(min_length=1, max_length=MAX_PROMPTS)
-    out: str
-    duration: float = Field(default=2.0, ge=0.25, le=60)
-    count: int = Field(default=4, ge=1, le=100)
-    steps: int | None = Field(default=None, ge=1, le=200)
-    guidance: float | None = Field(default=None, ge=0, le=20)
-    seed: Seed = 0
-    model: str = "default"
-
-    @field_validator("prompts")
-    @classmethod
-    def _check_prompts(cls, prompts: tuple[str, ...]) -> tuple[str, ...]:
-        twice = [prompt for prompt in prompts if prompts.count(prompt) > 1]
-        if twice:
-            raise ValueError(f"must differ, and {twice[0]!r} is there twice; count says how many")
-        return prompts
-
-
 class Separate(WritingJob):
     """Separate a track into stems and a residual that add up to it.
+
+    Stems are named by prompts, or are classes of the model that also generates them.
 
     - `file`: audio file to separate
     - `auto`: whether prompts are suggested too, beside those given; default False
     - `force`: whether a prompt whose sound is not found gets a stem too; default False
-    - `prompts`: what each stem holds, 1..8 of them, 0..8 with `auto`, 1..300 characters each
+    - `stems`: classes to take apart instead of prompts, "bass", "drums", "guitar" and "piano", or
+      some of them; what the others hold goes to the residual; default (): prompts name the stems
+    - `prompts`: what each stem holds, 1..8 of them, 0..8 with `auto`, none with `stems`, 1..300
+      characters each
     - `negatives`: what no stem is to hold, so it goes to the residual, 0..8 prompts or one text
       with commas; none of `prompts`; default ()
     - `out`: folder of the stems
     - `excerpt`: seconds of the busiest stretch, 1..60, which alone is separated, in few steps, into
       the folder `excerpt` of `out`; default None: the whole file
-    - `method`: "default", "fast", "best", "masks" or "paper"; default "default"
-    - `steps`: distillation steps, 1..5000; default None: those of the method
+    - `method`: "default", "fast", "best", "masks" or "paper"; with `stems` "default", "fast",
+      "dirac", "gaussian" or "accurate"; default "default"
+    - `steps`: distillation steps, with `stems` evaluations of the model, 1..5000; default None:
+      those of the method
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `model`: name of the prior; default "default"
+    - `stem_model`: name of the model of `stems`, or its folder; default "default"
     - `start_samples`: where the file begins in the session, samples at its rate, 0..2^63 - 1;
       default None: as the file's bext says
     - `tempo`: the session's tempo map, (beat, beats a minute) points or a text of them; default ():
@@ -146,6 +109,7 @@ class Separate(WritingJob):
     file: str
     auto: bool = False
     force: bool = False
+    stems: Stems = ()
     prompts: tuple[Prompt, ...] = Field(default=(), max_length=MAX_STEMS, validate_default=True)
     negatives: Annotated[tuple[Prompt, ...], Listed] = Field(default=(), max_length=MAX_STEMS)
     out: str
@@ -154,14 +118,24 @@ class Separate(WritingJob):
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
     model: str = "default"
+    stem_model: str = "default"
     start_samples: int | None = Field(default=None, ge=0, lt=2**63)
     tempo: Points = ()
     host: HostName | None = None
 
+    @field_validator("stems")
+    @classmethod
+    def _check_stems(cls, stems: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        if stems and (known.data.get("auto") or known.data.get("force")):
+            raise ValueError("must be left out with auto and force, which choose among prompts")
+        return stems
+
     @field_validator("prompts")
     @classmethod
     def _check_prompts(cls, prompts: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
-        if not prompts and not known.data.get("auto"):
+        if prompts and known.data.get("stems"):
+            raise ValueError("must be left out with stems, which are named already")
+        if not prompts and not known.data.get("auto") and not known.data.get("stems"):
             sizes = {"field_type": "Tuple", "min_length": 1, "actual_length": 0}
             raise PydanticKnownError("too_short", sizes)
         return prompts
@@ -172,7 +146,19 @@ class Separate(WritingJob):
         both = [name for name in negatives if name in known.data.get("prompts", ())]
         if both:
             raise ValueError(f"must name what no stem is to hold, and {both[0]!r} is a prompt too")
+        if negatives and known.data.get("stems"):
+            raise ValueError("must be left out with stems, which are named already")
         return negatives
+
+    @field_validator("method")
+    @classmethod
+    def _check_method(cls, method: str, known: ValidationInfo) -> str:
+        allowed = BY_CLASSES if known.data.get("stems") else BY_PROMPTS
+        if method not in allowed:
+            named = " or ".join([", ".join(map(repr, allowed[:-1])), repr(allowed[-1])])
+            why = "with stems" if known.data.get("stems") else "without stems"
+            raise ValueError(f"input should be {named} {why}")
+        return method
 
     @property
     def folder(self) -> Path:
@@ -336,7 +322,7 @@ class Cancel(Frozen):
 Job: TypeAlias = (
     Suggest | CopyCheck | Convert |
     DesignPatch | GenerateClips | Separate | RenderPreset | Export | Vary | Morph | EditPreset
-    | Evaluate | Probe | Record
+    | Evaluate | Probe | Record | Accompany
 )  # fmt: skip
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])

@@ -1,9 +1,9 @@
 """Every kind of job, a row each: its fields that name files, its faces, and who does it.
 
-A new kind of job is its model in `bridge.protocol.jobs` or `patch_jobs`, a row here, and the
-function that the row names; files are then checked, OSC, HTTP and OSCQuery take it, and the worker
-does it. The terminal's command has the kind's name; `probe` has none. Tests hold the faces against
-this table.
+A new kind of job is its model in `bridge.protocol.jobs`, `patch_jobs` or `multitrack_jobs`, a
+row here, and the function that the row names; files are then checked, OSC, HTTP and OSCQuery take
+it, and the worker does it. The terminal's command has the kind's name; `probe` has none. Tests hold
+the faces against this table.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from bridge.protocol.jobs import (
     Convert,
     CopyCheck,
     Evaluate,
-    GenerateClips,
     Job,
     Probe,
     Record,
     Separate,
     Suggest,
 )
+from bridge.protocol.multitrack_jobs import Accompany, GenerateClips
 from bridge.protocol.patch_jobs import DesignPatch, EditPreset, Export, Morph, RenderPreset, Vary
 
 Target = Literal["nothing", "folder", "file", "new file", "folder or file"]
@@ -37,8 +37,10 @@ class JobKind:
     `model`: what is asked; its fields have the same names on all faces.
     `work`: "module.function" below `bridge.worker`, called with the job and, with `models`, the
     loaded models; empty where another process does it.
-    `reads`: fields that name a file to read, or None; `reads_folder` those that name a folder.
+    `reads`: fields that name a file to read, or files by name, or None; `reads_folder` those that
+    name a folder.
     `writes`: what `out` names. `result`: the whole result is kept in `result.json` beside them.
+    `resumes`: what a killed worker has finished stays in `out` for the same job.
     `osc`: the arguments in order (`...` repeats the last) and the options of `/scorewire/KIND`, as
     `bridge.osc.addresses.Request` has them; None where OSC cannot ask.
     `far`: fields that another machine may say, beside uploads for `reads`; None: it cannot ask.
@@ -51,6 +53,7 @@ class JobKind:
     reads_folder: tuple[str, ...] = ()
     writes: Target = "nothing"
     result: bool = False
+    resumes: bool = False
     osc: tuple[str, str] | None = None
     far: str | None = None
 
@@ -77,14 +80,30 @@ _ROWS = (
     ),
     JobKind(
         GenerateClips,
-        "generate.generate_clips",
+        "generate.generate",
+        reads=("like",),
         writes="folder",
         result=True,
+        resumes=True,
         osc=(
             "i:req s:out s:prompts...",
-            "f:duration i:count i:steps f:guidance i:seed s:model i:replace",
+            "s:stems s:like f:duration i:bars f:tempo i:count i:steps f:guidance i:seed s:model "
+            "s:stem_model s:host i:replace",
         ),
-        far="prompts duration count steps guidance seed",
+        far="prompts stems duration bars tempo count steps guidance seed",
+    ),
+    JobKind(
+        Accompany,
+        "multitrack.accompany",
+        reads=("given", "like"),
+        writes="folder",
+        result=True,
+        resumes=True,
+        osc=(
+            "i:req s:out s:given...",
+            "s:add s:prompt s:like i:steps f:guidance i:seed s:stem_model s:tempo s:host i:replace",
+        ),
+        far="add prompt steps guidance seed tempo",
     ),
     JobKind(
         Separate,
@@ -92,12 +111,13 @@ _ROWS = (
         reads=("file",),
         writes="folder",
         result=True,
+        resumes=True,
         osc=(
             "i:req s:file s:out s:prompts...",
-            "s:method i:steps i:seed s:model i:start_samples s:tempo s:host s:negatives f:excerpt "
-            "i:auto i:force i:replace",
+            "s:stems s:method i:steps i:seed s:model s:stem_model i:start_samples s:tempo s:host "
+            "s:negatives f:excerpt i:auto i:force i:replace",
         ),
-        far="prompts negatives method steps seed start_samples tempo excerpt auto force",
+        far="prompts stems negatives method steps seed start_samples tempo excerpt auto force",
     ),
     JobKind(
         Suggest,
@@ -178,6 +198,18 @@ INPUTS = tuple(dict.fromkeys(name for row in _ROWS for name in row.reads))
 def kind_of(job: Job) -> JobKind:
     """The row of a job."""
     return KINDS[job.kind]
+
+
+def files_read(job: Job) -> list[tuple[str, str]]:
+    """(name for people, path) of every file that a job reads."""
+    files: list[tuple[str, str]] = []
+    for name in kind_of(job).reads:
+        value = getattr(job, name)
+        if isinstance(value, dict):
+            files += [(f"{name} {key}", path) for key, path in value.items()]
+        elif value is not None:
+            files.append((name, value))
+    return files
 
 
 def out_folder(job: Job) -> Path | None:

@@ -14,7 +14,7 @@ from bridge.files import write_terms
 from bridge.files.atomic_output import RESULT
 from bridge.protocol.base import WritingJob
 from bridge.protocol.jobs import Job
-from bridge.protocol.kinds import JobKind, kind_of, out_folder
+from bridge.protocol.kinds import JobKind, files_read, kind_of, out_folder
 from bridge.protocol.patch_jobs import Export
 from bridge.service.config import Config
 from presets import vst3
@@ -48,6 +48,8 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
         if not installed.keys() >= set(asked):
             names = " or ".join(map(repr, installed))
             raise NeedsKey(f"without the key the model must be {names}")
+        if getattr(job, "stem_model", "default") != "default":
+            raise NeedsKey("without the key the stem_model must be 'default'")
         terms = {"within": tuple(map(str, config.open_writable)), "new": True}
     return cast(J, job.model_copy(update=terms if isinstance(job, WritingJob) else {}))
 
@@ -59,9 +61,8 @@ def check(job: Job, *, read: Sequence[Path] = (), write: Sequence[Path] = ()) ->
     folders allowed, with all below them; empty allows any.
     """
     kind = kind_of(job)
-    for name in kind.reads:
-        if getattr(job, name) is not None:
-            check_input(name, getattr(job, name), read)
+    for name, path_text in files_read(job):
+        check_input(name, path_text, read)
     for name in kind.reads_folder:
         path = _absolute(name, getattr(job, name))
         write_terms.inside(name, path, read)

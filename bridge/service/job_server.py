@@ -17,13 +17,14 @@ from pathlib import Path
 from bridge.execution.base import Engine
 from bridge.execution.recording import RecordingEngine
 from bridge.files import atomic_output
+from bridge.files.write_terms import ORDINARY
 from bridge.hosts import HOSTS
 from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.base import WritingJob
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
-from bridge.protocol.jobs import Job, Record, Separate
+from bridge.protocol.jobs import Job, Record
 from bridge.protocol.kinds import kind_of, out_folder, result_path
 from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import choosing, file_access
@@ -140,12 +141,13 @@ class Server:
                     if isinstance(event, Done):
                         if slot or job.id in self._inbox:
                             event = await beside(self._shelve, slot, event)
-                        if isinstance(event, Done) and isinstance(job, Separate) and job.host:
-                            event = await beside(_place, job, job.host, event)
+                        host = getattr(job, "host", None)
+                        if isinstance(event, Done) and host:
+                            event = await beside(_place, job, host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     if isinstance(event, Cancelled | Failed):
-                        cancelled = isinstance(event, Cancelled) and isinstance(job, Separate)
+                        cancelled = isinstance(event, Cancelled) and kind_of(job).resumes
                         self.left(job, everything=cancelled and began)
                         await self.sweep()
                     self._write_down(event)
@@ -176,7 +178,8 @@ class Server:
     async def sweep(self) -> None:
         """Finish or drop what dead workers left in the folders of jobs that have ended.
 
-        What a crashed separation has finished stays for the next one; a cancelled one leaves none.
+        What a crashed job that resumes has finished stays for the next one; a cancelled one leaves
+        none.
         """
         for job_id, (folder, everything) in list(self._unswept.items()):
             try:
@@ -326,15 +329,22 @@ def _assigned(library: Library, presets: Sequence[str]) -> Mapping[int, Path]:
     return library.slots()
 
 
-def _place(job: Separate, host: str, done: Done) -> Done | Failed:
-    """Put finished stems on the tracks of the host that the job names."""
-    try:
-        placed = HOSTS[host].place_audio(Path(done.result["manifest"]), Path(job.out), job.terms)
-    except (ValueError, OSError) as error:
-        reason = f"the stems are in {job.out}, but {host} did not take them: {error}"
-        return Failed(id=done.id, code=atomic_output.code_of(error, "not-placed"), reason=reason)
-    files = [str(file) for file in placed.files]
-    result = {"placed": {"host": host, "text": placed.text, "files": files}}
+def _place(job: Job, host: str, done: Done) -> Done | Failed:
+    """Put finished stems on the tracks of the host that the job names: of each set that it made."""
+    terms = job.terms if isinstance(job, WritingJob) else ORDINARY
+    manifests = [made["manifest"] for made in done.result.get("sets", [done.result])]
+    texts, files = [], []
+    for manifest in map(Path, manifests):
+        place = Path(getattr(job, "out")) if len(manifests) == 1 else manifest.parent  # noqa: B009
+        try:
+            placed = HOSTS[host].place_audio(manifest, place, terms)
+        except (ValueError, OSError) as error:
+            reason = f"the stems are in {place}, but {host} did not take them: {error}"
+            code = atomic_output.code_of(error, "not-placed")
+            return Failed(id=done.id, code=code, reason=reason)
+        texts.append(placed.text)
+        files += [str(file) for file in placed.files]
+    result = {"placed": {"host": host, "text": "; ".join(texts), "files": files}}
     return done.model_copy(update={"result": done.result | result})
 
 

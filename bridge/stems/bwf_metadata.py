@@ -10,9 +10,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from bridge.files import riff
 from bridge.files.wav import Bext, read_bext
+from bridge.stems.manifest import Task
 
 STAMP = "SPEED/TIMESTAMP_SAMPLE"  # what iXML's tags of the place begin with
 LAYOUTS = {1: ("mono", ("",)), 2: ("stereo", (" L", " R"))}  # others are numbered
@@ -21,7 +23,9 @@ MODEL_HASH = 12  # letters of it in the description, where 256 must do
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How the stems of a set came about. `job` is the manifest's, `start_samples` their place."""
+    """How the stems of a set came about. `job` is the manifest's, as are `task` and `words`;
+    `start_samples` is their place.
+    """
 
     job: str
     source: str
@@ -37,6 +41,8 @@ class Origin:
     rate: int
     channels: int
     start_samples: int
+    task: Task | Literal[""] = ""  # separate by prompts
+    words: str = ""
 
 
 def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
@@ -55,6 +61,7 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
         start_samples=o.start_samples,
     )
     own = {key: value for key, value in asdict(o).items() if key not in _ELSEWHERE}
+    own = {key: value for key, value in own.items() if value or key not in _NEWER}
     return chunk, ixml(
         name,
         rate=o.rate,
@@ -68,6 +75,7 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
 
 
 _ELSEWHERE = {"rate", "channels", "start_samples"}  # the file's header and SPEED say it
+_NEWER = {"task", "words"}  # only where they say something
 
 
 def short_model(name: str, model_hash: str) -> str:

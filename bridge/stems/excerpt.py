@@ -42,8 +42,9 @@ def excerpt_job(out: Path, full: Manifest) -> str:
 
 
 def _choice(manifest: Manifest) -> dict[str, Any]:
+    named = tuple(stem.prompt for stem in manifest.stems)
     return {
-        "prompts": tuple(stem.prompt for stem in manifest.stems),
+        "stems" if manifest.task == "stems" else "prompts": named,
         "negatives": manifest.negatives,
         "method": manifest.method,
         "seed": manifest.seed,

@@ -1,7 +1,8 @@
 """The manifest of a stem set: its fields, how files are named, and headers that must agree with it.
 
 Standard library and pydantic only. Stems + residual give the source back sample by sample;
-`bridge.stems.null_test` adds the files up the way a DAW does and measures the rest in dB.
+`bridge.stems.null_test` adds the files up the way a DAW does and measures the rest in dB. A set
+that was made, not separated, is the same, with the mix of its stems as the source and no residual.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Sequence
 from itertools import count, cycle
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +24,7 @@ from pydantic import (
 
 from bridge.files import wav
 from bridge.files.names import ZERO_WIDTH_JOINER, sha256, slug
+from bridge.stems.levels import NULL_FLOOR_DB
 from bridge.stems.tempo import Points, Tempo
 from presets.reading import read_json
 
@@ -38,6 +40,7 @@ PALETTE = (
 GREY = "#808080"
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+Task: TypeAlias = Literal["prompts", "stems", "generate", "accompany", "clips"]
 
 
 def _bare(name: str) -> str:
@@ -66,6 +69,8 @@ class Stem(BaseModel):
     - `presence`: probability that its sound is in the mixture, 0..1; default None: not asked
     - `present`: whether that is enough for a stem; False where it was forced; default None
     - `activity`: the probability of each second of the mixture, 0..1; default (): not asked
+    - `given`: whether it was there before, and others were made to go with it; it then may be mono
+      in a stereo set; default False
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,6 +86,7 @@ class Stem(BaseModel):
     presence: Unit | None = None
     present: bool | None = None
     activity: tuple[Unit, ...] = ()
+    given: bool = False
 
 
 class Absent(BaseModel):
@@ -101,11 +107,14 @@ class Absent(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What was separated, from what, by what, and where it belongs in the session.
+    """What was separated or made, from what, by what, and where it belongs in the session.
 
     - `format`: version of this layout, 1..1; default 1
     - `job`: digest of what was asked: the same job gives the same file names and bytes
-    - `source`: name of the file that was separated
+    - `task`: what that was: "prompts" (separate by prompts), "stems" (separate into fixed classes),
+      "generate", "accompany" or "clips" (sounds of their own side by side); default "prompts"
+    - `words`: what a set was made of; default ""
+    - `source`: name of the file that was separated, or of the mix
     - `source_sha256`: its SHA-256 in hexadecimal digits
     - `source_wav`: path from the manifest's folder to the source itself when it is a WAV that
       `bridge.files.wav` reads, else to a float copy under `source/`, out of the way of a folder
@@ -117,16 +126,17 @@ class Manifest(BaseModel):
     - `tempo`: (beat, beats a minute) points of the session's tempo map; default (): unknown
     - `start_beats`: `start_samples` in beats by `tempo`; default: computed; None without a tempo
     - `stems`: the stems, at least one, with names and colours of their own
-    - `residual`: bare name of the WAV of what no stem holds: mixture minus the sum of the stems
-    - `residual_rms_db`: its level, dB re full scale, -200 for silence
+    - `residual`: bare name of the WAV of what no stem holds: mixture minus the sum of the stems;
+      default None: the set was made, and nothing is left
+    - `residual_rms_db`: its level, dB re full scale, -200 for silence; default -200
     - `null_db`: power of mixture - (stems + residual), dB re the mixture's, >= -200
     - `negatives`: prompts that no stem was to hold; default ()
     - `absent`: prompts that got no stem; default ()
     - `auditioned`: `job` of an excerpt that the same choices were tried on; default "": none
     - `method`: name of the separation method
-    - `steps`: distillation steps taken, 0 for none
+    - `steps`: distillation steps taken, or evaluations of the model asked for; 0 for none
     - `seed`: seed of all random numbers
-    - `model`: name of the prior
+    - `model`: name of the prior, or of the model of stems
     - `model_hash`: digest of its weights
     - `helpers`: network name -> digest of its weights, of those asked beside the model; default {}
     - `code`: version of Scorewire
@@ -136,6 +146,8 @@ class Manifest(BaseModel):
 
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     job: str
+    task: Task = "prompts"
+    words: str = ""
     source: str
     source_sha256: str
     source_wav: str
@@ -146,8 +158,8 @@ class Manifest(BaseModel):
     tempo: Points = ()
     start_beats: float | None = Field(default_factory=lambda known: _beats(known))
     stems: tuple[Stem, ...] = Field(min_length=1)
-    residual: BareName
-    residual_rms_db: float
+    residual: BareName | None = None
+    residual_rms_db: float = NULL_FLOOR_DB
     null_db: float
     negatives: tuple[str, ...] = ()
     absent: tuple[Absent, ...] = ()
@@ -159,6 +171,12 @@ class Manifest(BaseModel):
     model_hash: str
     helpers: dict[str, str] = {}
     code: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The files that add up to the source: the stems, then the residual where there is one."""
+        names = tuple(stem.wav for stem in self.stems)
+        return names if self.residual is None else (*names, self.residual)
 
     @property
     def forced(self) -> bool:
@@ -237,7 +255,7 @@ def part_header(manifest: Manifest, path: Path, name: str) -> wav.Wav:
     """The header of the file `name` of the set whose manifest is at `path`.
 
     Raises `ValueError` with one sentence when it is missing, no WAV, or of another rate, number of
-    channels or length than the manifest says.
+    channels or length than the manifest says; but a given stem may be mono.
     """
     file = path.absolute().parent / name
     if not file.is_file():
@@ -245,6 +263,8 @@ def part_header(manifest: Manifest, path: Path, name: str) -> wav.Wav:
     header = wav.read_header(file)
     shape = (header.rate, header.channels, header.frames)
     wanted = (manifest.rate, manifest.channels, manifest.frames)
+    if header.channels == 1 and any(stem.given and stem.wav == name for stem in manifest.stems):
+        wanted = (manifest.rate, 1, manifest.frames)
     if shape != wanted:
         raise ValueError(f"{name} has (rate, channels, frames) {shape}, the manifest says {wanted}")
     return header

@@ -44,6 +44,8 @@ def add_up(path: Path) -> NullDepth:
     for x, *parts in zip(*map(wav.samples, headers), strict=True):
         double, bus = [0.0] * len(x), array.array("f", bytes(4 * len(x)))
         for gain, part in zip(gains, parts, strict=True):
+            if len(part) < len(x):  # a given mono stem sounds in every channel
+                part = [v for v in part for _ in range(headers[0].channels)]
             scaled = [gain * v for v in part] if gain != 1.0 else part
             double = list(map(operator.add, double, scaled))
             bus = array.array("f", map(operator.add, bus, array.array("f", scaled)))
@@ -68,14 +70,14 @@ def add_up_fast(path: Path) -> NullDepth:
 
 
 def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
-    """The files of a set, source first, residual last, and the gains of all but the source.
+    """The files of a set, source first, residual last, if any, and the gains of all but the source.
 
     Raises `ValueError` naming the file that is missing, changed, of another shape than the manifest
     says, or that says by its bext that it begins elsewhere.
     """
     manifest = load(path)
     headers = [source_header(manifest, path)]
-    for name in (*(stem.wav for stem in manifest.stems), manifest.residual):
+    for name in manifest.parts:
         header = part_header(manifest, path, name)
         begins = header.bext.time_reference if header.bext else None
         if begins not in (None, manifest.start_samples):
@@ -84,4 +86,5 @@ def check(path: Path) -> tuple[list[wav.Wav], list[float]]:
                 f"the manifest says {manifest.start_samples}"
             )
         headers.append(header)
-    return headers, [*(10 ** (stem.gain_db / 20) for stem in manifest.stems), 1.0]
+    gains = [10 ** (stem.gain_db / 20) for stem in manifest.stems]
+    return headers, gains + [1.0] * (len(manifest.parts) - len(gains))

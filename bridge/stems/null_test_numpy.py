@@ -28,6 +28,8 @@ def add_up(path: Path) -> null_test.NullDepth:
     for x, *parts in zip(*map(blocks, headers), strict=True):
         double, bus = np.zeros_like(x), np.zeros(x.shape, np.float32)
         for gain, part in zip(gains, parts, strict=True):
+            if len(part) < len(x):  # a given mono stem sounds in every channel
+                part = part.repeat(headers[0].channels)
             scaled = gain * part if gain != 1.0 else part
             double += scaled
             bus += scaled.astype(np.float32)

@@ -29,15 +29,22 @@ def job_of_stem_set(path: Path) -> dict[str, Any]:
 
 def _by_manifest(path: Path) -> dict[str, Any]:
     known = manifest.load(path)
-    return {
-        "prompts": tuple(stem.prompt for stem in known.stems),
+    return _named(known.task, tuple(stem.prompt for stem in known.stems), known.model, path) | {
         "negatives": known.negatives,
         "method": known.method,
         "steps": known.steps or None,
         "seed": known.seed,
-        "model": known.model,
         "force": known.forced,
     }
+
+
+def _named(task: str, names: tuple[str, ...], model: str, path: Path) -> dict[str, Any]:
+    """What the stems are called, and the model that knows them; `ValueError` for a set made."""
+    if task == "prompts":
+        return {"prompts": names, "model": model}
+    if task == "stems":
+        return {"stems": names, "stem_model": model}
+    raise ValueError(f"{path.name} is of a set that was made, not separated")
 
 
 def _by_file(path: Path) -> dict[str, Any]:
@@ -46,18 +53,19 @@ def _by_file(path: Path) -> dict[str, Any]:
     """
     try:
         tags = dict(_lists(wav.read_header(path).ixml))
-        return {
-            "prompts": tags["PROMPTS"],
+        task = tags.get("TASK", ("prompts",))[0]
+        fields = {
             "negatives": tags.get("NEGATIVES", ()),
             "method": tags["METHOD"][0],
             "steps": int(tags["STEPS"][0]) or None,
             "seed": int(tags["SEED"][0]),
-            "model": tags["MODEL"][0],
         }
+        names, model = tags["PROMPTS"], tags["MODEL"][0]
     except (ET.ParseError, KeyError, ValueError) as error:
         raise ValueError(
             f"{path.name} does not say how it was made: it is no stem of ours"
         ) from error
+    return _named(task, names, model, path) | fields
 
 
 def _lists(ixml: str) -> Iterator[tuple[str, tuple[str, ...]]]:

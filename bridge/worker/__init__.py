@@ -22,9 +22,12 @@ loaded from job to job.
   is near.
 - `initial_patches`: Choose where a search for a patch begins: the renderer, and candidates for
   its knobs.
+- `made_set`: Write a stem set that was made: its stems, given ones as they came, and the mix of
+  all.
 - `mixture`: Read a recording to separate in pieces, and measure where it is loud.
 - `models`: What the stories share: prior, scorers, tagger, banks and copy index, loaded once and
   kept.
+- `multitrack`: Generate stem sets, and stems that go with given ones.
 - `patch`: Prompt to patch: search, fit and distill the knobs of a renderer towards a prompt.
 - `playables`: The presets that the suite `playable` plays: those of the factory, and those beside
   the data.
@@ -37,6 +40,8 @@ loaded from job to job.
 - `sought_sound`: What a search looks for, as its scorers hear it: a prompt, a recording, or both.
 - `stem_writer`: Write a stem set block by block, and measure its levels on the way.
 - `suggest`: Suggest prompts for a track, and find which prompts of a separation are in it.
+- `take_apart`: Take a mixture apart into classes of stems, window by window, by the model that
+  makes them.
 - `variations`: Write variations of a preset, and morphs between two, each with its sound.
 - `window_store`: Keep finished windows on disk, from which a killed separation goes on.
 """

@@ -14,15 +14,19 @@ from torch import Tensor
 from bridge.files import atomic_output, names, wav
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import GenerateClips
+from bridge.protocol.multitrack_jobs import GenerateClips
 from bridge.stems import bwf_metadata
+from bridge.stems.bwf_metadata import Origin
+from bridge.worker import multitrack
+from bridge.worker.made_set import ClipSet
 from bridge.worker.mixture import interleave
 from bridge.worker.models import VERSION, Models, model_hash
+from bridge.worker.stem_writer import turned_down
+from bridge.worker.window_store import digest
 from sds.metrics import copy_detection
 from sds.priors.base import Prior
 from sds.priors.sampling import GUIDANCE, STEPS, generate_stepwise
 
-PEAK_DB = -1.0  # dBFS: converters and lossy coders still have room above it
 SEEDS = 2**31
 
 
@@ -35,6 +39,13 @@ class _Clip:
     seed: int
 
 
+def generate(job: GenerateClips, models: Models) -> worker_loop.Events:
+    """Clips of the prior, or with `stems` stem sets; `count` of each prompt."""
+    if job.stems:
+        return multitrack.generate_sets(job, models)
+    return generate_clips(job, models)
+
+
 def generate_clips(job: GenerateClips, models: Models) -> worker_loop.Events:
     """`count` clips of each prompt, made one by one: each is the same whatever is made beside it.
 
@@ -45,11 +56,12 @@ def generate_clips(job: GenerateClips, models: Models) -> worker_loop.Events:
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
     prior, clips = models.prior(job.model, job.prompts), _clips(job)
-    if job.duration > prior.max_seconds:
+    if job.seconds > prior.max_seconds:
         limit = f"at most {prior.max_seconds:g} with the model {prior.name}"
-        raise ValueError(f"duration must be {limit}, got {job.duration:g}")
+        raise ValueError(f"duration must be {limit}, got {job.seconds:g}")
     index = models.copy_index()
     made: list[dict[str, Any]] = []
+    side_by_side = ClipSet()
     with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
         out.expect(*(clip.file for clip in clips))
         yield clock.progress(0.0, "generate")
@@ -64,16 +76,25 @@ def generate_clips(job: GenerateClips, models: Models) -> worker_loop.Events:
                     facts["warning"] = text
             _write(out.partial / clip.file, sound, prior.sample_rate, facts)
             made.append({"wav": out.final(out.partial / clip.file)} | facts)
-    yield clock.done({"clips": made} | _note(made))
+            side_by_side.add(clip.prompt, clip.file, sound)
+        placed = _set_of_clips(job, prior, side_by_side, out) if job.host else {}
+    yield clock.done({"clips": made} | placed | _note(made))
 
 
-def turned_down(sound: Tensor) -> tuple[Tensor, float]:
-    """Audio [C, T] with a peak of at most `PEAK_DB`, and its gain in dB, 0 where it was left."""
-    peak, limit = float(sound.abs().amax()), 10 ** (PEAK_DB / 20)
-    if peak <= limit:
-        return sound, 0.0
-    gain = torch.tensor(limit / peak)
-    return sound * gain, float(20 * gain.log10())
+def _set_of_clips(
+    job: GenerateClips, prior: Prior, clips: ClipSet, out: atomic_output.Output
+) -> dict[str, Any]:
+    """Write a manifest of all clips, a track each, for a host; its fields of the result."""
+    values = [job.prompts, job.seconds, job.each, job.steps, job.guidance, job.seed, prior.name]
+    origin = Origin(
+        job=digest([*values, model_hash(prior)]), source=f"{names.slug(job.prompts[0])}.wav",
+        source_sha256="", prompts=job.prompts, negatives=(), method="clips",
+        steps=job.steps or STEPS, seed=job.seed, model=prior.name, model_hash=model_hash(prior),
+        code=VERSION, rate=prior.sample_rate, channels=clips.channels, start_samples=0,
+        task="clips", words=", ".join(job.prompts),
+    )  # fmt: skip
+    tempo = ((0.0, job.tempo),) if job.tempo else ()
+    return clips.write(origin, tempo, out)
 
 
 def _clips(job: GenerateClips) -> list[_Clip]:
@@ -83,11 +104,11 @@ def _clips(job: GenerateClips) -> list[_Clip]:
         slug = names.slug(prompt, otherwise="clip")
         alike = (slug if n == 1 else f"{slug}-{n}" for n in count(1))
         taken[prompt] = next(name for name in alike if name not in taken.values())
-    digits = len(str(job.count))
+    digits = len(str(job.each))
     return [
         _Clip(f"{name}-{number + 1:0{digits}d}.wav", prompt, (job.seed + number) % SEEDS)
         for prompt, name in taken.items()
-        for number in range(job.count)
+        for number in range(job.each)
     ]
 
 
@@ -104,7 +125,7 @@ def _sound(
     sampling = generate_stepwise(
         prior,
         [clip.prompt],
-        job.duration,
+        job.seconds,
         steps=steps,
         scale=_guidance(job),
         generator=torch.Generator().manual_seed(clip.seed),
@@ -131,7 +152,7 @@ def _provenance(job: GenerateClips, clip: _Clip, prior: Prior) -> dict[str, Any]
         "model_hash": model_hash(prior),
         "steps": job.steps or STEPS,
         "guidance": _guidance(job),
-        "duration": job.duration,
+        "duration": job.seconds,
         "code": VERSION,
     }
 

@@ -61,14 +61,16 @@ class Mixture:
         return begin, min(self.frames, begin + math.ceil(seconds * self.rate))
 
 
-def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mixture]:
+def measure(
+    file: Path, clock: Clock, share: float, *, begin: float = 0.0, name: str = "file"
+) -> Generator[Event, None, Mixture]:
     """Read a file from begin to end, once: is it sound, and where is how much of it?
 
-    Progress runs from 0 to `share`. Raises `ValueError` with one sentence for a file that is not
-    audio, holds no numbers, or lasts less than a tenth of a second.
+    Progress runs from `begin` on by `share`. Raises `ValueError` with one sentence
+    for a file that is not audio, holds no numbers, or lasts less than a tenth of a second.
     """
     powers: list[Tensor] = []
-    yield clock.progress(0.0, "reading the file")
+    yield clock.progress(begin, "reading the file")
     with open_recording(file) as recording:
         rate, frames = recording.rate, 0
         rest = torch.zeros(0)
@@ -76,11 +78,12 @@ def measure(file: Path, clock: Clock, share: float) -> Generator[Event, None, Mi
             frames += piece.shape[1]
             means, rest = _powers(torch.cat([rest, piece.square().mean(0)]), rate)
             powers.append(means)
-            yield clock.progress(share * min(1.0, frames / recording.frames), "reading the file")
+            done = begin + share * min(1.0, frames / recording.frames)
+            yield clock.progress(done, "reading the file")
         powers.append(rest.mean(0, keepdim=True) if len(rest) else rest)
     if frames < MIN_SECONDS * rate:
         raise ValueError(
-            f"file must last at least {MIN_SECONDS:g} seconds, got {frames / rate:.4f}"
+            f"{name} must last at least {MIN_SECONDS:g} seconds, got {frames / rate:.4f}"
         )
     return Mixture(
         file=file,
@@ -110,6 +113,12 @@ def open_recording(file: Path) -> Recording:
     subtype = SUBTYPES[header.kind, header.bits]
     raw = Raw(header.offset, header.frames, header.rate, header.channels, subtype)
     return Recording(file, raw=raw)
+
+
+def is_plain_wav(mixture: Mixture) -> bool:
+    """Whether `bridge.files.wav` reads the same from the file, whatever its samples' format."""
+    header = _header(mixture.file)
+    return header is not None and header.frames == mixture.frames
 
 
 def copy(mixture: Mixture, begin: int, end: int, path: Path, bext: wav.Bext, ixml: str) -> None:

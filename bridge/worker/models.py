@@ -19,6 +19,7 @@ from sds.distillation.patch_bank import Bank, load_bank, synth
 from sds.metrics.copy_detection import FILE as COPY_INDEX_FILE
 from sds.metrics.copy_detection import FOLDER as COPY_INDEX
 from sds.metrics.copy_detection import CopyIndex, load_copy_index
+from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.loading import load_prior
@@ -44,6 +45,7 @@ class Models:
         copy_index: Path = COPY_INDEX,
     ) -> None:
         self._priors: dict[str, Prior] = {}
+        self._multi_tracks: dict[str, MultiTrackModel] = {}
         self._folders = {
             "evaluation_scorer": evaluation_scorer,
             "search_scorer": search_scorer,
@@ -64,6 +66,17 @@ class Models:
             self._priors.clear()  # one at a time in memory
             self._priors[name] = load_prior(name)
         return self._priors[name]
+
+    def multi_track(self, name: str) -> MultiTrackModel:
+        """The model of bass, drums, guitar and piano called `name`, or in the folder of that
+        name. Raises `ModelUnavailable`.
+        """
+        from sds.multitrack.loading import load_multi_track
+
+        if name not in self._multi_tracks:
+            self._multi_tracks.clear()  # one at a time in memory
+            self._multi_tracks[name] = load_multi_track(name)
+        return self._multi_tracks[name]
 
     def evaluation_scorer(self, name: str = "default") -> base.TextAudioSimilarity | None:
         """The shipped evaluation scorer, None when it is not there: then nothing is scored. Or a
@@ -182,6 +195,6 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
     return GaussianPrior(dict.fromkeys(stds, 0.0), stds)
 
 
-def model_hash(model: Prior | base.TextAudioSimilarity) -> str:
+def model_hash(model: Prior | MultiTrackModel | base.TextAudioSimilarity) -> str:
     """The digest of a model's weights; empty for one without weights."""
     return str(getattr(model, "model_hash", ""))

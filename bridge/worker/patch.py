@@ -28,7 +28,7 @@ from bridge.worker.initial_patches import (
 )
 from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
-from bridge.worker.sought_sound import Sought, sought_sound
+from bridge.worker.sought_sound import Sought, recording, sought_sound
 from presets import Effect, Preset, Provenance
 from presets.prompt_words import Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
@@ -151,7 +151,7 @@ def _search(job: DesignPatch, models: Models) -> _Search:
     asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
     longest = prior.max_seconds
     most = job.duration or min(LONGEST, longest)
-    like = None if job.like is None else _recording(job.like, prior, most)
+    like = None if job.like is None else recording(job.like, prior.sample_rate, most)
     if like is None:
         seconds = job.duration or min(asked.seconds, longest)
     else:
@@ -167,21 +167,6 @@ def _search(job: DesignPatch, models: Models) -> _Search:
         sought=sought_sound(models, job.prompt, like, prior.sample_rate),
         generator=torch.Generator().manual_seed(job.seed),
     )
-
-
-def _recording(path: str, prior: Prior, seconds: float) -> Tensor:
-    """At most `seconds` of a recording [1, T] at the prior's rate, from its first sound on.
-
-    Raises `ValueError` for silence.
-    """
-    audio, rate = audio_files.read(path)
-    sound = audio_files.mono(audio)
-    loud = (sound.abs() > 0.01 * sound.abs().max()).nonzero()
-    if not len(loud):
-        raise ValueError(f"like {Path(path).name} is silent")
-    first = int(loud[0])
-    heard = sound[first : first + math.ceil(seconds * rate)]
-    return audio_files.resample(heard, rate, prior.sample_rate)[None]
 
 
 def _choose(

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-import sds
 from bridge.files import atomic_output
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
 from bridge.protocol.jobs import Separate
 from bridge.stems import excerpt, manifest
 from bridge.stems.bwf_metadata import Origin, tags
-from bridge.worker import mixture, stem_writer, suggest
+from bridge.worker import mixture, stem_writer, suggest, take_apart
 from bridge.worker.mixture import Mixture
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.window_store import FinishedWindows, Row
+from bridge.worker.window_store import FinishedWindows, Row, check_space, code, digest
+from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
-from sds.separation.networks import Networks
+from sds.separation.base import WindowProgress
+from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.separate import (
     METHODS,
+    Plan,
     Separation,
     draw_seed,
     network_hashes,
@@ -52,7 +51,8 @@ class _Task:
     """A separation with all that it needs.
 
     `job` has the prompts that get a stem, `presence` what the tagger says of them; frames `begin`
-    to `end` of `source` are separated, in `steps` steps of the job's method.
+    to `end` of `source` are separated, in `steps` steps of the job's method. `prior` is the model
+    of stems where classes are taken apart.
     """
 
     job: Separate
@@ -60,7 +60,7 @@ class _Task:
     begin: int
     end: int
     presence: suggest.StemPrompts
-    prior: Prior
+    prior: Prior | MultiTrackModel
     networks: Networks
     evaluation_scorer: base.TextAudioSimilarity | None
     steps: int
@@ -74,6 +74,8 @@ class _Task:
     def helpers(self) -> dict[str, str]:
         """The hashes of the networks asked beside the model, by name."""
         everyone = [*self.job.prompts, *self.job.negatives]
+        if self.job.stems:
+            return {}
         return network_hashes(METHODS[self.job.method], len(everyone), self.networks)
 
     @cached_property
@@ -83,9 +85,11 @@ class _Task:
         values = [source.sha256, name, job.prompts, job.negatives, job.method, self.steps]
         values += [job.seed, self.prior.name, model_hash(self.prior), VERSION]
         values += [job.start_samples, job.tempo, self.helpers, self.begin, self.end]
+        values += [job.stems] if job.stems else []
         start = source.start if job.start_samples is None else job.start_samples
         return Origin(
-            job=_digest(values), source=name, source_sha256=source.sha256, prompts=job.prompts,
+            task="stems" if job.stems else "",
+            job=digest(values), source=name, source_sha256=source.sha256, prompts=job.prompts,
             negatives=job.negatives, method=job.method, steps=self.steps, seed=job.seed,
             model=self.prior.name, model_hash=model_hash(self.prior), code=VERSION,
             rate=source.rate, channels=source.channels, start_samples=start + self.begin,
@@ -96,7 +100,7 @@ class _Task:
         """A digest of all that the windows depend on: under it a later run finds them."""
         o = self.origin
         values = [o.source_sha256, o.prompts, o.negatives, o.method, o.steps, o.seed, o.model]
-        return _digest([*values, o.model_hash, self.begin, self.end, _code()])
+        return digest([*values, o.task, o.model_hash, self.begin, self.end, code()])
 
 
 def separate_track(job: Separate, models: Models) -> worker_loop.Events:
@@ -108,7 +112,9 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     """
     clock = worker_loop.Clock(job.id)
     source = yield from mixture.measure(Path(job.file), clock, READ)
-    presence = yield from suggest.presence_check(job, models, clock, READ, TAGGED)
+    presence = suggest.StemPrompts(prompts=job.stems)
+    if not job.stems:
+        presence = yield from suggest.presence_check(job, models, clock, READ, TAGGED)
     yield clock.progress(TAGGED, "loading the model")
     task = _task(job, source, presence, models)
     _check_space(task)
@@ -129,9 +135,13 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
     """Load what the job names, and choose its stretch of the file and its steps."""
     job = job.model_copy(update={"prompts": presence.prompts})
     begin, end = source.busiest(job.excerpt) if job.excerpt else (0, source.frames)
-    prior = models.prior(job.model, [*job.prompts, *job.negatives])
-    evaluation_scorer = models.evaluation_scorer()
-    steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
+    prior: Prior | MultiTrackModel
+    if job.stems:
+        prior, networks, steps = models.multi_track(job.stem_model), NO_NETWORKS, job.steps or 0
+    else:
+        prior = models.prior(job.model, [*job.prompts, *job.negatives])
+        networks = models.networks()
+        steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
     return _Task(
@@ -141,8 +151,8 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
         end=end,
         presence=presence,
         prior=prior,
-        networks=models.networks(),
-        evaluation_scorer=evaluation_scorer,
+        networks=networks,
+        evaluation_scorer=models.evaluation_scorer(),
         steps=steps,
     )
 
@@ -166,12 +176,7 @@ def _separate_windows(
 ) -> Generator[Event, None, FinishedWindows]:
     """Separate every window to disk; those that an earlier run left are not done again."""
     origin = task.origin
-    separation = Separation(
-        task.prior, origin.prompts, recording.rate,
-        with_steps(METHODS[origin.method], origin.steps),
-        draw_seed(torch.Generator().manual_seed(origin.seed)), origin.negatives, task.networks,
-    )  # fmt: skip
-    cut = plan(separation, recording.frames)
+    cut, part = _plan(task, recording)
     finished = FinishedWindows(out.scratch, cut.windows, len(origin.prompts), recording.channels)
     todo = [i for i in range(len(cut.windows)) if i not in finished]
     share = (SEPARATED - TAGGED) / len(cut.windows)
@@ -181,7 +186,7 @@ def _separate_windows(
         if i not in todo:
             continue
         rows: list[Row] = []
-        for step in part_window(separation, cut, recording.read, i):
+        for step in part(i):
             fraction = round((i + step.fraction) / len(cut.windows), 6)
             rows.append((fraction, step.stage, step.figures))
             if step.stems is not None:
@@ -189,6 +194,27 @@ def _separate_windows(
             done = SEPARATED - share * (len(todo) - todo.index(i) - step.fraction)
             yield clock.progress(done, step.stage, step.figures)
     return finished
+
+
+def _plan(
+    task: _Task, recording: Recording
+) -> tuple[Plan, Callable[[int], Iterator[WindowProgress]]]:
+    """The windows of a recording, and what separates one of them."""
+    origin, prior = task.origin, task.prior
+    seed = draw_seed(torch.Generator().manual_seed(origin.seed))
+    if task.job.stems:
+        model = cast(MultiTrackModel, prior)
+        apart = take_apart.TakingApart(
+            model, task.job.stems, recording.rate, origin.method, task.job.steps, seed
+        )
+        cut = apart.plan(recording.frames)
+        return cut, lambda index: apart.part_window(cut, recording.read, index)
+    separation = Separation(
+        cast(Prior, prior), origin.prompts, recording.rate,
+        with_steps(METHODS[origin.method], origin.steps), seed, origin.negatives, task.networks,
+    )  # fmt: skip
+    cut = plan(separation, recording.frames)
+    return cut, lambda index: part_window(separation, cut, recording.read, index)
 
 
 def _manifest(
@@ -199,6 +225,7 @@ def _manifest(
     wav = str(path.relative_to(out.partial)) if task.copied else os.path.relpath(path, out.folder)
     made = manifest.Manifest(
         job=origin.job,
+        task="stems" if job.stems else "prompts",
         source=origin.source,
         source_sha256=origin.source_sha256,
         source_wav=wav,
@@ -248,30 +275,12 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
     return result
 
 
-def _digest(values: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
-
-
-@lru_cache(maxsize=1)
-def _code() -> list[tuple[str, int, int]]:
-    """Name, size and time of every file of `sds`: other code may separate windows differently."""
-    folder = Path(sds.__file__).parent
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc")
-    return [(str(f.relative_to(folder)), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
-
-
 def _check_space(task: _Task) -> None:
     """Refuse early what would fill the disk: windows, stems, residual and a copy."""
-    place, count = Path(task.job.folder), len(task.job.prompts)
-    frames = task.end - task.begin
-    folder = next(f for f in (place, *place.parents) if f.exists())
+    count, frames = len(task.job.prompts), task.end - task.begin
     needed = 4 * task.source.channels * frames * (5 * count // 2 + 2)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ValueError(
-            f"{count} stems of {frames / task.source.rate:.0f} seconds need "
-            f"{needed / 1e9:.1f} GB while they are made, and {folder} has {free / 1e9:.1f} GB free"
-        )
+    what = f"{count} stems of {frames / task.source.rate:.0f} seconds"
+    check_space(Path(task.job.folder), needed, what)
 
 
 def _copy(task: _Task, out: atomic_output.Output) -> Path:

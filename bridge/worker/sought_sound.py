@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from torch import Tensor
 
 from bridge.worker.models import Models
+from sds.signal import audio_files
 from sds.similarity import base
 from sds.similarity.two_tower import TwoTowerScorer
 
@@ -48,6 +51,21 @@ def sought_sound(models: Models, prompt: str, recording: Tensor | None, rate: in
     score = None if search is None else _nearness(search, prompt, recording, rate)
     vector = None if search is None else search.hear(recording[None], rate)[0]
     return Sought(score, reported, recording, vector)
+
+
+def recording(path: str, rate: int, seconds: float) -> Tensor:
+    """At most `seconds` of a recording to be like, [1, T] at `rate`, from its first sound on.
+
+    Raises `ValueError` for silence.
+    """
+    audio, own = audio_files.read(path)
+    sound = audio_files.mono(audio)
+    loud = (sound.abs() > 0.01 * sound.abs().max()).nonzero()
+    if not len(loud):
+        raise ValueError(f"like {Path(path).name} is silent")
+    first = int(loud[0])
+    heard = sound[first : first + math.ceil(seconds * own)]
+    return audio_files.resample(heard, own, rate)[None]
 
 
 def similarity_function(scorer: base.TextAudioSimilarity, prompt: str, rate: int) -> Score:

@@ -19,6 +19,7 @@ from bridge.worker.mixture import interleave, open_recording
 from sds.signal.audio_files import Recording
 
 RESIDUAL = "residual"
+PEAK_DB = -1.0  # dBFS: converters and lossy coders still have room above it
 
 
 @dataclass(slots=True)
@@ -98,3 +99,12 @@ def read_samples(path: Path, begin: int, seconds: float) -> Tensor:
     """Samples [1, C, T] of a file from `begin` on, as an evaluation scorer takes them."""
     with open_recording(path) as recording:
         return recording.read(begin, begin + math.ceil(seconds * recording.rate))[None]
+
+
+def turned_down(sound: Tensor) -> tuple[Tensor, float]:
+    """Audio [C, T] with a peak of at most `PEAK_DB`, and its gain in dB, 0 where it was left."""
+    peak, limit = float(sound.abs().amax()), 10 ** (PEAK_DB / 20)
+    if peak <= limit:
+        return sound, 0.0
+    gain = torch.tensor(limit / peak)
+    return sound * gain, float(20 * gain.log10())

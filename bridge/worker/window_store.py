@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import sds
 from bridge.files import atomic_output
 from presets.reading import read_json
 from sds.signal.overlap_add import Span
@@ -66,3 +70,27 @@ class FinishedWindows:
     def _count(self, index: int) -> int:
         begin, end = self.windows[index]
         return self.stems * self.channels * (end - begin)
+
+
+def digest(values: Sequence[Any]) -> str:
+    """A digest of what JSON can say, 16 letters."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def code() -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of `sds`: other code may make windows differently."""
+    folder = Path(sds.__file__).parent
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc")
+    return [(str(f.relative_to(folder)), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
+
+
+def check_space(place: Path, needed: int, what: str) -> None:
+    """Refuse early what would fill the disk: `what` needs so many bytes below `place`."""
+    folder = next(f for f in (place, *place.parents) if f.exists())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{what} need {needed / 1e9:.1f} GB while they are made, "
+            f"and {folder} has {free / 1e9:.1f} GB free"
+        )

@@ -22,7 +22,7 @@ from sds.scoreboard.separate import BASELINES, SILENT_DB
 from sds.separation.base import N
 from sds.separation.mask_settings import DEFAULT
 from sds.separation.separate import separate
-from sds.separation.take_apart import SAMPLES, STEPS, masked, take_apart_stepwise
+from sds.multitrack.take_apart import SAMPLES, STEPS, masked, take_apart_stepwise
 from sds.signal.audio_files import mono, resample
 from sds.signal.band_levels import RATE, band_powers, stft
 
@@ -33,7 +33,7 @@ LEAST = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Separator:
-    """A method of `sds.separation.take_apart`, its evaluations a sample (None: its own), and the
+    """A method of `sds.multitrack.take_apart`, its evaluations a sample (None: its own), and the
     number of reserved clips that it is measured on: slow ones on few.
     """
 

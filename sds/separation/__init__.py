@@ -25,8 +25,6 @@
   length.
 - `single_prompt_network`: A mask for a prompt by itself: the prior's transformer, trained to
   separate a mixture.
-- `take_apart`: Take a mixture of four instruments apart: bass, drums, guitar and piano, which add
-  up to it.
 - `source_posterior`: Sample the sources of a mixture from their posterior, given a denoiser of all
   of them (MSDM).
 - `time_frequency_masks`: Separation by time-frequency masks: softmax over K prompts and the rest,

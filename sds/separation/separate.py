@@ -112,8 +112,14 @@ def plan(separation: Separation, samples: int) -> Plan:
     """Cut a file of `samples` into windows as long as the method takes at once, or
     evenly shorter.
     """
-    rate = separation.rate
-    size = max(1, int(_longest(separation) * rate))
+    return cut_evenly(samples, separation.rate, _longest(separation))
+
+
+def cut_evenly(samples: int, rate: int, longest: float) -> Plan:
+    """Cut a file of `samples` into windows of at most `longest` seconds, tails included, equally
+    long.
+    """
+    size = max(1, int(longest * rate))
     tail = min(int(TAIL * rate), size // 10, samples)
     kept = size - tail
     shared = min(int(SHARED * rate), kept // 4)

@@ -74,18 +74,58 @@ local function channels_of(track, pieces)
   return math.floor(math.min(channels, reaper.GetMediaTrackInfo_Value(track, "I_NCHAN")))
 end
 
--- What to separate: {track, name, pieces, first, frames, rate, channels}; or nil and a sentence.
+-- The pieces of selected items, cut where the time selection meets them; the items that are not
+-- selected; the time selection, and whether it cut.
+local function selected_pieces(project, rate)
+  local from, to = reaper.GetSet_LoopTimeRange2(project, false, false, 0, 0, false)
+  local selected, others = candidates(project)
+  local pieces = from < to and pieces_of(selected, from, to, rate) or {}
+  local cut = #pieces > 0
+  if not cut and #selected > 0 then
+    pieces = pieces_of(selected, 0, math.huge, rate)
+  end
+  return pieces, others, from, to, cut
+end
+
+-- A track accessor hears all items of a track: none may sound that is not meant. nil, or a sentence.
+local function overlapped(track, pieces, others, rate)
+  for _, piece in ipairs(pieces) do
+    if #pieces_of(on_track(others, track), piece.from / rate, piece.to / rate, rate) > 0 then
+      return "An item that is not selected overlaps one that is: select both, or part them."
+    end
+  end
+end
+
+-- What of a track is meant: {track, name, pieces, first, frames, rate, channels}; or nil and a sentence.
+local function choice_of(track, pieces, first, last, rate)
+  local channels = channels_of(track, pieces)
+  local frames = last - first
+  if frames * channels * 4 > MOST then
+    return nil, ("Select less: a WAV holds %d minutes of this."):format(MOST // (channels * 240 * rate))
+  end
+  local _, name = reaper.GetSetMediaTrackInfo_String(track, "P_NAME", "", false)
+  return {
+    track = track, name = name ~= "" and name or "track", pieces = pieces,
+    first = first, frames = frames, rate = rate, channels = channels,
+  }
+end
+
+local function last_of(pieces)
+  local last = 0
+  for _, piece in ipairs(pieces) do
+    last = math.max(last, piece.to)
+  end
+  return last
+end
+
+-- What to separate, as of `choice_of`; or nil and a sentence.
 --
 -- The time selection cuts selected items where it meets them; without selected items it says which
 -- part of the selected track is meant.
 function sound.selection(project)
   local rate = rate_of(project)
-  local from, to = reaper.GetSet_LoopTimeRange2(project, false, false, 0, 0, false)
-  local selected, others = candidates(project)
-  local pieces = from < to and pieces_of(selected, from, to, rate) or {}
-  if #pieces == 0 and #selected > 0 then
-    pieces = pieces_of(selected, 0, math.huge, rate)
-  elseif #pieces == 0 and from < to and reaper.CountSelectedTracks(project) == 1 then
+  local pieces, others, from, to = selected_pieces(project, rate)
+  if #pieces == 0 and from < to and reaper.CountSelectedTracks(project) == 1 then
     pieces = pieces_of(on_track(others, reaper.GetSelectedTrack(project, 0)), from, to, rate)
     others = {}
   end
@@ -93,26 +133,63 @@ function sound.selection(project)
     return nil, "Select items that are heard, or one track and a time selection over its items."
   end
   local track = reaper.GetMediaItemTrack(pieces[1].item)
-  local last = 0
   for _, piece in ipairs(pieces) do
     if reaper.GetMediaItemTrack(piece.item) ~= track then
       return nil, "Select items of one track: stems go back to the track they came from."
     end
-    last = math.max(last, piece.to)
-    if #pieces_of(on_track(others, track), piece.from / rate, piece.to / rate, rate) > 0 then
-      return nil, "An item that is not selected overlaps one that is: select both, or part them."
+  end
+  local why = overlapped(track, pieces, others, rate)
+  if why then
+    return nil, why
+  end
+  return choice_of(track, pieces, pieces[1].from, last_of(pieces), rate)
+end
+
+-- What is given to go with: a list as of `choice_of`, one a track and all of one span; or nil and a
+-- sentence.
+--
+-- Selected items, or without any all items of the selected tracks. The span is the time selection
+-- where there is one that meets them, else from the first item's begin to the last one's end.
+function sound.selections(project)
+  local rate = rate_of(project)
+  local pieces, others, from, to, cut = selected_pieces(project, rate)
+  if #pieces == 0 then
+    local chosen = {}
+    for i = 0, reaper.CountSelectedTracks(project) - 1 do
+      for _, item in ipairs(on_track(others, reaper.GetSelectedTrack(project, i))) do
+        chosen[#chosen + 1] = item
+      end
+    end
+    cut = from < to
+    pieces = pieces_of(chosen, cut and from or 0, cut and to or math.huge, rate)
+    others = {}
+  end
+  if #pieces == 0 then
+    return nil, "Select the items to go with, or their tracks."
+  end
+  local first, last = pieces[1].from, last_of(pieces)
+  if cut then
+    first, last = frame(from, rate), frame(to, rate)
+  end
+  local tracks, found, choices = {}, {}, {}
+  for _, piece in ipairs(pieces) do
+    local track = reaper.GetMediaItemTrack(piece.item)
+    if not found[track] then
+      found[track] = {}
+      tracks[#tracks + 1] = track
+    end
+    table.insert(found[track], piece)
+  end
+  for i, track in ipairs(tracks) do
+    local why = overlapped(track, found[track], others, rate)
+    if not why then
+      choices[i], why = choice_of(track, found[track], first, last, rate)
+    end
+    if why then
+      return nil, why
     end
   end
-  local channels = channels_of(track, pieces)
-  local frames = last - pieces[1].from
-  if frames * channels * 4 > MOST then
-    return nil, ("Select less: a WAV holds %d minutes of this."):format(MOST // (channels * 240 * rate))
-  end
-  local _, name = reaper.GetSetMediaTrackInfo_String(track, "P_NAME", "", false)
-  return {
-    track = track, name = name ~= "" and name or "track", pieces = pieces,
-    first = pieces[1].from, frames = frames, rate = rate, channels = channels,
-  }
+  return choices
 end
 
 -- A WAV header with a bext chunk (EBU Tech 3285): its TimeReference is the first frame's place.

@@ -26,11 +26,11 @@ function tracks.read(path)
     channels = tonumber(channels),
   }
   local folder = path:match("^(.*[/\\])") or ""
-  for name, red, green, blue, gain, link in
-    text:gmatch("track\t([^\t\n]*)\t(%d+)\t(%d+)\t(%d+)\t([^\t\n]+)\t([^\t\r\n]+)") do
+  for kind, name, red, green, blue, gain, link in
+    text:gmatch("\n(%a+)\t([^\t\n]*)\t(%d+)\t(%d+)\t(%d+)\t([^\t\n]+)\t([^\t\r\n]+)") do
     local whole = link:match("^/") or link:match("^%a:")
     list[#list + 1] = {
-      name = name, file = whole and link or folder .. link, gain = tonumber(gain),
+      given = kind == "given", name = name, file = whole and link or folder .. link, gain = tonumber(gain),
       colour = { tonumber(red), tonumber(green), tonumber(blue) },
     }
   end
