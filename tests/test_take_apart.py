@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from sds.multitrack import take_apart
 from sds.multitrack.base import STEMS
 from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
 from sds.priors.stem_masks import StemMaskNetwork, StemMasks
-from sds.multitrack import take_apart
 from sds.signal.band_levels import to_powers
 
 

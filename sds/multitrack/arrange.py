@@ -20,6 +20,9 @@ from sds.multitrack.base import STEMS
 from sds.multitrack.impute import track_noise_stepwise
 from sds.multitrack.loading import towers
 from sds.multitrack.phases import sound
+from sds.multitrack.waveforms import STEPS as WAVEFORM_STEPS
+from sds.multitrack.waveforms import arrange_waveforms_stepwise
+from sds.priors.multi_source import MultiSource
 from sds.priors.multi_track import VECTOR, WINDOW, MultiTrackPrior, Told
 from sds.priors.stem_masks import LEVEL
 from sds.samplers.schedules import karras
@@ -44,7 +47,7 @@ class _Plan:
 
 
 def arrange_stepwise(
-    model: MultiTrackPrior,
+    model: MultiTrackPrior | MultiSource,
     *,
     prompt: str,
     given: Mapping[str, Tensor],
@@ -61,10 +64,22 @@ def arrange_stepwise(
 
     `prompt` and the sound `like` [C, T] say what it is to be like ("" and None: anything); steps
     are evaluations of the model, guidance how much more than without a prompt. Yields the fraction
-    that is done. Raises `ValueError` for no samples.
+    that is done. Raises `ValueError` for no samples, and for `like` and guidance with a model that
+    hears neither (multi-source diffusion; its prompt says nothing to it).
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
+    if isinstance(model, MultiSource):
+        if like is not None or guidance is not None:
+            raise ValueError(
+                f"the model {model.name} hears no prompts: leave out like and guidance"
+            )
+        return (
+            yield from arrange_waveforms_stepwise(
+                model, given=given, add=add, samples=samples, rate=rate,
+                steps=steps or WAVEFORM_STEPS, generator=generator,
+            )
+        )  # fmt: skip
     length = math.ceil(samples * model.sample_rate / rate)
     plan, gain = _planned(model, prompt, given, add, length, rate, like, guidance)
     total = len(windows_of(plan.state.shape[-1])) * ((steps or STEPS) + 1)

@@ -14,7 +14,14 @@ class MultiTrackModel(Protocol):
     - `sample_rate`: Hz; `window_seconds`: how much it hears at once
     """
 
-    name: str
-    model_hash: str
-    sample_rate: int
-    window_seconds: float
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def model_hash(self) -> str: ...  # noqa: D102
+
+    @property
+    def sample_rate(self) -> int: ...  # noqa: D102
+
+    @property
+    def window_seconds(self) -> float: ...  # noqa: D102

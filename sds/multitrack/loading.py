@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.multi_source import MultiSource, load_multi_source
 from sds.priors.multi_track import FOLDER, MultiTrackPrior
 from sds.priors.multi_track import load_multi_track as load_shipped
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 
-def load_multi_track(name: str = "default") -> MultiTrackPrior:
-    """The model called `name`: "default" is the one that ships. Raises `ModelUnavailable`."""
+def load_multi_track(name: str = "default") -> MultiTrackPrior | MultiSource:
+    """The model called `name`: "default" is the one that ships; the path of a file or a folder is
+    multi-source diffusion's (`sds.priors.multi_source`). Raises `ModelUnavailable`.
+    """
     if name != "default":
-        raise ModelUnavailable(f"there is no model of four stems called {name!r}: default is.")
+        return load_multi_source(Path(name))
     if not (FOLDER / "model.safetensors").is_file():
         raise ModelUnavailable("the model of four stems is not there: its weights are missing.")
     return load_shipped()

@@ -17,12 +17,16 @@ number of channels.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sds.multitrack import waveforms
 from sds.multitrack.base import STEMS
+from sds.multitrack.waveforms import separate_waveforms_stepwise
+from sds.priors.multi_source import MultiSource
 from sds.priors.multi_track import (
     PAIR,
     VECTOR,
@@ -59,7 +63,7 @@ LEAST = 1e-12  # power
 
 
 def take_apart_stepwise(
-    model: MultiTrackPrior,
+    model: MultiTrackPrior | MultiSource,
     mix: Tensor,
     rate: int,
     *,
@@ -70,8 +74,16 @@ def take_apart_stepwise(
     """Each of the four stems [C, T] of a mixture [C, T] at `rate` Hz; they add up to it.
 
     `steps` are evaluations of the model for each sample. Yields the fraction that is done. Raises
-    `ValueError` for another method.
+    `ValueError` for another method. Multi-source diffusion has methods of its own
+    (`sds.multitrack.waveforms`).
     """
+    if isinstance(model, MultiSource):
+        own = _of_waveforms(method, steps)
+        return (
+            yield from separate_waveforms_stepwise(
+                model, mix, rate, method=own, generator=generator
+            )
+        )
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     mid = mono(mix[None])
@@ -88,13 +100,21 @@ def take_apart_stepwise(
             frames = slice(begin * PAIR * UNIT, end * PAIR * UNIT)
             weight = fade.repeat_interleave(PAIR * UNIT)
             part = logits[..., frames], power[..., frames]
-            made = part[0]
             for done, made in _window(model, *part, method, steps, generator):
                 yield 0.05 + 0.95 * (index + done) / len(windows)
             total[..., frames] += weight * made
         logits = total
     stems = masked(mix, rate, logits[0].softmax(0))
     return dict(zip(STEMS, stems, strict=True))
+
+
+def _of_waveforms(method: str, steps: int | None) -> waveforms.Method:
+    """A method of multi-source diffusion by its name, with another number of levels where said."""
+    if method not in waveforms.METHODS:
+        known = ", ".join(waveforms.METHODS)
+        raise ValueError(f"method must be one of {known} for a model of waveforms, got {method!r}")
+    chosen = waveforms.METHODS[method]
+    return chosen if steps is None else replace(chosen, steps=max(2, steps))
 
 
 def masked(mix: Tensor, rate: int, shares: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from sds.datasets.evaluation_items import Mixture
 from sds.metrics.multi_source import multi_source_figures
 from sds.metrics.separation import level_db, null_db, sdr, si_sdr_improvement
 from sds.multitrack.base import STEMS
+from sds.multitrack.take_apart import SAMPLES, STEPS, masked, take_apart_stepwise
 from sds.scoreboard.board import Figures, Row, Setting
 from sds.scoreboard.multisource_clips import Clip, drained, load, multi_track
 from sds.scoreboard.separate import BASELINES, SILENT_DB
 from sds.separation.base import N
 from sds.separation.mask_settings import DEFAULT
 from sds.separation.separate import separate
-from sds.multitrack.take_apart import SAMPLES, STEPS, masked, take_apart_stepwise
 from sds.signal.audio_files import mono, resample
 from sds.signal.band_levels import RATE, band_powers, stft
 
