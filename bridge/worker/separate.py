@@ -261,7 +261,7 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
             {"prompt": stem.prompt, "wav": out.final(out.partial / stem.wav)}
             for stem in stem_set.stems
         ],
-        "residual": out.final(out.partial / stem_set.residual),
+        "residual": out.final(out.partial / stem_writer.names(task.origin)[-1]),
         "manifest": out.final(out.partial / manifest.MANIFEST),
         "null_db": stem_set.null_db,
         "curves": out.final(out.partial / CURVES),
