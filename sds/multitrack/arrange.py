@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sds.multitrack.base import STEMS
+from sds.multitrack.base import STEMS, MultiTrackModel
 from sds.multitrack.impute import track_noise_stepwise
 from sds.multitrack.loading import towers
 from sds.multitrack.phases import sound
@@ -47,7 +47,7 @@ class _Plan:
 
 
 def arrange_stepwise(
-    model: MultiTrackPrior | MultiSource,
+    model: MultiTrackModel,
     *,
     prompt: str,
     given: Mapping[str, Tensor],
@@ -71,9 +71,7 @@ def arrange_stepwise(
         raise ValueError(f"samples must be at least 1, got {samples}")
     if isinstance(model, MultiSource):
         if like is not None or guidance is not None:
-            raise ValueError(
-                f"the model {model.name} hears no prompts: leave out like and guidance"
-            )
+            raise ValueError(f"the model {model.name} hears no like and no guidance")
         return (
             yield from arrange_waveforms_stepwise(
                 model, given=given, add=add, samples=samples, rate=rate,
@@ -184,4 +182,5 @@ def _guided(model: MultiTrackPrior, x: Tensor, sigma: Tensor, plan: _Plan) -> Te
         return model.denoise(x, sigma, Told(plan.vector))
     both = Told(torch.cat([plan.vector, torch.zeros_like(plan.vector)]))
     told, free = model.denoise(x.expand(2, -1, -1, -1), sigma.expand(2, -1), both)[:, None]
-    return free + plan.scale * (told - free)
+    out: Tensor = free + plan.scale * (told - free)
+    return out

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TypeAlias
+
+from sds.priors.multi_source import MultiSource
+from sds.priors.multi_track import MultiTrackPrior
 
 STEMS = ("bass", "drums", "guitar", "piano")
 
+MultiTrackModel: TypeAlias = MultiTrackPrior | MultiSource
+"""A model of stems that belong together: the shipped one, or multi-source diffusion.
 
-class MultiTrackModel(Protocol):
-    """A model of stems that belong together.
-
-    - `name`, `model_hash`: which one
-    - `sample_rate`: Hz; `window_seconds`: how much it hears at once
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def model_hash(self) -> str: ...  # noqa: D102
-
-    @property
-    def sample_rate(self) -> int: ...  # noqa: D102
-
-    @property
-    def window_seconds(self) -> float: ...  # noqa: D102
+Both have `name` and `model_hash`, `sample_rate` in Hz, and `window_seconds`, which they hear at
+once.
+"""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from sds.multitrack.base import MultiTrackModel
 from sds.priors.checkpoints import ModelUnavailable
-from sds.priors.multi_source import MultiSource, load_multi_source
-from sds.priors.multi_track import FOLDER, MultiTrackPrior
+from sds.priors.multi_source import load_multi_source
+from sds.priors.multi_track import FOLDER
 from sds.priors.multi_track import load_multi_track as load_shipped
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 
 
-def load_multi_track(name: str = "default") -> MultiTrackPrior | MultiSource:
+def load_multi_track(name: str = "default") -> MultiTrackModel:
     """The model called `name`: "default" is the one that ships; the path of a file or a folder is
     multi-source diffusion's (`sds.priors.multi_source`). Raises `ModelUnavailable`.
     """

@@ -58,7 +58,7 @@ def onward_phases(magnitude: Tensor, *, seed: int = 0) -> Tensor:
     return torch.from_numpy(out)
 
 
-def _next(phase: np.ndarray, column: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _next(phase: np.ndarray, column: np.ndarray) -> np.ndarray:
     """Phases [1025] of a frame of magnitudes [1025] after those of the frame before."""
     middle = column[1:-1]
     peaks = 1 + np.flatnonzero((middle > column[:-2]) & (middle >= column[2:]))
@@ -69,7 +69,7 @@ def _next(phase: np.ndarray, column: np.ndarray) -> np.ndarray:  # type: ignore[
     place = peaks + np.where(bend < 0, 0.5 * (left - right) / np.minimum(bend, -1e-20), 0.0)
     at_peak = phase[peaks] + 2 * np.pi * HOP * place / N
     owner = np.searchsorted((peaks[1:] + peaks[:-1]) / 2, np.arange(BINS))
-    out: np.ndarray = at_peak[owner] + np.pi * (np.arange(BINS) - peaks[owner])  # type: ignore[type-arg]
+    out: np.ndarray = at_peak[owner] + np.pi * (np.arange(BINS) - peaks[owner])
     return np.asarray((out + np.pi) % (2 * np.pi) - np.pi)
 
 

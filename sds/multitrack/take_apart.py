@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.multitrack import waveforms
-from sds.multitrack.base import STEMS
+from sds.multitrack.base import STEMS, MultiTrackModel
 from sds.multitrack.waveforms import separate_waveforms_stepwise
 from sds.priors.multi_source import MultiSource
 from sds.priors.multi_track import (
@@ -63,7 +63,7 @@ LEAST = 1e-12  # power
 
 
 def take_apart_stepwise(
-    model: MultiTrackPrior | MultiSource,
+    model: MultiTrackModel,
     mix: Tensor,
     rate: int,
     *,
@@ -102,7 +102,8 @@ def take_apart_stepwise(
             part = logits[..., frames], power[..., frames]
             for done, made in _window(model, *part, method, steps, generator):
                 yield 0.05 + 0.95 * (index + done) / len(windows)
-            total[..., frames] += weight * made
+                last = made
+            total[..., frames] += weight * last
         logits = total
     stems = masked(mix, rate, logits[0].softmax(0))
     return dict(zip(STEMS, stems, strict=True))

@@ -102,12 +102,12 @@ def windows(
             said.append(vectors.hear(sound.sum(0)))
         else:
             said.append(vectors.read(captions[0]))
-    audio = torch.stack(sounds)
-    gain = gain_to_level(audio.sum(1))[..., None]
+    stems = torch.stack(sounds)
+    gain = gain_to_level(stems.sum(1))[..., None]
     if not plain:
         change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
         gain = gain * 10 ** (change * LEVEL_DB / 20)
-    return Windows(mixtures(audio * gain), torch.stack(said))
+    return Windows(mixtures(stems * gain), torch.stack(said))
 
 
 def noise_levels(count: int, told: Tensor, g: torch.Generator) -> Tensor:
@@ -120,7 +120,8 @@ def noise_levels(count: int, told: Tensor, g: torch.Generator) -> Tensor:
     which = torch.randint(1, 2**STEMS - 1, (count,), generator=g)
     known = (which[:, None] >> torch.arange(STEMS)) & 1 == 1
     some = (torch.rand(count, generator=g) < KNOWN) & ~told
-    return sigma.masked_fill(known & some[:, None], 0.0)
+    out: Tensor = sigma.masked_fill(known & some[:, None], 0.0)
+    return out
 
 
 def loss(
@@ -201,7 +202,8 @@ def held_back(
             shares = masks.logits(drawn.known.levels).softmax(1)
             before.append(float(errors_db(shares, drawn.known).mean()))
     each = torch.tensor(rows).mean(0).tolist()
-    return each, *(sum(x) / len(x) if x else math.nan for x in (before, after))
+    one, two = (sum(x) / len(x) if x else math.nan for x in (before, after))
+    return each, one, two
 
 
 def measure(songs: Songs, net: MultiTrackNetwork, count: int = 96) -> None:

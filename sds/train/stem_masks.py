@@ -99,12 +99,12 @@ def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = F
         mixed = not plain and rng.random() < 0.5
         audio, _ = songs.window(rng, (FRAMES - 1) * HOP, plain=plain, mixed=mixed)
         rows.append(torch.as_tensor(audio))
-    audio = torch.stack(rows)
-    gain = gain_to_level(audio.sum(1))[..., None]
+    stems = torch.stack(rows)
+    gain = gain_to_level(stems.sum(1))[..., None]
     if not plain:
         change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
         gain = gain * 10 ** (change * LEVEL_DB / 20)
-    return audio * gain
+    return stems * gain
 
 
 @torch.no_grad()
