@@ -194,7 +194,9 @@ ENTRY = Entry(
     lambda rows: [f"{len(rows)} rows"],
 )
 KEY = Key(
-    "s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "i", "v", "d", 0, None
+    *("s", "c0de", "m", "j", "e", "q", "l", "u", "b", "t", "n", "c", "r", "i", "k", "o", "v", "d"),
+    0,
+    None,
 )
 PAGE = report.Page(
     command="scorewire eval",
@@ -232,7 +234,7 @@ def test_a_page_is_a_table_in_plain_text() -> None:
     )
     said = (
         "- Query network q, tagger l, trunk u, bank b, text t, sentences n, captions c, "
-        "reference r, copy index i"
+        "reference r, copy index i, stem masks k, model of four stems o"
     )
     assert f"{said}\n" in page
     assert "- 3 rows\n" in page

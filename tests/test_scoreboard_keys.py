@@ -18,7 +18,7 @@ from sds.scoreboard.suites import SUITES
 from sds.separation.mask_settings import FAST
 from tests.test_scoreboard import Deaf, Identity, counted, rows_of
 
-KEY = Key(*"scmjequbtnlrixyzvwda"[:18], 0, None)
+KEY = Key(*"scmjequlubtncrikvd", 0, None)
 PACKAGES = {one.__name__: Path(one.__path__[0]) for one in (presets, renderers, sds)}
 
 

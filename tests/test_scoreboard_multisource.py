@@ -34,6 +34,8 @@ from sds.scoreboard.multisource_generation import distances, ears, sum_of_songs
 from sds.scoreboard.multisource_separation import (
     BY_PROMPTS,
     COMPARED,
+    IDEAL,
+    IDEAL_BANDS,
     NMF,
     PUBLISHED,
     SEPARATORS,
@@ -41,6 +43,7 @@ from sds.scoreboard.multisource_separation import (
     ideal_on_bands,
     scores,
 )
+from sds.separation import take_apart
 from sds.signal.audio_files import write
 from sds.signal.band_levels import band_powers, stft, to_levels
 
@@ -123,7 +126,11 @@ def quick(monkeypatch):
     """Two evaluations where there are many, and few clips."""
     for name, how in SEPARATORS.items():
         steps = None if name == "fast" else 2
-        monkeypatch.setitem(SEPARATORS, name, replace(how, steps=steps, clips=1))
+        few = replace(how, steps=steps, clips=1 if name in ("fast", "default") else 0)
+        monkeypatch.setitem(SEPARATORS, name, few)
+    monkeypatch.setitem(take_apart.SAMPLES, "accurate", 3)
+    for name in (IDEAL, IDEAL_BANDS):
+        monkeypatch.setitem(COMPARED, name, 1)
     monkeypatch.delitem(COMPARED, BY_PROMPTS)
     monkeypatch.delitem(COMPARED, NMF)
     monkeypatch.setattr(arrange, "STEPS", 2)
@@ -147,7 +154,7 @@ def test_suite_measures_every_method(setting, quick, tmp_path):
     known = {column.name for column in multisource.COLUMNS}
     assert {name for figures in found.values() for name in figures} <= known
     for name, how in SEPARATORS.items():
-        figures = found[name, "clip 0, reserved"]
+        figures = found[name, "clip 0, stems"]
         assert figures["evaluations"] == how.evaluations
         assert figures["null_db"] < -60
         assert figures["si_sdri"] == pytest.approx(
@@ -190,7 +197,7 @@ def test_without_reserved_clips_only_the_stems_are_taken_apart(setting, quick, t
 
 def test_items_limit_every_part(setting, quick):
     tasks = multisource.suite(replace(setting, items=2))
-    items = {task.item for task in tasks if task.method == "ideal masks"}
+    items = {task.item for task in tasks if task.method == "mixture"}
     assert items == {"clip 0, stems", "clip 0, reserved", "clip 1, reserved"}
 
 

@@ -54,7 +54,8 @@ def passage_vectors(audio: Tensor, rate: int, apart: int = 1) -> Tensor:
     cut = levels.unfold(1, LENGTH, apart).movedim(1, 0)  # [N, 32, LENGTH]
     cut = (cut - cut.mean(2, keepdim=True)).flatten(1)
     norms = cut.norm(dim=1, keepdim=True)
-    return (cut / norms.clamp_min(LEAST))[norms[:, 0] >= LEAST]
+    vectors: Tensor = cut / norms.clamp_min(LEAST)
+    return vectors[norms[:, 0] >= LEAST]
 
 
 def nearest_passage(vectors: Tensor, training: Tensor) -> float:

@@ -12,7 +12,8 @@ the stems that are silent in a window, or with them, as published. Seconds are t
 s, evaluations how often the model is asked. Beside them what is told the true sources (NMF, ideal
 masks, ideal masks on the 128 bands that the model's masks have) and the product's method for
 prompts ("bass guitar", "drum kit", "electric guitar", "piano"). Rows that are published are of
-another data set, Slakh2100, with stems that are silent: they say what others reach there, not here.
+another data set, Slakh2100, each stem by windows with silent ones: they say what others reach
+there, not here.
 
 `generation`: mixtures made by the captions of reserved clips. FAD is the Frechet distance of
 windows of 3 s from those of other real clips (no caption of which was used), in 12 principal
