@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from sds.metrics.passages import passage_vectors
-from sds.multitrack import arrange
+from sds.multitrack import arrange, take_apart
 from sds.multitrack.base import STEMS
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
@@ -43,7 +43,6 @@ from sds.scoreboard.multisource_separation import (
     ideal_on_bands,
     scores,
 )
-from sds.separation import take_apart
 from sds.signal.audio_files import write
 from sds.signal.band_levels import band_powers, stft, to_levels
 

@@ -19,10 +19,10 @@ from bridge.worker.models import Models, instrument, model_hash
 from bridge.worker.playables import playables
 from renderers import RENDERERS
 from sds.datasets import evaluation_items
+from sds.multitrack.base import MultiTrackModel
 from sds.multitrack.loading import load_multi_track
 from sds.priors.base import Prior
 from sds.priors.checkpoints import ModelUnavailable
-from sds.priors.multi_track import MultiTrackPrior
 from sds.scoreboard import board, report
 from sds.scoreboard.keys import Key, code_digest, shipped_digests, values
 from sds.similarity import base
@@ -129,7 +129,7 @@ def _setting(job: Evaluate, prior: Prior, scorers: _Scorers, models: Models) -> 
     )
 
 
-def _multi_track() -> MultiTrackPrior | None:
+def _multi_track() -> MultiTrackModel | None:
     """The shipped model of four stems; None when it is not there."""
     try:
         return load_multi_track()

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from presets.reading import read_json
+from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
-from sds.priors.multi_track import MultiTrackPrior
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.similarity.base import TextAudioSimilarity
 
@@ -71,7 +71,7 @@ class Setting:
     networks: Networks = NO_NETWORKS  # what separation asks beside the prior
     items: int | None = None  # at most so many recordings or prompts a suite; None: all
     playables: tuple[Playable, ...] = ()  # presets to be played
-    multi_track: MultiTrackPrior | None = None  # the model of four stems, where it is there
+    multi_track: MultiTrackModel | None = None  # the model of four stems, where it is there
 
     def generator(self, *words: object) -> torch.Generator:
         """A generator that depends on the seed and these words only."""

@@ -19,8 +19,7 @@ from torch import Tensor
 
 from sds.datasets.evaluation_items import Mixture, manifest
 from sds.multitrack.arrange import arrange_stepwise
-from sds.multitrack.base import STEMS
-from sds.priors.multi_track import MultiTrackPrior
+from sds.multitrack.base import STEMS, MultiTrackModel
 from sds.scoreboard.board import Figures, Setting
 from sds.signal.audio_files import mono, read, resample
 
@@ -102,7 +101,7 @@ def drained(work: Generator[float, None, _Made]) -> Generator[Figures, None, _Ma
         yield {}
 
 
-def multi_track(setting: Setting) -> MultiTrackPrior:
+def multi_track(setting: Setting) -> MultiTrackModel:
     """The model of four stems. Raises `ValueError` for a setting without one."""
     if setting.multi_track is None:
         raise ValueError("setting must have a model of four stems for what it makes")
