@@ -61,7 +61,7 @@ def ears() -> Mapping[str, Callable[[Tensor, int], Tensor]]:
 def embed(name: str, mixtures: Sequence[Tensor], rate: int) -> Tensor:
     """Embeddings [N, K] of the windows of 3 s of mixtures, each [T] at `rate` Hz."""
     size = round(WINDOW * rate)
-    cut = [mix[: max(1, len(mix) // size) * size].split(size) for mix in mixtures]
+    cut = [torch.split(mix[: max(1, len(mix) // size) * size], size) for mix in mixtures]
     return torch.cat([ears()[name](part[None, None], rate) for parts in cut for part in parts])
 
 
