@@ -70,4 +70,5 @@ def _say(what: str, start: tuple[float, float]) -> None:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     main()

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from sds.datasets.clips import FULL_SCALE
@@ -157,4 +158,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     raise SystemExit(main())

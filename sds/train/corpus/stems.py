@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from presets.reading import read_json
 from sds.datasets.clips import FULL_SCALE, Audio, unit_hash
@@ -290,4 +291,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    torch.set_flush_denormal(True)
     raise SystemExit(main())
