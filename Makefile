@@ -10,8 +10,8 @@ BIN := .venv/bin
 
 DATA ?= ../shared/data
 
-# Tests wait for servers and children about half of their time: two processes more than cores.
-TESTERS ?= $(shell $(PYTHON) -c 'import os; print(2 + (os.cpu_count() or 1))')
+# Tests wait for servers and children about half of their time: one process more than cores.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TESTERS) --dist worksteal
 
 # Tests whose numbers depend on how the processor adds up; test-paths runs them without AVX.

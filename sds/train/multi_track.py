@@ -295,8 +295,7 @@ def train(
             each, before, after = held_back(mean, masks, held, vectors)
             held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
             log.info("step %d loss %.4f, masks %.2f dB; held back %.4f (%s), masks %.2f -> %.2f"
-                     " dB, "
-                     "%.2f steps/s", step, *(x / args.check for x in seen), held_loss,
+                     " dB, %.2f steps/s", step, *(x / args.check for x in seen), held_loss,
                      " ".join(f"{x:.3f}" for x in each), before, after,
                      (step - first) / (time.monotonic() - begin))  # fmt: skip
             seen = [0.0, 0.0]
