@@ -934,3 +934,28 @@ def test_the_shipped_model_tells_prompts_apart(shipped):
         shipped.denoise(x, sigma, shipped.embed([prompt], 2.0)) for prompt in ("rain", "hand drum")
     ]
     assert (heard[0] - heard[1]).norm() / heard[0].norm() > 0.02
+
+
+UNUSED = """
+import sys
+from sds.priors.loading import load_prior
+load_prior("default")
+unused = {"torch._dynamo", "torch._inductor", "k_diffusion", "torchvision", "sympy"}
+assert not unused & set(sys.modules), unused & set(sys.modules)
+import torch
+from sds.priors.quiet_import import quiet
+with quiet():
+    from stable_audio_tools.inference import sampling
+    sigmas = sampling.K.sampling.get_sigmas_karras(4, 0.1, 10.0)
+assert len(sigmas) == 5 and sigmas[-1] == 0
+assert torch._dynamo.config.cache_size_limit > 0 and torch.compile(abs) is not abs
+"""
+
+
+def test_the_default_model_loads_without_the_compiler_which_is_there_when_asked_for():
+    done = subprocess.run(
+        [sys.executable, "-c", UNUSED], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent.parent, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""

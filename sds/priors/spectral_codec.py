@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sds.priors.quiet_import import quiet
+from sds.priors.quiet_import import importing
 
-with quiet():  # the library prints and warns while it is imported
+with importing():
     from stable_audio_tools.models.pretransforms import Pretransform
 
 N_FFT = 2048

@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from sds.priors.checkpoints import CONFIG, ModelUnavailable, first_line
-from sds.priors.quiet_import import BUILD_ERRORS, quiet
+from sds.priors.quiet_import import BUILD_ERRORS, importing, quiet
 
 MODEL_TYPES = ("diffusion_cond", "diffusion_cond_inpaint")
 TEXT_CONDITIONERS = frozenset({"t5", "clap_text", "phoneme", "lut", "list", "scorewire_text"})
@@ -31,14 +31,19 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
     """
     own = copy.deepcopy(dict(config))  # the factory pops and reverses entries
     _check_type(own)
+    try:
+        with importing():
+            from stable_audio_tools.models import (  # noqa: F401  (the factory imports diffusion)
+                conditioners,
+                diffusion,
+                factory,
+            )
+    except (ImportError, AttributeError, RuntimeError, OSError) as error:
+        raise ModelUnavailable(
+            f"stable-audio-tools cannot be imported ({type(error).__name__}: "
+            f"{first_line(error)}); run `make install` in your clone of Scorewire."
+        ) from error
     with quiet():
-        try:
-            from stable_audio_tools.models import conditioners, factory
-        except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            raise ModelUnavailable(
-                f"stable-audio-tools cannot be imported ({type(error).__name__}: "
-                f"{first_line(error)}); run `make install` in your clone of Scorewire."
-            ) from error
         try:
             return _assemble(own, factory, conditioners)
         except OSError as error:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from sds.priors.checkpoints import read_tensors
 from sds.priors.nearest_captions import nearest
-from sds.priors.quiet_import import quiet
+from sds.priors.quiet_import import importing
 from sds.weights import weights_folder
 
-with quiet():  # the library prints and warns while it is imported
+with importing():
     from stable_audio_tools.models.conditioners import Conditioner
 
 FOLDER = weights_folder("text")
