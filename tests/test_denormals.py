@@ -97,15 +97,16 @@ def test_a_voice_that_fades_holds_no_denormal(decay: float) -> None:
     for v, fall in ((1, decay), (2, 10.0)):
         values |= {f"op{v}_ratio": float(v), f"op{v}_attack": 0.001, f"op{v}_decay": fall}
         values |= {f"op{v}_mix": 1.0}
-    V, H = voice_state.voices(2), voice_state.hands(1)
-    voice.start(V, H, voice_patch.patch(values), 2, -1, 220.0, 1.0, RATE, 0, 0, 0, 60, 0)
-    out, y, scratch = np.empty((1, 512)), np.empty(512), voice_state.scratch()
+    V, H, rate = voice_state.voices(2), voice_state.hands(1), float(RATE)
+    voice.start(V, H, voice_patch.patch(values), 2, -1, 220.0, 1.0, rate, 0, 0, 0, 60, 0)
+    out = np.empty((2, 1024))[:, :512]  # types are the player's: nothing is compiled again
+    y, scratch = np.empty(512), voice_state.scratch()
     heard, found = np.empty(512, np.float32), 0
     for block in range(10 * RATE // 512):
         if block == 100:  # another note falls silent beside it
             voice.release(V, voice.ANY, voice.ANY, voice.ANY, False, 0)
         out[:] = 0.0
-        voice.advance(V, H, np.zeros(1, np.float32), RATE, out, y, scratch)
+        voice.advance(V, H, np.zeros(1, np.float32), rate, out, y, scratch)
         voice.clean(out[0], heard)
         found += denormal(heard, V.u, V.loud, V.fade, V.table)
     assert found == 0

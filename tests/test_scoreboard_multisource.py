@@ -12,7 +12,7 @@ from sds.metrics.passages import passage_vectors
 from sds.multitrack import arrange, take_apart
 from sds.multitrack.base import STEMS
 from sds.priors.gaussian import GaussianPrior
-from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior
+from sds.priors.multi_track import MultiTrackNetwork, MultiTrackPrior, Told
 from sds.priors.stem_masks import StemMaskNetwork, StemMasks
 from sds.scoreboard import (
     multisource,
@@ -31,6 +31,7 @@ from sds.scoreboard.multisource_clips import (
     tracks,
 )
 from sds.scoreboard.multisource_generation import distances, ears, sum_of_songs
+from sds.scoreboard.multisource_nulls import LEARNED, UNLEARNED, WEAK, variant
 from sds.scoreboard.multisource_separation import (
     BY_PROMPTS,
     COMPARED,
@@ -44,7 +45,7 @@ from sds.scoreboard.multisource_separation import (
     scores,
 )
 from sds.signal.audio_files import write
-from sds.signal.band_levels import band_powers, stft, to_levels
+from sds.signal.band_levels import SILENCE, band_powers, stft, to_levels
 
 RATE, SECONDS = 32000, 3.2
 TIME = torch.arange(round(SECONDS * RATE)) / RATE
@@ -179,6 +180,7 @@ def test_suite_measures_every_method(setting, quick, tmp_path):
     assert strength["real"] > 0.9 > 0.5 > strength["shuffled"]
     assert "added" in found["beat, first to last third of 30 s", "clip 1"]
     assert found["generated", "clip 1"]["seconds"] > 0
+    assert found["generated, shuffled weights", "every clip"]["fad_trunk"] > 0
 
 
 def test_without_the_model_there_is_what_stands_beside_it(setting, quick):
@@ -198,6 +200,37 @@ def test_items_limit_every_part(setting, quick):
     tasks = multisource.suite(replace(setting, items=2))
     items = {task.item for task in tasks if task.method == "mixture"}
     assert items == {"clip 0, stems", "clip 0, reserved", "clip 1, reserved"}
+
+
+def test_a_weak_model_denoises_each_track_beside_silent_ones(setting):
+    model, generator = setting.multi_track, torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(model.network.net.last[-1].weight, std=0.1)
+    x = torch.randn(2, 4, 128, 16, generator=generator)
+    sigma = 0.5 + torch.rand(2, 4, generator=generator)
+    told = Told(torch.randn(2, 128, generator=generator))
+    weak = variant(model, WEAK)
+    found = weak.denoise(x, sigma, told)
+    silent = model.network.white(torch.full_like(x, SILENCE))
+    for k in range(4):
+        alone, level = silent.clone(), torch.zeros(2, 4)
+        alone[:, k], level[:, k] = x[:, k], sigma[:, k]
+        assert torch.allclose(model.denoise(alone, level, told)[:, k], found[:, k], atol=1e-5)
+    other = x.clone()
+    other[:, 1] += 1.0  # what the others do says nothing to the first
+    assert torch.equal(weak.denoise(other, sigma, told)[:, 0], found[:, 0])
+    assert not torch.allclose(
+        model.denoise(other, sigma, told)[:, 0], model.denoise(x, sigma, told)[:, 0]
+    )
+
+
+def test_shuffled_weights_are_the_same_numbers_elsewhere(setting):
+    model = setting.multi_track
+    other = variant(model, UNLEARNED)
+    pairs = list(zip(model.network.parameters(), other.network.parameters(), strict=True))
+    assert all(torch.equal(a.flatten().sort()[0], b.flatten().sort()[0]) for a, b in pairs)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+    assert other.masks is model.masks
+    assert variant(model, LEARNED) is model
 
 
 # Figures

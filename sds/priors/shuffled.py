@@ -25,9 +25,15 @@ def shuffled(prior: Prior, *, seed: int = 0) -> Prior:
     if not networks:
         raise ValueError(f"the prior {prior.name} must have a network to shuffle, and has none")
     generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weights in (w for network in networks for w in network.parameters()):
-            order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
-            weights.copy_(weights.flatten()[order].reshape(weights.shape))
+    for network in networks:
+        shuffle_weights(network, generator)
     other.name = f"{prior.name}, shuffled"
     return other
+
+
+@torch.no_grad()
+def shuffle_weights(network: torch.nn.Module, generator: torch.Generator) -> None:
+    """Permute each tensor of a network's weights in place."""
+    for weights in network.parameters():
+        order = torch.randperm(weights.numel(), generator=generator).to(weights.device)
+        weights.copy_(weights.flatten()[order].reshape(weights.shape))

@@ -15,6 +15,8 @@
   makes from them.
 - `multisource_generation`: What the model of four stems makes of reserved songs: how near to real
   ones, as asked, copied.
+- `multisource_nulls`: What the model of four stems has to be better than: one that has unlearned
+  everything, and one that knows each instrument but not what goes with what.
 - `multisource_separation`: Taking clips of four stems apart: the methods that suite `multisource`
   compares, and what it measures of their stems.
 - `multisource_together`: Whether stems that the model adds go with what is given: onsets, harmony,

@@ -13,7 +13,8 @@ s, evaluations how often the model is asked. Beside them what is told the true s
 masks, ideal masks on the 128 bands that the model's masks have) and the product's method for
 prompts ("bass guitar", "drum kit", "electric guitar", "piano"). Rows that are published are of
 another data set, Slakh2100, each stem by windows with silent ones: they say what others reach
-there, not here.
+there, not here. `shuffled weights`: those of the diffusion network are in random places, the masks
+of `fast` are kept. `weak`: each track is denoised as if the others were silent.
 
 `generation`: mixtures made by the captions of reserved clips. FAD is the Frechet distance of
 windows of 3 s from those of other real clips (no caption of which was used), in 12 principal
@@ -63,6 +64,7 @@ from sds.scoreboard.multisource_generation import (
     sub_fad,
     training_passages,
 )
+from sds.scoreboard.multisource_nulls import LEARNED, UNLEARNED, has_variants, unlearned_songs
 from sds.scoreboard.multisource_separation import (
     COMPARED,
     PUBLISHED,
@@ -123,6 +125,8 @@ def suite(setting: Setting) -> list[Task]:
 
 def _separation(setting: Setting) -> list[Task]:
     every = {name: how.clips for name, how in SEPARATORS.items()}
+    if not has_variants(setting):
+        every = {name: most for name, most in every.items() if SEPARATORS[name].model == LEARNED}
     names = COMPARED | (every if setting.multi_track is not None else {})
     sets = {folder: clips(setting.data, folder, setting.items) for folder in SETS}
     tasks = [
@@ -143,6 +147,9 @@ def _generation(band: Songs) -> list[Task]:
         Task(EVERY, method, partial(fad, band, method), tag)
         for method in (REAL, SHUFFLED, GENERATED)
     ]
+    if has_variants(band.setting):
+        null = unlearned_songs(band)
+        tasks.append(Task(EVERY, f"{GENERATED}, {UNLEARNED}", partial(fad, null, GENERATED), tag))
     if (index := training_passages(band.setting.data)) is not None:
         tasks.append(Task("held-back songs", HELD, partial(held_back, index), tag))
     tasks += [

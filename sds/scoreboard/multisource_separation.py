@@ -19,6 +19,7 @@ from sds.multitrack.base import STEMS
 from sds.multitrack.take_apart import SAMPLES, STEPS, masked, take_apart_stepwise
 from sds.scoreboard.board import Figures, Row, Setting
 from sds.scoreboard.multisource_clips import Clip, drained, load, multi_track
+from sds.scoreboard.multisource_nulls import LEARNED, UNLEARNED, WEAK, variant
 from sds.scoreboard.separate import BASELINES, SILENT_DB
 from sds.separation.base import N
 from sds.separation.mask_settings import DEFAULT
@@ -33,13 +34,14 @@ LEAST = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Separator:
-    """A method of `sds.multitrack.take_apart`, its evaluations a sample (None: its own), and the
-    number of reserved clips that it is measured on: slow ones on few.
+    """A method of `sds.multitrack.take_apart`, its evaluations a sample (None: its own), the
+    number of reserved clips that it is measured on (slow ones on few), and which model it asks.
     """
 
     method: str
     steps: int | None
     clips: int
+    model: str = LEARNED
 
     @property
     def evaluations(self) -> int:
@@ -56,6 +58,8 @@ SEPARATORS = {
     "Dirac, 150 evaluations": Separator("dirac", 150, 4),
     "Gaussian, 20 evaluations": Separator("gaussian", 20, 8),
     "Gaussian, 150 evaluations": Separator("gaussian", 150, 4),
+    "default, shuffled weights": Separator("default", None, 8, UNLEARNED),
+    "projection, 20 evaluations, weak": Separator("projection", 20, 8, WEAK),
 }
 DIFFUSION = tuple(name for name in SEPARATORS if name != "fast")
 
@@ -95,7 +99,7 @@ def _stems(setting: Setting, mixture: Mixture, name: str) -> Generator[Figures, 
     if name in SEPARATORS:
         how = SEPARATORS[name]
         work = take_apart_stepwise(
-            multi_track(setting),
+            variant(multi_track(setting), how.model),
             mixture.audio,
             mixture.rate,
             method=how.method,

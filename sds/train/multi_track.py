@@ -292,6 +292,9 @@ def train(
         average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
         if step % args.check == 0:
             songs.refresh()
+            held.refresh()
+            if args.masks and masks is not None:  # they may be in training
+                fill(masks.network, read_tensors(args.masks), args.masks)
             each, before, after = held_back(mean, masks, held, vectors)
             held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
             log.info("step %d loss %.4f, masks %.2f dB; held back %.4f (%s), masks %.2f -> %.2f"

@@ -171,6 +171,7 @@ def main() -> None:
         average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
         if step % args.check == 0:
             songs.refresh()
+            held.refresh()
             each = held_back_error(mean, held)
             held_error = sum(each) / len(each)
             log.info("step %d error %.2f dB; held back %.2f (%s), %.2f steps/s", step,
