@@ -18,7 +18,7 @@ from sds.priors.loading import load_prior
 from sds.priors.spectral_codec import SpectralCodec, principal
 from sds.priors.stable_audio_modules import build_model
 from sds.priors.text_embedding import sentence
-from sds.train import pack, prior
+from sds.train import loop, pack, prior
 from sds.train.common import Checkpoint, average_into, cosine
 from sds.train.data import RATE, Corpus, balanced_weights, class_weights
 from sds.train.latents import (
@@ -361,10 +361,10 @@ def test_held_back_is_the_same_each_time_and_gradients_are_finite(codec, latents
 
 
 def test_the_best_is_half_as_wide_and_a_resumed_run_knows_its_loss(tmp_path):
-    net, path = nn.Linear(2, 2), tmp_path / prior.BEST
-    assert prior.least(path) == math.inf
-    prior.keep_best(path, net, 0.33)
-    assert prior.least(path) == 0.33
+    net, path = nn.Linear(2, 2), tmp_path / loop.BEST
+    assert loop.least(path) == math.inf
+    loop.keep_best(path, net, 0.33)
+    assert loop.least(path) == 0.33
     assert torch.equal(load_file(path)["weight"], net.weight.half())
 
 

@@ -22,6 +22,8 @@
   scorer's best.
 - `latents`: Encode a corpus once, a file a part: latents and captions, so the prior never waits for
   audio.
+- `loop`: The loop of a training: steps until its time is over, checked on held-back data, resumed
+  from its folder.
 - `mixing`: Mixtures made while a network trains: clips cut, repeated or played as phrases, in
   rooms.
 - `multi_track`: Train the model of four stems: denoising in the EDM framework, a noise level for

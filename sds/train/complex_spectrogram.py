@@ -16,11 +16,10 @@ Windows are 0.7 to 1.5 s; speed, level and sign vary. Resumes from --out; what s
 from __future__ import annotations
 
 import argparse
-import copy
 import logging
 import math
 import random
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +35,10 @@ from sds.priors.complex_spectrogram import GUIDE, build_network, expected_levels
 from sds.priors.stable_audio import StableAudioPrior, load_stable_audio
 from sds.priors.text_embedding import features
 from sds.signal.compressed_stft import BINS, HOP, compress, stft
-from sds.train.common import Checkpoint, average_into, cosine
+from sds.train.common import Checkpoint
 from sds.train.data import RATE, Clip, Corpus, balanced_weights
 from sds.train.latents import DROP, GAIN_DB, RECORDINGS, SPEED
-from sds.train.prior import BEST, keep_best, least
+from sds.train.loop import Run, add_options
 
 log = logging.getLogger(__name__)
 WINDOWS = (64, 64, 64, 128)  # frames
@@ -189,14 +188,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/edm"))
     parser.add_argument("--config", type=Path, default=WEIGHTS / "edm" / "model_config.json")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=4000)
+    add_options(parser, rate=1e-3, ema=0.998, check=200, steps=4000)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--warm", type=int, default=100, help="steps until the rate is whole")
-    parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
-    parser.add_argument("--check", type=int, default=200, help="steps between two held-back losses")
     parser.add_argument("--begin", type=Path, help="weights of another run to begin with")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -235,46 +229,23 @@ def train(
     """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.requires_grad_(True)
-    mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    checkpoint = Checkpoint(args.out)
-    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
-    g = torch.Generator(args.device).manual_seed(args.seed + step)
-    rng, sizes = np.random.default_rng(args.seed + step), random.Random(args.seed + step)
+    run = Run(net, args)
+    g = torch.Generator(args.device).manual_seed(args.seed + run.step)
+    rng, sizes = np.random.default_rng(args.seed + run.step), random.Random(args.seed + run.step)
     size = sum(p.numel() for p in net.parameters()) / 1e6
     log.info("%d clips, %d held back, %.2f M parameters, step %d", len(windows.corpus.clips),
-             len(held.corpus.clips), size, step)  # fmt: skip
-    begin, first, seen = time.monotonic(), step, 0.0
-    best = least(args.out / BEST) if step else float("inf")
-    while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
-        spent = (time.monotonic() - begin) / (60 * args.minutes)
-        along = max(step, round(spent * args.steps))  # the curve ends with whichever ends first
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step + 1) / args.warm)
+             len(held.corpus.clips), size, run.step)  # fmt: skip
+
+    def lowered(step: int) -> tuple[Tensor, Sequence[Tensor]]:
         batch = windows.batch(args.batch, sizes.choice(WINDOWS), rng)
         error, likelihood = loss(net, guide, batch, noise_levels(args.batch, g), g)
-        optimizer.zero_grad()
-        torch.autograd.backward([error + LIKELIHOOD * likelihood])
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        step, seen = step + 1, seen + float(error.detach())
-        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
-        if step % args.check == 0:
-            each = held_back_loss(mean, guide, held, args.device)
-            held_loss = sum(each) / len(each)
-            log.info("step %d loss %.4f; held back %.4f (%s), %.2f steps/s", step,
-                     seen / args.check, held_loss, " ".join(f"{x:.3f}" for x in each),
-                     (step - first) / (time.monotonic() - begin))  # fmt: skip
-            seen = 0.0
-            if held_loss < best:
-                best = held_loss
-                keep_best(args.out / BEST, mean, best)
-        if checkpoint.due():
-            checkpoint.save(step, net, optimizer, mean)
-    checkpoint.save(step, net, optimizer, mean)
+        return error + LIKELIHOOD * likelihood, [error]
+
+    def check(mean: nn.Module) -> tuple[float, str]:
+        each = held_back_loss(mean, guide, held, args.device)
+        return sum(each) / len(each), f"({' '.join(f'{x:.3f}' for x in each)})"
+
+    run.until_done(lowered, check)
 
 
 def noise_levels(count: int, g: torch.Generator) -> Tensor:

@@ -14,10 +14,8 @@ average where its loss on held-back songs was least.
 from __future__ import annotations
 
 import argparse
-import copy
 import logging
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +35,8 @@ from sds.priors.multi_track import (
 from sds.priors.stem_masks import STEMS, StemMaskNetwork, StemMasks, gain_to_level
 from sds.signal.band_levels import BANDS, HOP, RATE, to_levels
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
-from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.prior import BEST, keep_best, least
+from sds.train.common import Checkpoint
+from sds.train.loop import BEST, Run, add_options
 from sds.train.stem_data import Songs
 from sds.train.stem_masks import Mixtures, errors_db, mixtures
 
@@ -227,12 +225,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("runs/stems"))
     parser.add_argument("--out", type=Path, default=Path("runs/multi-track"))
     parser.add_argument("--masks", type=Path, help="weights of sds.train.stem_masks")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--ema", type=float, default=0.998)
-    parser.add_argument("--check", type=int, default=100, help="steps between two held-back losses")
+    add_options(parser, rate=1e-3, ema=0.998, check=100)
     return parser.parse_args(given)
 
 
@@ -262,52 +256,31 @@ def train(
 ) -> None:
     """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    checkpoint = Checkpoint(args.out)
-    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
-    if masks is not None and step and not (args.out / "told").exists():
+    if masks is not None and Checkpoint(args.out).exists and not (args.out / "told").exists():
         (args.out / BEST).unlink(missing_ok=True)  # its loss was another
         (args.out / "told").touch()
-    g, rng = torch.Generator().manual_seed(step), np.random.default_rng(step)
-    begin, first, seen = time.monotonic(), step, [0.0, 0.0]
-    best = least(args.out / BEST) if step else float("inf")
-    while step < args.steps and (spent := (time.monotonic() - begin) / (60 * args.minutes)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(int(spent * 10_000), total=10_000, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step - first + 1) / 100)
+    run = Run(net, args)
+    g, rng = torch.Generator().manual_seed(run.step), np.random.default_rng(run.step)
+
+    def lowered(step: int) -> tuple[Tensor, Sequence[Tensor]]:
         frames = int(rng.choice(WINDOWS))
         count = max(4, args.batch * 128 // frames)
         told = torch.rand(count, generator=g) < (TOLD if masks is not None else 0.0)
         drawn = windows(songs, vectors, count, frames, rng)
-        error, mask_error = loss(net, masks, drawn, noise_levels(count, told, g), told, g)
-        optimizer.zero_grad()
-        torch.autograd.backward(error + MASK_WEIGHT * mask_error)
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        seen = [a + float(b.detach()) for a, b in zip(seen, (error, mask_error), strict=True)]
-        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
-        if step % args.check == 0:
-            songs.refresh()
-            held.refresh()
-            if args.masks and masks is not None:  # they may be in training
-                fill(masks.network, read_tensors(args.masks), args.masks)
-            each, before, after = held_back(mean, masks, held, vectors)
-            held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
-            log.info("step %d loss %.4f, masks %.2f dB; held back %.4f (%s), masks %.2f -> %.2f"
-                     " dB, %.2f steps/s", step, *(x / args.check for x in seen), held_loss,
-                     " ".join(f"{x:.3f}" for x in each), before, after,
-                     (step - first) / (time.monotonic() - begin))  # fmt: skip
-            seen = [0.0, 0.0]
-            if held_loss < best:
-                best = held_loss
-                keep_best(args.out / BEST, mean, best)
-        if checkpoint.due():
-            checkpoint.save(step, net, optimizer, mean)
-    checkpoint.save(step, net, optimizer, mean)
+        errors = loss(net, masks, drawn, noise_levels(count, told, g), told, g)
+        return errors[0] + MASK_WEIGHT * errors[1], errors
+
+    def check(mean: nn.Module) -> tuple[float, str]:
+        songs.refresh()
+        held.refresh()
+        if masks is not None:  # they may be in training
+            fill(masks.network, read_tensors(args.masks), args.masks)
+        each, before, after = held_back(mean, masks, held, vectors)
+        held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
+        levels = " ".join(f"{x:.3f}" for x in each)
+        return held_loss, f"({levels}), masks {before:.2f} -> {after:.2f} dB"
+
+    run.until_done(lowered, check)
 
 
 if __name__ == "__main__":

@@ -15,33 +15,29 @@ average where its loss on held-back clips was least.
 from __future__ import annotations
 
 import argparse
-import copy
 import logging
 import random
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from presets.reading import read_json
 from sds.priors.checkpoints import WEIGHTS, read_tensors
 from sds.priors.quiet_import import quiet
 from sds.priors.spectral_codec import SpectralCodec
 from sds.priors.stable_audio_modules import build_model
-from sds.train.common import CODEC, Checkpoint, average_into, cosine
+from sds.train.common import CODEC
 from sds.train.data import Corpus
 from sds.train.latents import Batch, Latents, encode_corpus
+from sds.train.loop import Run, add_options
 
 log = logging.getLogger(__name__)
 WINDOWS = (16, 32, 48, 64)  # latent frames
 WARM = 300  # steps
 HELD = "held-"  # prefix of the files of held-back clips
-BEST = "best.safetensors"
 
 
 def load_codec(folder: Path, config: dict[str, Any]) -> SpectralCodec:
@@ -102,24 +98,6 @@ def held_back_loss(model: Any, held: Latents, codec: SpectralCodec) -> float:
     return float(torch.stack(losses).mean())
 
 
-def keep_best(path: Path, mean: nn.Module, held_loss: float) -> None:
-    """Write the weights to ship: the average in half precision, with its loss on
-    held-back clips.
-    """
-    tensors = {k: v.half().cpu().contiguous() for k, v in mean.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"held_back": str(held_loss)})
-    partial.replace(path)
-
-
-def least(path: Path) -> float:
-    """Read the loss that `keep_best` wrote; infinity when there is none."""
-    if not path.is_file():
-        return float("inf")
-    with safe_open(path, framework="pt") as file:
-        return float((file.metadata() or {}).get("held_back", "inf"))
-
-
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,12 +107,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=WEIGHTS / "default" / "model_config.json")
     parser.add_argument("--encode-only", action="store_true")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=6000)
+    add_options(parser, rate=1e-3, ema=0.999, check=500, steps=6000, warm=WARM)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--warm", type=int, default=WARM, help="steps until the rate is whole")
-    parser.add_argument("--ema", type=float, default=0.999)
     parser.add_argument("--real", type=float, default=3.0, help="how often recordings are drawn")
     parser.add_argument(
         "--favour", nargs="*", default=[], metavar="CLASS=TIMES", help="classes to draw more often"
@@ -145,7 +119,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--begin", type=Path, help="weights to begin with: a best.safetensors, a model"
     )
-    parser.add_argument("--check", type=int, default=500, help="steps between two held-back losses")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -207,48 +180,20 @@ def train(
     args: argparse.Namespace, model: Any, latents: Latents, held: Latents, codec: SpectralCodec
 ) -> None:
     """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
-    mean = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.02
-    )
-    checkpoint = Checkpoint(args.out)
-    step = checkpoint.load(model, optimizer, mean) if checkpoint.exists else 0
-    g = torch.Generator(args.device).manual_seed(args.seed + step)
-    windows = random.Random(args.seed + step)
+    run = Run(model, args, weight_decay=0.02)
+    g = torch.Generator(args.device).manual_seed(args.seed + run.step)
+    windows = random.Random(args.seed + run.step)
     size = sum(p.numel() for p in model.parameters()) / 1e6
     log.info(
-        "%d clips, %d held back; %.2f M parameters, step %d", len(latents), len(held), size, step
-    )
-    begin, first, total = time.monotonic(), step, torch.zeros(())
-    best = least(args.out / BEST) if step else float("inf")
-    while step < args.steps and time.monotonic() - begin < 60 * args.minutes:
-        spent = (time.monotonic() - begin) / (60 * args.minutes)
-        for group in optimizer.param_groups:  # the curve ends with whichever ends first
-            along = max(step, round(spent * args.steps))
-            group["lr"] = cosine(along, total=args.steps, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step + 1) / args.warm)
+        "%d clips, %d held back; %.2f M parameters, step %d",
+        len(latents), len(held), size, run.step,
+    )  # fmt: skip
+
+    def lowered(step: int) -> tuple[Tensor, Sequence[Tensor]]:
         error = loss(model, latents.batch(args.batch, windows.choice(WINDOWS), codec, g), g)
-        optimizer.zero_grad()
-        torch.autograd.backward([error])
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        average_into(mean, model, min(args.ema, (step + 1) / (step + 10)))
-        total = total.to(error.device) + error.detach()
-        if step % args.check == 0:
-            held_loss = held_back_loss(mean, held, codec)
-            speed = (step - first) / (time.monotonic() - begin)
-            log.info(
-                "step %d loss %.4f, held back %.4f, %.2f steps/s",
-                step, float(total) / args.check, held_loss, speed,
-            )  # fmt: skip
-            total = torch.zeros(())
-            if held_loss < best:
-                best = held_loss
-                keep_best(args.out / BEST, mean, best)
-        if checkpoint.due():
-            checkpoint.save(step, model, optimizer, mean)
-    checkpoint.save(step, model, optimizer, mean)
+        return error, [error]
+
+    run.until_done(lowered, lambda mean: (held_back_loss(mean, held, codec), ""))
 
 
 if __name__ == "__main__":

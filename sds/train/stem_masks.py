@@ -13,9 +13,8 @@ is `best.safetensors`, the moving average where held-back songs were separated b
 from __future__ import annotations
 
 import argparse
-import copy
 import logging
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from torch import Tensor, nn
 from sds.priors.checkpoints import read_tensors
 from sds.priors.stem_masks import StemMaskNetwork, gain_to_level
 from sds.signal.band_levels import HOP, band_powers, on_bands, stft, to_levels
-from sds.train.common import Checkpoint, average_into, cosine
-from sds.train.prior import BEST, keep_best, least
+from sds.train.common import Checkpoint
+from sds.train.loop import Run, add_options
 from sds.train.stem_data import Songs
 
 log = logging.getLogger(__name__)
@@ -126,12 +125,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("runs/stems"))
     parser.add_argument("--out", type=Path, default=Path("runs/stem-masks"))
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--ema", type=float, default=0.998)
-    parser.add_argument("--check", type=int, default=150, help="steps between two held-back errors")
+    add_options(parser, rate=1.5e-3, ema=0.998, check=150)
     parser.add_argument("--begin", type=Path, help="weights of another run to begin with")
     return parser.parse_args()
 
@@ -144,46 +139,23 @@ def main() -> None:
     torch.manual_seed(0)
     net = StemMaskNetwork()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), lr=args.rate, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    checkpoint = Checkpoint(args.out)
-    step = checkpoint.load(net, optimizer, mean) if checkpoint.exists else 0
-    if args.begin and not step:
-        for one in (net, mean):
-            one.load_state_dict(read_tensors(args.begin))
-    rng = np.random.default_rng(step)
-    begin, first, seen = time.monotonic(), step, 0.0
-    best = least(args.out / BEST) if step else float("inf")
-    while step < args.steps and (spent := (time.monotonic() - begin) / (60 * args.minutes)) < 1:
-        for group in optimizer.param_groups:
-            along = int(spent * 10_000)  # the curve ends with the time
-            group["lr"] = cosine(along, total=10_000, warm=0, peak=args.rate)
-            group["lr"] *= min(1.0, (step - first + 1) / 100)
+    if args.begin and not Checkpoint(args.out).exists:
+        net.load_state_dict(read_tensors(args.begin))
+    run = Run(net, args)
+    rng = np.random.default_rng(run.step)
+
+    def lowered(step: int) -> tuple[Tensor, Sequence[Tensor]]:
         known = mixtures(batch(songs, args.batch, rng), step % 2)
         whole, error = loss(net(known.levels), known)
-        optimizer.zero_grad()
-        torch.autograd.backward(whole)
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
-        step, seen = step + 1, seen + float(error.detach())
-        average_into(mean, net, min(args.ema, (step + 1) / (step + 10)))
-        if step % args.check == 0:
-            songs.refresh()
-            held.refresh()
-            each = held_back_error(mean, held)
-            held_error = sum(each) / len(each)
-            log.info("step %d error %.2f dB; held back %.2f (%s), %.2f steps/s", step,
-                     seen / args.check, held_error, " ".join(f"{x:.2f}" for x in each),
-                     (step - first) / (time.monotonic() - begin))  # fmt: skip
-            seen = 0.0
-            if held_error < best:
-                best = held_error
-                keep_best(args.out / BEST, mean, best)
-        if checkpoint.due():
-            checkpoint.save(step, net, optimizer, mean)
-    checkpoint.save(step, net, optimizer, mean)
+        return whole, [error]
+
+    def check(mean: nn.Module) -> tuple[float, str]:
+        songs.refresh()
+        held.refresh()
+        each = held_back_error(mean, held)
+        return sum(each) / len(each), f"dB ({' '.join(f'{x:.2f}' for x in each)})"
+
+    run.until_done(lowered, check, clip=5.0)
 
 
 if __name__ == "__main__":
