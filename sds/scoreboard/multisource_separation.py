@@ -142,8 +142,8 @@ def ideal_on_bands(mixture: Mixture) -> Tensor:
     any mask of that grid may reach.
     """
     sources = resample(mono(torch.stack(mixture.sources)), mixture.rate, RATE)
-    powers = band_powers(stft(sources))  # [4, 128, L]
-    return masked(mixture.audio, mixture.rate, powers / powers.sum(0).clamp_min(LEAST))
+    powers = band_powers(stft(sources)) + LEAST  # [4, 128, L]
+    return masked(mixture.audio, mixture.rate, powers / powers.sum(0))
 
 
 def scores(
