@@ -20,6 +20,7 @@ class White(MultiTrackPrior):
 
     def denoise(self, x, sigma, told):
         self.heard.append((x.clone(), sigma.clone()))
+        self.beats = told.beats
         return x / (1 + sigma.square())[:, :, None, None]
 
 
@@ -76,13 +77,41 @@ def test_absent_stems_are_known_to_be_silent():
 def test_what_goes_on_begins_with_what_was_made():
     model = White()
     samples = 500 * PAIR * 512
-    plan, _ = arrange._planned(model, "", {}, STEMS, samples, 32000, None, None)
+    plan, _ = arrange._planned(model, {}, STEMS, samples, 32000)
     g = torch.Generator().manual_seed(0)
     states = list(arrange._sampled(model, plan, 30, g))
     one, two = states[29], states[-1]
     assert torch.equal(one[..., :WINDOW], two[..., :WINDOW])  # nothing is made twice
     made = two[..., WINDOW : samples // (PAIR * 512)]
     assert float(made.std()) == pytest.approx(1, abs=0.2)
+
+
+def test_beats_are_told_where_they_are_known():
+    model = White()
+    run(model, given={}, add=STEMS, samples=64000, prompt="rock", beats=lambda t: 4 + 2 * t)
+    assert model.beats.shape == (2, 4, 64)  # with the prompt, and without it
+    at = torch.arange(64) * 0.032
+    assert torch.allclose(model.beats[0, 0], (4 * torch.pi * at).cos(), atol=1e-4)
+    assert torch.allclose(model.beats[1, 3], (torch.pi * at).sin(), atol=1e-4)
+    run(model, given={}, add=STEMS, samples=64000)
+    assert not model.beats.any()
+
+
+def test_given_drums_are_believed_before_a_grid_that_they_are_not_on():
+    model, generator = White(), torch.Generator().manual_seed(0)
+    drums = torch.zeros(1, 8 * 32000)
+    for at in range(0, 8 * 32000, 16000):  # 120 beats a minute
+        drums[0, at : at + 800] = torch.randn(800, generator=generator)
+    asked = {"given": {"drums": drums}, "add": ["bass"], "samples": 8 * 32000}
+    run(model, **asked, beats=lambda t: 2 * t)
+    assert float(model.beats[0, 2].std()) > 0.5  # bars are known
+    cosine = model.beats[0, 0].clone()
+    run(model, **asked, beats=lambda t: 1.7 * t)
+    assert not model.beats[0, 2:].any()  # of the drums only beats are
+    turned = torch.stack([model.beats[0, 0], cosine])[:, 30:200]
+    assert float(torch.corrcoef(turned)[0, 1]) > 0.95
+    run(model, **asked | {"given": {"piano": drums}}, beats=lambda t: 1.7 * t)
+    assert float(model.beats[0, 2].std()) > 0.5
 
 
 def test_any_rate_and_length():

@@ -38,8 +38,10 @@ Like = Annotated[
     Path | None, typer.Option(help="A recording whose sound the stems are to be near.")
 ]
 Host = Annotated[str | None, typer.Option(help=f"Put them on tracks too: {', '.join(HOSTS)}.")]
-
-
+Tempo = Annotated[
+    float | None,
+    typer.Option(help="Beats a minute, 20 to 300; stems keep to them from their begin on."),
+]
 Files = Annotated[
     list[str] | None,
     typer.Argument(help="Given stems whose names say which they are, such as bass.wav."),
@@ -73,7 +75,7 @@ def generate(
     bars: Annotated[
         int | None, typer.Option(help="Bars of four beats instead of seconds, with --tempo.")
     ] = None,
-    tempo: Annotated[float | None, typer.Option(help="Beats a minute, 20 to 300.")] = None,
+    tempo: Tempo = None,
     count: Annotated[
         int | None, typer.Option(help="How many of each prompt, 1 to 100; 4, of stems 1.")
     ] = None,
@@ -136,7 +138,10 @@ def accompany(
     seed: Seed = 0,
     stem_model: StemModel = "default",
     tempo: Annotated[
-        str | None, typer.Option(help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM.")
+        str | None,
+        typer.Option(
+            help="The session's: beats a minute, or BEAT:BPM,BEAT:BPM; what is added keeps to it."
+        ),
     ] = None,
     host: Host = None,
     replace: Replace = False,

@@ -58,7 +58,8 @@ class GenerateClips(WritingJob):
     - `duration`: seconds of each, 0.25..60 and at most what the model can, of a stem set 0.25..600;
       default None: `bars`, else 2, of a stem set 10
     - `bars`: how long each is in bars of four beats, 1..512, with `tempo`; default None
-    - `tempo`: beats a minute, 20..300, for `bars` and for the host; default None
+    - `tempo`: beats a minute, 20..300, of stem sets, which begin with a bar of four, for `bars` and
+      for the host; default None: stem sets have any tempo
     - `count`: how many of each prompt, 1..100; default None: 4 clips, 1 stem set
     - `steps`: evaluations of the model for each, 1..200; default None: those of the model
     - `guidance`: how strictly the prompt is followed, 0..20: 0 ignores it, 1 takes it as it was
@@ -171,8 +172,8 @@ class Accompany(WritingJob):
       learned; default None: that of the model
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
     - `stem_model`: name of the model, or its folder; default "default"
-    - `tempo`: the session's tempo map, (beat, beats a minute) points or a text of them; default ():
-      unknown
+    - `tempo`: the session's tempo map, (beat, beats a minute) points or a text of them: what is
+      added keeps to its beats, in bars of four; default (): unknown, what is given says all
     - `host`: host on whose tracks the server puts the stems; default None
 
     Result: stems [{prompt, wav}], given and added (names of classes), mix, manifest, null_db,

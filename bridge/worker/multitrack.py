@@ -5,7 +5,7 @@ What is finished waits on disk: of several stem sets, a killed job makes only th
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -22,7 +22,7 @@ from bridge.protocol.multitrack_jobs import MAX_SET, Accompany, GenerateClips
 from bridge.protocol.stem_classes import STEMS
 from bridge.stems.bwf_metadata import Origin
 from bridge.stems.manifest import Task
-from bridge.stems.tempo import Points
+from bridge.stems.tempo import Points, Tempo
 from bridge.worker import made_set, mixture
 from bridge.worker.made_set import MadeSet
 from bridge.worker.mixture import Mixture
@@ -73,7 +73,8 @@ class _Arranging:
         """A digest of all that the sound depends on but words and seed."""
         model = [self.model.name, model_hash(self.model)]
         shape = [self.stems, self.add, self.frames, self.rate, self.steps, self.guidance]
-        return digest([*self.asked, self.task, model, shape])
+        place = [self.tempo, self.start] if self.tempo else []
+        return digest([*self.asked, self.task, model, shape, place])
 
     def made(self, wish: _Wish, added: Mapping[str, Tensor]) -> MadeSet:
         """The set of a wish, with the sounds made for it."""
@@ -256,11 +257,20 @@ def _arrange(
             samples=arranging.frames,
             rate=arranging.rate,
             like=arranging.like,
+            beats=_beats(arranging),
             steps=arranging.steps,
             guidance=arranging.guidance,
             generator=torch.Generator().manual_seed(wish.seed),
         )
     )
+
+
+def _beats(arranging: _Arranging) -> Callable[[float], float] | None:
+    """Beats of the session at seconds from the place of the stems; None where they are unknown."""
+    if not arranging.tempo:
+        return None
+    tempo, begin = Tempo(arranging.tempo), arranging.start / arranging.rate
+    return lambda seconds: tempo.beats(begin + seconds)
 
 
 def _progress(

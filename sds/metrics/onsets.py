@@ -90,7 +90,7 @@ def onset_correlation(one: Tensor, other: Tensor) -> float:
     one never rises. Strengths enter as square roots, so that one loud stroke does not decide.
     """
     count = min(len(one), len(other))
-    x = torch.stack([_smooth(track[:count].clamp_min(0).sqrt()) for track in (one, other)])
+    x = torch.stack([smooth(track[:count].clamp_min(0).sqrt()) for track in (one, other)])
     x = (x - x.mean(1, keepdim=True)).double()
     norms = x.norm(dim=1)
     if float(norms.min()) <= 1e-9:
@@ -98,7 +98,8 @@ def onset_correlation(one: Tensor, other: Tensor) -> float:
     return float((x[0] * x[1]).sum() / (norms[0] * norms[1]))
 
 
-def _smooth(track: Tensor) -> Tensor:
+def smooth(track: Tensor) -> Tensor:
+    """A track [L] under a Gaussian of 20 ms."""
     deviation = SMOOTH * FRAMES
     reach = math.ceil(3 * deviation)
     window = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / deviation) ** 2)
@@ -109,7 +110,7 @@ def beat_spectrum(strength: Tensor) -> Tensor:
     """Autocorrelation [K] of an onset strength [L] at lags of a beat from `FASTEST` to `SLOWEST`,
     over that at lag 0 (Foote and Uchihashi 2001); zeros where nothing rises.
     """
-    x = _smooth(strength.clamp_min(0).sqrt())
+    x = smooth(strength.clamp_min(0).sqrt())
     x = x - x.mean()
     size = 2 ** math.ceil(math.log2(2 * len(x)))
     spectrum = torch.fft.rfft(x, size)

@@ -2,6 +2,7 @@
 
 - `arrange`: Make stems: all of them, or those that go with the ones that are given.
 - `base`: The classes of stems, and what a model of them is to those who use it.
+- `beat_tracking`: Find the beats of what is given, where nobody says them.
 - `generate`: Total generation: all tracks from noise.
 - `impute`: Partial generation: tracks that go with given ones, by replacement or by a noise level
   for each track.

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sds.multitrack.base import STEMS, MultiTrackModel
+from sds.multitrack.beat_tracking import Beats, counted, find_beats, lie_on
 from sds.multitrack.impute import track_noise_stepwise
 from sds.multitrack.loading import towers
 from sds.multitrack.phases import sound
 from sds.multitrack.waveforms import STEPS as WAVEFORM_STEPS
 from sds.multitrack.waveforms import arrange_waveforms_stepwise
+from sds.priors.beats import BEATS, beat_maps
 from sds.priors.multi_source import MultiSource
 from sds.priors.multi_track import VECTOR, WINDOW, MultiTrackPrior, Told
 from sds.priors.stem_masks import LEVEL
@@ -34,16 +36,20 @@ OVERLAP = 120  # frames of a window that the one before has made: 3.8 s
 STEPS = 30
 GUIDANCE = 2.0
 CHURN = 10.0  # as multi-source diffusion imputes
+BAR = 4  # beats
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is known: state [1, 4, 128, L], which tracks [4], the vector [1, 128], guidance."""
+    """What is known: state [1, 4, 128, L], which tracks [4], the vector [1, 128], guidance, and
+    beats [1, 4, L].
+    """
 
     state: Tensor
     known: Tensor
     vector: Tensor
     scale: float
+    beats: Tensor
 
 
 def arrange_stepwise(
@@ -55,6 +61,7 @@ def arrange_stepwise(
     samples: int,
     rate: int,
     like: Tensor | None = None,
+    beats: Beats | None = None,
     steps: int | None = None,
     guidance: float | None = None,
     generator: torch.Generator,
@@ -62,10 +69,12 @@ def arrange_stepwise(
     """Make the stems `add` so that they go with those `given`, each [C, T] at `rate` Hz; without
     any all of it is new. Returns each [1, samples] at `rate`.
 
-    `prompt` and the sound `like` [C, T] say what it is to be like ("" and None: anything); steps
-    are evaluations of the model, guidance how much more than without a prompt. Yields the fraction
-    that is done. Raises `ValueError` for no samples, and for `like` and guidance with a model that
-    hears neither (multi-source diffusion; its prompt says nothing to it).
+    `prompt` and the sound `like` [C, T] say what it is to be like ("" and None: anything), `beats`
+    where beats and bars of four are, from the beginning on (None, and where given drums are not on
+    them: where the drums have their beats); steps are evaluations of the model, guidance how much
+    more than without a prompt. Yields the fraction that is done. Raises `ValueError` for no
+    samples, and for `like` and guidance with a model that hears neither (multi-source diffusion;
+    prompt and beats say nothing to it).
     """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, got {samples}")
@@ -79,7 +88,10 @@ def arrange_stepwise(
             )
         )  # fmt: skip
     length = math.ceil(samples * model.sample_rate / rate)
-    plan, gain = _planned(model, prompt, given, add, length, rate, like, guidance)
+    plan, gain = _planned(model, given, add, length, rate)
+    scale = GUIDANCE if guidance is None else guidance
+    plan = replace(plan, vector=_vector(prompt, like, rate), scale=scale)
+    plan = replace(plan, beats=_told_beats(model, given, rate, beats, plan.state.shape[-1]))
     total = len(windows_of(plan.state.shape[-1])) * ((steps or STEPS) + 1)
     state = plan.state.clone()
     for done, made in enumerate(_sampled(model, plan, steps or STEPS, generator), start=1):
@@ -108,15 +120,14 @@ def windows_of(frames: int) -> list[tuple[int, int]]:
 
 def _planned(
     model: MultiTrackPrior,
-    prompt: str,
     given: Mapping[str, Tensor],
     add: Sequence[str],
     length: int,
     rate: int,
-    like: Tensor | None,
-    guidance: float | None,
 ) -> tuple[_Plan, float]:
-    """What is known, and the gain that brought the given tracks to the model's level."""
+    """What is known of the tracks, and the gain that brought the given ones to the model's
+    level.
+    """
     frames = -(-(length + model.hop) // (UNIT * model.hop)) * UNIT
     audio = torch.zeros(len(STEMS), (frames - 1) * model.hop)
     for name, track in given.items():
@@ -131,9 +142,24 @@ def _planned(
     silent = model.network.white(torch.full_like(state, SILENCE))
     absent = torch.tensor([name not in add and name not in given for name in STEMS])
     state = torch.where(absent[None, :, None, None], silent, state)
-    vector = _vector(prompt, like, rate)
-    scale = GUIDANCE if guidance is None else guidance
-    return _Plan(state, known, vector, scale), gain
+    nothing = torch.zeros(1, VECTOR), 1.0, torch.zeros(1, BEATS, state.shape[-1])
+    return _Plan(state, known, *nothing), gain
+
+
+def _told_beats(
+    model: MultiTrackPrior, given: Mapping[str, Tensor], rate: int, beats: Beats | None, frames: int
+) -> Tensor:
+    """What is told [1, 4, frames] of the beats: those of given drums, where they are not on the
+    grid that is said; zeros where nothing is known.
+    """
+    found = find_beats(given["drums"], rate) if "drums" in given else None
+    bar: int | None = BAR
+    if found is not None and not (beats is not None and lie_on(found, beats)):
+        beats, bar = counted(found), None
+    if beats is None:
+        return torch.zeros(1, BEATS, frames)
+    at = [beats(frame * model.hop / model.sample_rate) for frame in range(frames)]
+    return beat_maps(torch.tensor(at), bar)[None]
 
 
 def _vector(prompt: str, like: Tensor | None, rate: int) -> Tensor:
@@ -151,7 +177,7 @@ def _sampled(
     """The state [1, 4, 128, L] after each evaluation, window after window."""
     state, made = plan.state.clone(), 0
     for begin, end in windows_of(state.shape[-1]):
-        part = _Plan(state[..., begin:end], plan.known, plan.vector, plan.scale)
+        part = replace(plan, state=state[..., begin:end], beats=plan.beats[..., begin:end])
         for x in _window(model, part, made and made - begin, steps, generator):
             state = torch.cat([state[..., :begin], x, state[..., end:]], -1)
             yield state
@@ -179,8 +205,9 @@ def _window(
 def _guided(model: MultiTrackPrior, x: Tensor, sigma: Tensor, plan: _Plan) -> Tensor:
     """D [1, 4, 128, L] with guidance (Ho and Salimans 2022, arXiv 2207.12598, eq. 6)."""
     if plan.scale == 1.0 or not bool(plan.vector.any()):
-        return model.denoise(x, sigma, Told(plan.vector))
-    both = Told(torch.cat([plan.vector, torch.zeros_like(plan.vector)]))
+        return model.denoise(x, sigma, Told(plan.vector, beats=plan.beats))
+    vectors = torch.cat([plan.vector, torch.zeros_like(plan.vector)])
+    both = Told(vectors, beats=plan.beats.expand(2, -1, -1))
     told, free = model.denoise(x.expand(2, -1, -1, -1), sigma.expand(2, -1), both)[:, None]
     out: Tensor = free + plan.scale * (told - free)
     return out

@@ -2,6 +2,8 @@
 
 - `base`: Diffusion priors as this package sees them: a denoiser with text conditions and a codec.
 - `band_network`: A U-Net over band levels: what separates four stems, and what denoises them.
+- `beats`: Where the beats are, as the model of four stems is told: cosine and sine of the phase
+  within a beat, and within a bar where that is known.
 - `checkpoints`: Checkpoints of stable-audio-tools: find the files, read the weights.
 - `chunked_codec`: Long signals through a convolutional codec in pieces, joined without seams.
 - `complex_network`: The network of the complex-spectrogram prior: a denoiser whose

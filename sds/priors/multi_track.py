@@ -7,6 +7,7 @@ corpus. Tracks have noise levels of their own (MGE-LDM, arXiv 2505.23305), so wh
 clean, at sigma 0, and is answered as it came. Beside the tracks the network may be told
 
 - a vector of a text or of a sound (MT-MusicLDM, arXiv 2409.02845, uses CLAP's), zeros for none;
+- where the beats are (`sds.priors.beats`), so that what is made keeps to a tempo;
 - the levels of a mixture, and what `sds.priors.stem_masks` says of it: then it separates, and
   corrects those masks (DiCoSe, diffusion that refines a fast separator).
 
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from sds.priors.band_network import BandNetwork
+from sds.priors.beats import BEATS
 from sds.priors.checkpoints import digest, fill, read_tensors
 from sds.priors.complex_network import NoiseFeatures
 from sds.priors.stem_masks import STEMS, StemMasks, load_stem_masks
@@ -48,11 +50,13 @@ class Told:
     - `vector`: [B, 128], of a text or a sound; zeros for none.
     - `mixture`: [B, 128, L], levels of the mixture, or None.
     - `logits`: [B, 4, 128, 2 L], of the masks of `sds.priors.stem_masks`, where there is a mixture.
+    - `beats`: [B, 4, L], of `sds.priors.beats`, or None.
     """
 
     vector: Tensor
     mixture: Tensor | None = None
     logits: Tensor | None = None
+    beats: Tensor | None = None
 
 
 class MultiTrackNetwork(nn.Module):
@@ -61,7 +65,7 @@ class MultiTrackNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = BandNetwork(
-            2 * STEMS + 2 + 1,
+            2 * STEMS + 2 + 1 + BEATS,
             2 * STEMS,
             widths=(16, 32, 96, 160),
             blocks=(0, 1, 2, 3),
@@ -102,9 +106,11 @@ class MultiTrackNetwork(nn.Module):
         return d, f[:, STEMS:]
 
     def _beside(self, x: Tensor, told: Told) -> Tensor:
-        """Maps [B, 7, 128, L] of the mixture, whether there is one, the masks and the bands."""
+        """Maps [B, 11, 128, L] of the mixture, whether there is one, the masks, bands and beats."""
         b, _, _, frames = x.shape
         bands = torch.linspace(-1, 1, BANDS).to(x)[None, None, :, None].expand(b, 1, -1, frames)
+        beats = x.new_zeros(b, BEATS, frames) if told.beats is None else told.beats
+        bands = torch.cat([bands, beats[:, :, None].expand(-1, -1, BANDS, -1)], 1)
         if told.mixture is None or told.logits is None:
             return torch.cat([x.new_zeros(b, 2 + STEMS, BANDS, frames), bands], 1)
         shares = told.logits[..., ::PAIR].softmax(1)

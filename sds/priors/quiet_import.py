@@ -74,7 +74,7 @@ def _without_compiler() -> Iterator[None]:
         return
     compile_ = torch.compile
     torch.compile = lambda function, **_: function  # type: ignore[assignment]
-    torch._dynamo = SimpleNamespace(  # type: ignore[attr-defined]
+    torch._dynamo = SimpleNamespace(  # type: ignore[assignment]
         config=SimpleNamespace(cache_size_limit=0, suppress_errors=False)
     )
     try:

@@ -34,8 +34,8 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """A clip of the set `folder`: its files by stem, the stems that sound in it, and what is said
-    of it, "" where nothing is.
+    """A clip of the set `folder`: its files by stem, the stems that sound in it, what is said of
+    it, "" where nothing is, and its beats a minute, where they are known.
     """
 
     folder: Path
@@ -43,6 +43,7 @@ class Clip:
     files: Mapping[str, str]
     sounding: tuple[str, ...]
     caption: str
+    tempo: float | None = None
 
     @property
     def set(self) -> str:
@@ -61,6 +62,7 @@ def clips(data: Path, folder: str, limit: int | None = None) -> list[Clip]:
             row["files"],
             tuple(stem for stem in STEMS if stem in row.get("rms_dbfs", row["files"])),
             row.get("caption", ""),
+            row.get("tempo"),
         )
         for row in manifest(data / folder)[:limit]
     ]
@@ -150,17 +152,20 @@ def added(
     given = {s: own[k : k + 1] for k, s in enumerate(STEMS) if s not in add}
     path = setting.scratch / "multisource" / f"adds {letters(add)}" / f"{clip.set} {clip.name}.npy"
     words = ("added", clip.name, letters(add))
-    return (yield from _kept(path, setting, words, "", given, add, own.shape[-1]))
+    return (yield from _kept(path, setting, words, "", given, add, own.shape[-1], None))
 
 
-def generated(setting: Setting, clip: Clip) -> Generator[Figures, None, tuple[Tensor, float]]:
+def generated(
+    setting: Setting, clip: Clip, *, in_time: bool = False
+) -> Generator[Figures, None, tuple[Tensor, float]]:
     """Four stems [4, T] at the model's rate that are made by a clip's caption, as long as the clip,
-    and the seconds that they took.
+    at its tempo if they are to be `in_time`; and the seconds that they took.
     """
     samples = tracks(clip, multi_track(setting).sample_rate).shape[-1]
-    path = setting.scratch / "multisource" / "generated" / f"{clip.set} {clip.name}.npy"
-    words = ("generated", clip.name)
-    return (yield from _kept(path, setting, words, clip.caption, {}, STEMS, samples))
+    folder = "generated in time" if in_time else "generated"
+    path = setting.scratch / "multisource" / folder / f"{clip.set} {clip.name}.npy"
+    words, tempo = (folder, clip.name), clip.tempo if in_time else None
+    return (yield from _kept(path, setting, words, clip.caption, {}, STEMS, samples, tempo))
 
 
 def _kept(
@@ -171,6 +176,7 @@ def _kept(
     given: Mapping[str, Tensor],
     add: Sequence[str],
     samples: int,
+    tempo: float | None,
 ) -> Generator[Figures, None, tuple[Tensor, float]]:
     """The stems in a file of float16, made where it is not there yet."""
     if not path.is_file():
@@ -182,6 +188,7 @@ def _kept(
             add=add,
             samples=samples,
             rate=model.sample_rate,
+            beats=None if tempo is None else lambda seconds: seconds * tempo / 60,
             generator=setting.generator("multisource", *words),
         )
         made = yield from drained(work)

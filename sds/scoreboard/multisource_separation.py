@@ -51,15 +51,14 @@ class Separator:
 
 SEPARATORS = {
     "fast": Separator("fast", None, 40),
-    "default": Separator("default", None, 40),
-    "accurate": Separator("accurate", None, 8),
+    "accurate": Separator("accurate", None, 20),
     "projection, 20 evaluations": Separator("projection", 20, 20),
     "Dirac, 20 evaluations": Separator("dirac", 20, 8),
     "Dirac, 150 evaluations": Separator("dirac", 150, 4),
     "Gaussian, 20 evaluations": Separator("gaussian", 20, 8),
     "Gaussian, 150 evaluations": Separator("gaussian", 150, 4),
-    "default, shuffled weights": Separator("default", None, 8, UNLEARNED),
-    "projection, 20 evaluations, weak": Separator("projection", 20, 8, WEAK),
+    "accurate, shuffled weights": Separator("accurate", None, 4, UNLEARNED),
+    "projection, 20 evaluations, weak": Separator("projection", 20, 4, WEAK),
 }
 DIFFUSION = tuple(name for name in SEPARATORS if name != "fast")
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from presets.reading import read_json
 from sds.priors.base import Cond
@@ -241,7 +241,7 @@ def train(
         error, likelihood = loss(net, guide, batch, noise_levels(args.batch, g), g)
         return error + LIKELIHOOD * likelihood, [error]
 
-    def check(mean: nn.Module) -> tuple[float, str]:
+    def check(mean: ComplexSpectrogramNetwork) -> tuple[float, str]:
         each = held_back_loss(mean, guide, held, args.device)
         return sum(each) / len(each), f"({' '.join(f'{x:.3f}' for x in each)})"
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -25,8 +25,7 @@ BEST = "best.safetensors"
 Loss: TypeAlias = Callable[[int], tuple[Tensor, Sequence[Tensor]]]
 """The step -> what is lowered [], and numbers [] of it to be shown."""
 
-Check: TypeAlias = Callable[[nn.Module], tuple[float, str]]
-"""The averaged network -> its loss on held-back data, and what else there is to say of it."""
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def add_options(
@@ -49,11 +48,11 @@ def add_options(
     )
 
 
-class Run:
+class Run(Generic[Network]):
     """A training in the folder `args.out`, begun or gone on with."""
 
     def __init__(
-        self, net: nn.Module, args: argparse.Namespace, *, weight_decay: float = 0.01
+        self, net: Network, args: argparse.Namespace, *, weight_decay: float = 0.01
     ) -> None:
         """`args` has `out` and what `add_options` adds."""
         self.net, self.args = net, args
@@ -66,9 +65,12 @@ class Run:
         self.step = self.checkpoint.load(net, self.optimizer, self.mean) if resumed else 0
         self.best = least(args.out / BEST) if self.step else float("inf")
 
-    def until_done(self, loss: Loss, check: Check, *, clip: float = 1.0) -> None:
+    def until_done(
+        self, loss: Loss, check: Callable[[Network], tuple[float, str]], *, clip: float = 1.0
+    ) -> None:
         """Take steps until `args.minutes` or `args.steps` have passed; gradients are clipped to a
-        norm of `clip`. A checkpoint every three minutes.
+        norm of `clip`. `check` says the averaged network's loss on held-back data, and what else
+        there is to say of it. A checkpoint every three minutes.
         """
         args, begin, first = self.args, time.monotonic(), self.step
         seen: list[Tensor] = []

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from sds.priors.beats import BEATS, beat_maps
 from sds.priors.checkpoints import fill, read_tensors
 from sds.priors.multi_track import (
     PAIR,
@@ -45,6 +46,7 @@ WINDOWS = (128, 128, 128, 256, 376)  # frames: 4, 8, 12 s
 MEAN, DEVIATION = 0.0, 1.6  # of log sigma
 LEVEL_DB = 3.0  # deviation of the mixture's level
 DROP, HEARD = 0.15, 0.4  # how often the vector is of nothing, of the sound; else of a caption
+UNCOUNTED = 0.3  # how often it is not told where the beats are
 KNOWN = 0.6  # of windows without a mixture: some tracks are known
 TOLD = 0.45  # of all windows: with the mixture
 MASK_WEIGHT = 0.1  # of a dB of the masks' error beside the loss of D
@@ -72,10 +74,11 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows of songs: what is known of their stems on bands, and vectors [B, 128]."""
+    """Windows of songs: their stems on bands, vectors [B, 128] and beats [B, 4, L]."""
 
     known: Mixtures
     vectors: Tensor
+    beats: Tensor
 
 
 def windows(
@@ -88,9 +91,14 @@ def windows(
     plain: bool = False,
 ) -> Windows:
     """Draw `count` windows of `frames` frames of 32 ms; `plain` leaves out variation."""
-    sounds, said = [], []
+    sounds, said, beats = [], [], []
+    at = np.arange(frames, dtype=np.float64) * (PAIR * HOP / RATE)
     for _ in range(count):
-        audio, captions = songs.window(rng, (PAIR * frames - 1) * HOP, plain=plain)
+        audio, captions, grid = songs.window_on_beats(rng, (PAIR * frames - 1) * HOP, plain=plain)
+        if grid is None or (not plain and rng.random() < UNCOUNTED):
+            beats.append(torch.zeros(BEATS, frames))
+        else:
+            beats.append(beat_maps(torch.from_numpy(grid.position(at)).float(), grid.bar))
         sound = torch.as_tensor(audio)
         sounds.append(sound)
         which = 1.0 if plain else rng.random()
@@ -105,7 +113,7 @@ def windows(
     if not plain:
         change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
         gain = gain * 10 ** (change * LEVEL_DB / 20)
-    return Windows(mixtures(stems * gain), torch.stack(said))
+    return Windows(mixtures(stems * gain), torch.stack(said), torch.stack(beats))
 
 
 def noise_levels(count: int, told: Tensor, g: torch.Generator) -> Tensor:
@@ -136,11 +144,11 @@ def loss(
     known = drawn.known
     x0 = net.white(to_levels(known.stems))
     x = x0 + sigma[:, :, None, None] * torch.randn(x0.shape, generator=g)
-    side = Told(drawn.vectors)
+    side = Told(drawn.vectors, beats=drawn.beats)
     if masks is not None:
         logits = masks.logits(known.levels)
         mixture = to_levels(known.power)
-        side = Told(drawn.vectors, mixture, logits)
+        side = Told(drawn.vectors, mixture, logits, drawn.beats)
     d, correction = _told(net, x, sigma, side, told)
     unknown = (sigma > 0)[:, :, None, None]
     weight = torch.where(sigma > 0, 1 / sigma.clamp_min(1e-3).square() + 1, 0.0)[:, :, None, None]
@@ -156,13 +164,13 @@ def _told(
     net: MultiTrackNetwork, x: Tensor, sigma: Tensor, side: Told, told: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both answers [B, 4, 128, L], each window told the mixture or not."""
-    if side.mixture is None or side.logits is None:
+    if side.mixture is None or side.logits is None or side.beats is None:
         out: tuple[Tensor, Tensor] = net(x, sigma, side)
         return out
     d, correction = torch.empty_like(x), torch.zeros_like(x)
     for chosen, one in (
-        (told, Told(side.vector[told], side.mixture[told], side.logits[told])),
-        (~told, Told(side.vector[~told])),
+        (told, Told(side.vector[told], side.mixture[told], side.logits[told])),  # of no beats
+        (~told, Told(side.vector[~told], beats=side.beats[~told])),
     ):
         if bool(chosen.any()):
             d[chosen], correction[chosen] = net(x[chosen], sigma[chosen], one)
@@ -270,7 +278,7 @@ def train(
         errors = loss(net, masks, drawn, noise_levels(count, told, g), told, g)
         return errors[0] + MASK_WEIGHT * errors[1], errors
 
-    def check(mean: nn.Module) -> tuple[float, str]:
+    def check(mean: MultiTrackNetwork) -> tuple[float, str]:
         songs.refresh()
         held.refresh()
         if masks is not None:  # they may be in training

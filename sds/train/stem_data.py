@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +22,28 @@ SPEEDS = (0.94, 1.06)
 MARGIN = 512  # frames at both ends of a window that resampling spoils
 QUIET = 1e-3  # a window whose peak is below this (-60 dBFS) is drawn again
 TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The beats of a window: `seconds` of those of its song, from the window's start on, and
+    `bar`, the beats of a bar, of which the first is one, or None where bars are not known.
+    """
+
+    seconds: npt.NDArray[np.float64]
+    bar: int | None
+
+    def position(self, at: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Position in beats at the seconds `at` [L]; before the first and after the last beat the
+        tempo there goes on.
+        """
+        beats = np.arange(len(self.seconds), dtype=np.float64)
+        found = np.interp(at, self.seconds, beats)
+        first, last = np.diff(self.seconds[:2])[0], np.diff(self.seconds[-2:])[0]
+        found = np.where(at < self.seconds[0], (at - self.seconds[0]) / first, found)
+        past = len(beats) - 1 + (at - self.seconds[-1]) / last
+        return np.asarray(np.where(at > self.seconds[-1], past, found), np.float64)
+
 
 Captions: TypeAlias = tuple[str, dict[str, str]]
 """What to say of the whole, and of each stem that sounds in the window."""
@@ -84,38 +107,55 @@ class Songs:
         Levels, signs, tilt and speed of the stems vary unless `plain`; a stem that is absent stays
         silent. With `mixed` each stem is of a song of its own, and nothing fits together.
         """
-        audio, captions = self._draw(rng, frames, plain=plain, mixed=mixed)
+        audio, captions, _ = self.window_on_beats(rng, frames, plain=plain, mixed=mixed)
+        return audio, captions
+
+    def window_on_beats(
+        self, rng: np.random.Generator, frames: int, *, plain: bool = False, mixed: bool = False
+    ) -> tuple[Audio, Captions, Grid | None]:
+        """As `window`, and the beats of it; None for what is `mixed`."""
+        audio, captions, grid = self._draw(rng, frames, plain=plain, mixed=mixed)
         for _ in range(TRIES):
             if np.abs(audio).max() >= QUIET:
                 break
-            audio, captions = self._draw(rng, frames, plain=plain, mixed=mixed)
+            audio, captions, grid = self._draw(rng, frames, plain=plain, mixed=mixed)
         if not plain:
             audio = vary(audio, rng)
         heard = {
             stem: captions[1].get(stem, stem)
             for row, stem in enumerate(STEMS) if np.abs(audio[row]).max() >= QUIET / 4
         }  # fmt: skip
-        return audio, (captions[0], heard)
+        return audio, (captions[0], heard), grid
 
     def _draw(
         self, rng: np.random.Generator, frames: int, *, plain: bool, mixed: bool
-    ) -> tuple[Audio, Captions]:
+    ) -> tuple[Audio, Captions, Grid | None]:
         if not mixed:
-            index, audio = self._cut(rng, frames, slice(None), plain=plain)
-            return audio, self.captions(index, rng)
+            index, audio, place = self._cut(rng, frames, slice(None), plain=plain)
+            return audio, self.captions(index, rng), self._grid(index, *place)
         stems, texts = np.zeros((len(STEMS), frames), np.float32), {}
         for row, stem in enumerate(STEMS):
-            index, audio = self._cut(rng, frames, slice(row, row + 1), plain=plain)
+            index, audio, _ = self._cut(rng, frames, slice(row, row + 1), plain=plain)
             stems[row] = audio[0]
             own = self.captions(index, rng)[1]
             if stem in own:
                 texts[stem] = own[stem]
-        return stems, (", ".join(texts.values()), texts)
+        return stems, (", ".join(texts.values()), texts), None
+
+    def _grid(self, index: int, start: float, speed: float) -> Grid | None:
+        """The beats of a song from `start` in seconds on, played faster by `speed`."""
+        row = self.rows[index]
+        if len(row.get("beats", ())) < 2:
+            return None
+        seconds = (np.asarray(row["beats"]) - start) / speed
+        return Grid(seconds, row["beats_a_bar"] if row.get("chords") else None)
 
     def _cut(
         self, rng: np.random.Generator, frames: int, stems: slice, *, plain: bool
-    ) -> tuple[int, Audio]:
-        """A song, as likely as it is long, and a window of some of its stems."""
+    ) -> tuple[int, Audio, tuple[float, float]]:
+        """A song, as likely as it is long, a window of some of its stems, and where in the song it
+        begins, in seconds, and how much faster it is played.
+        """
         index = int(np.searchsorted(self._ends, rng.integers(self._ends[-1]), side="right"))
         faster = not plain and rng.random() < FASTER
         length = frames
@@ -130,7 +170,9 @@ class Songs:
             piece = np.pad(piece, ((0, 0), (0, length - piece.shape[1])))
         if faster:
             piece = resample(piece, many)[:, MARGIN : MARGIN + frames]
-        return index, piece
+            speed = length / many
+            return index, piece, (start / RATE + MARGIN * speed / RATE, speed)
+        return index, piece, (start / RATE, 1.0)
 
     def _samples(self, index: int) -> npt.NDArray[np.int16]:
         name = self.rows[index]["file"]
