@@ -22,6 +22,8 @@
   ends.
 - `state`: The state that HTTP handlers share: the server, its event journal, uploads and the
   broadcast.
-- `uploads`: Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with
-  it.
+- `stem_sets`: What is done with a finished stem set: put it in a host, fetch its source, or all
+  of it.
+- `uploads`: Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with it,
+  GET lists and fetches.
 """

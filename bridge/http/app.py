@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from bridge.files import atomic_output
-from bridge.http import events, jobs, openapi, oscquery_listen, patches, uploads
+from bridge.http import events, jobs, openapi, oscquery_listen, patches, stem_sets, uploads
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import HttpState
 
@@ -54,8 +54,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/v1/jobs/{id}/stop", jobs.stop, "End a recording and keep it."),
     Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
     Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
+    Endpoint("GET", "/v1/jobs/{id}/source", stem_sets.source, "The WAV that stems add up to."),
+    Endpoint("GET", "/v1/jobs/{id}/zip", stem_sets.archive, "All files of a result as a ZIP."),
+    Endpoint("POST", "/v1/jobs/{id}/place", stem_sets.place, "Put finished stems in a host."),
+    Endpoint("GET", "/v1/hosts", stem_sets.hosts, "The hosts that take stems."),
     Endpoint("POST", "/v1/keep", patches.keep, "Keep a patch that a search found."),
     Endpoint("POST", "/v1/play", patches.play, "Play presets of the library."),
+    Endpoint("GET", "/v1/blobs", uploads.index, "The uploads that are here."),
+    Endpoint("GET", "/v1/blobs/sha256/{hash}", uploads.get, "The bytes of an upload."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
     Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),
 )

@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from bridge.protocol.events import Event
 from bridge.protocol.kinds import KINDS
 from bridge.protocol.patch_requests import Keep, Play
+from bridge.protocol.stem_requests import Place
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -37,12 +38,15 @@ _HEADERS = {
     ("POST", "/v1/suggest"): ("Idempotency-Key",),
     ("GET", "/v1/jobs/{id}/events"): ("Last-Event-ID",),
     ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
+    ("GET", "/v1/jobs/{id}/source"): ("Range",),
+    ("GET", "/v1/blobs/sha256/{hash}"): ("Range",),
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
 _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
 _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
+    ("POST", "/v1/jobs/{id}/place"): Place,
 }
 _QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
