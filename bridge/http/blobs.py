@@ -70,7 +70,7 @@ class Blobs:
         return path if path.is_file() else None
 
     def list(self) -> list[dict[str, Any]]:
-        """Id, names, bytes and time of last use (seconds since 1970) of each whole, newest first."""
+        """Id, names, bytes and last use (seconds since 1970) of each whole, newest first."""
         found = [
             {
                 "id": PREFIX + path.name,

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from bridge.hosts import HOSTS, FileHost
 from bridge.http import access, files
 from bridge.http.jobs import find, read_fields
 from bridge.http.responses import Problem, answer
 from bridge.http.state import HttpState
-from bridge.hosts import HOSTS, FileHost
 from bridge.processes.background_threads import beside
 from bridge.protocol.events import Done, Failed
 from bridge.protocol.jobs import sentence
