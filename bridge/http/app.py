@@ -15,7 +15,16 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from bridge.files import atomic_output
-from bridge.http import events, jobs, openapi, oscquery_listen, patches, stem_sets, uploads
+from bridge.http import (
+    events,
+    jobs,
+    openapi,
+    oscquery_listen,
+    panel,
+    patches,
+    stem_sets,
+    uploads,
+)
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import HttpState
 
@@ -60,6 +69,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/hosts", stem_sets.hosts, "The hosts that take stems."),
     Endpoint("POST", "/v1/keep", patches.keep, "Keep a patch that a search found."),
     Endpoint("POST", "/v1/play", patches.play, "Play presets of the library."),
+    Endpoint("POST", "/v1/panel/link", panel.link, "A link that lets one browser in, once."),
+    Endpoint("POST", "/v1/panel/session", panel.open_session, "Let this browser in by a cookie."),
+    Endpoint("DELETE", "/v1/panel/session", panel.close_session, "Forget the cookie."),
     Endpoint("GET", "/v1/blobs", uploads.index, "The uploads that are here."),
     Endpoint("GET", "/v1/blobs/sha256/{hash}", uploads.get, "The bytes of an upload."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
@@ -81,6 +93,10 @@ def build(web: HttpState) -> Starlette:
         routes=[
             *(Route(path, _by_method(each), methods=METHODS) for path, each in routes.items()),
             Route("/openapi.json", document),
+            Route(panel.PLACE.rstrip("/"), panel.redirect),
+            Route(panel.PLACE, panel.page),
+            Route(panel.PLACE + "enter", panel.enter),
+            Route(panel.PLACE + "{file:path}", panel.static),
             Route("/{path:path}", oscquery_listen.describe),
             WebSocketRoute("/{path:path}", oscquery_listen.converse),
         ],
