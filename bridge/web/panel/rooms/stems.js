@@ -31,15 +31,16 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
       say(error.reason ?? `the sounds could not be read: ${error.message}`, "error");
     }
   };
+  const opened = /^job\/(j[0-9a-f]+)$/.exec(rest)?.[1];
   const done = ({ id }) => {
-    if (active) return go(`#/stems/${id}`);
+    if (active) return go(`#/stems/job/${id}`);
     say("The stems are ready, in the room Stems.");
     return show(id);
   };
   const job = useJob(api, say, { key: "job", done });
   useEffect(() => {
-    if (rest && rest !== result?.id) show(rest);
-  }, [rest]);
+    if (opened && opened !== result?.id) show(opened);
+  }, [opened]);
   const busy = job.run !== null;
   return html`
     <link rel="stylesheet" href="rooms/stems/stems.css" />
@@ -125,7 +126,7 @@ function Result({ api, say, result, job, active, onSet }) {
       ${names.length > 1 && html`<${Choice} label="Set" value=${name} options=${names} onChange=${onSet} />`}
       <${MixerView} set=${set} active=${active} />
       <${Absent} set=${set} onForce=${force} busy=${job.run !== null} />
-      <div class="fields">
+      <div class="outputs">
         <a class="button" href=${`/v1/jobs/${set.id}/zip`} download>Download all (ZIP)</a>
         <${SendToHost} api=${api} say=${say} set=${set} />
       </div>
@@ -146,7 +147,7 @@ function Earlier({ api, go, say }) {
   return html`
     <ul class="earlier" aria-label="Earlier sets">
       ${jobs.map((job) => html`
-        <li key=${job.id}><${Button} onClick=${() => go(`#/stems/${job.id}`)}>${titleOf(job)}<//></li>`)}
+        <li key=${job.id}><${Button} onClick=${() => go(`#/stems/job/${job.id}`)}>${titleOf(job)}<//></li>`)}
     </ul>`;
 }
 

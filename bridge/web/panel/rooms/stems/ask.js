@@ -31,7 +31,7 @@ export function Words({ label, values, onChange, hint }) {
         <${Button} onClick=${add} disabled=${!text.trim() || values.length >= MAX_STEMS}
           label=${`Add to: ${label}`}>Add<//>
       </div>
-      <ul class="tags" aria-label=${label}>
+      <ul class="tags" aria-label=${`${label}: chosen`}>
         ${values.map((value) => html`
           <li key=${value} class="tag">
             <span>${value}</span>

@@ -88,7 +88,7 @@ function Level({ db }) {
 function NullDepth({ depth, said }) {
   const measured = depth === null ? "measuring" : `${depth.toFixed(1)} dB`;
   const title = "What is left of the original when the sum of the stems is taken from it";
-  return html`<span class="null" title=${title}>Null depth
+  return html`<span class="null" title=${title}>Null depth${" "}
     <output data-db=${depth ?? ""}>${measured}</output>
     ${said !== null && said !== undefined && html` <small>(${said.toFixed(1)} dB by the server)</small>`}</span>`;
 }
@@ -108,7 +108,7 @@ function Row({ part, row, time, onChange, onSeek }) {
           <${Button} label=${`Solo ${name}`} aria-pressed=${pressed(row.solo)}
             onClick=${() => onChange({ solo: !row.solo })}>S<//>
           <a class="button" href=${part.url} download=${part.wav} draggable="true"
-            onDragStart=${(event) => dragOut(event, part)} aria-label=${`Download ${name}`}>WAV</a>
+            onDragStart=${(event) => dragOut(event, part)} aria-label=${`WAV of ${name}`}>WAV</a>
         </div>
         <label class="gain"><span class="unseen">Gain of ${name}</span>
           <input type="range" min="-60" max="12" step="0.5" value=${row.gainDb} aria-valuetext=${gain}

@@ -86,7 +86,7 @@ export function SourceView({ source, region, onRegion }) {
       ${buffer
         ? html`
           <${Waveform} buffer=${buffer} label=${name} height=${80} region=${region} onRegion=${onRegion} />
-          <p class="hint">${clock(buffer.duration)}, ${buffer.numberOfChannels === 1 ? "mono" : "stereo"},
+          <p class="hint">${clock(buffer.duration)}, ${buffer.numberOfChannels === 1 ? "mono" : "stereo"},${" "}
             ${buffer.sampleRate} Hz. Drag across it to try a part of it first.</p>`
         : html`<p class="hint">This browser cannot show it; the server may be able to read it.</p>`}
       <audio controls preload="none" src=${url} aria-label=${`Listen to ${name}`}></audio>
