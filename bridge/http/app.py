@@ -15,7 +15,18 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from bridge.files import atomic_output
-from bridge.http import events, jobs, openapi, oscquery_listen, panel, patches, uploads
+from bridge.http import (
+    events,
+    health,
+    jobs,
+    library,
+    openapi,
+    oscquery_listen,
+    panel,
+    patches,
+    slots,
+    uploads,
+)
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import HttpState
 
@@ -56,6 +67,28 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
     Endpoint("POST", "/v1/keep", patches.keep, "Keep a patch that a search found."),
     Endpoint("POST", "/v1/play", patches.play, "Play presets of the library."),
+    Endpoint("GET", "/v1/library", library.find, "Presets of the library."),
+    Endpoint("POST", "/v1/library", library.add, "Keep a preset in the library."),
+    Endpoint("GET", "/v1/library/{file}", library.show, "One preset of the library."),
+    Endpoint("PATCH", "/v1/library/{file}", library.change, "Another name, other tags."),
+    Endpoint("DELETE", "/v1/library/{file}", library.delete, "Move a preset to the trash."),
+    Endpoint("GET", "/v1/library/{file}/sound", library.sound, "The sound beside a preset."),
+    Endpoint("GET", "/v1/library/{file}/export/{format}", library.export, "A preset exported."),
+    Endpoint("GET", "/v1/trash", library.trash, "Presets that were deleted."),
+    Endpoint("POST", "/v1/trash/{file}/restore", library.restore, "Bring a preset back."),
+    Endpoint("GET", "/v1/factory", library.factory, "Presets that come with Scorewire."),
+    Endpoint("GET", "/v1/factory/{file}", library.show_factory, "One of them."),
+    Endpoint("GET", "/v1/factory/{file}/sound", library.factory_sound, "The sound of one."),
+    Endpoint("GET", "/v1/formats", library.formats, "The formats of export."),
+    Endpoint("GET", "/v1/slots", slots.index, "What the slots hold."),
+    Endpoint("PUT", "/v1/slots/{number}", slots.fill, "Put a preset into a slot."),
+    Endpoint("DELETE", "/v1/slots/{number}", slots.empty, "Empty a slot."),
+    Endpoint("POST", "/v1/slots/{number}/trigger", slots.trigger, "Strike a slot."),
+    Endpoint("GET", "/v1/health", health.health, "How this server is."),
+    Endpoint("GET", "/v1/doctor", health.report, "What the newest examination said."),
+    Endpoint("POST", "/v1/doctor", health.examine, "Examine what a job needs."),
+    Endpoint("GET", "/v1/log", health.log, "The newest lines of the log."),
+    Endpoint("POST", "/v1/jobs/{id}/again", jobs.again, "Ask for an ended job once more."),
     Endpoint("POST", "/v1/panel/link", panel.link, "A link that lets one browser in, once."),
     Endpoint("POST", "/v1/panel/session", panel.open_session, "Let this browser in by a cookie."),
     Endpoint("DELETE", "/v1/panel/session", panel.close_session, "Forget the cookie."),
