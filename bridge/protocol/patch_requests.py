@@ -1,10 +1,16 @@
-"""What is asked about patches and done at once: keep one that a search found, play some."""
+"""What is asked about patches and done at once: keep, change, put into slots, play."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 from pydantic import Field
 
 from bridge.protocol.base import Frozen
+from presets import Preset
+
+NoteNumber = Annotated[int, Field(ge=0, le=127)]
+Velocity = Annotated[int, Field(ge=1, le=127)]
 
 
 class Keep(Frozen):
@@ -31,3 +37,48 @@ class Play(Frozen):
     """
 
     presets: tuple[str, ...] = Field(default=(), max_length=128)
+
+
+class AddPreset(Frozen):
+    """Keep a preset in the library.
+
+    - `preset`: the preset, as its file has it
+    - `tags`: given to it beside its own; default ()
+    - `sound`: an upload (`sha256:HASH`), a WAV file kept beside it; default "": none
+    """
+
+    preset: Preset
+    tags: tuple[str, ...] = Field(default=(), max_length=64)
+    sound: str = ""
+
+
+class ChangePreset(Frozen):
+    """Give a preset of the library another name or other tags.
+
+    - `name`: the new name; default "": as it is
+    - `add_tags`, `remove_tags`: case does not tell tags apart; default ()
+    """
+
+    name: str = Field(default="", max_length=200)
+    add_tags: tuple[str, ...] = Field(default=(), max_length=64)
+    remove_tags: tuple[str, ...] = Field(default=(), max_length=64)
+
+
+class FillSlot(Frozen):
+    """Put a preset into a slot.
+
+    - `preset`: what the library calls it
+    """
+
+    preset: str
+
+
+class Strike(Frozen):
+    """Strike a slot once, as its pad does.
+
+    - `note`: MIDI number, 0..127; default None: the preset's own
+    - `velocity`: 1..127; default 100
+    """
+
+    note: NoteNumber | None = None
+    velocity: Velocity = 100

@@ -1,6 +1,6 @@
 /** The room Stems: a recording taken apart, stems generated, and the mixer that plays them. */
 
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, Choice, Progress, Tabs } from "../ui.js";
 import { Absent, Accompany, SendToHost } from "./stems/actions.js";
 import { Ask, FIRST_CHOICE, isComplete } from "./stems/ask.js";
@@ -21,13 +21,16 @@ const WAYS = [
 /** @param {{api: import("../api.js").api, go: Function, say: Function, rest: string}} props */
 export default function Room({ api, go, say, active = true, rest = "" }) {
   const [way, setWay] = useState("separate");
-  const [result, setResult] = useState(null); // {set}, {clips} or {loading}
+  const [result, setResult] = useState(null); // {id, set}, {id, clips} or {loading}
+  const newest = useRef(""); // the job to be shown: what was asked for before comes too late
   const show = async (id) => {
-    setResult({ loading: 0 });
+    newest.current = id;
+    const set = (value) => newest.current === id && setResult(value);
+    set({ loading: 0 });
     try {
-      setResult({ id, ...(await resultOf(api, id, (loading) => setResult({ loading }))) });
+      set({ id, ...(await resultOf(api, id, (loading) => set({ loading }))) });
     } catch (error) {
-      setResult(null);
+      set(null);
       say(error.reason ?? `the sounds could not be read: ${error.message}`, "error");
     }
   };
@@ -42,6 +45,12 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
     if (opened && opened !== result?.id) show(opened);
   }, [opened]);
   const busy = job.run !== null;
+  /** Another set of the same job. */
+  const choose = (name) =>
+    oneSet(api, result.id, name).then(
+      (one) => newest.current === result.id && setResult({ ...result, ...one }),
+      (error) => say(error.reason ?? error.message, "error"),
+    );
   return html`
     <link rel="stylesheet" href="rooms/stems/stems.css" />
     <h2>Stems</h2>
@@ -59,7 +68,7 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
       <${Progress} fraction=${result.loading} label="Loading the stems" />`}
     ${result?.clips && html`<${Clips} api=${api} clips=${result.clips} />`}
     ${result?.set && html`<${Result} api=${api} say=${say} result=${result} job=${job} active=${active}
-      onSet=${async (name) => setResult({ ...result, ...(await oneSet(api, result.job.id, name)) })} />`}`;
+      onSet=${choose} />`}`;
 }
 
 async function oneSet(api, id, name, onFraction) {
