@@ -1,11 +1,10 @@
 /** Play one preview at a time, as soon as something is pointed at. */
 
-import { rmsDb } from "../stems/levels.js";
+import { levelOf, metersOf } from "../stems/mixer.js";
 
 const DELAY = 120; // ms on one item before it sounds: a pointer passes over many
 const KEPT = 40; // decoded sounds
 const FADE = 0.02; // seconds, so that the end does not click
-const WINDOW = 2048; // samples that the level is measured over
 
 export class Previewer extends EventTarget {
   constructor(api) {
@@ -33,7 +32,7 @@ export class Previewer extends EventTarget {
     this.fade();
     const source = new AudioBufferSourceNode(this.context, { buffer });
     const gain = new GainNode(this.context);
-    source.connect(gain).connect(this.meter);
+    source.connect(gain).connect(this.bus);
     source.start();
     this.voice = { source, gain: gain.gain };
   }
@@ -47,9 +46,7 @@ export class Previewer extends EventTarget {
 
   /** The level of what is heard just now, dB re full scale. */
   level() {
-    const samples = new Float32Array(WINDOW);
-    this.meter?.getFloatTimeDomainData(samples);
-    return rmsDb(samples);
+    return levelOf(this.meters);
   }
 
   /** Silence for good. */
@@ -61,8 +58,9 @@ export class Previewer extends EventTarget {
   open() {
     if (this.context) return;
     this.context = new AudioContext();
-    this.meter = new AnalyserNode(this.context, { fftSize: WINDOW });
-    this.meter.connect(this.context.destination);
+    this.bus = new GainNode(this.context, { channelCount: 2, channelCountMode: "explicit" });
+    this.bus.connect(this.context.destination);
+    this.meters = metersOf(this.bus, 2);
   }
 
   async fetch(url) {

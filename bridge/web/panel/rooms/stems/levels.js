@@ -32,11 +32,11 @@ export function energy(buffer) {
   return sum;
 }
 
-/** The mean power of samples in dB re full scale. @param {Float32Array} samples */
-export function rmsDb(samples) {
+/** The mean power of samples. @param {Float32Array} samples */
+export function meanSquare(samples) {
   let sum = 0;
   for (let i = 0; i < samples.length; i++) sum += samples[i] * samples[i];
-  return powerDb(sum / samples.length);
+  return sum / samples.length;
 }
 
 /** A level for people: one decimal, and silence as such. */

@@ -1,6 +1,6 @@
 /** Play the parts of a stem set as one, sample by sample, with gain, mute and solo of each. */
 
-import { dbToGain, energy, gainsOf, powerDb, rmsDb } from "./levels.js";
+import { dbToGain, energy, gainsOf, meanSquare, powerDb } from "./levels.js";
 
 const AHEAD = 0.05; // seconds between the command and the first sample: all sources are ready then
 const SMOOTH = 0.005; // seconds in which a gain moves, so that it does not click
@@ -46,6 +46,27 @@ export async function nullDepth(parts, original) {
   return powerDb(energy(rest), energy(original));
 }
 
+/** An analyser for each channel of a node: one alone would hear left + right, which may cancel out. */
+export function metersOf(node, channels) {
+  const splitter = new ChannelSplitterNode(node.context, { numberOfOutputs: channels });
+  node.connect(splitter);
+  return Array.from({ length: channels }, (_, i) => {
+    const meter = new AnalyserNode(node.context, { fftSize: WINDOW });
+    splitter.connect(meter, i);
+    return meter;
+  });
+}
+
+/** The level that meters hear just now, over all channels, dB re full scale. */
+export function levelOf(meters = []) {
+  const samples = new Float32Array(WINDOW);
+  const powers = meters.map((meter) => {
+    meter.getFloatTimeDomainData(samples);
+    return meanSquare(samples);
+  });
+  return powerDb(powers.reduce((sum, power) => sum + power, 0) / Math.max(1, powers.length));
+}
+
 /** One player for a stem set. Fires "change" when anything about it has changed. */
 export class Mixer extends EventTarget {
   /** @param {{parts: {buffer: AudioBuffer, gainDb: number}[], original: AudioBuffer}} set */
@@ -84,8 +105,9 @@ export class Mixer extends EventTarget {
     if (this.playing) return;
     if (!this.context) {
       this.context = new AudioContext({ sampleRate: this.original.sampleRate });
-      this.meter = new AnalyserNode(this.context, { fftSize: WINDOW });
-      this.meter.connect(this.context.destination);
+      this.bus = new GainNode(this.context);
+      this.bus.connect(this.context.destination);
+      this.meters = metersOf(this.bus, this.original.numberOfChannels);
     }
     await this.context.resume();
     if (this.offset >= this.duration) this.offset = 0;
@@ -95,7 +117,7 @@ export class Mixer extends EventTarget {
     const voices = startTogether(
       this.context,
       sounds.map((buffer, i) => ({ buffer, gain: gains[i] })),
-      this.meter,
+      this.bus,
       this.began,
       this.offset,
     );
@@ -143,9 +165,7 @@ export class Mixer extends EventTarget {
 
   /** The level of what is heard just now, dB re full scale. */
   level() {
-    const samples = new Float32Array(WINDOW);
-    this.meter?.getFloatTimeDomainData(samples);
-    return rmsDb(samples);
+    return levelOf(this.meters);
   }
 
   /** Silence for good. */
