@@ -8,8 +8,10 @@ import sys
 import time
 
 import pytest
+from starlette.types import Scope
 
-from bridge.http import sessions
+from bridge.http import access, sessions
+from bridge.http.responses import Problem
 from tests.http_server import ROOT, Http, Running, serving
 
 TOKEN = b"t" * 43
@@ -100,6 +102,25 @@ def test_a_session_is_of_one_token_and_for_a_month(monkeypatch):
     now = time.time()
     monkeypatch.setattr(sessions.time, "time", lambda: now + sessions.MAX_AGE + 1)
     assert not sessions.is_good(TOKEN, good)
+
+
+def test_a_websocket_with_the_cookie_needs_our_origin():
+    door = access.AccessCheck(lambda *_: None, token=TOKEN.decode())
+
+    def asked(**headers) -> bool:
+        cookie = f"scorewire-9557={sessions.new_session(TOKEN)}"
+        sent = {"host": "127.0.0.1:9557", "cookie": cookie, **headers}
+        scope: Scope = {
+            "type": "websocket", "path": "/", "client": ("127.0.0.1", 5), "server": ("", 9557),
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        }  # fmt: skip
+        door._check(scope)
+        return scope[access.TRUSTED]
+
+    assert not asked()
+    assert asked(origin="http://127.0.0.1:9557")
+    with pytest.raises(Problem, match="pages from elsewhere"):
+        asked(origin="http://127.0.0.1:9558")
 
 
 def test_the_page_is_served_without_the_token_and_says_what_it_may(client):

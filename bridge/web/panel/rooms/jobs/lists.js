@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/preact-htm.js";
 import { Button, Progress } from "../../ui.js";
-import { about, bytes, clock, kindOf, secondsLeft, took } from "./text.js";
+import { about, bytes, clock, kindOf, roomOf, secondsLeft, took } from "./text.js";
 
 /** Jobs that wait or run. */
 export function Queue({ jobs, onCancel }) {
@@ -52,8 +52,11 @@ function Row({ entry, onAgain }) {
       <td class=${entry.state === "done" ? "good" : "error"}>${entry.state}
         ${entry.reason && html`<small>${entry.reason}</small>`}</td>
       <td><${Files} files=${entry.files} name=${name} /></td>
-      <td>${entry.kind !== "record" && html`
-        <${Button} onClick=${() => onAgain(entry)} label=${`Again: ${name}`}>Again<//>`}</td>
+      <td><div class="row">
+        ${roomOf(entry) && html`<a href=${roomOf(entry)} aria-label=${`Open: ${name}`}>Open</a>`}
+        ${entry.kind !== "record" && html`
+          <${Button} onClick=${() => onAgain(entry)} label=${`Again: ${name}`}>Again<//>`}
+      </div></td>
     </tr>`;
 }
 

@@ -26,6 +26,14 @@ export function about(job) {
   return file ? fileName(file) : "";
 }
 
+/** Where what a job made is opened, "" where no room shows it. */
+export function roomOf(entry) {
+  if (entry.state !== "done") return "";
+  if (["separate", "accompany", "generate"].includes(entry.kind)) return `#/stems/job/${entry.id}`;
+  const kept = entry.kind === "patch" && entry.result?.library;
+  return kept ? `#/patch/library/${encodeURIComponent(fileName(kept))}` : "";
+}
+
 /** Seconds until a job ends, from how far it came since it began; null where nobody can say. */
 export function secondsLeft(entry, now) {
   if (entry.state !== "running" || !entry.started || entry.fraction < 0.02) return null;
