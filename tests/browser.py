@@ -11,6 +11,7 @@ def test_a_room(panel):
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -96,6 +97,13 @@ def launched():
             yield browser
         finally:
             browser.close()
+
+
+def shot(page, name):
+    """A picture of what the page shows; SCREENSHOTS names the folder that keeps it (docs)."""
+    folder = os.environ.get("SCREENSHOTS")
+    picture = page.screenshot(path=Path(folder) / f"panel-{name}.png" if folder else None)
+    assert picture[:4] == b"\x89PNG"
 
 
 def serious(page):
