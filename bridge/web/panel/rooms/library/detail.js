@@ -2,43 +2,56 @@
 
 import { html, useEffect, useState } from "../../vendor/preact-htm.js";
 import { Button, Choice, Field, NumberField } from "../../ui.js";
-import { dragAddress, freeSlot, presetUrl, SLOTS, tagsOf } from "./queries.js";
+import { SLOTS, dragAddress, formatsOf, freeSlot, presetUrl, tagsOf } from "./queries.js";
 
-/** @param props.onChange called with the entry when it has changed @param props.onTrash called */
-export function Detail({ api, go, say, preset, formats, slots, previewer, onChange, onTrash, onLike, onSlot }) {
+/** What every preset can do: sound, and go to the keyboard. */
+function Head({ go, preset, shelf, onPlay, children }) {
+  return html`
+    <h3>${preset.name}</h3>
+    ${preset.prompt && html`<p class="hint">${preset.prompt}</p>`}
+    <div class="buttons">
+      <${Button} kind="main" disabled=${!preset.preview} onClick=${() => onPlay(preset)}>Play<//>
+      <${Button} onClick=${() => go(`#/patch/${shelf}/${encodeURIComponent(preset.file)}`)}>Open on the keyboard<//>
+      ${children}
+    </div>
+    ${!preset.preview && html`<p class="hint">No sound lies beside it: the keyboard renders it.</p>`}`;
+}
+
+/** A preset that comes with Scorewire. @param props.onKeep called with it */
+export function FactoryDetail({ go, preset, onPlay, onKeep }) {
+  return html`
+    <section class="card detail" aria-label=${`Preset ${preset.name}`}>
+      <${Head} go=${go} preset=${preset} shelf="factory" onPlay=${onPlay}>
+        <${Button} onClick=${() => onKeep(preset)}>Keep in my library<//>
+      <//>
+    </section>`;
+}
+
+/**
+ * A preset of the library.
+ * @param props.onChange called with fields to change @param props.onSlot called with slot and preset
+ */
+export function Detail({ go, preset, formats, slots, onPlay, onChange, onTrash, onLike, onSlot }) {
   const [name, setName] = useState(preset.name);
   const [tag, setTag] = useState("");
   const [slot, setSlot] = useState(freeSlot(slots));
-  const [format, setFormat] = useState("");
   useEffect(() => setName(preset.name), [preset.file, preset.name]);
   useEffect(() => setSlot(freeSlot(slots)), [preset.file]);
-  const change = async (fields) => {
-    try {
-      onChange(await api.send("PATCH", presetUrl(preset.file), fields));
-    } catch (error) {
-      say(error.reason, "error");
-    }
-  };
   const submit = (action) => (event) => {
     event.preventDefault();
     action();
   };
   const addTags = () => {
-    change({ add_tags: tagsOf(tag) });
+    onChange({ add_tags: tagsOf(tag) });
     setTag("");
   };
-  const exported = formats.find((one) => one.name === format) ?? formats[0];
   return html`
     <section class="card detail" aria-label=${`Preset ${preset.name}`}>
-      <h3>${preset.name}</h3>
-      ${preset.prompt && html`<p class="hint">${preset.prompt}</p>`}
-      <div class="buttons">
-        <${Button} kind="main" onClick=${() => play(previewer, preset, say)}>Play<//>
-        <${Button} onClick=${() => go(`#/patch/library/${encodeURIComponent(preset.file)}`)}>Open on the keyboard<//>
+      <${Head} go=${go} preset=${preset} shelf="library" onPlay=${onPlay}>
         <${Button} onClick=${() => onLike(preset)}>Similar ones<//>
         <${Button} kind="danger" onClick=${() => onTrash(preset)}>To the trash<//>
-      </div>
-      <form class="add" onSubmit=${submit(() => change({ name }))}>
+      <//>
+      <form class="add" onSubmit=${submit(() => onChange({ name }))}>
         <${Field} label="Name" value=${name} onInput=${setName} maxlength="200" />
         <${Button} type="submit" disabled=${!name.trim() || name === preset.name}>Rename<//>
       </form>
@@ -46,33 +59,40 @@ export function Detail({ api, go, say, preset, formats, slots, previewer, onChan
         ${preset.tags.map((one) => html`
           <li key=${one} class="tag"><span>${one}</span>
             <${Button} kind="plain" label=${`Remove the tag ${one}`}
-              onClick=${() => change({ remove_tags: [one] })}>×<//></li>`)}
+              onClick=${() => onChange({ remove_tags: [one] })}>×<//></li>`)}
       </ul>
       <form class="add" onSubmit=${submit(addTags)}>
         <${Field} label="Add tags" value=${tag} onInput=${setTag} maxlength="200" />
         <${Button} type="submit" disabled=${!tagsOf(tag).length}>Add<//>
       </form>
       <form class="add" onSubmit=${submit(() => onSlot(slot, preset))}>
-        <${NumberField} label="Slot" value=${slot} min=${1} max=${SLOTS} onChange=${(n) => setSlot(Math.round(n))} />
+        <${NumberField} label="Slot" value=${slot} min=${1} max=${SLOTS}
+          onChange=${(number) => setSlot(Math.round(number))} />
         <${Button} type="submit">Put into the slot<//>
       </form>
-      ${exported && html`
-        <div class="add">
-          <${Choice} label="Export as" value=${exported.name} onChange=${setFormat}
-            options=${formats.map((one) => ({ value: one.name, label: `${one.name} (${one.suffix})` }))} />
-          <a class="button" download href=${dragAddress(preset.file, exported, location.href).url}
-            draggable="true" onDragStart=${(event) => dragOut(event, preset, exported)}>Export</a>
-        </div>`}
+      <${Export} preset=${preset} formats=${formatsOf(formats, preset)} />
     </section>`;
 }
 
-/** Play a preview at once. */
-export function play(previewer, preset, say) {
-  return previewer.play(presetUrl(preset.file, "/sound")).catch((error) => say(error.reason ?? error.message, "error"));
+function Export({ preset, formats }) {
+  const [format, setFormat] = useState("");
+  const chosen = formats.find((one) => one.name === format) ?? formats[0];
+  if (!chosen) return null;
+  return html`
+    <div class="add">
+      <${Choice} label="Export as" value=${chosen.name} onChange=${setFormat}
+        options=${formats.map((one) => ({ value: one.name, label: one.text ?? one.name }))} />
+      <a class="button" download href=${dragAddress(preset.file, chosen, location.href).url}>Export</a>
+    </div>`;
 }
 
-function dragOut(event, preset, format) {
-  const { url, download } = dragAddress(preset.file, format, location.href);
-  event.dataTransfer.setData("DownloadURL", download);
-  event.dataTransfer.setData("text/uri-list", url);
+/** Copy a preset that comes with Scorewire, and its sound, into the library. */
+export async function keepFactory(api, { file, name, preview }) {
+  const { preset } = await api.get(presetUrl(file, "", "factory"));
+  const body = { preset };
+  if (preview) {
+    const sound = await (await fetch(presetUrl(file, "/sound", "factory"))).blob();
+    body.sound = (await api.upload(new File([sound], `${name}.wav`))).ref;
+  }
+  return api.send("POST", "/v1/library", body);
 }

@@ -6,6 +6,7 @@ import { DRAGGED, padsOf } from "./queries.js";
 /** @param props.onDrop called with slot and {file, name} @param props.onClear called with a slot */
 export function Pads({ slots, onStrike, onDrop, onClear }) {
   const [over, setOver] = useState(0);
+  const [here, setHere] = useState(1); // the one that Tab leads to; arrow keys lead to the others
   const drag = (event, number) => {
     if (!event.dataTransfer.types.includes(DRAGGED)) return;
     event.preventDefault();
@@ -33,6 +34,7 @@ export function Pads({ slots, onStrike, onDrop, onClear }) {
           class=${`pad-slot${pad.file ? " filled" : ""}${over === pad.number ? " over" : ""}`}
           onDragOver=${(event) => drag(event, pad.number)} onDragLeave=${() => setOver(0)}
           onDrop=${(event) => drop(event, pad.number)} onKeyDown=${(event) => key(event, pad)}
+          tabindex=${pad.number === here ? 0 : -1} onFocus=${() => setHere(pad.number)}
           onClick=${() => pad.file && onStrike(pad)}>
           <span>${pad.number}</span><small>${pad.name ?? ""}</small>
         </button>`)}

@@ -1,5 +1,6 @@
 /** Play one preview at a time, as soon as something is pointed at. */
 
+import { FLOOR_DB } from "../stems/levels.js";
 import { levelOf, metersOf } from "../stems/mixer.js";
 
 const DELAY = 120; // ms on one item before it sounds: a pointer passes over many
@@ -35,6 +36,13 @@ export class Previewer extends EventTarget {
     source.connect(gain).connect(this.bus);
     source.start();
     this.voice = { source, gain: gain.gain };
+    source.onended = () => this.voice?.source === source && this.end();
+    this.tell();
+  }
+
+  /** Whether a preview sounds. */
+  get sounding() {
+    return Boolean(this.voice);
   }
 
   /** Silence. */
@@ -46,6 +54,7 @@ export class Previewer extends EventTarget {
 
   /** The level of what is heard just now, dB re full scale. */
   level() {
+    if (!this.sounding) return FLOOR_DB;
     return levelOf(this.meters);
   }
 
@@ -77,7 +86,16 @@ export class Previewer extends EventTarget {
     const now = this.context.currentTime;
     gain.setTargetAtTime(0, now, FADE / 4);
     source.stop(now + FADE);
+    this.end();
+  }
+
+  end() {
     this.voice = null;
+    this.tell();
+  }
+
+  tell() {
+    this.dispatchEvent(new Event("change"));
   }
 
   fail(error) {

@@ -14,9 +14,39 @@ export function searchUrl({ words = "", tags = [], renderer = "", like = "" }, l
   return `/v1/library?${query}`;
 }
 
-/** The address of a preset of the library. */
-export function presetUrl(file, rest = "") {
-  return `/v1/library/${encodeURIComponent(file)}${rest}`;
+/** The address of a preset of the library, or with `shelf` "factory" of those that come along. */
+export function presetUrl(file, rest = "", shelf = "library") {
+  return `/v1/${shelf}/${encodeURIComponent(file)}${rest}`;
+}
+
+/**
+ * Search among presets that are here already, as the server does: every word is the beginning of
+ * one in name, tags or prompt, and every tag is there.
+ */
+export function among(presets, { words = "", tags = [], renderer = "" }) {
+  const asked = wordsOf(words);
+  const fits = (preset) => {
+    const has = wordsOf([preset.name, preset.prompt, ...preset.tags].join(" "));
+    return asked.every((word) => has.some((other) => other.startsWith(word)))
+      && tags.every((tag) => preset.tags.includes(tag))
+      && (!renderer || preset.renderer === renderer);
+  };
+  return presets.filter(fits);
+}
+
+function wordsOf(text) {
+  const plain = text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  return plain.match(/[\p{L}\p{N}]+/gu) ?? [];
+}
+
+/** All tags of some presets, in order. */
+export function allTags(presets) {
+  return [...new Set(presets.flatMap((preset) => preset.tags))].sort();
+}
+
+/** The formats that presets of this renderer can be exported to. */
+export function formatsOf(formats, preset) {
+  return formats.filter((one) => !one.renderers || one.renderers.includes(preset.renderer));
 }
 
 /** `tag` added to the tags, or taken away if it is among them. */

@@ -4,11 +4,11 @@ import { html, useEffect, useState } from "../../vendor/preact-htm.js";
 import { Button, Spectrogram } from "../../ui.js";
 import { Waveform } from "../../waveform.js";
 import { clock } from "./bodies.js";
+import { Level } from "./level.js";
 import { FLOOR_DB, decibels } from "./levels.js";
 import { Mixer, nullDepth } from "./mixer.js";
 import { Activity } from "./suggestions.js";
 
-const METER_FLOOR = -60; // dB: the left end of the meter
 const ROW = 56; // pixels of a picture
 
 /** A mixer of a set, whose changes draw the component again. */
@@ -76,13 +76,6 @@ export function MixerView({ set, active }) {
         <${Row} key=${part.wav} part=${part} row=${mixer.rows[i]} time=${now.position}
           onChange=${(fields) => mixer.change(i, fields)} onSeek=${(at) => mixer.seek(at)} />`)}
     </div>`;
-}
-
-function Level({ db }) {
-  const value = Math.max(METER_FLOOR, db);
-  return html`<span class="level">
-    <meter min=${METER_FLOOR} max="0" value=${value} data-db=${db} aria-label="Level"></meter>
-    <small>${decibels(db)}</small></span>`;
 }
 
 function NullDepth({ depth, said }) {
