@@ -2,6 +2,7 @@
 
 import math
 import time
+import zipfile
 
 import pytest
 
@@ -171,12 +172,16 @@ def test_a_preset_leaves_as_a_file(panel, library, tmp_path):
         assert panel.http.ask("GET", path).body == entry.preview.read_bytes()
         button.click()
         page.get_by_label("Export as").select_option("dx7")
-        with page.expect_download(timeout=120_000) as download:
-            page.get_by_role("link", name="Export").click()
-        download.value.save_as(tmp_path / download.value.suggested_filename)
-    (file,) = tmp_path.iterdir()
-    assert file.suffix == ".syx"
-    assert file.read_bytes()[:2] == b"\xf0\x43"
+        page.get_by_role("button", name="Export").click()
+        link = page.get_by_role("link", name="Download")
+        link.wait_for(timeout=120_000)
+        assert page.locator(".exported li").count() > 0
+        with page.expect_download() as download:
+            link.click()
+        download.value.save_as(tmp_path / "exported.zip")
+    with zipfile.ZipFile(tmp_path / "exported.zip") as pack:
+        (bank,) = [name for name in pack.namelist() if name.endswith(".syx")]
+        assert pack.read(bank)[:2] == b"\xf0\x43"
 
 
 def test_presets_that_come_along_are_kept(panel, library):

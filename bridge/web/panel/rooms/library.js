@@ -120,7 +120,7 @@ export default function Room({ api, go, say, active = true }) {
           previewer=${previewer} format=${ways.find((one) => one.name === dragged)} onChoose=${setChosen} />
       </div>
       ${chosen && shelf === "library" && html`
-        <${Detail} go=${go} preset=${chosen} formats=${formats} slots=${shelves.slots} onPlay=${play}
+        <${Detail} api=${api} say=${say} go=${go} preset=${chosen} formats=${formats} slots=${shelves.slots} onPlay=${play}
           onChange=${change} onTrash=${remove} onSlot=${put} onLike=${({ file }) => ask({ like: file })} />`}
       ${chosen && shelf === "factory" && html`
         <${FactoryDetail} go=${go} preset=${chosen} onPlay=${play} onKeep=${keep} />`}

@@ -1,8 +1,9 @@
 /** The preset that was chosen: its name and tags, its slot, its exports, the trash. */
 
 import { html, useEffect, useState } from "../../vendor/preact-htm.js";
-import { Button, Choice, Field, NumberField } from "../../ui.js";
-import { SLOTS, dragAddress, formatsOf, freeSlot, presetUrl, tagsOf } from "./queries.js";
+import { Button, Field, NumberField } from "../../ui.js";
+import { Export } from "./export.js";
+import { SLOTS, formatsOf, freeSlot, presetUrl, tagsOf } from "./queries.js";
 
 /** What every preset can do: sound, and go to the keyboard. */
 function Head({ go, preset, shelf, onPlay, children }) {
@@ -31,7 +32,7 @@ export function FactoryDetail({ go, preset, onPlay, onKeep }) {
  * A preset of the library.
  * @param props.onChange called with fields to change @param props.onSlot called with slot and preset
  */
-export function Detail({ go, preset, formats, slots, onPlay, onChange, onTrash, onLike, onSlot }) {
+export function Detail({ api, say, go, preset, formats, slots, onPlay, onChange, onTrash, onLike, onSlot }) {
   const [name, setName] = useState(preset.name);
   const [tag, setTag] = useState("");
   const [slot, setSlot] = useState(freeSlot(slots));
@@ -70,20 +71,8 @@ export function Detail({ go, preset, formats, slots, onPlay, onChange, onTrash, 
           onChange=${(number) => setSlot(Math.round(number))} />
         <${Button} type="submit">Put into the slot<//>
       </form>
-      <${Export} preset=${preset} formats=${formatsOf(formats, preset)} />
+      <${Export} api=${api} say=${say} preset=${preset} formats=${formatsOf(formats, preset)} />
     </section>`;
-}
-
-function Export({ preset, formats }) {
-  const [format, setFormat] = useState("");
-  const chosen = formats.find((one) => one.name === format) ?? formats[0];
-  if (!chosen) return null;
-  return html`
-    <div class="add">
-      <${Choice} label="Export as" value=${chosen.name} onChange=${setFormat}
-        options=${formats.map((one) => ({ value: one.name, label: one.text ?? one.name }))} />
-      <a class="button" download href=${dragAddress(preset.file, chosen, location.href).url}>Export</a>
-    </div>`;
 }
 
 /** Copy a preset that comes with Scorewire, and its sound, into the library. */

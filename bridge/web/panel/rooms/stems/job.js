@@ -16,7 +16,7 @@ export function useJob(api, say, heard) {
   const close = useRef(() => {});
   const latest = useRef(heard);
   latest.current = heard;
-  const place = `scorewire.stems.${heard.key}`;
+  const place = `scorewire.job.${heard.key}`;
 
   const hear = (event, body) => {
     if (event.kind === "progress") {
