@@ -139,4 +139,6 @@ function SignIn({ used, onIn }) {
     </form>`;
 }
 
-render(html`<${App} />`, document.getElementById("app"));
+const box = document.getElementById("app");
+box.replaceChildren();
+render(html`<${App} />`, box);

@@ -35,21 +35,23 @@ export function History({ jobs, onAgain }) {
       ${jobs.length > 0 && html`
         <div class="scroll tall" tabindex="0" role="region" aria-labelledby="history">
           <table>
-            <thead><tr><th>Job</th><th>Ended</th><th>Took</th><th>How</th><th>Files</th><th></th></tr></thead>
+            <thead><tr><th>Job</th><th>Ended</th><th>Took</th><th>How</th><th>Files</th><th>Do</th></tr></thead>
             <tbody>${jobs.map((entry) => html`<${Row} key=${entry.id} entry=${entry} onAgain=${onAgain} />`)}</tbody>
           </table>
         </div>`}
     </section>`;
 }
 
+const HOW = { done: "good", cancelled: "quiet" };
+
 function Row({ entry, onAgain }) {
   const name = `${kindOf(entry.kind)} ${about(entry.job)}`;
   return html`
     <tr>
-      <td><strong>${kindOf(entry.kind)}</strong> ${about(entry.job)}</td>
+      <td class="about"><strong>${kindOf(entry.kind)}</strong> ${about(entry.job)}</td>
       <td>${clock(entry.ended)}</td>
       <td>${took(entry)}</td>
-      <td class=${entry.state === "done" ? "good" : "error"}>${entry.state}
+      <td class=${HOW[entry.state] ?? "error"}>${entry.state}
         ${entry.reason && html`<small>${entry.reason}</small>`}</td>
       <td><${Files} files=${entry.files} name=${name} /></td>
       <td><div class="row">
