@@ -291,7 +291,7 @@ def test_a_set_that_is_not_there_is_one_sentence(panel):
 @pytest.fixture
 def duet(tmp_path):
     """Two sounds of the factory at once."""
-    sounds = [wav.read_header(FACTORY / name) for name in ("bell.wav", "kick.wav")]
+    sounds = [wav.read_header(FACTORY / name) for name in ("church-bell.wav", "shaker.wav")]
     shape = {"rate": sounds[0].rate, "channels": sounds[0].channels}
     values = [[v for block in wav.samples(sound) for v in block] for sound in sounds]
     mix = array("f", (0.5 * sum(pair) for pair in zip(*values, strict=False)))
