@@ -1,4 +1,4 @@
-"""The room Library in a real browser: found, heard, tagged, placed, exported, deleted, brought back."""
+"""The room Library in a browser: found, heard, tagged, placed, exported, deleted, restored."""
 
 import math
 import time
@@ -69,7 +69,9 @@ def test_presets_are_found_as_one_types(panel, library):
         until(lambda: len(presets(page)) == 1)
         page.get_by_role("searchbox", name="Search").fill("")
         title = page.title()
-        page.get_by_role("list", name="Only with these tags").get_by_role("button", name=HOSTILE).click()
+        page.get_by_role("list", name="Only with these tags").get_by_role(
+            "button", name=HOSTILE
+        ).click()
         until(lambda: presets(page) == [HOSTILE])
         assert page.title() == title
         assert page.locator("#main img").count() == 0

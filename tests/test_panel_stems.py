@@ -1,4 +1,4 @@
-"""The room Stems in a real browser: taken apart, heard, compared, forced, packed, sent, generated."""
+"""The room Stems in a browser: taken apart, heard, compared, forced, packed, sent, generated."""
 
 import json
 import math
@@ -36,7 +36,9 @@ def song(tmp_path_factory):
     for n in range(RATE * SECONDS):
         value = LOUD * math.sin(2 * math.pi * 300 * n / RATE)
         sound.extend((value, -value))
-    wav.write(path, [sound.tobytes()], rate=RATE, channels=2, frames=RATE * SECONDS, bext=wav.Bext())
+    wav.write(
+        path, [sound.tobytes()], rate=RATE, channels=2, frames=RATE * SECONDS, bext=wav.Bext()
+    )
     return path
 
 
@@ -291,7 +293,7 @@ def test_a_set_that_is_not_there_is_one_sentence(panel):
 @pytest.fixture
 def duet(tmp_path):
     """Two sounds of the factory at once."""
-    sounds = [wav.read_header(FACTORY / name) for name in ("church-bell.wav", "shaker.wav")]
+    sounds = [wav.read_header(FACTORY / name) for name in ("church-bell.wav", "footsteps.wav")]
     shape = {"rate": sounds[0].rate, "channels": sounds[0].channels}
     values = [[v for block in wav.samples(sound) for v in block] for sound in sounds]
     mix = array("f", (0.5 * sum(pair) for pair in zip(*values, strict=False)))
