@@ -109,7 +109,7 @@ def shot(page, name):
 def serious(page):
     """What axe-core finds wrong on a page, serious or critical: a line each."""
     page.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger, which the policy lets in
-    found = page.evaluate("async () => (await axe.run(document)).violations")
+    found = page.evaluate("async () => (await axe.run(document, {preload: false})).violations")
     return [
         f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
         for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]

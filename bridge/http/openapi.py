@@ -23,6 +23,7 @@ from bridge.protocol.patch_requests import (
     Play,
     Strike,
 )
+from bridge.protocol.stem_requests import Place
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -44,12 +45,15 @@ _HEADERS = {
     ("POST", "/v1/suggest"): ("Idempotency-Key",),
     ("GET", "/v1/jobs/{id}/events"): ("Last-Event-ID",),
     ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
+    ("GET", "/v1/jobs/{id}/source"): ("Range",),
+    ("GET", "/v1/blobs/sha256/{hash}"): ("Range",),
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
 _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
 _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
+    ("POST", "/v1/jobs/{id}/place"): Place,
     ("POST", "/v1/library"): AddPreset,
     ("PATCH", "/v1/library/{file}"): ChangePreset,
     ("PUT", "/v1/slots/{number}"): FillSlot,
