@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from bridge.files import atomic_output
-from bridge.http import events, jobs, openapi, oscquery_listen, patches, uploads
+from bridge.http import events, jobs, openapi, oscquery_listen, patches, previews, uploads
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import HttpState
 
@@ -55,6 +55,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
     Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
     Endpoint("POST", "/v1/keep", patches.keep, "Keep a patch that a search found."),
+    Endpoint("POST", "/v1/preview", previews.preview, "Render a preset at once, and keep nothing."),
+    Endpoint("POST", "/v1/knobs", previews.knobs, "What the values of a preset may be."),
     Endpoint("POST", "/v1/play", patches.play, "Play presets of the library."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
     Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),

@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from bridge.protocol.events import Event
 from bridge.protocol.kinds import KINDS
-from bridge.protocol.patch_requests import Keep, Play
+from bridge.protocol.patch_requests import Keep, Knobs, Play, Sound
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -43,6 +43,8 @@ _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the b
 _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
+    ("POST", "/v1/preview"): Sound,
+    ("POST", "/v1/knobs"): Knobs,
 }
 _QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
