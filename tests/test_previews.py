@@ -1,4 +1,4 @@
-"""A preset rendered at once over HTTP: the same samples as its WAV, beside the jobs, kept nowhere."""
+"""A preset rendered at once over HTTP: the same samples as its WAV, and kept nowhere."""
 
 import json
 import time

@@ -16,11 +16,14 @@
   tables.
 - `oscquery_listen`: OSCQuery over HTTP, and its websocket: LISTEN and IGNORE as text, OSC
   messages as binary frames.
+- `panel`: Serve the panel's static files under a strict policy, and let its page in by a one-time
+  link.
 - `patches`: Keep what a search found, and play what the library holds, over HTTP.
 - `previews`: What the knobs of a preset are, and how it sounds right now, over HTTP.
 - `responses`: Make JSON answers, one shape for all errors, and read bodies.
 - `server`: Run uvicorn in the loop that OSC runs in, on the first free port, until the server
   ends.
+- `sessions`: Let a browser in: one-time codes of links, and the cookie that stands for the token.
 - `state`: The state that HTTP handlers share: the server, its event journal, uploads and the
   broadcast.
 - `uploads`: Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with

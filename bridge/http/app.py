@@ -15,7 +15,16 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from bridge.files import atomic_output
-from bridge.http import events, jobs, openapi, oscquery_listen, patches, previews, uploads
+from bridge.http import (
+    events,
+    jobs,
+    openapi,
+    oscquery_listen,
+    panel,
+    patches,
+    previews,
+    uploads,
+)
 from bridge.http.responses import Problem, answer, problem
 from bridge.http.state import HttpState
 
@@ -58,6 +67,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/v1/preview", previews.preview, "Render a preset at once, and keep nothing."),
     Endpoint("POST", "/v1/knobs", previews.knobs, "What the values of a preset may be."),
     Endpoint("POST", "/v1/play", patches.play, "Play presets of the library."),
+    Endpoint("POST", "/v1/panel/link", panel.link, "A link that lets one browser in, once."),
+    Endpoint("POST", "/v1/panel/session", panel.open_session, "Let this browser in by a cookie."),
+    Endpoint("DELETE", "/v1/panel/session", panel.close_session, "Forget the cookie."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
     Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),
 )
@@ -77,6 +89,10 @@ def build(web: HttpState) -> Starlette:
         routes=[
             *(Route(path, _by_method(each), methods=METHODS) for path, each in routes.items()),
             Route("/openapi.json", document),
+            Route(panel.PLACE.rstrip("/"), panel.redirect),
+            Route(panel.PLACE, panel.page),
+            Route(panel.PLACE + "enter", panel.enter),
+            Route(panel.PLACE + "{file:path}", panel.static),
             Route("/{path:path}", oscquery_listen.describe),
             WebSocketRoute("/{path:path}", oscquery_listen.converse),
         ],

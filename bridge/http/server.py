@@ -85,7 +85,7 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
     config = osc.server.config
     token = access.token(config.token_file)
     blobs = Blobs(config.blobs, limit=config.upload_limit, quota=config.upload_quota)
-    web = state.HttpState(osc, blobs, heartbeat=heartbeat)
+    web = state.HttpState(osc, blobs, token.encode(), heartbeat=heartbeat)
     door = access.AccessCheck(app.build(web), token=token, names=config.http_names)
     listener = _bound(config.http_host, osc.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bridge.http.blobs import Blobs
 from bridge.http.broadcast import Broadcast
 from bridge.http.journal import Journal
+from bridge.http.sessions import LoginCodes
 from bridge.osc.endpoint import OscEndpoint
 from bridge.protocol.kinds import files_read
 from bridge.service.job_server import Server
@@ -24,9 +25,11 @@ class HttpState:
 
     osc: OscEndpoint
     blobs: Blobs
+    token: bytes
     heartbeat: float = HEARTBEAT
     journal: Journal = field(default_factory=Journal)
     broadcast: Broadcast = field(default_factory=Broadcast)
+    codes: LoginCodes = field(default_factory=LoginCodes)
     refusals: RateLimitedLog = field(default_factory=lambda: RateLimitedLog(log))
 
     @property

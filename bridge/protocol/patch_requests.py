@@ -1,4 +1,4 @@
-"""What is asked about patches and done at once: keep one that a search found, play some, hear one."""
+"""What is asked about patches and done at once: keep one that a search found, play or hear some."""
 
 from __future__ import annotations
 

@@ -1,0 +1,8 @@
+/** The room Library. */
+
+import { html } from "../vendor/preact-htm.js";
+
+/** @param {{api: import("../api.js").api, go: Function, say: Function}} props */
+export default function Room() {
+  return html`<h2>Library</h2>`;
+}
