@@ -1,12 +1,12 @@
-/** What is made of the patch on the keyboard: kept, put in a slot, changed, varied, exported. */
+/** What is made of the patch on the keyboard: changed by words, varied, morphed; kept, exported. */
 
-import { html, useEffect, useState } from "../../vendor/preact-htm.js";
+import { html, useState } from "../../vendor/preact-htm.js";
 import { Button, Field, NumberField, Progress } from "../../ui.js";
 import { Candidates } from "./candidates.js";
 import { ExportPanel } from "./export.js";
 import { patchesOf, refOf, useJob } from "./jobs.js";
+import { Keep } from "./keep.js";
 import { PresetPicker } from "./picker.js";
-import { tagsOf } from "./preset.js";
 
 const WORDS = ["darker", "brighter", "longer", "shorter", "softer attack", "more noise"];
 
@@ -71,67 +71,4 @@ export function Actions({ api, say, taken, preset, sound, onTake }) {
     ${found && html`<${Candidates} api=${api} say=${say} title=${found.title} patches=${found.patches}
       onClose=${() => setFound(null)} onTake=${(one) => onTake({ ...one, file: null, start: bench })} />`}
     <${ExportPanel} api=${api} say=${say} preset=${preset} />`;
-}
-
-/** Save, tag, slot. A patch that was turned, or is not there yet, is saved as a new one first. */
-function Keep({ api, say, taken, preset }) {
-  const [name, setName] = useState(preset.name);
-  const [tags, setTags] = useState(preset.tags.join(", "));
-  const [kept, setKept] = useState(null); // {file, text}: what is in the library, as it was saved
-  const [slot, setSlot] = useState(1);
-  const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    if (taken.file) setKept({ file: taken.file, text: textOf(taken.preset) });
-  }, [taken]);
-  const wanted = () => ({ ...preset, name: name.trim() || preset.name, tags: tagsOf(tags) });
-
-  const saved = async () => {
-    const next = wanted();
-    if (kept && kept.text === textOf(next)) return kept.file;
-    const before = kept && kept.text === textOf({ ...next, tags: JSON.parse(kept.text).tags });
-    const entry = before
-      ? await retag(api, kept.file, JSON.parse(kept.text).tags, next.tags)
-      : await api.send("POST", "/v1/library", { preset: next });
-    setKept({ file: entry.file, text: textOf(next) });
-    return entry.file;
-  };
-  const guarded = (work) => async () => {
-    setBusy(true);
-    try {
-      await work();
-    } catch (error) {
-      say(error.reason ?? error.message, "error");
-    }
-    setBusy(false);
-  };
-  const save = guarded(async () => say(`in the library as ${await saved()}`));
-  const put = guarded(async () => {
-    const file = await saved();
-    await api.send("PUT", `/v1/slots/${slot}`, { preset: file });
-    say(`${file} is in slot ${slot}`);
-  });
-  const isKept = kept && kept.text === textOf(wanted());
-  return html`
-    <h4>Keep it</h4>
-    <div class="fields">
-      <${Field} label="Name" value=${name} onInput=${setName} maxlength="200" />
-      <${Field} label="Tags" value=${tags} onInput=${setTags} placeholder="bass, warm" hint="with commas" />
-    </div>
-    <div class="row">
-      <${Button} kind="main" disabled=${busy || isKept} onClick=${save}>
-        ${isKept ? "Saved" : "Save to the library"}<//>
-      <${NumberField} label="Slot" value=${slot} min=${1} max=${128} onChange=${(n) => setSlot(Math.round(n))} />
-      <${Button} disabled=${busy} onClick=${put}>Put in slot ${slot}<//>
-    </div>`;
-}
-
-function textOf(preset) {
-  return JSON.stringify({ values: preset.values, effects: preset.effects, name: preset.name, tags: preset.tags });
-}
-
-function retag(api, file, before, after) {
-  return api.send("PATCH", `/v1/library/${encodeURIComponent(file)}`, {
-    add_tags: after.filter((tag) => !before.includes(tag)),
-    remove_tags: before.filter((tag) => !after.includes(tag)),
-  });
 }

@@ -62,7 +62,7 @@ function useKeysAhead(instrument, active) {
 }
 
 /**
- * @param props.taken {preset, buffer, start: {name, preset?, buffer, note}, file?, job?, number?}
+ * @param props.taken {preset, buffer, start: {name, preset?, buffer, note}, file, key, job, number}
  * @param props.onTake puts another patch in its place
  */
 export function Bench({ api, say, taken, onTake, active }) {

@@ -54,6 +54,5 @@ export function patchesOf({ result, files }) {
     wavUrl: fileOf(files, one.wav)?.url,
     rating: one.rating ?? null,
     verdict: one.verdict ?? "",
-    library: one.library ? one.library.split(/[/\\]/).at(-1) : null,
   }));
 }

@@ -59,7 +59,8 @@ function Key({ note, down, press, lift }) {
     <button type="button" class=${isBlack(note) ? "black" : "white"} aria-label=${noteName(note)}
       aria-pressed=${down ? "true" : "false"}
       onPointerDown=${(event) => {
-        event.currentTarget.releasePointerCapture?.(event.pointerId); // so that a finger can slide
+        const key = event.currentTarget; // a finger's is kept by the key, and could not slide
+        if (key.hasPointerCapture(event.pointerId)) key.releasePointerCapture(event.pointerId);
         press(note);
       }}
       onPointerEnter=${(event) => event.buttons === 1 && !down && press(note)}

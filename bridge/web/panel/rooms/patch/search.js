@@ -38,7 +38,7 @@ export function useSearch(api, say, onDone) {
       }
       if (event.kind === "cancelled") put(id, () => ({ state: "cancelled", stage: "cancelled" }));
       if (event.kind === "done") {
-        finished(api, id, event, put).then((patches) => patches && onDone(id, patches)).catch(fail);
+        finished(api, id, event, put).then(onDone).catch(fail);
       }
     });
   };
@@ -90,12 +90,12 @@ async function finished(api, id, event, put) {
   const [start, buffer, curves] = await Promise.all([
     api.audio(named(result.initial_wav)), api.audio(named(result.wav)), api.get(named(result.curves)),
   ]);
-  const patches = patchesOf(event);
+  const patches = patchesOf(event).map((one) => ({ ...one, job: id }));
   put(id, ({ rows }) => ({
-    state: "done", fraction: 1, eta: null, stage: "done", start, patches, why: result.why,
+    state: "done", fraction: 1, eta: null, stage: "done", start, patches,
     found: buffer, rows: rows.length > 1 ? rows : rowsOf(curves),
   }));
-  return patches;
+  return { patches, start };
 }
 
 /** @param props.onTake called with a best: its preset and sound go to the keyboard */
