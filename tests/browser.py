@@ -78,7 +78,7 @@ def listen(page):
 
 @contextlib.contextmanager
 def opened(folder, **settings):
-    """A server (with a fake worker unless `settings`, those of `Running`, name one) and a browser."""
+    """A server, with a fake worker unless `settings` (of `Running`) name one, and a browser."""
     peer("chromium", "playwright")
     with contextlib.closing(Running(folder / "data", **settings)) as running:
         with launched() as browser:

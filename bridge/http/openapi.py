@@ -15,7 +15,16 @@ from pydantic.json_schema import models_json_schema
 
 from bridge.protocol.events import Event
 from bridge.protocol.kinds import KINDS
-from bridge.protocol.patch_requests import Keep, Knobs, Play, Sound
+from bridge.protocol.patch_requests import (
+    AddPreset,
+    ChangePreset,
+    FillSlot,
+    Keep,
+    Knobs,
+    Play,
+    Sound,
+    Strike,
+)
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -45,8 +54,16 @@ _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/play"): Play,
     ("POST", "/v1/preview"): Sound,
     ("POST", "/v1/knobs"): Knobs,
+    ("POST", "/v1/library"): AddPreset,
+    ("PATCH", "/v1/library/{file}"): ChangePreset,
+    ("PUT", "/v1/slots/{number}"): FillSlot,
+    ("POST", "/v1/slots/{number}/trigger"): Strike,
 }
-_QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
+_QUERIES = {
+    ("GET", "/v1/jobs"): ("limit", "state"),
+    ("GET", "/v1/library"): ("words", "tags", "renderer", "like", "limit"),
+    ("GET", "/v1/log"): ("after",),
+}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
 
 
@@ -96,7 +113,7 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
     if (method, path) in _BODIES:
         model: dict[str, Any] = {"$ref": _ref(_BODIES[method, path].__name__)}
         operation["requestBody"] = {"required": True, "content": _json(model)}
-    if method == "PUT":
+    if method == "PUT" and path.startswith("/v1/blobs"):
         data = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": data}
     return operation | _OTHER.get(path, {})
