@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../vendor/preact-htm.js";
 import { Bench } from "./patch/bench.js";
 import { Candidates } from "./patch/candidates.js";
 import { SearchForm } from "./patch/form.js";
-import { libraryPreset } from "./patch/picker.js";
+import { wholePreset } from "./patch/picker.js";
 import { Search, useSearch } from "./patch/search.js";
 import { rendered } from "./patch/sound.js";
 
@@ -21,7 +21,7 @@ function placed(one, began) {
   return { file: null, start: null, ...one, ...(start ? { start } : {}), key: ++count };
 }
 
-/** @param props.rest of the address: `library/FILE` opens a preset of the library */
+/** @param props.rest of the address: `library/FILE` or `factory/FILE` opens a preset */
 export default function Patch({ api, say, rest = "", active = true }) {
   const [bench, setBench] = useState(null);
   const { search, begin, cancel } = useSearch(api, say, async ({ patches: [first], start }) => {
@@ -29,9 +29,9 @@ export default function Patch({ api, say, rest = "", active = true }) {
     setBench((now) => now ?? placed({ ...first, preset, buffer, file: null }, start));
   });
   useEffect(() => {
-    const file = /^library\/(.+)$/.exec(rest)?.[1];
+    const [, from, file] = /^(library|factory)\/(.+)$/.exec(rest) ?? [];
     if (!file) return;
-    open(api, file).then(setBench).catch((error) => say(error.reason ?? error.message, "error"));
+    open(api, { from, file }).then(setBench).catch((error) => say(error.reason ?? error.message, "error"));
   }, [rest]);
   const take = (one) => setBench(placed(one, null));
   const found = (one) => setBench(placed(one, search.start));
@@ -46,10 +46,11 @@ export default function Patch({ api, say, rest = "", active = true }) {
     ${bench && html`<${Bench} api=${api} say=${say} taken=${bench} onTake=${take} active=${active} />`}`;
 }
 
-/** A preset of the library with its sound; it is its own start. */
-async function open(api, file) {
-  const { preset, file: known } = await libraryPreset(api, file);
+/** A preset with its sound; it is its own start. */
+async function open(api, entry) {
+  const { preset } = await wholePreset(api, entry);
   const buffer = await rendered(preset);
   const start = { name: "as saved", preset, buffer, note: preset.note };
-  return placed({ preset, buffer, file: known, start }, null);
+  const file = entry.from === "library" ? entry.file : null;
+  return placed({ preset, buffer, file, start }, null);
 }

@@ -42,24 +42,24 @@ export function Actions({ api, say, taken, preset, sound, onTake }) {
     <${Keep} api=${api} say=${say} taken=${taken} preset=${preset} />
     <h4>Change it</h4>
     <div class="row" role="group" aria-label="Change it by a word">
-      ${WORDS.map((word) => html`<${Button} key=${word} disabled=${now} onClick=${edit(word)}>${word}<//>`)}
+      ${WORDS.map((word) => html`<${Button} key=${word} disabled=${!!now} onClick=${edit(word)}>${word}<//>`)}
     </div>
     <form class="row" onSubmit=${(event) => { event.preventDefault(); edit(words)(); }}>
       <${Field} label="In other words" value=${words} onInput=${setWords} maxlength="300"
         placeholder="like glass" />
-      <${Button} type="submit" disabled=${now || !words.trim()}>Change<//>
+      <${Button} type="submit" disabled=${!!now || !words.trim()}>Change<//>
     </form>
     <div class="columns">
       <div><h4>Near it</h4>
         <div class="row">
           <${NumberField} label="How far" value=${near} min=${0.01} max=${1} step=${0.05} onChange=${setNear} />
-          <${Button} disabled=${now} onClick=${vary}>10 near this<//>
+          <${Button} disabled=${!!now} onClick=${vary}>10 near this<//>
         </div></div>
       <div><h4>Morph</h4>
         <${PresetPicker} api=${api} say=${say} label="Towards" chosen=${other} onChoose=${setOther} />
         <div class="row">
           <${NumberField} label="Steps" value=${steps} min=${2} max=${100} onChange=${(n) => setSteps(Math.round(n))} />
-          <${Button} disabled=${now || !other} onClick=${morph}>Morph<//>
+          <${Button} disabled=${!!now || !other} onClick=${morph}>Morph<//>
         </div></div>
     </div>
     ${now && html`

@@ -19,9 +19,10 @@ export function line(rows, key, width = WIDTH, height = HEIGHT) {
   return known.map((row) => `${(row.x * width).toFixed(1)},${y(row[key]).toFixed(1)}`).join(" ");
 }
 
-/** The row of a `progress` event: how far, and its figures. */
-export function rowOf({ fraction, figures = {} }) {
-  return { x: fraction, loss: figures.loss, score: figures.score, rating: figures.rating };
+/** The row of a `progress` event: how far, its loss, and the best match up to it. */
+export function rowOf({ fraction, figures = {} }, before) {
+  const known = [before?.score, figures.score].filter(Number.isFinite);
+  return { x: fraction, loss: figures.loss, score: known.length ? Math.max(...known) : undefined };
 }
 
 /** The rows of a finished search: curves.json, of which `t` and `stage` are not drawn. */
@@ -32,18 +33,19 @@ export function rowsOf(curves) {
   }));
 }
 
-/** @param props.rows as of `rowOf` */
-export function Curves({ rows }) {
+/** @param props.rows as of `rowOf` @param props.live whether more may come */
+export function Curves({ rows, live }) {
+  const none = live ? "not yet" : "none";
   return html`
     <div class="columns curves">
-      <${Curve} rows=${rows} name="score" label="Match of the best so far" />
-      <${Curve} rows=${rows} name="loss" label="Loss" />
+      <${Curve} rows=${rows} name="score" label="Match of the best so far" none=${none} />
+      <${Curve} rows=${rows} name="loss" label="Loss of fit and distillation" none=${none} />
     </div>`;
 }
 
-function Curve({ rows, name, label }) {
+function Curve({ rows, name, label, none }) {
   const last = rows.findLast((row) => Number.isFinite(row[name]))?.[name];
-  const said = last === undefined ? "not yet" : last.toPrecision(3);
+  const said = last === undefined ? none : last.toPrecision(3);
   return html`
     <figure>
       <figcaption>${label}: <output>${said}</output></figcaption>

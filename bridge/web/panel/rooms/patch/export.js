@@ -40,12 +40,13 @@ export function ExportPanel({ api, say, preset }) {
     }
   };
   const options = [{ value: "all", label: "all formats" },
-    ...formats.map(({ name, title, text }) => ({ value: name, label: title ?? text ?? name }))];
+    ...formats.filter(({ renderers }) => renderers.includes(preset.renderer))
+      .map(({ name, text }) => ({ value: name, label: text }))];
   return html`
     <h4>Export</h4>
     <div class="row">
       <${Choice} label="Format" value=${chosen} options=${options} onChange=${setChosen} />
-      <${Button} disabled=${now} onClick=${write}>Export<//>
+      <${Button} disabled=${!!now} onClick=${write}>Export<//>
     </div>
     ${now && html`<div class="row" role="status">
       <${Progress} fraction=${now.fraction} seconds=${now.eta} label="Export" />

@@ -3,6 +3,7 @@
 import { html, useState } from "../../vendor/preact-htm.js";
 import { Button, Field, NumberField } from "../../ui.js";
 import { tagsOf } from "./preset.js";
+import { wavOf } from "./sound.js";
 
 /** Whether two presets sound the same and have the same name: only their tags may differ. */
 export function sameButTags(a, b) {
@@ -34,7 +35,9 @@ export async function saved(api, wanted, known, taken) {
     wanted = { ...wanted, tags: [...new Set([...kept.tags, ...wanted.tags])] };
   }
   if (!there) {
-    const { file } = await api.send("POST", "/v1/library", { preset: wanted });
+    const wav = new File([await wavOf(wanted)], "preview.wav");
+    const sound = (await api.upload(wav)).ref;
+    const { file } = await api.send("POST", "/v1/library", { preset: wanted, sound });
     return { file, preset: wanted };
   }
   const change = tagChange(there.preset.tags, wanted.tags);

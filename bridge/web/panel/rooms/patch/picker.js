@@ -1,4 +1,4 @@
-/** Choose a preset of the library by typing: what is typed is searched for. */
+/** Choose a preset by typing: of the library, and of those that come with Scorewire. */
 
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
 import { Button, Field } from "../../ui.js";
@@ -22,8 +22,7 @@ export function PresetPicker({ api, say, label, chosen, onChoose }) {
     }
     const timer = setTimeout(async () => {
       try {
-        const query = new URLSearchParams({ words, limit: String(SHOWN) });
-        const { presets } = await api.get(`/v1/library?${query}`);
+        const presets = await search(api, words);
         if (newest.current === words) setFound(presets);
       } catch (error) {
         say(error.reason ?? error.message, "error");
@@ -33,7 +32,7 @@ export function PresetPicker({ api, say, label, chosen, onChoose }) {
   }, [words]);
   const choose = async (entry) => {
     try {
-      onChoose(await libraryPreset(api, entry.file));
+      onChoose(await wholePreset(api, entry));
       setWords("");
     } catch (error) {
       say(error.reason ?? error.message, "error");
@@ -53,13 +52,35 @@ export function PresetPicker({ api, say, label, chosen, onChoose }) {
       ${found && html`
         <ul class="found" aria-label=${`${label}: found`}>
           ${found.map((entry) => html`
-            <li key=${entry.file}><${Button} onClick=${() => choose(entry)}>${entry.name}<//></li>`)}
-          ${found.length === 0 && html`<li class="quiet">The library has nothing of that name.</li>`}
+            <li key=${`${entry.from}/${entry.file}`}>
+              <${Button} onClick=${() => choose(entry)}>${entry.name}${entry.from === "factory" ? " (factory)" : ""}<//>
+            </li>`)}
+          ${found.length === 0 && html`<li class="quiet">No preset is called so.</li>`}
         </ul>`}
     </div>`;
 }
 
-/** A preset of the library with what is in it. @returns {Promise<{file, name, tags, preset}>} */
-export function libraryPreset(api, file) {
-  return api.get(`/v1/library/${encodeURIComponent(file)}`);
+/** Presets with all these words, those of the library first. */
+async function search(api, words) {
+  const query = new URLSearchParams({ words, limit: String(SHOWN) });
+  const [library, factory] = await Promise.all([
+    api.get(`/v1/library?${query}`), api.get("/v1/factory"),
+  ]);
+  const own = library.presets.map((entry) => ({ ...entry, from: "library" }));
+  const shipped = matching(factory.presets, words).map((entry) => ({ ...entry, from: "factory" }));
+  return [...own, ...shipped].slice(0, SHOWN);
+}
+
+/** The entries that have each word, or the beginning of one, in name, tags or prompt. */
+export function matching(entries, words) {
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  return entries.filter(({ name, tags, prompt }) => {
+    const here = [name, prompt, ...tags].join(" ").toLowerCase().split(/[\s,]+/);
+    return wanted.every((word) => here.some((one) => one.startsWith(word)));
+  });
+}
+
+/** What is in a preset. @returns {Promise<{file, name, tags, from, preset}>} */
+export async function wholePreset(api, { file, from = "library" }) {
+  return { ...(await api.get(`/v1/${from}/${encodeURIComponent(file)}`)), from };
 }

@@ -23,20 +23,22 @@ export function useSearch(api, say, onDone) {
     setSearch((now) => (followed.current === id ? { ...now, ...change(now) } : now));
   const fail = (error) => say(error.reason ?? error.message, "error");
 
-  const follow = (id, prompt) => {
+  const follow = (id, prompt, ended = false) => {
     close.current();
     followed.current = id;
     sessionStorage.setItem(KEPT, id);
     setSearch({ ...EMPTY, state: "waiting", id, prompt });
-    const fetchBest = newestOnly((event) => best(api, id, event, put).catch(() => {}));
+    const fetchBest = newestOnly((event) => best(api, id, event, put).catch((error) => {
+      if (error.code !== "no-file") fail(error); // a preview goes when its search ends
+    }));
     close.current = api.events(id, (event) => {
       if (event.kind === "progress") put(id, (now) => progressed(now, event));
-      if (event.kind === "best") fetchBest(event);
-      if (event.kind === "failed") {
-        put(id, () => ({ state: "failed", stage: event.reason }));
-        say(event.reason, "error");
+      if (event.kind === "best" && !ended) fetchBest(event);
+      if (event.kind === "failed" || event.kind === "cancelled") {
+        put(id, () => ({ state: event.kind, eta: null, stage: event.reason ?? "cancelled" }));
+        sessionStorage.removeItem(KEPT);
+        if (event.reason) say(event.reason, "error");
       }
-      if (event.kind === "cancelled") put(id, () => ({ state: "cancelled", stage: "cancelled" }));
       if (event.kind === "done") {
         finished(api, id, event, put).then(onDone).catch(fail);
       }
@@ -52,7 +54,10 @@ export function useSearch(api, say, onDone) {
   };
   const cancel = () => api.cancel(search.id).catch(fail);
   useEffect(() => {
-    resumed(api).then((job) => job && !followed.current && follow(job.id, job.job.prompt)).catch(fail);
+    resumed(api).then((known) => {
+      if (!known || followed.current) return;
+      follow(known.id, known.job.prompt, !["queued", "running"].includes(known.state));
+    }).catch(fail);
     return () => close.current();
   }, []);
   return { search, begin, cancel };
@@ -68,9 +73,9 @@ async function resumed(api) {
 
 /** The state after a `progress` event. */
 export function progressed(now, event) {
-  const rows = [...now.rows, rowOf(event)];
+  const rows = [...now.rows, rowOf(event, now.rows.at(-1))];
   const { fraction, stage, eta } = event;
-  return { state: "running", fraction, stage, eta, rows, rating: event.figures?.rating };
+  return { state: "running", fraction, stage, eta, rows };
 }
 
 async function best(api, id, { step, score, rating }, put) {
@@ -112,7 +117,7 @@ export function Search({ search, onCancel, onTake }) {
         <span role="status">${search.stage || "waiting for its turn"}</span>
         ${live && html`<${Button} kind="danger" onClick=${onCancel}>Cancel<//>`}
       </div>
-      <${Curves} rows=${search.rows} />
+      <${Curves} rows=${search.rows} live=${live} />
       <div class="columns">
         <${Heard} label="What it began with" buffer=${search.start} />
         <${Heard} label=${search.found ? "What was found" : "Best so far"} buffer=${heard} />

@@ -3,11 +3,16 @@
 import { ApiError, rateOf } from "../../api.js";
 
 /**
- * The WAV of a preset, rendered now.
+ * A preset, rendered now.
  * @param {object} preset @param {{note?: number, velocity?: number, duration?: number}} [played]
  * @returns {Promise<AudioBuffer>}
  */
 export async function rendered(preset, played = {}) {
+  return decoded(await wavOf(preset, played));
+}
+
+/** The bytes of the WAV of a preset. @returns {Promise<ArrayBuffer>} */
+export async function wavOf(preset, played = {}) {
   let response;
   try {
     response = await fetch("/v1/preview", {
@@ -22,7 +27,7 @@ export async function rendered(preset, played = {}) {
     const { error } = await response.json();
     throw new ApiError(response.status, error.code, error.reason);
   }
-  return decoded(await response.arrayBuffer());
+  return response.arrayBuffer();
 }
 
 /** A WAV as samples at its own rate, so that none of them changes. */
