@@ -48,6 +48,7 @@ class Previews:
                 note=asked.note,
                 velocity=asked.velocity,
                 duration=asked.duration,
+                fleeting=True,
             )
             await beside(save, asked.preset, job.preset)
             last: Event | None = None
@@ -55,7 +56,7 @@ class Previews:
                 async for event in events:
                     last = event
             if isinstance(last, Done):
-                return await beside(Path(job.out).read_bytes)
+                return await beside(_taken, Path(job.out))
         raise ValueError(last.reason if isinstance(last, Failed) else "the preview was stopped")
 
     def _place(self) -> Path:
@@ -64,3 +65,10 @@ class Previews:
             made = tempfile.TemporaryDirectory(prefix="scorewire-previews-")
             self._folder = Path(self._stack.enter_context(made))
         return self._folder
+
+
+def _taken(path: Path) -> bytes:
+    """What is in a file, which goes."""
+    data = path.read_bytes()
+    path.unlink()
+    return data
