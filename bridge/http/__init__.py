@@ -25,6 +25,7 @@
 - `panel`: Serve the panel's static files under a strict policy, and let its page in by a one-time
   link.
 - `patches`: Keep what a search found, and play what the library holds, over HTTP.
+- `previews`: What the knobs of a preset are, and how it sounds right now, over HTTP.
 - `responses`: Make JSON answers, one shape for all errors, and read bodies.
 - `server`: Run uvicorn in the loop that OSC runs in, on the first free port, until the server
   ends.

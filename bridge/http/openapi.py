@@ -20,7 +20,9 @@ from bridge.protocol.patch_requests import (
     ChangePreset,
     FillSlot,
     Keep,
+    Knobs,
     Play,
+    Sound,
     Strike,
 )
 from bridge.protocol.stem_requests import Place
@@ -54,6 +56,8 @@ _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
     ("POST", "/v1/jobs/{id}/place"): Place,
+    ("POST", "/v1/preview"): Sound,
+    ("POST", "/v1/knobs"): Knobs,
     ("POST", "/v1/library"): AddPreset,
     ("PATCH", "/v1/library/{file}"): ChangePreset,
     ("PUT", "/v1/slots/{number}"): FillSlot,

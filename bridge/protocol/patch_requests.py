@@ -1,4 +1,4 @@
-"""What is asked about patches and done at once: keep, change, put into slots, play."""
+"""What is asked about patches and done at once: keep, change, put into slots, play, hear."""
 
 from __future__ import annotations
 
@@ -82,3 +82,31 @@ class Strike(Frozen):
 
     note: NoteNumber | None = None
     velocity: Velocity = 100
+
+
+class Knobs(Frozen):
+    """Say what the values of a preset may be.
+
+    - `preset`: the preset itself, as its file has it
+
+    Answer: params and effects, by kind: [{name, low, high, unit, scale}].
+    """
+
+    preset: Preset
+
+
+class Sound(Frozen):
+    """Render a preset at once, and keep nothing of it.
+
+    - `preset`: the preset itself, as its file has it
+    - `note`: MIDI note, fractions allowed, 0..127; default None: the preset's
+    - `velocity`: of the note, 1..127; default 100
+    - `duration`: seconds, above 0 to 60, as of `RenderPreset`; default None: the preset's
+
+    Answer: the WAV.
+    """
+
+    preset: Preset
+    note: float | None = Field(default=None, ge=0, le=127)
+    velocity: Velocity = 100
+    duration: float | None = Field(default=None, gt=0, le=60)
