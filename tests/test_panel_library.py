@@ -1,4 +1,4 @@
-"""The room Library in a real browser: found, heard, tagged, placed, exported, deleted, brought back."""
+"""The room Library in a browser: found, heard, tagged, placed, exported, deleted, restored."""
 
 import math
 import time
@@ -9,7 +9,7 @@ import pytest
 from bridge.files import wav
 from presets import load
 from presets.library import FACTORY, Library
-from tests.browser import REAL, opened, serious
+from tests.browser import REAL, opened, serious, shot
 
 SOME = ("accordion", "acid", "air-raid", "alarm")
 HOSTILE = '<img src=x onerror="document.title=1">'
@@ -69,7 +69,9 @@ def test_presets_are_found_as_one_types(panel, library):
         until(lambda: len(presets(page)) == 1)
         page.get_by_role("searchbox", name="Search").fill("")
         title = page.title()
-        page.get_by_role("list", name="Only with these tags").get_by_role("button", name=HOSTILE).click()
+        page.get_by_role("list", name="Only with these tags").get_by_role(
+            "button", name=HOSTILE
+        ).click()
         until(lambda: presets(page) == [HOSTILE])
         assert page.title() == title
         assert page.locator("#main img").count() == 0
@@ -180,12 +182,14 @@ def test_a_preset_leaves_as_a_file(panel, library, tmp_path):
             link.click()
         download.value.save_as(tmp_path / "exported.zip")
     with zipfile.ZipFile(tmp_path / "exported.zip") as pack:
-        (bank,) = [name for name in pack.namelist() if name.endswith(".syx")]
-        assert pack.read(bank)[:2] == b"\xf0\x43"
+        banks = [name for name in pack.namelist() if name.endswith(".syx")]
+        assert {pack.read(name)[:2] for name in banks} == {b"\xf0\x43"}
 
 
 def test_presets_that_come_along_are_kept(panel, library):
-    with panel.page("#/library", allowed=("404",)) as page:
+    for slot, kept in enumerate(library.find(tags=["factory"]), start=1):
+        library.assign(slot, kept.path.name)
+    with panel.page("#/library", height=900, allowed=("404",)) as page:
         page.get_by_role("tab", name="Comes with Scorewire").click()
         until(lambda: len(presets(page)) == len(list(FACTORY.glob("*.json"))))
         page.get_by_role("searchbox", name="Search").fill("glass")
@@ -194,6 +198,7 @@ def test_presets_that_come_along_are_kept(panel, library):
         page.get_by_role("list", name="Presets").get_by_role("button", name=name).first.click()
         page.get_by_role("button", name="Keep in my library").click()
         page.get_by_text("is in your library").wait_for()
+        shot(page, "library")
     assert library.get(name).preview is not None
 
 

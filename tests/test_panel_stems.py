@@ -1,4 +1,4 @@
-"""The room Stems in a real browser: taken apart, heard, compared, forced, packed, sent, generated."""
+"""The room Stems in a browser: taken apart, heard, compared, forced, packed, sent, generated."""
 
 import json
 import math
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bridge.files import wav
-from tests.browser import REAL, opened, serious
+from presets.library import FACTORY
+from tests.browser import REAL, opened, serious, shot
 
 WORKER = (sys.executable, str(Path(__file__).with_name("stems_worker.py")))
 RATE, SECONDS, LOUD = 8000, 6, 0.4
@@ -35,7 +36,9 @@ def song(tmp_path_factory):
     for n in range(RATE * SECONDS):
         value = LOUD * math.sin(2 * math.pi * 300 * n / RATE)
         sound.extend((value, -value))
-    wav.write(path, [sound.tobytes()], rate=RATE, channels=2, frames=RATE * SECONDS, bext=wav.Bext())
+    wav.write(
+        path, [sound.tobytes()], rate=RATE, channels=2, frames=RATE * SECONDS, bext=wav.Bext()
+    )
     return path
 
 
@@ -287,16 +290,33 @@ def test_a_set_that_is_not_there_is_one_sentence(panel):
         page.get_by_text("there is no job").wait_for()
 
 
-def test_a_recording_is_taken_apart_by_the_model(tmp_path, song):
+@pytest.fixture
+def duet(tmp_path):
+    """Two sounds of the factory at once."""
+    sounds = [wav.read_header(FACTORY / name) for name in ("church-bell.wav", "footsteps.wav")]
+    shape = {"rate": sounds[0].rate, "channels": sounds[0].channels}
+    values = [[v for block in wav.samples(sound) for v in block] for sound in sounds]
+    mix = array("f", (0.5 * sum(pair) for pair in zip(*values, strict=False)))
+    path = tmp_path / "duet.wav"
+    frames = len(mix) // shape["channels"]
+    wav.write(path, [mix.tobytes()], frames=frames, bext=wav.Bext(), **shape)
+    return path
+
+
+def test_a_recording_is_taken_apart_by_the_model(tmp_path, duet):
     with opened(tmp_path, worker=REAL) as panel:
-        with panel.page("#/stems", allowed=NEW_UPLOAD) as page:
+        with panel.page("#/stems", height=900, allowed=NEW_UPLOAD) as page:
             page.set_default_timeout(1000 * PATIENCE)
-            take(page, song)
+            take(page, duet)
             page.get_by_role("button", name="What is in there?").click()
-            page.get_by_role("list", name="What is heard").get_by_role("button").first.click()
+            heard = page.get_by_role("list", name="What is heard").get_by_role("button")
+            heard.nth(0).click()
+            heard.nth(1).click()
             page.get_by_text("Method and seed").click()
             page.get_by_label("Method", exact=True).select_option("fast")
             page.get_by_label("Force: make a stem").check()
             page.get_by_role("button", name="Separate the whole").click()
             assert null_depth(page) < -90
-            assert page.locator(".track").count() == 2
+            assert page.locator(".track").count() == 3
+            page.locator(".result").evaluate("result => result.scrollIntoView()")
+            shot(page, "stems")

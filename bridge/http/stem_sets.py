@@ -24,6 +24,7 @@ from bridge.service.ledger import Entry
 from bridge.stems import manifest
 
 BLOCK = 2**20  # bytes that are read at once
+LARGE = 2**30  # bytes of a file in a ZIP above which its size is written in 64 bits
 
 
 async def hosts(request: Request) -> Response:
@@ -88,10 +89,8 @@ def zipped(named: Mapping[str, Path]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as pack:
         for name, path in named.items():
-            info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            big = info.file_size >= zipfile.ZIP64_LIMIT - BLOCK
-            with path.open("rb") as file, pack.open(info, "w", force_zip64=big) as packed:
+            big = path.stat().st_size > LARGE
+            with path.open("rb") as file, pack.open(name, "w", force_zip64=big) as packed:
                 while block := file.read(BLOCK):
                     packed.write(block)
                     yield sink.take()

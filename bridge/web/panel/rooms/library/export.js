@@ -28,7 +28,7 @@ export function Export({ api, say, preset, formats }) {
 }
 
 function Exported({ made }) {
-  const { lost = [], fidelity_db: fidelity, unchecked } = made.result;
+  const { lost = [], fidelity_db: fidelity, engine, unchecked } = made.result;
   const many = made.files.length > 1;
   const href = many ? `/v1/jobs/${made.id}/zip` : made.files[0].url;
   return html`
@@ -36,7 +36,7 @@ function Exported({ made }) {
       <a class="button" download href=${href}>
         ${many ? `Download ${made.files.length} files (ZIP)` : `Download ${made.files[0].name}`}</a>
       ${fidelity !== null && fidelity !== undefined
-        ? html`<p>In its synth it differs from ours by ${fidelity.toFixed(1)} dB.</p>`
+        ? html`<p>Played by ${engine} it is ${fidelity.toFixed(1)} dB from our sound.</p>`
         : html`<p class="hint">Not compared with its synth: ${unchecked}</p>`}
       ${lost.length > 0 && html`<p>What the format cannot carry:</p>
         <ul>${lost.map((sentence) => html`<li>${sentence}</li>`)}</ul>`}
