@@ -11,6 +11,7 @@ def test_a_room(panel):
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -98,10 +99,17 @@ def launched():
             browser.close()
 
 
+def shot(page, name):
+    """A picture of what the page shows; SCREENSHOTS names the folder that keeps it (docs)."""
+    folder = os.environ.get("SCREENSHOTS")
+    picture = page.screenshot(path=Path(folder) / f"panel-{name}.png" if folder else None)
+    assert picture[:4] == b"\x89PNG"
+
+
 def serious(page):
     """What axe-core finds wrong on a page, serious or critical: a line each."""
     page.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger, which the policy lets in
-    found = page.evaluate("async () => (await axe.run(document)).violations")
+    found = page.evaluate("async () => (await axe.run(document, {preload: false})).violations")
     return [
         f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
         for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]

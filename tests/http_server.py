@@ -68,6 +68,8 @@ class Running:
         self.stop()
 
     def stop(self):
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
         assert not self._thread.is_alive()

@@ -33,6 +33,8 @@
 - `slots`: The slots of the library and of the player over HTTP: fill, empty, strike.
 - `state`: The state that HTTP handlers share: the server, its event journal, uploads and the
   broadcast.
-- `uploads`: Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with
-  it.
+- `stem_sets`: What is done with a finished stem set: put it in a host, fetch its source, or all
+  of it.
+- `uploads`: Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with it,
+  GET lists and fetches.
 """

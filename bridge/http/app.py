@@ -26,6 +26,7 @@ from bridge.http import (
     patches,
     previews,
     slots,
+    stem_sets,
     uploads,
 )
 from bridge.http.responses import Problem, answer, problem
@@ -66,6 +67,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/v1/jobs/{id}/stop", jobs.stop, "End a recording and keep it."),
     Endpoint("GET", "/v1/jobs/{id}/events", events.stream, "What happens to a job, as SSE."),
     Endpoint("GET", "/v1/jobs/{id}/files/{name:path}", jobs.download, "A file of a job's result."),
+    Endpoint("GET", "/v1/jobs/{id}/source", stem_sets.source, "The WAV that stems add up to."),
+    Endpoint("GET", "/v1/jobs/{id}/zip", stem_sets.archive, "All files of a result as a ZIP."),
+    Endpoint("POST", "/v1/jobs/{id}/place", stem_sets.place, "Put finished stems in a host."),
+    Endpoint("GET", "/v1/hosts", stem_sets.hosts, "The hosts that take stems."),
     Endpoint("POST", "/v1/keep", patches.keep, "Keep a patch that a search found."),
     Endpoint("POST", "/v1/preview", previews.preview, "Render a preset at once, and keep nothing."),
     Endpoint("POST", "/v1/knobs", previews.knobs, "What the values of a preset may be."),
@@ -95,6 +100,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/v1/panel/link", panel.link, "A link that lets one browser in, once."),
     Endpoint("POST", "/v1/panel/session", panel.open_session, "Let this browser in by a cookie."),
     Endpoint("DELETE", "/v1/panel/session", panel.close_session, "Forget the cookie."),
+    Endpoint("GET", "/v1/blobs", uploads.index, "The uploads that are here."),
+    Endpoint("GET", "/v1/blobs/sha256/{hash}", uploads.get, "The bytes of an upload."),
     Endpoint("HEAD", "/v1/blobs/sha256/{hash}", uploads.head, "How much of an upload is here."),
     Endpoint("PUT", "/v1/blobs/sha256/{hash}", uploads.put, "Upload a file, or go on with it."),
 )

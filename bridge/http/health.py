@@ -66,11 +66,12 @@ def processes() -> list[dict[str, Any]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
         except OSError:  # it has ended meanwhile, or is none of ours
             continue
-        module = command[command.index(b"-m") + 1] if b"-m" in command[:-1] else command[0]
-        name = Path(module.decode("utf-8", "replace")).name
+        ours = [word.rpartition(".")[2] for word in command if word.startswith("bridge.")]
+        others = [Path(word).name for word in command[1:] if word and not word.startswith("-")]
+        name = [*others[:1], *ours][-1] if others else Path(command[0]).name
         parents[int(folder.name)] = int(fields[1]), name, int(fields[21])
     own = os.getpid()
     page = os.sysconf("SC_PAGE_SIZE") if parents else 1

@@ -24,6 +24,7 @@ from bridge.http.state import HttpState
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import job_adapter
 from bridge.protocol.kinds import INPUTS, KINDS, JobKind
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import ledger
 from bridge.service.ledger import Entry, State
 from presets.library import Library
@@ -124,7 +125,7 @@ async def again(request: Request) -> Response:
     own = web.server.config.results / entry.job.id
     changes: dict[str, Any] = {"id": job_id}
     out = Path(str(getattr(entry.job, "out", "")))
-    if isinstance(entry.job, words.DesignPatch) and out == own:
+    if isinstance(entry.job, DesignPatch) and out == own:
         changes["out"] = ""  # its patches go into the library
     elif out.is_relative_to(own) and entry.state in ("done", "cancelled"):
         changes["out"] = str(web.server.config.results / job_id / out.relative_to(own))

@@ -25,6 +25,7 @@ from bridge.protocol.patch_requests import (
     Sound,
     Strike,
 )
+from bridge.protocol.stem_requests import Place
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -46,12 +47,15 @@ _HEADERS = {
     ("POST", "/v1/suggest"): ("Idempotency-Key",),
     ("GET", "/v1/jobs/{id}/events"): ("Last-Event-ID",),
     ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
+    ("GET", "/v1/jobs/{id}/source"): ("Range",),
+    ("GET", "/v1/blobs/sha256/{hash}"): ("Range",),
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
 _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
 _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
+    ("POST", "/v1/jobs/{id}/place"): Place,
     ("POST", "/v1/preview"): Sound,
     ("POST", "/v1/knobs"): Knobs,
     ("POST", "/v1/library"): AddPreset,

@@ -146,7 +146,7 @@ class Server:
                             event = await beside(self._shelve, slot, event)
                         host = getattr(job, "host", None)
                         if isinstance(event, Done) and host:
-                            event = await beside(_place, job, host, event)
+                            event = await beside(place_stems, job, host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     if isinstance(event, Cancelled | Failed):
@@ -332,7 +332,7 @@ def _assigned(library: Library, presets: Sequence[str]) -> Mapping[int, Path]:
     return library.slots()
 
 
-def _place(job: Job, host: str, done: Done) -> Done | Failed:
+def place_stems(job: Job, host: str, done: Done) -> Done | Failed:
     """Put finished stems on the tracks of the host that the job names: of each set that it made."""
     terms = job.terms if isinstance(job, WritingJob) else ORDINARY
     manifests = [made["manifest"] for made in done.result.get("sets", [done.result])]
