@@ -78,13 +78,17 @@ def test_it_says_what_doctor_says(panel):
 
 def test_processes_models_and_the_log_are_shown(panel):
     logging.getLogger("bridge.test").warning("a line <i>of the log</i>")
+    jobs = [panel.http.job(kind="patch", prompt=words) for words in ("slow brass", "ok flute")]
     with panel.page("#/jobs", width=1280, height=900) as page:
         page.get_by_text("a line <i>of the log</i>").wait_for()
         server = page.get_by_role("region", name="This server")
         for words in ("default (", "server ", "fake_worker.py ", "none: scorewire serve --play"):
             server.get_by_text(words).first.wait_for()
         assert serious(page) == []
+        page.get_by_role("region", name="Queue").get_by_text("left").wait_for()
         shot(page, "jobs")
+    for job in reversed(jobs):
+        assert panel.http.ask("DELETE", f"/v1/jobs/{job}").status == 202
 
 
 def test_a_browser_can_be_signed_out(panel):
@@ -92,3 +96,21 @@ def test_a_browser_can_be_signed_out(panel):
         page.get_by_role("button", name="Sign this browser out").click()
         page.get_by_text("This browser is not let in yet").wait_for()
         assert page.context.cookies() == []
+
+
+def test_what_a_job_made_is_opened_in_its_room(panel):
+    entries = [
+        {"id": "a", "state": "done", "kind": "separate"},
+        {"id": "b", "state": "failed", "kind": "separate"},
+        {"id": "c", "state": "done", "kind": "patch", "result": {"library": "/a/my kick.json"}},
+        {"id": "d", "state": "done", "kind": "patch", "result": {}},
+        {"id": "e", "state": "done", "kind": "suggest"},
+    ]  # fmt: skip
+    with panel.page() as page:
+        text = "import('/panel/rooms/jobs/text.js')"
+        said = page.evaluate(f"all => {text}.then((text) => all.map(text.roomOf))", entries)
+        sizes = page.evaluate(
+            f"all => {text}.then((text) => all.map(text.bytes))", [999, 1500, 78e6]
+        )
+    assert said == ["#/stems/job/a", "", "#/patch/library/my%20kick.json", "", ""]
+    assert sizes == ["999 B", "1.5 kB", "78 MB"]

@@ -1,14 +1,15 @@
-"""The room Patch in a real browser: a search heard while it runs, keys, knobs, and what is made of it."""
+"""The room Patch in a real browser: a search heard while it runs, keys, knobs, what is made of it."""
 
 import json
 from pathlib import Path
 
-import presets
 import pytest
 
+import presets
 from tests.browser import REAL, opened, serious
 
 FACTORY = Path(presets.__file__).parent / "factory"
+PATIENCE_MS = 120_000  # workers start, and compiled kernels are read, on machines that do more
 PROMPT = "glass bell <b id=evil>x</b>"
 
 # Everything that plays goes through a tap as well, from which level and pitch are read.
@@ -58,6 +59,7 @@ def panel(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(panel):
     with panel.page("#/patch", allowed=("404",)) as page:  # of uploads that are not there yet
+        page.set_default_timeout(PATIENCE_MS)
         page.evaluate(TAP)
         page.evaluate(MIDI)
         yield page
@@ -75,13 +77,22 @@ def kalimba(panel, page):
 
 def strongest(page):
     """Peak and strongest frequency of what sounds, once it does."""
-    page.wait_for_function("heard().peak > 0.01")
+    until(page, lambda heard: heard["peak"] > 0.01)
     page.wait_for_timeout(150)
     return page.evaluate("heard()")
 
 
 def quiet(page):
-    page.wait_for_function("heard().peak < 0.001")
+    until(page, lambda heard: heard["peak"] < 0.001)
+
+
+def until(page, holds):
+    """Wait for a level; the page's policy lets no function of playwright's wait there."""
+    for _ in range(400):
+        if holds(page.evaluate("heard()")):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(page.evaluate("heard()"))
 
 
 def test_a_search_is_seen_and_heard_while_it_runs(page):
@@ -93,9 +104,9 @@ def test_a_search_is_seen_and_heard_while_it_runs(page):
     page.get_by_label("Seconds of sound").fill("0,5")
     page.get_by_label("Distillation steps").fill("3")
     page.get_by_role("button", name="Start", exact=True).click()
-    page.get_by_role("button", name="Play best 1").click(timeout=60_000)
+    page.get_by_role("button", name="Play best 1").click()
     assert strongest(page)["peak"] > 0.05
-    page.get_by_role("heading", name="What was found").wait_for(timeout=60_000)
+    page.get_by_role("heading", name="What was found").wait_for()
     assert page.locator("#evil").count() == 0
     assert page.get_by_role("heading", name=f"Search: {PROMPT}").count() == 1
     for name in ("score", "loss"):
@@ -140,18 +151,15 @@ def test_a_turned_knob_renders_again_at_once_and_is_heard(kalimba):
     level = page.get_by_role("slider", name="Whole sound, level")
     level.focus()
     for key in ("Home", "ArrowUp", "PageUp", "PageUp", "PageUp"):
-        before = page.evaluate(
-            "document.querySelector('[aria-label=\"Rendering time\"]').textContent"
-        )
         level.press(key)
         page.wait_for_timeout(300)
         times.append(page.get_by_label("Rendering time").text_content())
-    assert all(text.startswith("rendered in ") for text in times), before
-    print(times)
+    assert len(set(times)) > 1
+    assert all(text.startswith("rendered in ") for text in times)
     page.get_by_role("button", name="Whole sound, level: ").click()
     page.get_by_label("Whole sound, level in x").fill("0,1")
     page.keyboard.press("Enter")
-    assert level.get_attribute("aria-valuetext") == "0.1 ×"
+    assert level.get_attribute("aria-valuetext") == "0.1 x"
     quiet(page)
     page.get_by_role("button", name="Play", exact=True).last.click()
     soft = strongest(page)["peak"]
@@ -193,14 +201,39 @@ def test_it_is_compared_varied_morphed_changed_and_exported(kalimba):
     page.get_by_label("Steps", exact=True).press("Enter")
     page.get_by_role("button", name="Morph", exact=True).click()
     made = page.get_by_label("From Kalimba to Harp").get_by_role("button", name="Play")
-    made.nth(2).wait_for(timeout=60_000)
+    made.nth(2).wait_for()
     assert made.count() == 3
     page.get_by_role("button", name="10 near this").click()
     near = page.get_by_label("10 near Kalimba")
-    near.get_by_role("button", name="10 to the keyboard").click(timeout=60_000)
+    near.get_by_role("button", name="10 to the keyboard").click()
     page.get_by_role("button", name="B: Kalimba").wait_for()
     page.get_by_label("Format").select_option(label="SFZ")
     page.get_by_role("button", name="Export", exact=True).click()
     row = page.get_by_role("region", name="What was exported").locator("tbody tr")
-    row.wait_for(timeout=60_000)
+    row.wait_for()
     assert page.get_by_role("link", name=".sfz").count() == 1
+
+
+def test_a_word_changes_it_and_its_start_stays_to_compare_with(kalimba):
+    page = kalimba
+    page.get_by_role("button", name="darker", exact=True).click()
+    page.get_by_role("heading", name="On the keyboard: Kalimba, darker").wait_for()
+    page.get_by_role("button", name="B: Kalimba").click()
+    quiet(page)
+    page.get_by_role("button", name="Play", exact=True).last.click()
+    assert strongest(page)["peak"] > 0.05
+
+
+def test_a_reload_loses_nothing_and_a_search_can_be_cancelled(page):
+    page.reload()
+    page.get_by_role("heading", name="What was found").wait_for()
+    assert len(page.locator(".curve.score").get_attribute("points").split()) >= 2
+    page.get_by_label("Prompt").fill("kick drum")
+    page.get_by_label("Model").select_option("gaussian")
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("heading", name="Search: kick drum").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="Search: kick drum").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled", exact=True).wait_for()
+    page.get_by_role("button", name="Start", exact=True).wait_for()

@@ -1,7 +1,7 @@
 /** The page: its rooms by the hash of the address, its messages, and the way in. */
 
 import { html, render, useCallback, useEffect, useState } from "./vendor/preact-htm.js";
-import { ApiError, api, connection, watch } from "./api.js";
+import { api, connection, watch } from "./api.js";
 import { Button, Field } from "./ui.js";
 
 const ROOMS = [
@@ -117,14 +117,17 @@ function SignIn({ used, onIn }) {
   const [problem, setProblem] = useState("");
   const signIn = async (event) => {
     event.preventDefault();
+    const word = token.trim();
+    if (!/^[\x21-\x7e]+$/.test(word)) {
+      setProblem("a token is one word of Latin letters and digits");
+      return;
+    }
     try {
-      await api.send("POST", "/v1/panel/session", undefined, {
-        Authorization: `Bearer ${token.trim()}`,
-      });
+      await api.send("POST", "/v1/panel/session", undefined, { Authorization: `Bearer ${word}` });
       setToken("");
       onIn();
     } catch (error) {
-      setProblem(error instanceof ApiError ? error.reason : "the token has letters that none has");
+      setProblem(error.reason);
     }
   };
   return html`

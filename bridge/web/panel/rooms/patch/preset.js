@@ -21,7 +21,7 @@ export function valueAt(param, position) {
   return param.low + (param.high - param.low) * u;
 }
 
-const UNITS = { "x note": "× note", x: "×", semitone: "st", octave: "oct", cent: "ct" };
+const UNITS = { semitone: "st", octave: "oct", cent: "ct" };
 
 /** A value in three digits with its unit: `1.07 kHz`, `24 ms`, `0.3`. */
 export function words(param, value) {
