@@ -188,6 +188,8 @@ def test_presets_that_come_along_are_kept(panel, library):
         page.get_by_role("list", name="Presets").get_by_role("button", name=name).first.click()
         page.get_by_role("button", name="Keep in my library").click()
         page.get_by_text("is in your library").wait_for()
+        page.get_by_role("searchbox", name="Search").fill("")
+        until(lambda: len(presets(page)) > 20)
         shot(page, "library")
     assert library.get(name).preview is not None
 

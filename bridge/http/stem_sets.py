@@ -103,12 +103,16 @@ class _Sink:
     def __init__(self) -> None:
         self._waiting = bytearray()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
+        """Append."""
         self._waiting += data
         return len(data)
 
     def flush(self) -> None:
         """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def take(self) -> bytes:
         """What was written since the last time."""
