@@ -1,4 +1,4 @@
-"""A worker for the panel's tests: real stem sets that add up, in milliseconds.
+"""A worker for the panel's tests: real stem sets that add up, and exports, in milliseconds.
 
 It speaks bridge/protocol/jobs.py as bridge.worker does. Prompt number i (from 0) gets the share
 0.5^(i + 1) of a recording, the residual the rest. A prompt that begins with "absent" is not heard:
@@ -101,6 +101,20 @@ def accompany(job):
     together(job, given | added, job["prompt"], given=tuple(given), **shape)
 
 
+def export(job):
+    """Two files, and a sentence on what was lost."""
+    out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    files = [out / f"{job['formats'][0]}-{i}.bin" for i in range(2)]
+    for file in files:
+        file.write_bytes(Path(job["preset"]).read_bytes())
+    entry = {
+        "file": str(files[0]), "files": [str(file) for file in files], "lost": ["<b>reverb</b>"],
+        "engine": "", "fidelity_db": None, "rms": None, "unchecked": "no engine is here",
+    }  # fmt: skip
+    say(job, "done", result=entry | {"formats": {job["formats"][0]: entry}, "seconds": 0.1})
+
+
 def together(job, sounds, words, *, given=(), **shape):
     """A set that was made: the source is the mix."""
     out = Path(job["out"])
@@ -148,7 +162,10 @@ def sine(number, count):
 
 def main():
     threading.Thread(target=listen, daemon=True).start()
-    kinds = {"suggest": suggest, "separate": separate, "generate": generate, "accompany": accompany}
+    kinds = {
+        "suggest": suggest, "separate": separate, "generate": generate, "accompany": accompany,
+        "export": export,
+    }  # fmt: skip
     while True:
         job = inbox.get()
         say(job, "progress", fraction=0.5, stage="working", eta=3.0, figures={})

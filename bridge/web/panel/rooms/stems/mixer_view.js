@@ -65,7 +65,10 @@ export function MixerView({ set, active }) {
       <div class="transport">
         <${Button} kind="main" onClick=${toggle}>${mixer.playing ? "Pause" : "Play"}<//>
         <${Button} onClick=${() => mixer.seek(0)}>To the start<//>
-        <output class="time" aria-label="Position">${clock(now.position)} / ${clock(mixer.duration)}</output>
+        <input type="range" class="seek" aria-label="Position" min="0" max=${mixer.duration} step="0.1"
+          value=${now.position} aria-valuetext=${clock(now.position)}
+          onInput=${(event) => mixer.seek(Number(event.currentTarget.value))} />
+        <output class="time">${clock(now.position)} / ${clock(mixer.duration)}</output>
         <${Button} aria-pressed=${mixer.hearsOriginal ? "true" : "false"}
           onClick=${() => mixer.compare(!mixer.hearsOriginal)}>
           ${mixer.hearsOriginal ? "Original (press for the sum)" : "Sum (press for the original)"}<//>

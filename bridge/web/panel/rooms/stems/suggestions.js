@@ -5,12 +5,13 @@ import { Button, Progress } from "../../ui.js";
 import { bars } from "./bodies.js";
 
 const HEIGHT = 18;
+const LEAST = 10; // bars that there is room for: those of a short recording are no blocks
 
 /** A bar a second (of long recordings fewer), as high as the sound is likely. */
 export function Activity({ values, label }) {
   const heights = bars(values);
   return html`
-    <svg class="activity" viewBox=${`0 0 ${Math.max(1, heights.length)} ${HEIGHT}`} role="img"
+    <svg class="activity" viewBox=${`0 0 ${Math.max(LEAST, heights.length)} ${HEIGHT}`} role="img"
       preserveAspectRatio="none" aria-label=${`${label}: activity over time`}>
       ${heights.map((value, i) => html`
         <rect x=${i + 0.1} width="0.8" y=${HEIGHT * (1 - value)} height=${HEIGHT * value} />`)}
