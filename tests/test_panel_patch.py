@@ -1,4 +1,4 @@
-"""The room Patch in a real browser: a search heard while it runs, keys, knobs, what is made of it."""
+"""The room Patch in a real browser: a search heard as it runs, keys, knobs, what is made of it."""
 
 import json
 from pathlib import Path
@@ -97,7 +97,7 @@ def until(page, holds):
 
 def test_a_search_is_seen_and_heard_while_it_runs(page):
     page.get_by_label("Prompt").fill(PROMPT)
-    page.get_by_label("Model").select_option("gaussian")
+    page.get_by_label("Model").select_option("default")
     page.get_by_label("Recipe").select_option("fast")
     page.get_by_label("Renderer").select_option("fm")
     page.get_by_text("More", exact=True).click()

@@ -36,13 +36,15 @@ function scaledUnit(unit, value) {
   return [value, UNITS[unit] ?? unit];
 }
 
-/** `filter_hz` as people say it: `filter hz`. The unit that ends a name is said by the value. */
+/** `filter_hz` as people say it: `filter frequency`. Other units that end a name the value says. */
 export function title(name) {
   return name
     .replace(/^(op|mode|band)(\d+)_/, "")
-    .replace(/_(hz|db|ms|seconds)$/, "")
+    .replace(/_?hz$/, " frequency")
+    .replace(/_(db|ms|seconds)$/, "")
     .replace(/^from_op(\d)$/, "from op $1")
-    .replaceAll("_", " ");
+    .replaceAll("_", " ")
+    .trim();
 }
 
 const MODES = 16; // of an impact patch in one group
