@@ -57,6 +57,10 @@ def separate(job):
     prompts = job["stems"] or job["prompts"]
     absent = [p for p in prompts if p.startswith("absent") and not job["force"]]
     prompts = [p for p in prompts if p not in absent]
+    if not prompts:
+        reason = "none of the prompts is heard; force separates all the same"
+        say(job, "failed", code="bad-input", reason=reason)
+        return
     out = Path(job["out"])
     if job["excerpt"]:
         out /= "excerpt"

@@ -255,6 +255,17 @@ def test_a_page_that_is_loaded_again_goes_on_with_its_job(panel, song):
         assert page.locator(".running").count() == 0
 
 
+def test_what_is_not_heard_at_all_can_be_forced(panel, made):
+    with panel.page("#/stems") as page:
+        page.get_by_label("Or one that is here").select_option(index=1)
+        prompt(page, "absent bell")
+        page.get_by_role("button", name="Separate the whole").click()
+        page.get_by_role("button", name="Force it").click()
+        assert null_depth(page) < -90
+        assert rows(page) == ["absent bell", "Residual"]
+        assert page.get_by_role("button", name="Force it").count() == 0
+
+
 def test_earlier_sets_and_uploads_are_found_again(panel, made, song):
     with panel.page("#/stems") as page:
         page.get_by_role("tab", name="Earlier sets").click()

@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, Choice, Progress, Tabs } from "../ui.js";
 import { Absent, Accompany, SendToHost } from "./stems/actions.js";
 import { Ask, FIRST_CHOICE, isComplete } from "./stems/ask.js";
-import { againBody, forcedBody, separateBody, withPrompt } from "./stems/bodies.js";
+import { againBody, forcedBody, isNotHeard, separateBody, withPrompt } from "./stems/bodies.js";
 import { Clips, Generate, clipsOf } from "./stems/generate.js";
 import { useJob } from "./stems/job.js";
 import { MixerView } from "./stems/mixer_view.js";
@@ -106,7 +106,7 @@ function TakeApart({ api, say, job }) {
   };
   const start = (part) => job.start(separateBody(source.ref, choice, part));
   const ready = isComplete(choice) && job.run === null;
-  const failed = job.failure?.body;
+  const refused = isNotHeard(job.failure) ? job.failure : null;
   return html`
     <${SourcePicker} api=${api} say=${say} onSource=${take} />
     ${source && html`
@@ -120,9 +120,9 @@ function TakeApart({ api, say, job }) {
         <${Button} kind=${region ? "normal" : "main"} disabled=${!ready} onClick=${() => start(null)}>
           Separate the whole<//>
       </div>`}
-    ${failed?.prompts && !failed.force && failed.kind === "separate" && html`
-      <div class="absent" role="alert"><p>${job.failure.reason}</p>
-        <${Button} onClick=${() => job.start(forcedBody(failed))}>Force it<//></div>`}`;
+    ${refused && html`
+      <div class="absent" role="alert"><p>${refused.reason}</p>
+        <${Button} onClick=${() => job.start(forcedBody(refused.body))}>Force it<//></div>`}`;
 }
 
 function Result({ api, say, result, job, active, onSet }) {

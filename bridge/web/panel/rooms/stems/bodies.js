@@ -30,6 +30,12 @@ export function separateBody(file, choice, region = null) {
   return body;
 }
 
+/** Whether a job failed because none of its prompts is heard, which `force` overrules. */
+export function isNotHeard(failure) {
+  if (failure?.body.kind !== "separate" || failure.body.force) return false;
+  return /\bforce separates all the same$/.test(failure.reason);
+}
+
 /** The same job with all that was called absent, too. */
 export function forcedBody(body, absent = []) {
   const known = body.prompts ?? [];
