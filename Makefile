@@ -2,6 +2,7 @@
 # make test    every test        make check   lint, types, import contracts
 # make peers   install the other programs that tests need (jackd, Ardour, Faust ...) by apt-get
 # make test-paths    the numeric tests again, as a processor without AVX computes
+# make vendor  copy what the panel has of others out of their npm packages (bridge/web/vendor.json)
 # make bench   measure speed, write docs/benchmarks.md
 # make score   measure quality on the recordings in DATA, write docs/scoreboard.md
 
@@ -23,7 +24,7 @@ NUMERIC := algorithms audio_files clap_assignment component_assignment delta_den
 	two_tower voice waveform_unet waveforms zerosep
 PLAIN := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2
 
-.PHONY: demo test test-paths peers check bench score clean install
+.PHONY: demo test test-paths peers vendor check bench score clean install
 
 install: .venv/.installed
 
@@ -61,6 +62,9 @@ test-paths: .venv/.installed
 
 peers:
 	@$(PYTHON) tests/peers.py
+
+vendor:
+	@$(PYTHON) tests/vendored.py
 
 check: .venv/.installed
 	@echo "== check: lint, format, types, import contracts"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from presets.dx7 import ALGORITHMS, TOP_INDEX
 from presets.params import Param
@@ -62,6 +62,7 @@ MODES = range(1, 2049)
 BANDS = range(1, 65)
 
 MAX_EFFECTS = 16
+TABLES = 64  # of knobs that are remembered: who turns a knob asks for the same one again
 SLACK = 1e-6  # of a knob's range: values that were float32 once
 
 _MIX = Param("mix", 0.0, 1.0)
@@ -239,6 +240,7 @@ def _check_voice(voice: str) -> None:
         raise ValueError(f"voice must be paper or full, got {voice!r}")
 
 
+@lru_cache(maxsize=TABLES)
 def fm_of(names: frozenset[str]) -> tuple[Param, ...]:
     """The knobs of the FM renderer that a preset with these value names asks for.
 
@@ -302,6 +304,7 @@ def impact(*, modes: int = 256, bands: int = 32, voice: str = "paper") -> tuple[
     return tuple(params)
 
 
+@lru_cache(maxsize=TABLES)
 def impact_of(names: frozenset[str]) -> tuple[Param, ...]:
     """The knobs of the impact renderer that a preset with these value names asks for."""
     modes, bands = impact_counts(names)

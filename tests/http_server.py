@@ -13,6 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.app import doctor
 from bridge.execution.local import LocalEngine
 from bridge.http.access import token
 from bridge.http.server import serve_http
@@ -53,17 +54,22 @@ class Running:
                 made = Server(self.config, store, engine, self.player)
                 server = await stack.enter_async_context(made)
                 osc = await stack.enter_async_context(requests.serve_osc(server))
-                opened = serve_http(osc, heartbeat=self._heartbeat)
+                opened = serve_http(osc, examine=self._examine, heartbeat=self._heartbeat)
                 self.http = await stack.enter_async_context(opened)
                 self.port = osc.port
                 self._ready.set()
                 await self._stop.wait()
                 await server.close()
 
+    async def _examine(self):
+        return await doctor.examine(self.config, model=self.config.model)
+
     def close(self):
         self.stop()
 
     def stop(self):
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
         assert not self._thread.is_alive()

@@ -40,6 +40,7 @@ class Peer:
 
 PEERS = {
     "ardour": Peer(("ardour",), ("ardour7-lua", "ardour7-export")),
+    "chromium": Peer(("chromium",), files=("/usr/bin/chromium",)),
     "compiler": Peer(("g++", "make", "xz-utils"), ("g++", "make", "xz", "apt-get")),
     "curl": Peer(("curl",), ("curl",)),
     "dawdreamer": Peer(("libgl1",), libraries=("GL",), modules=("dawdreamer",)),
@@ -54,6 +55,7 @@ PEERS = {
     "liblo": Peer(("liblo-tools",), ("oscsend", "oscdump")),
     "node": Peer(("nodejs", "npm"), ("node", "npm")),
     "pedalboard": Peer(modules=("pedalboard",)),
+    "playwright": Peer(modules=("playwright",)),
     "portaudio": Peer(("libportaudio2",), libraries=("portaudio",), modules=("sounddevice",)),
     "puredata": Peer(("puredata-core",), ("pd",)),
     "pysfizz": Peer(modules=("pysfizz",)),

@@ -30,6 +30,8 @@ def fields(kind: str) -> set[str]:
     added = {"new", "within"}  # by the server
     if kind == "record":
         added |= {"replace"}  # can only be False there
+    if kind == "render":
+        added |= {"fleeting"}  # by the server, of a preview
     return set(MODELS[kind].model_fields) - {"kind", "id"} - added
 
 

@@ -200,16 +200,17 @@ def test_prompts_that_look_like_paths_name_no_files(running, client, tmp_path, o
 def test_a_running_search_offers_its_newest_preview(tmp_path):
     folder = tmp_path / ".partial-1-x"
     folder.mkdir()
-    for name in ("best-2.json", "best-2.wav"):
+    for name in ("best-2.json", "best-2.wav", "kick__initial.wav"):
         (folder / name).write_text("x")
     journal = Journal()
-    best = {"id": "j1", "step": 2, "score": 0.5}
+    best = {"id": "j1", "step": 2, "score": 0.5, "initial": f"{folder}/kick__initial.wav"}
     journal.note(Best(preset=f"{folder}/best-2.json", wav=f"{folder}/best-2.wav", **best))
     with Store(tmp_path / "jobs.sqlite") as store:
         job = KINDS["patch"].model.model_validate(patch(str(tmp_path)) | {"id": "j1"})
         store.add(job, client="c", request=1)
         assert files.files_of_job(store.get("j1"), journal) == {
             "best.json": folder / "best-2.json", "best.wav": folder / "best-2.wav",
+            "initial.wav": folder / "kick__initial.wav",
         }  # fmt: skip
         journal.note(Done(id="j1", result={}))
         assert files.files_of_job(store.get("j1"), journal) == {}

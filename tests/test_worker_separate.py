@@ -250,6 +250,19 @@ def test_an_excerpt_is_the_busiest_stretch_in_its_own_folder(tmp_path: Path, suf
     assert [path.name for path in out.iterdir()] == ["excerpt"]
 
 
+def test_an_excerpt_begins_where_it_was_asked_for(tmp_path: Path) -> None:
+    file, out = noise(tmp_path / "a.wav", 3), tmp_path / "out"
+    got = result(job(file, out, excerpt=1, excerpt_begin=1.25, steps=1))
+    assert got["excerpt"] == {"begin": 1.25, "end": 2.25}
+    manifest = stems.load(out / "excerpt" / "stems.json")
+    assert manifest.start_samples == 1.25 * RATE
+    heard, _ = sf.read(out / "excerpt" / manifest.source_wav, dtype="float32")
+    whole, _ = sf.read(file, dtype="float32")
+    np.testing.assert_array_equal(heard, whole[int(1.25 * RATE) : int(2.25 * RATE)])
+    with pytest.raises(ValueError, match=r"excerpt_begin must lie in the file, got 2.95 of 3.00 s"):
+        result(job(file, out, excerpt=1, excerpt_begin=2.95))
+
+
 def test_the_full_run_takes_over_what_the_excerpt_chose_and_says_so(tmp_path: Path) -> None:
     file, out = noise(tmp_path / "a.wav", 3), tmp_path / "out"
     assert excerpt.settings_of_excerpt(out, file) == {}

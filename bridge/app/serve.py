@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 
+from bridge.app import doctor
 from bridge.execution.local import LocalEngine
 from bridge.osc import requests
 from bridge.player.protocol import Happening
@@ -53,8 +55,9 @@ async def run_server(
                     await stack.enter_async_context(player)
                 server = await stack.enter_async_context(Server(config, store, engine, player))
                 await stack.enter_async_context(_sweeping(server, lost))
+                examine = partial(doctor.examine, config, model=config.model)
                 osc = await stack.enter_async_context(requests.serve_osc(server))
-                http = await stack.enter_async_context(serve_http(osc))
+                http = await stack.enter_async_context(serve_http(osc, examine=examine))
                 log.info("OSC on %s port %d (UDP)", config.osc_host, osc.port)
                 log.info("HTTP on %s port %d", config.http_host, http)
                 if announce:

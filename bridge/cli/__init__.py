@@ -14,7 +14,7 @@
 - `main`: `scorewire`: its commands, from `serve` to `library` (`bridge.cli`).
 - `presets`: Make patches from prompts, and work with patches: patch, render, edit, export .
 - `record`: Record audio from JACK.
-- `serve`: Run and inspect the server: serve, play, doctor, jobs.
+- `serve`: Run and inspect the server: serve, panel, play, doctor, jobs.
 - `stems`: Separate tracks into stems, and verify that stems add up.
 - `suggest`: Suggest prompts for a track.
 - `tables`: Format progress with the time left, and results as a few lines, for a terminal.

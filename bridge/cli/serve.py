@@ -1,4 +1,4 @@
-"""Run and inspect the server: serve, play, doctor, jobs."""
+"""Run and inspect the server: serve, panel, play, doctor, jobs."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
     from bridge.app.serve import run_server
     from bridge.cli import tables
     from bridge.player.protocol import Happening
+    from bridge.service import discovery
     from presets.library import Library
 
     logging.getLogger().setLevel(logging.INFO)
@@ -117,10 +118,12 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
             "port": port,
             "data": str(settings.data),
         }
-        place |= {"http_host": settings.http_host, "http_port": http}
+        address = discovery.panel_address(settings.http_host, http)
+        place |= {"http_host": settings.http_host, "http_port": http, "panel": address}
         text = (
             f"Scorewire listens for OSC on {settings.osc_host} port {port} (UDP), "
-            f"and for HTTP on {settings.http_host} port {http}."
+            f"and for HTTP on {settings.http_host} port {http}.\n"
+            f"Its panel is {address}: `scorewire panel` opens it."
         )
         if play:
             place["slots"] = {number: path.stem for number, path in slots.items()}
@@ -136,6 +139,42 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
     asyncio.run(
         run_server(settings, play=play, announce=announce, ready=ready, on_happening=show_happening)
     )
+
+
+@app.command()
+def panel(
+    show_only: Annotated[
+        bool, typer.Option("--print", help="Print the link, and open no browser.")
+    ] = False,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Open the panel of the server that runs, in your browser.
+
+    A link lets one browser in, once, within two minutes; a cookie does from then on.
+    """
+    import json
+    import webbrowser
+
+    from bridge.service import config, discovery
+
+    settings = config.load(config_file)
+    running = discovery.find(settings.data)
+    if running is None:
+        raise CommandFailed("no-server", "no server runs: start `scorewire serve` first")
+    try:
+        token = settings.token_file.read_text(encoding="ascii").strip()
+        link = running.ask("POST", "/v1/panel/link", token)
+    except (OSError, ValueError) as error:
+        raise CommandFailed("no-server", f"the server gave no link: {error}") from error
+    opened = not (show_only or as_json) and webbrowser.open(link["url"])
+    result = link | {"panel": discovery.panel_address(running.host, running.http)}
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif opened:
+        typer.echo(f"Opened {result['panel']} in your browser.")
+    else:
+        typer.echo(result["url"])
 
 
 @app.command()

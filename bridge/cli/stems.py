@@ -54,6 +54,10 @@ Excerpt = Annotated[
     float | None,
     typer.Option(help="Try it on so many seconds first, quickly, into OUT/excerpt."),
 ]
+ExcerptBegin = Annotated[
+    float | None,
+    typer.Option(help="The second at which the excerpt begins; else where most is going on."),
+]
 Auto = Annotated[
     bool, typer.Option("--auto", help="Suggest prompts by what is heard, beside those given.")
 ]
@@ -99,6 +103,7 @@ def separate(
     stems: Classes = None,
     negatives: Negatives = None,
     excerpt: Excerpt = None,
+    excerpt_begin: ExcerptBegin = None,
     auto: Auto = False,
     force: Force = False,
     method: Method = None,
@@ -142,6 +147,7 @@ def separate(
         auto=auto,
         out=absolute(out),
         excerpt=excerpt,
+        excerpt_begin=excerpt_begin,
         start_samples=start_samples,
         tempo=tempo or (),
         host=host,

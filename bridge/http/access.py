@@ -4,6 +4,10 @@ A browser runs pages of strangers, and they can reach this port. Three things ke
 must be an address or a name of this machine, so no name that is made to point here (DNS rebinding)
 works. `Origin` must be absent or our own. And whatever costs time or touches files wants the token,
 which a page cannot know. Middleware for HTTP alone would leave websockets open.
+
+The panel's page has a cookie in the token's place. A browser sends it along whoever asks, another
+port of this machine included, so it counts only where the browser says that our own page asks: by
+`Origin` for what changes something and for websockets, by `Sec-Fetch-Site` where that comes.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bridge.http import sessions
 from bridge.http.responses import Problem
 from presets.moves import private_folder
 
@@ -67,7 +73,7 @@ class AccessCheck:
                 raise Problem(403, "bad-origin", reason)
         client = scope.get("client") or ("", 0)
         scope[FAR] = not is_loopback(client[0]) or any(name in headers for name in _FORWARDED)
-        scope[TRUSTED] = self._has_token(headers)
+        scope[TRUSTED] = self._has_token(headers) or self._has_session(scope, headers)
         path: str = scope["path"]
         if path.startswith(CLOSED) and path != OPEN and not scope[TRUSTED]:
             reason = "this needs `Authorization: Bearer TOKEN`; `scorewire token` says which"
@@ -95,6 +101,16 @@ class AccessCheck:
             reason = "the token is not this server's; `scorewire token` says which"
             raise Problem(401, "bad-token", reason, {"WWW-Authenticate": "Bearer"})
         return True
+
+    def _has_session(self, scope: Scope, headers: Headers) -> bool:
+        """Whether our own page asks, and its cookie is one that the token's owner was given."""
+        safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not (safe or headers.get("origin")):  # an origin that is not ours was refused before
+            return False
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return False
+        cookies = cookie_parser("; ".join(headers.getlist("cookie")))
+        return sessions.is_good(self._token, cookies.get(sessions.cookie_name(scope), ""))
 
 
 def _same_host(origin: str, host: str) -> bool:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bridge.files import names
 from bridge.files.atomic_output import NO_ROOM
@@ -67,6 +68,20 @@ class Blobs:
         """The whole file of this hash, None when it is not (wholly) here."""
         path = self._whole(digest)
         return path if path.is_file() else None
+
+    def list(self) -> list[dict[str, Any]]:
+        """Id, names, bytes and last use (seconds since 1970) of each whole, newest first."""
+        found = [
+            {
+                "id": PREFIX + path.name,
+                "names": sorted(name.name for name in self._names(path.name).glob("*")),
+                "bytes": path.stat().st_size,
+                "used": path.stat().st_mtime,
+            }
+            for path in self.folder.glob("sha256/*")
+            if _DIGEST.fullmatch(path.name) and path.is_file()
+        ]
+        return sorted(found, key=lambda blob: -blob["used"])
 
     def offset(self, digest: str) -> int | None:
         """How many bytes of an unfinished upload are here, None when it has not begun."""

@@ -17,15 +17,19 @@ FILES = frozenset(
 
 
 def files_of_job(entry: Entry, journal: Journal) -> dict[str, Path]:
-    """Files by name: paths from the job's folder, and of a running job the newest preview."""
+    """Files by name: paths from the job's folder, and of a running job the newest preview, and
+    what it began with.
+    """
     if entry.result is not None:
         named = [*_paths(entry.result), result_path(entry.job, entry.result)]
         return dict(_below(out_folder(entry.job), named))
     best = journal.best(entry.job.id)
     if best is None:
         return {}
-    paths = _below(out_folder(entry.job), [best.preset, best.wav])
-    return {f"best{path.suffix}": path for _, path in paths}
+    folder = out_folder(entry.job)
+    paths = {f"best{path.suffix}": path for _, path in _below(folder, [best.preset, best.wav])}
+    began = _below(folder, [best.initial] if best.initial else [])
+    return paths | {f"initial{path.suffix}": path for _, path in began}
 
 
 def list_files(entry: Entry, journal: Journal) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Create, list, show and cancel jobs over HTTP.
 
 A job is one of the models of `bridge.protocol.jobs`, without its id. What it reads is a path on
-this machine, or an upload: `sha256:HASH`, or `sha256:HASH/NAME` for a name in the results. Who
-asks from another machine names uploads only, and finds the results under /files.
+this machine, or an upload: `sha256:HASH`, or `sha256:HASH/NAME` for a name in the results, or a
+preset of the library, `library:FILE`. Who asks from another machine names those two only, and finds
+the results under /files.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from bridge.http.state import HttpState
 from bridge.protocol import jobs as words
 from bridge.protocol.jobs import job_adapter
 from bridge.protocol.kinds import INPUTS, KINDS, JobKind
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.service import ledger
 from bridge.service.ledger import Entry, State
+from presets.library import Library
 from presets.reading import read_json
 
 MAX_BODY = 256 * 2**10  # bytes
 MAX_LISTED = 200
+KEPT = "library:"  # before what the library calls a preset that a job reads
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -107,6 +111,27 @@ async def stop(request: Request) -> Response:
     return answer(describe(web, entry), 202)
 
 
+async def again(request: Request) -> Response:
+    """Ask once more for a job that has ended.
+
+    Results that nobody named a place for get a new one, unless the job was lost on its way: then
+    it goes on with what it left there.
+    """
+    web: HttpState = request.app.state.web
+    entry = find(request)
+    if entry.live:
+        raise Problem(409, "not-ended", f"job {entry.job.id} has not ended: {entry.state}")
+    job_id = words.new_id()
+    own = web.server.config.results / entry.job.id
+    changes: dict[str, Any] = {"id": job_id}
+    out = Path(str(getattr(entry.job, "out", "")))
+    if isinstance(entry.job, DesignPatch) and out == own:
+        changes["out"] = ""  # its patches go into the library
+    elif out.is_relative_to(own) and entry.state in ("done", "cancelled"):
+        changes["out"] = str(web.server.config.results / job_id / out.relative_to(own))
+    return _accepted(web, accept(web, entry.job.model_copy(update=changes)))
+
+
 async def download(request: Request) -> Response:
     """One file of the result, or a range of its bytes."""
     web: HttpState = request.app.state.web
@@ -151,14 +176,24 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
             if not web.server.same_request(job, known):
                 raise Problem(422, "key-used", f"this key was used for another job, {job_id}")
             return answer(describe(web, known))
-        job_id = web.server.submit(job, client=client, req=number)
     except ValidationError as error:
         raise Problem(422, "bad-arguments", words.sentence(error)) from error
+    return _accepted(web, accept(web, job, client, number))
+
+
+def accept(web: HttpState, job: words.Job, client: str = "http", number: int | None = None) -> str:
+    """Have the server do a job, and its id; raises `Problem`."""
+    req = secrets.randbits(31) if number is None else number
+    try:
+        return web.server.submit(job, client=client, req=req)
     except words.QueueFull as error:
         raise Problem(503, "queue-full", str(error), {"Retry-After": "10"}) from error
     except ValueError as error:
         full = atomic_output.no_room(error)
         raise Problem(*((507, "no-room") if full else (422, "bad-input")), str(error)) from error
+
+
+def _accepted(web: HttpState, job_id: str) -> Response:
     entry = web.server.store.get(job_id)
     body = {"id": job_id} if entry is None else describe(web, entry)
     return answer(body, 202, {"Location": f"/v1/jobs/{job_id}"})
@@ -199,7 +234,9 @@ def _local(web: HttpState, name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _local(web, f"{name} {key}", part) for key, part in value.items()}
     if isinstance(value, str) and value.startswith(blobs.PREFIX):
-        return str(_upload_path(web, name, value))
+        return str(upload_path(web, name, value))
+    if isinstance(value, str) and value.startswith(KEPT):
+        return str(_kept_path(web, name, value.removeprefix(KEPT)))
     return value
 
 
@@ -215,18 +252,28 @@ def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
         raise Problem(403, "far", f"another machine may not ask for {kind.name!r}")
     for name, value in fields.items():
         parts = list(value.values()) if isinstance(value, dict) else [value]
-        upload = all(isinstance(part, str) and part.startswith(blobs.PREFIX) for part in parts)
+        known = (blobs.PREFIX, KEPT)
+        upload = all(isinstance(part, str) and part.startswith(known) for part in parts)
         number = name == "start" and isinstance(value, str) and value.isdecimal()
         if name in INPUTS and value is not None and not (upload or number):
-            reason = f"{name} must be an upload (sha256:HASH) when another machine asks"
+            reason = f"{name} must be an upload (sha256:HASH) or library:FILE for another machine"
             raise Problem(403, "far", reason)
         if name not in (*INPUTS, "kind", *kind.far.split()):
             raise Problem(403, "far", f"another machine may not say {name[:40]!r}")
 
 
-def _upload_path(web: HttpState, name: str, value: str) -> Path:
+def upload_path(web: HttpState, name: str, value: str) -> Path:
+    """The file of an upload that the field `name` names; raises `Problem`."""
     digest, _, called = value.removeprefix(blobs.PREFIX).partition("/")
     path = web.blobs.named(blobs.check_digest(digest), called)
     if path is None:
         raise Problem(422, "no-blob", f"{name}: {digest} is not (wholly) here; PUT it first")
     return path
+
+
+def _kept_path(web: HttpState, name: str, called: str) -> Path:
+    """The file of a preset of the library."""
+    try:
+        return Library(web.server.config.library).get(called).path
+    except ValueError as error:
+        raise Problem(404, "no-preset", f"{name}: no preset is called {called[:200]!r}") from error

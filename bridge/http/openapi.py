@@ -15,7 +15,17 @@ from pydantic.json_schema import models_json_schema
 
 from bridge.protocol.events import Event
 from bridge.protocol.kinds import KINDS
-from bridge.protocol.patch_requests import Keep, Play
+from bridge.protocol.patch_requests import (
+    AddPreset,
+    ChangePreset,
+    FillSlot,
+    Keep,
+    Knobs,
+    Play,
+    Sound,
+    Strike,
+)
+from bridge.protocol.stem_requests import Place
 
 Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
@@ -37,14 +47,27 @@ _HEADERS = {
     ("POST", "/v1/suggest"): ("Idempotency-Key",),
     ("GET", "/v1/jobs/{id}/events"): ("Last-Event-ID",),
     ("GET", "/v1/jobs/{id}/files/{name}"): ("Range",),
+    ("GET", "/v1/jobs/{id}/source"): ("Range",),
+    ("GET", "/v1/blobs/sha256/{hash}"): ("Range",),
     ("PUT", "/v1/blobs/sha256/{hash}"): ("Content-Range", "Upload-Offset", "Upload-Length"),
 }
 _ASKING = (("POST", "/v1/jobs"), ("POST", "/v1/suggest"))  # with a job as the body
 _BODIES: dict[tuple[str, str], type[BaseModel]] = {
     ("POST", "/v1/keep"): Keep,
     ("POST", "/v1/play"): Play,
+    ("POST", "/v1/jobs/{id}/place"): Place,
+    ("POST", "/v1/preview"): Sound,
+    ("POST", "/v1/knobs"): Knobs,
+    ("POST", "/v1/library"): AddPreset,
+    ("PATCH", "/v1/library/{file}"): ChangePreset,
+    ("PUT", "/v1/slots/{number}"): FillSlot,
+    ("POST", "/v1/slots/{number}/trigger"): Strike,
 }
-_QUERIES = {("GET", "/v1/jobs"): ("limit", "state")}
+_QUERIES = {
+    ("GET", "/v1/jobs"): ("limit", "state"),
+    ("GET", "/v1/library"): ("words", "tags", "renderer", "like", "limit"),
+    ("GET", "/v1/log"): ("after",),
+}
 _OTHER: dict[str, dict[str, Any]] = {"/v1/ping": {"security": []}}
 
 
@@ -94,7 +117,7 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
     if (method, path) in _BODIES:
         model: dict[str, Any] = {"$ref": _ref(_BODIES[method, path].__name__)}
         operation["requestBody"] = {"required": True, "content": _json(model)}
-    if method == "PUT":
+    if method == "PUT" and path.startswith("/v1/blobs"):
         data = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
         operation["requestBody"] = {"required": True, "content": data}
     return operation | _OTHER.get(path, {})

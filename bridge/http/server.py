@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.http import access, app, state
 from bridge.http.blobs import Blobs
+from bridge.http.examination import Examination, Examine
 from bridge.osc.endpoint import PORTS_TRIED, OscEndpoint
 from bridge.service.rate_limited_log import OncePerWindow
 
@@ -77,15 +78,19 @@ def is_trusted(connection: object) -> bool:
 
 
 @asynccontextmanager
-async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) -> AsyncIterator[int]:
+async def serve_http(
+    osc: OscEndpoint, *, examine: Examine, heartbeat: float = state.HEARTBEAT
+) -> AsyncIterator[int]:
     """Serve HTTP for the server of `osc` while inside; yields the port.
+
+    `examine` makes the report of `doctor`, which the panel shows.
 
     Raises `OSError` when no port is free, `ValueError` when the token cannot be used.
     """
     config = osc.server.config
     token = access.token(config.token_file)
     blobs = Blobs(config.blobs, limit=config.upload_limit, quota=config.upload_quota)
-    web = state.HttpState(osc, blobs, heartbeat=heartbeat)
+    web = state.HttpState(osc, blobs, token.encode(), Examination(examine), heartbeat=heartbeat)
     door = access.AccessCheck(app.build(web), token=token, names=config.http_names)
     listener = _bound(config.http_host, osc.port if config.http_port is None else config.http_port)
     settings = uvicorn.Config(
@@ -109,16 +114,19 @@ async def serve_http(osc: OscEndpoint, *, heartbeat: float = state.HEARTBEAT) ->
     await server.startup(sockets=[listener])
     osc.server.listen(None, web.journal, web.journal.note)
     silence = web.broadcast.follow(osc)
+    logging.getLogger().addHandler(web.log_tail)
     running = asyncio.create_task(server.main_loop(), name="http")
     try:
         yield listener.getsockname()[1]
     finally:
         osc.server.ignore(None, web.journal)
         silence()
+        await web.examination.close()
         server.should_exit = True
         await running
         await server.shutdown(sockets=[listener])
         logging.getLogger("uvicorn.error").removeFilter(quiet)
+        logging.getLogger().removeHandler(web.log_tail)
 
 
 def _bound(host: str, first: int) -> socket.socket:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, field
 
 from bridge.http.blobs import Blobs
 from bridge.http.broadcast import Broadcast
+from bridge.http.examination import Examination
 from bridge.http.journal import Journal
+from bridge.http.log_tail import LogTail
+from bridge.http.sessions import LoginCodes
 from bridge.osc.endpoint import OscEndpoint
 from bridge.protocol.kinds import files_read
 from bridge.service.job_server import Server
@@ -24,9 +28,14 @@ class HttpState:
 
     osc: OscEndpoint
     blobs: Blobs
+    token: bytes
+    examination: Examination
     heartbeat: float = HEARTBEAT
     journal: Journal = field(default_factory=Journal)
     broadcast: Broadcast = field(default_factory=Broadcast)
+    codes: LoginCodes = field(default_factory=LoginCodes)
+    log_tail: LogTail = field(default_factory=LogTail)
+    began: float = field(default_factory=time.time)
     refusals: RateLimitedLog = field(default_factory=lambda: RateLimitedLog(log))
 
     @property

@@ -1,4 +1,6 @@
-"""Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with it."""
+"""Uploads over HTTP: HEAD says how much is here, PUT sends the whole or goes on with it, GET
+lists and fetches.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from bridge.http import blobs
 from bridge.http.responses import Problem, answer, body
@@ -62,6 +64,21 @@ def _number(headers: Mapping[str, str], name: str) -> int | None:
             400, "bad-range", f"{name} must be a whole number of bytes, got {text[:80]!r}"
         )
     return int(text)
+
+
+async def index(request: Request) -> Response:
+    """The uploads that are wholly here, the last used first."""
+    web: HttpState = request.app.state.web
+    return answer({"blobs": web.blobs.list()})
+
+
+async def get(request: Request) -> Response:
+    """The bytes of an upload, or a range of them."""
+    store, digest = _store(request)
+    path = store.find(digest)
+    if path is None:
+        raise Problem(404, "no-blob", f"{digest} is not (wholly) here")
+    return FileResponse(path, filename=path.name, media_type="application/octet-stream")
 
 
 async def head(request: Request) -> Response:

@@ -11,9 +11,11 @@
   with others.
 - `osc_wire`: OSC 1.0 datagrams to messages and back: python-osc's readers, without its traps.
 - `patch_jobs`: The models of jobs about patches: design, render, export, vary, morph, edit.
-- `patch_requests`: What is asked about patches and done at once: keep one that a search found,
-  play some.
+- `patch_requests`: What is asked about patches and done at once: keep, change, put into slots,
+  play, hear.
 - `stem_classes`: The four classes of stems that one model generates, accompanies and takes apart.
+- `stem_requests`: What is asked about a finished stem set and done at once: put it on the tracks of
+  a host.
 - `worker_loop`: Run the worker's end of the pipe: jobs from stdin, events to stdout, cancelled in
   between.
 """

@@ -27,7 +27,8 @@ class Progress(Frozen):
 class Best(Frozen):
     """The best so far, playable now: a preset file and a WAV of it.
 
-    `score` is the search scorer's; `rating` 0..100, None where nothing is rated.
+    `score` is the search scorer's; `rating` 0..100, None where nothing is rated. `initial` is a WAV
+    of what the search began with.
     """
 
     kind: Literal["best"] = "best"
@@ -37,6 +38,7 @@ class Best(Frozen):
     rating: float | None = None
     preset: str
     wav: str
+    initial: str | None = None
 
 
 class Done(Frozen):

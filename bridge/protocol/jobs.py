@@ -86,6 +86,8 @@ class Separate(WritingJob):
     - `out`: folder of the stems
     - `excerpt`: seconds of the busiest stretch, 1..60, which alone is separated, in few steps, into
       the folder `excerpt` of `out`; default None: the whole file
+    - `excerpt_begin`: second of the file at which the excerpt begins instead, >= 0; default None:
+      the busiest stretch
     - `method`: "default", "fast", "best", "masks" or "paper"; with `stems` "default", "fast",
       "dirac", "gaussian" or "accurate"; default "default"
     - `steps`: distillation steps, with `stems` evaluations of the model, 1..5000; default None:
@@ -114,6 +116,7 @@ class Separate(WritingJob):
     negatives: Annotated[tuple[Prompt, ...], Listed] = Field(default=(), max_length=MAX_STEMS)
     out: str
     excerpt: float | None = Field(default=None, ge=1, le=60)
+    excerpt_begin: float | None = Field(default=None, ge=0, le=1e6)
     method: Method = "default"
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -149,6 +152,13 @@ class Separate(WritingJob):
         if negatives and known.data.get("stems"):
             raise ValueError("must be left out with stems, which are named already")
         return negatives
+
+    @field_validator("excerpt_begin")
+    @classmethod
+    def _check_begin(cls, begin: float | None, known: ValidationInfo) -> float | None:
+        if begin is not None and known.data.get("excerpt") is None:
+            raise ValueError("must be left out without excerpt, which says how long it is")
+        return begin
 
     @field_validator("method")
     @classmethod

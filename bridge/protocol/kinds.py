@@ -115,9 +115,10 @@ _ROWS = (
         osc=(
             "i:req s:file s:out s:prompts...",
             "s:stems s:method i:steps i:seed s:model s:stem_model i:start_samples s:tempo s:host "
-            "s:negatives f:excerpt i:auto i:force i:replace",
+            "s:negatives f:excerpt f:excerpt_begin i:auto i:force i:replace",
         ),
-        far="prompts stems negatives method steps seed start_samples tempo excerpt auto force",
+        far="prompts stems negatives method steps seed start_samples tempo excerpt excerpt_begin "
+        "auto force",
     ),
     JobKind(
         Suggest,

@@ -117,6 +117,8 @@ class RenderPreset(WritingJob):
       default None: the preset's
     - `plugin`: a VST3: an effect behind the preset's own, or an instrument that plays the note;
       default None
+    - `fleeting`: whether the file is needed for a moment only: then nothing is done for the case
+      that the machine stops meanwhile, which takes longer than a sound; default False
 
     Result: wav, seconds.
     """
@@ -129,6 +131,7 @@ class RenderPreset(WritingJob):
     velocity: int = Field(default=100, ge=1, le=127)
     duration: float | None = Field(default=None, gt=0, le=60)
     plugin: str | None = None
+    fleeting: bool = False
 
 
 class Export(WritingJob):

@@ -12,6 +12,8 @@
 - `ledger`: The job ledger: each job with its client, state, progress and result.
 - `player_process`: Run the player process: send commands, pass on events, restart it and load its
   slots again.
+- `previews`: Render presets at once, by a worker that does nothing else: never behind a job that
+  takes long.
 - `rate_limited_log`: Log lines that others can cause at most once a second a source, with the
   number of the rest.
 - `signals`: Turn SIGINT and SIGTERM into an event, so that a server ends with its children.

@@ -100,6 +100,12 @@ class RunningServer:
                 raise ValueError(f"no answer of ours from port {self.http}: {error!r}") from error
 
 
+def panel_address(host: str, http: int) -> str:
+    """The address of the panel of a server, as a browser on its machine reaches it."""
+    reached = ANY.get(host, host)
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{http}/panel/"
+
+
 @contextmanager
 def publish(data: Path, *, host: str, http: int, osc: int) -> Iterator[None]:
     """Let `find` find this process, which owns `data`, while inside."""

@@ -32,6 +32,7 @@ from bridge.service.choosing import INBOX
 from bridge.service.config import Config
 from bridge.service.ledger import Entry, State, Store
 from bridge.service.player_process import PlayerProcess
+from bridge.service.previews import Previews
 from presets import load
 from presets.library import Library
 
@@ -61,6 +62,7 @@ class Server:
         self.store = store
         self._engine = engine
         self._recordings = RecordingEngine()
+        self.previews = Previews(config.worker, grace=config.grace)
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
@@ -71,6 +73,7 @@ class Server:
     async def __aenter__(self) -> Server:
         await self._stack.enter_async_context(self._engine)
         await self._stack.enter_async_context(self._recordings)
+        await self._stack.enter_async_context(self.previews)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -143,7 +146,7 @@ class Server:
                             event = await beside(self._shelve, slot, event)
                         host = getattr(job, "host", None)
                         if isinstance(event, Done) and host:
-                            event = await beside(_place, job, host, event)
+                            event = await beside(place_stems, job, host, event)
                         if isinstance(event, Done):
                             event = _publish(job, event)
                     if isinstance(event, Cancelled | Failed):
@@ -329,7 +332,7 @@ def _assigned(library: Library, presets: Sequence[str]) -> Mapping[int, Path]:
     return library.slots()
 
 
-def _place(job: Job, host: str, done: Done) -> Done | Failed:
+def place_stems(job: Job, host: str, done: Done) -> Done | Failed:
     """Put finished stems on the tracks of the host that the job names: of each set that it made."""
     terms = job.terms if isinstance(job, WritingJob) else ORDINARY
     manifests = [made["manifest"] for made in done.result.get("sets", [done.result])]

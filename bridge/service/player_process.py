@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -66,6 +67,7 @@ class PlayerProcess:
         self._loaded: dict[int, str] = {}  # preset files, by slot
         self._begun: dict[int, str] = {}  # those the player is loading, the newest last
         self._listeners: dict[Hashable, Deliver] = {}
+        self._device: protocol.Ready | protocol.Gone | None = None  # the newest word of it
 
     async def __aenter__(self) -> PlayerProcess:
         self._loaded = {slot: str(path) for slot, path in self.library.slots().items()}
@@ -116,6 +118,15 @@ class PlayerProcess:
     def loaded(self) -> frozenset[int]:
         """The slots that hold a preset."""
         return frozenset(self._loaded)
+
+    def describe(self) -> dict[str, Any]:
+        """The device, or why there is none, and the presets in its slots."""
+        device, loaded = self._device, sorted(self._loaded.items())
+        return {
+            "device": device.model_dump() if isinstance(device, protocol.Ready) else None,
+            "reason": device.reason if isinstance(device, protocol.Gone) else "",
+            "slots": {str(slot): Path(preset).name for slot, preset in loaded},
+        }
 
     async def send_voice(self, slot: int) -> None:
         """Send a slot's patch to the MIDI output as a DX7 voice; raises `NotPlayed`, `ValueError`.
@@ -208,6 +219,8 @@ class PlayerProcess:
         return f"{text}; load it again to try it once more"
 
     def _tell(self, happening: protocol.Happening, *, but: Hashable = None) -> None:
+        if isinstance(happening, protocol.Ready | protocol.Gone):
+            self._device = happening
         often = isinstance(happening, protocol.Turned | protocol.Rendered)  # hundreds a second
         log.log(logging.DEBUG if often else logging.INFO, "player: %s", happening)
         for key, deliver in list(self._listeners.items()):

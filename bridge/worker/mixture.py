@@ -60,6 +60,19 @@ class Mixture:
         begin = first * self.rate // GRAIN
         return begin, min(self.frames, begin + math.ceil(seconds * self.rate))
 
+    def stretch(self, seconds: float, begin: float | None) -> tuple[int, int]:
+        """(begin, end) in samples of `seconds` from the second `begin` on, of the busiest without.
+
+        Raises `ValueError` where less than a tenth of a second is left of the file.
+        """
+        if begin is None:
+            return self.busiest(seconds)
+        first = round(begin * self.rate)
+        if self.frames - first < MIN_SECONDS * self.rate:
+            length = self.frames / self.rate
+            raise ValueError(f"excerpt_begin must lie in the file, got {begin:g} of {length:.2f} s")
+        return first, min(self.frames, first + math.ceil(seconds * self.rate))
+
 
 def measure(
     file: Path, clock: Clock, share: float, *, begin: float = 0.0, name: str = "file"

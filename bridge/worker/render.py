@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from bridge.files import atomic_output
@@ -24,12 +25,13 @@ def render_preset(job: RenderPreset) -> worker_loop.Events:
     patch = load(job.preset)
     if job.duration is not None:
         patch = patch.lasting(job.duration)
-    with atomic_output.folder(target.parent, job.terms) as out:
-        effects.render_file(
-            patch,
-            out.partial / target.name,
-            note=job.note,
-            velocity=job.velocity,
-            plugin=job.plugin,
-        )
+    play = partial(
+        effects.render_file, patch, note=job.note, velocity=job.velocity, plugin=job.plugin
+    )
+    if job.fleeting:
+        job.terms.check(target)
+        play(target)
+    else:
+        with atomic_output.folder(target.parent, job.terms) as out:
+            play(out.partial / target.name)
     yield clock.done({"wav": job.out})

@@ -111,8 +111,10 @@ class SearchFiles:
             return None
         heard = keep(patch, path, rate=self.rate, match=self.match, before=self.before, steps=step)
         self.previews.rating = worth = judged(heard, self.prompt)["rating"]
-        preset, wav = f"{path}.json", f"{path}.wav"
-        return Best(id=job, step=step, score=score, rating=worth, preset=preset, wav=wav)
+        preset, wav, initial = f"{path}.json", f"{path}.wav", str(self.initial)
+        return Best(
+            id=job, step=step, score=score, rating=worth, preset=preset, wav=wav, initial=initial
+        )
 
     def finish(self, patches: Sequence[tuple[Preset, float | None]], steps: int) -> dict[str, Any]:
         """Write the last patches with their search scores, the best first; return what every

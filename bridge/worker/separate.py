@@ -134,7 +134,9 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
 def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models: Models) -> _Task:
     """Load what the job names, and choose its stretch of the file and its steps."""
     job = job.model_copy(update={"prompts": presence.prompts})
-    begin, end = source.busiest(job.excerpt) if job.excerpt else (0, source.frames)
+    begin, end = 0, source.frames
+    if job.excerpt:
+        begin, end = source.stretch(job.excerpt, job.excerpt_begin)
     prior: Prior | MultiTrackModel
     if job.stems:
         prior, networks, steps = models.multi_track(job.stem_model), NO_NETWORKS, job.steps or 0

@@ -106,6 +106,10 @@ class Library:
         """How many presets there are."""
         return self._ask(search.count)
 
+    def tags(self) -> tuple[str, ...]:
+        """The tags that presets have, each once, by name."""
+        return tuple(self._ask(search.tags))
+
     def unreadable(self) -> tuple[tuple[str, str], ...]:
         """The .json files here that are not presets, each with the reason."""
         return tuple(self._ask(search.unreadable))

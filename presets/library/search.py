@@ -81,6 +81,12 @@ def same(db: sqlite3.Connection, preset: Preset) -> Row | None:
     return row
 
 
+def tags(db: sqlite3.Connection) -> list[str]:
+    """The tags that presets have, each once, by name."""
+    rows = db.execute("SELECT DISTINCT tags FROM presets WHERE error = ''").fetchall()
+    return sorted({tag for (some,) in rows for tag in read_json(some)}, key=fold)
+
+
 def count(db: sqlite3.Connection) -> int:
     """How many presets there are."""
     return int(db.execute("SELECT count(*) FROM presets WHERE error = ''").fetchone()[0])

@@ -1,0 +1,56 @@
+/** The room Patch: from a prompt to a patch on the keyboard, and on to the library and other synths. */
+
+import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { Bench } from "./patch/bench.js";
+import { Candidates } from "./patch/candidates.js";
+import { SearchForm } from "./patch/form.js";
+import { wholePreset } from "./patch/picker.js";
+import { Search, useSearch } from "./patch/search.js";
+import { rendered } from "./patch/sound.js";
+
+const style = document.createElement("link");
+style.rel = "stylesheet";
+style.href = new URL("./patch/patch.css", import.meta.url).href;
+document.head.append(style);
+
+let count = 0;
+
+/** What goes to the keyboard: a patch, where it is kept, and the sound that it began with. */
+function placed(one, began) {
+  const start = began && { name: "what the search began with", buffer: began, note: one.preset.note };
+  return { file: null, start: null, ...one, ...(start ? { start } : {}), key: ++count };
+}
+
+/** @param props.rest of the address: `library/FILE` or `factory/FILE` opens a preset */
+export default function Patch({ api, say, rest = "", active = true }) {
+  const [bench, setBench] = useState(null);
+  const { search, begin, cancel } = useSearch(api, say, async ({ patches: [first], start }) => {
+    const [preset, buffer] = await Promise.all([api.get(first.presetUrl), api.audio(first.wavUrl)]);
+    setBench((now) => now ?? placed({ ...first, preset, buffer, file: null }, start));
+  });
+  useEffect(() => {
+    const [, from, file] = /^(library|factory)\/(.+)$/.exec(rest) ?? [];
+    if (!file) return;
+    open(api, { from, file }).then(setBench).catch((error) => say(error.reason ?? error.message, "error"));
+  }, [rest]);
+  const take = (one) => setBench(placed(one, null));
+  const found = (one) => setBench(placed(one, search.start));
+  const live = ["waiting", "running"].includes(search.state);
+  return html`
+    <h2>Patch</h2>
+    <${SearchForm} api=${api} say=${say} live=${live} onBegin=${begin} />
+    ${search.state !== "none" && html`
+      <${Search} search=${search} onCancel=${cancel} onTake=${found} />`}
+    ${search.patches.length > 0 && html`
+      <${Candidates} api=${api} say=${say} title="What was found" patches=${search.patches} onTake=${found} />`}
+    ${bench && html`<${Bench} api=${api} say=${say} taken=${bench} onTake=${take} active=${active} />`}`;
+}
+
+/** A preset with its sound; it is its own start. */
+async function open(api, entry) {
+  const { preset } = await wholePreset(api, entry);
+  const buffer = await rendered(preset);
+  const start = { name: "as saved", preset, buffer, note: preset.note };
+  const file = entry.from === "library" ? entry.file : null;
+  return placed({ preset, buffer, file, start }, null);
+}
