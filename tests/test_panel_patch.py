@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import presets
-from tests.browser import REAL, opened, serious
+from tests.browser import REAL, opened, serious, shot
 
 FACTORY = Path(presets.__file__).parent / "factory"
 PATIENCE_MS = 120_000  # workers start, and compiled kernels are read, on machines that do more
@@ -118,6 +118,9 @@ def test_a_search_is_seen_and_heard_while_it_runs(page):
         assert picture.evaluate(BRIGHTEST) > 200, name
     page.get_by_role("heading", name=f"On the keyboard: {PROMPT}").wait_for()
     assert not serious(page)
+    page.set_viewport_size({"width": 1280, "height": 1600})
+    shot(page, "patch")
+    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_keys_sound_at_their_pitch_by_mouse_computer_and_midi(kalimba):
@@ -146,12 +149,12 @@ def test_keys_sound_at_their_pitch_by_mouse_computer_and_midi(kalimba):
 
 def test_a_turned_knob_renders_again_at_once_and_is_heard(kalimba):
     page = kalimba
-    page.get_by_label("Rendering time").filter(has_text="ms").wait_for()
     times = []
     level = page.get_by_role("slider", name="Whole sound, level")
     level.focus()
     for key in ("Home", "ArrowUp", "PageUp", "PageUp", "PageUp"):
         level.press(key)
+        page.get_by_label("Rendering time").filter(has_text="ms").wait_for()
         page.wait_for_timeout(300)
         times.append(page.get_by_label("Rendering time").text_content())
     assert len(set(times)) > 1

@@ -15,15 +15,17 @@ const REACH = 12; // keys to both sides of the patch's own
 
 /**
  * The preset as it is turned, its sound rendered again after each turn, and how long that took.
- * @param {{preset: object, buffer?: AudioBuffer}} taken what came to the keyboard
+ * @param {{preset: object, buffer: AudioBuffer}} taken what came to the keyboard
  */
 function useTurned(taken, say) {
   const [preset, setPreset] = useState(taken.preset);
   const [heard, setHeard] = useState(null); // {instrument, ms}
   const latest = useRef(taken.preset);
-  const render = useMemo(() => newestOnly(async ({ wanted, aloud, asked }) => {
+  const shown = useRef(taken);
+  const render = useMemo(() => newestOnly(async ({ wanted, of, aloud, asked }) => {
     try {
       const buffer = await rendered(wanted);
+      if (of !== shown.current) return; // another patch has come meanwhile
       const ms = performance.now() - asked;
       setHeard({ instrument: new Instrument({ preset: wanted, buffer, note: wanted.note }), ms });
       if (aloud) playOnce(buffer);
@@ -34,9 +36,14 @@ function useTurned(taken, say) {
   const change = (next, aloud) => {
     latest.current = next;
     setPreset(next);
-    render({ wanted: next, aloud, asked: performance.now() });
+    render({ wanted: next, of: taken, aloud, asked: performance.now() });
   };
-  useEffect(() => change(taken.preset, false), [taken]);
+  useEffect(() => {
+    const { preset: wanted, buffer } = taken;
+    [shown.current, latest.current] = [taken, wanted];
+    setPreset(wanted);
+    setHeard({ instrument: new Instrument({ preset: wanted, buffer, note: wanted.note }), ms: null });
+  }, [taken]);
   return { preset, heard, latest, change };
 }
 
@@ -134,7 +141,7 @@ export function Bench({ api, say, taken, onTake, active }) {
         <h4>Knobs</h4>
         <label><input type="checkbox" checked=${aloud}
           onChange=${(event) => setAloud(event.currentTarget.checked)} /> Play each change</label>
-        <output class="quiet" aria-label="Rendering time">${heard ? `rendered in ${Math.round(heard.ms)} ms` : ""}</output>
+        <output class="quiet" aria-label="Rendering time">${heard?.ms ? `rendered in ${Math.round(heard.ms)} ms` : ""}</output>
         <${Button} disabled=${preset === taken.preset} onClick=${() => turn(taken.preset)}>As it came<//>
       </div>
       ${table && html`<${Knobs} preset=${preset} table=${table}
