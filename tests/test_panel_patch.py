@@ -240,3 +240,49 @@ def test_a_reload_loses_nothing_and_a_search_can_be_cancelled(page):
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("cancelled", exact=True).wait_for()
     page.get_by_role("button", name="Start", exact=True).wait_for()
+
+
+# What needs no sound: functions of the room's modules, called in the page.
+
+
+def called(page, module, expression):
+    """The value of an expression in which `m` is a module of the room."""
+    return page.evaluate(f"import('/panel/rooms/patch/{module}.js').then((m) => {expression})")
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_a_knob_stands_where_scorewire_has_it(page, scale):
+    param = presets.Param("x", 20.0, 20000.0, "Hz", scale)
+    row = json.dumps({"name": "x", "low": 20, "high": 20000, "unit": "Hz", "scale": scale})
+    assert called(page, "preset", f"m.valueAt({row}, 0.3)") == pytest.approx(param.value(0.3))
+    assert called(page, "preset", f"m.positionOf({row}, 440)") == pytest.approx(param.position(440))
+    assert called(page, "preset", f"m.words({row}, 1067.05)") == "1.07 kHz"
+
+
+def test_notes_of_keys_and_of_midi(page):
+    assert called(page, "keys", "['KeyA', 'KeyW', 'KeyK', 'KeyZ'].map((k) => m.noteOfKey(k, 60))") == [
+        60, 61, 72, None,
+    ]  # fmt: skip
+    key = called(
+        page, "keys", "[[0x91, 60, 99], [0x90, 60, 0], [0xb0, 1, 2]].map((d) => m.midiKey(d))"
+    )
+    assert key == [
+        {"on": True, "note": 60, "velocity": 99}, {"on": False, "note": 60, "velocity": 0}, None,
+    ]  # fmt: skip
+    assert called(page, "player", "[50, 100, 127].map(m.gainOf)") == pytest.approx(
+        [presets.Note(60, v).gain for v in (50, 100, 127)]
+    )
+
+
+def test_what_a_search_asks_for_and_what_tags_change(page):
+    form = {"prompt": "bell", "renderer": "fm", "recipe": "fast", "model": "", "count": 2,
+            "duration": "1,5", "steps": "", "seed": "x"}  # fmt: skip
+    assert "seed: a number" in called(page, "form", f"m.bodyOf({json.dumps(form)}).wrong")
+    body = called(page, "form", f"m.bodyOf({json.dumps(form | {'seed': '7'})}).body")
+    assert body == {"kind": "patch", "prompt": "bell", "renderer": "fm", "recipe": "fast",
+                    "count": 2, "duration": 1.5, "seed": 7}  # fmt: skip
+    change = called(page, "keep", "m.tagChange(['a', 'b'], ['b', 'c'])")
+    assert change == {"add_tags": ["c"], "remove_tags": ["a"]}
+    assert called(page, "keep", "m.tagChange(['a'], ['a'])") is None
+    rows = "[{x: 0}, {x: 0.5, score: 0.2}, {x: 1, score: 0.4}]"
+    assert called(page, "curves", f"m.line({rows}, 'score', 100, 10)") == "50.0,8.0 100.0,2.0"
