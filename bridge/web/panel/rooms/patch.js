@@ -6,7 +6,7 @@ import { Candidates } from "./patch/candidates.js";
 import { SearchForm } from "./patch/form.js";
 import { wholePreset } from "./patch/picker.js";
 import { Search, useSearch } from "./patch/search.js";
-import { rendered } from "./patch/sound.js";
+import { soundOf } from "./patch/sound.js";
 
 const style = document.createElement("link");
 style.rel = "stylesheet";
@@ -48,8 +48,9 @@ export default function Patch({ api, say, rest = "", active = true }) {
 
 /** A preset with its sound; it is its own start. */
 async function open(api, entry) {
-  const { preset } = await wholePreset(api, entry);
-  const buffer = await rendered(preset);
+  const whole = await wholePreset(api, entry);
+  const { preset } = whole;
+  const buffer = await soundOf(api, whole);
   const start = { name: "as saved", preset, buffer, note: preset.note };
   const file = entry.from === "library" ? entry.file : null;
   return placed({ preset, buffer, file, start }, null);

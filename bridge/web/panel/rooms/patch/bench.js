@@ -8,36 +8,48 @@ import { Knobs } from "./knobs.js";
 import { PresetPicker } from "./picker.js";
 import { Instrument, Player, playOnce } from "./player.js";
 import { withSetting, withValue } from "./preset.js";
-import { newestOnly, rendered } from "./sound.js";
+import { newestOnly, rendered, soundOf } from "./sound.js";
 
 const AHEAD_MS = 500; // of rest, before the keys around are rendered
 const REACH = 12; // keys to both sides of the patch's own
 
 /**
  * The preset as it is turned, its sound rendered again after each turn, and how long that took.
- * @param {{preset: object, buffer?: AudioBuffer}} taken what came to the keyboard
+ * @param {{preset: object, buffer: AudioBuffer}} taken what came to the keyboard
  */
 function useTurned(taken, say) {
   const [preset, setPreset] = useState(taken.preset);
   const [heard, setHeard] = useState(null); // {instrument, ms}
+  const [waits, setWaits] = useState(false); // for the sound of what was turned last
   const latest = useRef(taken.preset);
-  const render = useMemo(() => newestOnly(async ({ wanted, aloud, asked }) => {
+  const shown = useRef(taken);
+  const render = useMemo(() => newestOnly(async ({ wanted, of, aloud, asked }) => {
     try {
       const buffer = await rendered(wanted);
+      if (of !== shown.current) return; // another patch has come meanwhile
       const ms = performance.now() - asked;
       setHeard({ instrument: new Instrument({ preset: wanted, buffer, note: wanted.note }), ms });
       if (aloud) playOnce(buffer);
     } catch (error) {
       say(error.reason ?? error.message, "error");
     }
+    if (wanted === latest.current) setWaits(false);
   }), []);
   const change = (next, aloud) => {
     latest.current = next;
     setPreset(next);
-    render({ wanted: next, aloud, asked: performance.now() });
+    setWaits(true);
+    render({ wanted: next, of: taken, aloud, asked: performance.now() });
   };
-  useEffect(() => change(taken.preset, false), [taken]);
-  return { preset, heard, latest, change };
+  useEffect(() => {
+    const { preset: wanted, buffer } = taken;
+    [shown.current, latest.current] = [taken, wanted];
+    setPreset(wanted);
+    setWaits(false);
+    setHeard({ instrument: new Instrument({ preset: wanted, buffer, note: wanted.note }), ms: null });
+  }, [taken]);
+  const told = heard?.ms ? `rendered in ${Math.round(heard.ms)} ms` : "";
+  return { preset, heard, told: waits ? "rendering ..." : told, latest, change };
 }
 
 /** Render the keys around the patch's own while nothing is turned, the nearest first. */
@@ -66,7 +78,7 @@ function useKeysAhead(instrument, active) {
  * @param props.onTake puts another patch in its place
  */
 export function Bench({ api, say, taken, onTake, active }) {
-  const { preset, heard, latest, change } = useTurned(taken, say);
+  const { preset, heard, told, latest, change } = useTurned(taken, say);
   const [velocity, setVelocity] = useState(100);
   const [aloud, setAloud] = useState(true);
   const [side, setSide] = useState("now");
@@ -93,7 +105,7 @@ export function Bench({ api, say, taken, onTake, active }) {
   const compare = async (entry) => {
     if (!entry) return setOther(null);
     try {
-      const buffer = await rendered(entry.preset);
+      const buffer = await soundOf(api, entry);
       const sound = { preset: entry.preset, buffer, note: entry.preset.note };
       setOther({ ...entry, instrument: new Instrument(sound) });
       setSide("other");
@@ -134,7 +146,7 @@ export function Bench({ api, say, taken, onTake, active }) {
         <h4>Knobs</h4>
         <label><input type="checkbox" checked=${aloud}
           onChange=${(event) => setAloud(event.currentTarget.checked)} /> Play each change</label>
-        <output class="quiet" aria-label="Rendering time">${heard ? `rendered in ${Math.round(heard.ms)} ms` : ""}</output>
+        <output class="quiet" aria-label="Rendering time">${told}</output>
         <${Button} disabled=${preset === taken.preset} onClick=${() => turn(taken.preset)}>As it came<//>
       </div>
       ${table && html`<${Knobs} preset=${preset} table=${table}

@@ -30,6 +30,12 @@ export async function wavOf(preset, played = {}) {
   return response.arrayBuffer();
 }
 
+/** The sound of a preset: that beside it where there is one, which is there at once, else rendered. */
+export function soundOf(api, { from, file, preview, preset }) {
+  if (!preview) return rendered(preset);
+  return api.audio(`/v1/${from}/${encodeURIComponent(file)}/sound`);
+}
+
 /** A WAV as samples at its own rate, so that none of them changes. */
 export function decoded(bytes) {
   return new OfflineAudioContext(1, 1, rateOf(bytes)).decodeAudioData(bytes);
