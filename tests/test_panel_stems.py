@@ -181,6 +181,8 @@ def test_the_region_that_is_dragged_is_the_excerpt(panel, song):
         page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + 20, steps=4)
         page.mouse.up()
         assert float(page.get_by_label("Excerpt from").input_value()) == pytest.approx(3, abs=0.1)
+        length = page.get_by_label("Length s", exact=True).first
+        assert float(length.input_value()) == pytest.approx(1.5, abs=0.1)
         page.get_by_label("Length s", exact=True).first.fill("1,25")
         page.get_by_role("button", name="Separate the excerpt").click()
         assert null_depth(page) < -90

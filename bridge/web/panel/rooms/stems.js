@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, Choice, Progress, Tabs } from "../ui.js";
 import { Absent, Accompany, SendToHost } from "./stems/actions.js";
 import { Ask, FIRST_CHOICE, isComplete } from "./stems/ask.js";
-import { againBody, forcedBody, isNotHeard, separateBody, withPrompt } from "./stems/bodies.js";
+import { againBody, excerptOf, forcedBody, isNotHeard, separateBody, withPrompt } from "./stems/bodies.js";
 import { Clips, Generate, clipsOf } from "./stems/generate.js";
 import { useJob } from "./stems/job.js";
 import { MixerView } from "./stems/mixer_view.js";
@@ -110,7 +110,8 @@ function TakeApart({ api, say, job }) {
   return html`
     <${SourcePicker} api=${api} say=${say} onSource=${take} />
     ${source && html`
-      <${SourceView} source=${source} region=${region} onRegion=${setRegion} />
+      <${SourceView} source=${source} region=${region}
+        onRegion=${(dragged) => setRegion(excerptOf(dragged))} />
       <${Suggestions} suggesting=${suggesting} found=${found} prompts=${choice.prompts} onToggle=${toggle}
         onAsk=${() => suggesting.start({ kind: "suggest", file: source.ref, top: 12 })} />
       <${Ask} choice=${choice} onChoice=${change} />

@@ -12,7 +12,14 @@ export function withPrompt(prompts, text) {
   return [...prompts, prompt];
 }
 
-/** A job that separates; `region` {start, end} in seconds is an excerpt. */
+/** A region as an excerpt may be: 1 to 60 seconds. @param {{start: number, end: number}|null} region */
+export function excerptOf(region) {
+  if (!region) return null;
+  const length = Math.min(MAX_EXCERPT, Math.max(1, region.end - region.start));
+  return { start: region.start, end: region.start + length };
+}
+
+/** A job that separates; `region` is an excerpt, as `excerptOf` gives it. */
 export function separateBody(file, choice, region = null) {
   const body = { kind: "separate", file, seed: choice.seed, method: choice.method };
   if (choice.byClasses) body.stems = choice.stems;
@@ -24,7 +31,7 @@ export function separateBody(file, choice, region = null) {
   }
   if (choice.steps) body.steps = choice.steps;
   if (region) {
-    body.excerpt = Math.min(MAX_EXCERPT, Math.max(1, region.end - region.start));
+    body.excerpt = Math.round(1e6 * (region.end - region.start)) / 1e6; // not 60.00000000001
     body.excerpt_begin = region.start;
   }
   return body;
