@@ -81,6 +81,7 @@ def test_the_most_similar_comes_first(client):
     [
         ("POST", "/v1/library", {"preset": {"name": "x"}}, "bad-arguments"),
         ("POST", "/v1/library", {"preset": ORGAN, "sound": "/etc/passwd"}, "bad-arguments"),
+        ("POST", "/v1/library", {"preset": ORGAN, "sound": "sha256:../../x"}, "bad-input"),
         ("GET", "/v1/library?limit=0", None, "bad-arguments"),
         ("GET", "/v1/library/..%5Ctoken", None, "no-preset"),
         ("GET", "/v1/library/nothing.json/sound", None, "no-preset"),

@@ -178,6 +178,8 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
             return answer(describe(web, known))
     except ValidationError as error:
         raise Problem(422, "bad-arguments", words.sentence(error)) from error
+    except ValueError as error:
+        raise Problem(422, "bad-input", str(error)) from error
     return _accepted(web, accept(web, job, client, number))
 
 
@@ -265,7 +267,10 @@ def _check_far(kind: JobKind, fields: dict[str, Any]) -> None:
 def upload_path(web: HttpState, name: str, value: str) -> Path:
     """The file of an upload that the field `name` names; raises `Problem`."""
     digest, _, called = value.removeprefix(blobs.PREFIX).partition("/")
-    path = web.blobs.named(blobs.check_digest(digest), called)
+    try:
+        path = web.blobs.named(blobs.check_digest(digest), called)
+    except ValueError as error:
+        raise Problem(422, "bad-input", f"{name}: {error}") from error
     if path is None:
         raise Problem(422, "no-blob", f"{name}: {digest} is not (wholly) here; PUT it first")
     return path
