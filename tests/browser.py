@@ -86,13 +86,19 @@ def opened(folder, **settings):
             yield Panel(browser, running)
 
 
+_playing = []  # the playwright that runs: a thread can have one only, whoever asks while it does
+
+
 @contextlib.contextmanager
 def launched():
     """The browser by itself."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with contextlib.ExitStack() as stack:
+        if not _playing:
+            _playing.append(stack.enter_context(sync_playwright()))
+            stack.callback(_playing.clear)
+        browser = _playing[0].chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield browser
         finally:
