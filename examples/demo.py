@@ -273,6 +273,8 @@ def main() -> int:
         return 1
     print(f"\n{table(rows)}\n", flush=True)
     print(f"Everything is in {out} ({time.monotonic() - began:.0f} s in all).", flush=True)
+    print("To see, hear and make more in a browser: `scorewire serve`, and beside it "
+          "`scorewire panel` (both in .venv/bin).", flush=True)  # fmt: skip
     return 0
 
 

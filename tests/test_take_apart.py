@@ -113,4 +113,6 @@ def test_the_shipped_masks_tell_four_instruments_apart():
         stems, _ = run(model, mix, rate, method="fast")
         parts = torch.stack(list(stems.values()))
         gains.append(si_sdr_improvement(parts, sources, mix.expand_as(sources)).mean())
-    assert float(torch.stack(gains).mean()) > 5  # dB; published prompts reach 3.4 to 4.3
+    assert (
+        float(torch.stack(gains).mean()) > 6.5
+    )  # dB; NMF told the sources 6.2, prompts 3.4 to 4.3
