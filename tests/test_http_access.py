@@ -224,13 +224,19 @@ def test_two_hosts_are_none():
 def test_the_token_is_made_once_for_its_owner_alone(tmp_path):
     path = tmp_path / "new" / "token"
     first = access.token(path)
-    assert re.fullmatch(r"[\w-]{43}", first)  # 256 bits
+    assert re.fullmatch(r"[0-9a-f]{64}", first)  # 256 bits
     assert access.token(path) == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["token"]
     path.chmod(0o644)
     with pytest.raises(ValueError, match=r"its owner's alone \(600\), it is 644"):
         access.token(path)
+
+
+def test_no_token_is_taken_for_an_option(tmp_path):
+    """In `--key TOKEN`: of 64 letters one was "-"."""
+    tokens = [access.token(tmp_path / str(number)) for number in range(100)]
+    assert all(token.isalnum() and len(token) == 64 for token in tokens)
 
 
 @pytest.mark.parametrize("text", ["", "short", "two words of twenty letters", "ümlaut" * 9])

@@ -139,7 +139,7 @@ def token(path: Path) -> str:
         private_folder(path.parent)
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+            file.write(secrets.token_hex(32) + "\n")  # never begins with "-", as an option does
         try:
             os.link(fresh, path)
         except FileExistsError:  # another process was first
