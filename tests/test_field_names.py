@@ -13,8 +13,8 @@ from bridge.osc.addresses import REQUESTS
 from bridge.protocol.jobs import Job
 
 MODELS: dict[str, Any] = {kind.model_fields["kind"].default: kind for kind in get_args(Job)}
-NO_COMMAND = {"probe"}  # `doctor` asks for it
-NO_ADDRESS = {"probe", "eval", "convert"}
+NO_COMMAND = {"probe", "part"}  # `doctor` and engines ask for them
+NO_ADDRESS = {"probe", "part", "eval", "convert"}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OWN = {
     "": {"as_json", "config_file", "here"},

@@ -18,6 +18,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticKnownError
 
@@ -322,6 +323,36 @@ class Record(WritingJob):
     start_samples: int | None = Field(default=None, ge=0, lt=2**63)
 
 
+class Part(Frozen):
+    """Do a share of the steps of a job that can be done apart, and leave them in its folder.
+
+    There the job, run afterwards, finds them and does the rest: nobody can tell it from one that
+    was done in one go. An engine on several machines asks for it, no user.
+
+    - `job`: the whole job
+    - `index`: which share, 0..of - 1: every `of`th step from this one on
+    - `of`: how many shares, 1..1000
+
+    Result: seconds.
+    """
+
+    kind: Literal["part"] = "part"
+    id: str
+    job: Annotated[Separate | DesignPatch, Field(discriminator="kind")]
+    index: int = Field(ge=0)
+    of: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _below(self) -> Part:
+        if self.index >= self.of:
+            raise ValueError(f"index must be below of ({self.of}), got {self.index}")
+        return self
+
+    def share(self, steps: int) -> range:
+        """Which of so many steps are its own."""
+        return range(self.index, steps, self.of)
+
+
 class Cancel(Frozen):
     """To the worker: stop job `id` at its next step."""
 
@@ -332,7 +363,7 @@ class Cancel(Frozen):
 Job: TypeAlias = (
     Suggest | CopyCheck | Convert |
     DesignPatch | GenerateClips | Separate | RenderPreset | Export | Vary | Morph | EditPreset
-    | Evaluate | Probe | Record | Accompany
+    | Evaluate | Probe | Record | Accompany | Part
 )  # fmt: skip
 
 job_adapter: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])

@@ -2,8 +2,8 @@
 
 A new kind of job is its model in `bridge.protocol.jobs`, `patch_jobs` or `multitrack_jobs`, a
 row here, and the function that the row names; files are then checked, OSC, HTTP and OSCQuery take
-it, and the worker does it. The terminal's command has the kind's name; `probe` has none. Tests hold
-the faces against this table.
+it, and the worker does it. The terminal's command has the kind's name (`probe` and `part` have
+none). Tests hold the faces against this table.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bridge.protocol.jobs import (
     CopyCheck,
     Evaluate,
     Job,
+    Part,
     Probe,
     Record,
     Separate,
@@ -191,6 +192,7 @@ _ROWS = (
     JobKind(Convert, "convert.convert_checkpoint", models=False, reads=("file",), writes="file"),
     JobKind(Evaluate, "evaluate.evaluate", reads_folder=("data",), writes="folder"),
     JobKind(Probe, "probe.probe"),
+    JobKind(Part, "part.do_part"),
 )
 KINDS: Mapping[str, JobKind] = {row.name: row for row in _ROWS}
 INPUTS = tuple(dict.fromkeys(name for row in _ROWS for name in row.reads))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from bridge.files import atomic_output
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import Separate
+from bridge.protocol.jobs import Part, Separate
 from bridge.stems import excerpt, manifest
 from bridge.stems.bwf_metadata import Origin, tags
 from bridge.worker import mixture, stem_writer, suggest, take_apart
@@ -111,17 +112,10 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
     `ValueError` with one sentence for a file that cannot be separated and for a full disk.
     """
     clock = worker_loop.Clock(job.id)
-    source = yield from mixture.measure(Path(job.file), clock, READ)
-    presence = suggest.StemPrompts(prompts=job.stems)
-    if not job.stems:
-        presence = yield from suggest.presence_check(job, models, clock, READ, TAGGED)
-    yield clock.progress(TAGGED, "loading the model")
-    task = _task(job, source, presence, models)
-    _check_space(task)
-    stale = [atomic_output.RESULT]
-    with atomic_output.resumable(Path(job.folder), task.key, job.terms, stale=stale) as out:
+    task = yield from _prepare(job, models, clock)
+    with _output(task) as out:
         out.expect(manifest.MANIFEST, CURVES, *stem_writer.names(task.origin))
-        path = _copy(task, out) if task.copied else source.file
+        path = _copy(task, out) if task.copied else task.source.file
         finished, levels = yield from _write_stems(task, path, out, clock)
         yield clock.progress(WRITTEN, "scoring the stems")
         stem_set = _manifest(task, path, out, levels)
@@ -129,6 +123,41 @@ def separate_track(job: Separate, models: Models) -> worker_loop.Events:
         atomic_output.write_json(out.partial / CURVES, {"kind": job.kind} | finished.curves())
         result = _result(task, stem_set, out)
     yield clock.done(result)
+
+
+def separate_part(part: Part, models: Models) -> worker_loop.Events:
+    """Separate a share of the windows of a file into the folder of the job, and no more.
+
+    Raises `ValueError` as `separate_track` does.
+    """
+    clock = worker_loop.Clock(part.id)
+    task = yield from _prepare(cast(Separate, part.job), models, clock)
+    with suppress(atomic_output.Interrupted), _output(task) as out:
+        path = _copy(task, out) if task.copied else task.source.file
+        with mixture.open_recording(path) as recording:
+            yield from _separate_windows(task, recording, out, clock, part)
+        raise atomic_output.Interrupted  # what is done stays
+    yield clock.done({})
+
+
+def _prepare(
+    job: Separate, models: Models, clock: worker_loop.Clock
+) -> Generator[Event, None, _Task]:
+    """Read the file, hear which prompts are in it, load the models."""
+    source = yield from mixture.measure(Path(job.file), clock, READ)
+    presence = suggest.StemPrompts(prompts=job.stems)
+    if not job.stems:
+        presence = yield from suggest.presence_check(job, models, clock, READ, TAGGED)
+    yield clock.progress(TAGGED, "loading the model")
+    task = _task(job, source, presence, models)
+    _check_space(task)
+    return task
+
+
+def _output(task: _Task) -> AbstractContextManager[atomic_output.Output]:
+    """The folder of the stems, with the windows that were finished before."""
+    folder, terms = Path(task.job.folder), task.job.terms
+    return atomic_output.resumable(folder, task.key, terms, stale=[atomic_output.RESULT])
 
 
 def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models: Models) -> _Task:
@@ -174,21 +203,26 @@ def _write_stems(
 
 
 def _separate_windows(
-    task: _Task, recording: Recording, out: atomic_output.Output, clock: worker_loop.Clock
+    task: _Task,
+    recording: Recording,
+    out: atomic_output.Output,
+    clock: worker_loop.Clock,
+    part: Part | None = None,
 ) -> Generator[Event, None, FinishedWindows]:
-    """Separate every window to disk; those that an earlier run left are not done again."""
+    """Separate every window, or those of a part, to disk; those that are there stay."""
     origin = task.origin
-    cut, part = _plan(task, recording)
+    cut, separate_window = _plan(task, recording)
     finished = FinishedWindows(out.scratch, cut.windows, len(origin.prompts), recording.channels)
-    todo = [i for i in range(len(cut.windows)) if i not in finished]
-    share = (SEPARATED - TAGGED) / len(cut.windows)
+    windows = range(len(cut.windows)) if part is None else part.share(len(cut.windows))
+    todo = [i for i in windows if i not in finished]
+    share = (SEPARATED - TAGGED) / max(1, len(windows))
     clock.resume(SEPARATED - share * len(todo))
     yield clock.progress(SEPARATED - share * len(todo), "separate")
     for i, fade in enumerate(fades(cut.windows)):
         if i not in todo:
             continue
         rows: list[Row] = []
-        for step in part(i):
+        for step in separate_window(i):
             fraction = round((i + step.fraction) / len(cut.windows), 6)
             rows.append((fraction, step.stage, step.figures))
             if step.stems is not None:

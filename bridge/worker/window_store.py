@@ -78,11 +78,21 @@ def digest(values: Sequence[Any]) -> str:
 
 
 @lru_cache(maxsize=1)
-def code() -> list[tuple[str, int, int]]:
-    """Name, size and time of every file of `sds`: other code may make windows differently."""
+def code() -> list[tuple[str, str]]:
+    """Name and digest of every module of `sds`, name and size of its other files.
+
+    Other code may make windows differently. The same code on another machine makes the same ones;
+    which weights are used, models say by hashes of their own.
+    """
     folder = Path(sds.__file__).parent
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc")
-    return [(str(f.relative_to(folder)), (s := f.stat()).st_size, s.st_mtime_ns) for f in files]
+    return [(f.relative_to(folder).as_posix(), _digest(f)) for f in files]
+
+
+def _digest(file: Path) -> str:
+    if file.suffix == ".py":
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    return str(file.stat().st_size)
 
 
 def check_space(place: Path, needed: int, what: str) -> None:
