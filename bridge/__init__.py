@@ -2,6 +2,8 @@
 
 - `app`: Whole programs of the light process: the server, `doctor`, jobs asked for by files.
 - `cli`: The commands of `scorewire`, a subject a file; `main` puts them together.
+- `cluster`: Run jobs on the machines of a Ray cluster: `python -m bridge.cluster`, started by an
+  engine.
 - `execution`: Where jobs run: engines, each a process or several, supervised.
 - `files`: Files as the light process reads and writes them: WAV, names, results that appear
   whole.

@@ -262,7 +262,7 @@ class Engine:
     async def __aexit__(self, *_):
         pass
 
-    async def submit(self, job):
+    async def submit(self, job, *, client):
         out = Path(job.out)
         out.mkdir(parents=True, exist_ok=True)
         for name in ("best", "last"):

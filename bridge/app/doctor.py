@@ -14,15 +14,18 @@ import time
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
+from bridge.app.engines import engine_of
 from bridge.execution.child_process import Child
 from bridge.execution.local import LocalEngine
+from bridge.execution.ray import RayEngine
 from bridge.osc import requests
 from bridge.player import protocol
 from bridge.protocol import osc_wire
+from bridge.protocol.cluster_lines import Cluster
 from bridge.protocol.events import Done, Failed
 from bridge.protocol.jobs import Check, Probe, check, new_id
 from bridge.service.config import Config
@@ -44,6 +47,7 @@ WORKER_PACKAGES = (
 )
 INSTALL = "run `make install` in your clone of Scorewire"
 OSC_PATIENCE = 2.0  # seconds
+CLUSTER_PATIENCE = 60.0  # Ray takes ten seconds to connect, thirty on a busy machine
 PLAYER_PATIENCE = 180.0  # its first start compiles, over 60 s on two busy cores
 
 
@@ -58,6 +62,8 @@ def missing_packages() -> str:
 async def examine(config: Config, *, model: str) -> dict[str, Any]:
     """Every check, in the order a first job would meet them; `ok` when all are."""
     checks = [_python(), _packages(), _data(config), await _round_trip(config)]
+    if config.engine == "ray":
+        checks.append(await _cluster(config))
     if checks[1]["ok"]:
         checks += [await _player(config), *await _probe(config, model)]
     return {
@@ -130,6 +136,29 @@ async def _ask(host: str, port: int, address: str, req: int) -> osc_wire.Message
         return osc_wire.decode(await answer)[0]
     finally:
         transport.close()
+
+
+async def _cluster(config: Config) -> Check:
+    """Connect to the Ray cluster, and count its machines."""
+    where = config.cluster or "this machine"
+    fix = "start one (`ray start --head`), and name it with --address: docs/cluster.md"
+    try:
+        engine = engine_of(config)
+    except ValueError as error:
+        return check("cluster", False, str(error), "run `make install`")
+    async with engine:
+        try:
+            async with asyncio.timeout(CLUSTER_PATIENCE):
+                while (cluster := cast(RayEngine, engine).cluster) is None:
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            text = f"no Ray cluster at {where} answered in {CLUSTER_PATIENCE:g} s"
+            return check("cluster", False, text, fix)
+    return check("cluster", not cluster.problem, cluster.problem or _machines(cluster), fix)
+
+
+def _machines(cluster: Cluster) -> str:
+    return f"{cluster.machines} machine{'s' if cluster.machines != 1 else ''} in the Ray cluster"
 
 
 async def _player(config: Config) -> Check:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from bridge.app import doctor
-from bridge.execution.local import LocalEngine
+from bridge.app.engines import engine_of
 from bridge.osc import requests
 from bridge.player.protocol import Happening
 from bridge.service import discovery
@@ -46,7 +46,7 @@ async def run_server(
             lost = store.recover()
             for job_id in lost:
                 log.warning("job %s was interrupted by the end of an earlier server", job_id)
-            engine = LocalEngine(config.worker, grace=config.grace, stall=config.stall)
+            engine = engine_of(config)
             async with AsyncExitStack() as stack:
                 player = PlayerProcess(config.player, Library(config.library)) if play else None
                 if player is not None:

@@ -40,7 +40,31 @@ Replace = Annotated[
     bool, typer.Option("--replace", help="Replace files that Scorewire did not make, too.")
 ]
 Here = Annotated[bool, typer.Option("--here", help="In a worker of its own, though a server runs.")]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="Where jobs run: local or ray; else as configured.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster, host:port or auto; else one is started.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar=INT, help="On the cluster; else one a GPU, one a machine without."),
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file of settings.")]
+
+
+def on_engine(
+    settings: config.Config, engine: str | None, address: str | None, workers: int | None
+) -> config.Config:
+    """The settings with the engine that a command names; `ValueError` for one that is not one."""
+    from dataclasses import replace
+
+    return replace(
+        settings,
+        engine=settings.engine if engine is None else engine,
+        cluster=settings.cluster if address is None else address,
+        cluster_workers=settings.cluster_workers if workers is None else workers,
+    )
 
 
 class CommandFailed(Exception):
@@ -101,12 +125,17 @@ def run(kind: type[Job], as_json: bool, here: bool, **values: Any) -> dict[str, 
 
 
 def run_each(
-    kind: type[Job], as_json: bool, here: bool, asked: Sequence[dict[str, Any]]
+    kind: type[Job],
+    as_json: bool,
+    here: bool,
+    asked: Sequence[dict[str, Any]],
+    settings: config.Config | None = None,
 ) -> list[dict[str, Any]]:
     """Run a job of `kind` for each of `asked`, one after the other, and return their results.
 
     The server that runs for the data folder does them, unless `here`; else, or when it does not
-    take one, a worker of this process. A `model` of None is the configured one. Raises pydantic's
+    take one, a worker of this process, or whatever runs jobs by `settings` (None: those of the
+    user). A `model` of None is the configured one. Raises pydantic's
     `ValidationError` when values make no job, `CommandFailed` for the first that has no result.
     """
     import asyncio
@@ -115,9 +144,9 @@ def run_each(
     from bridge.app import doctor
     from bridge.cli import tables
     from bridge.protocol.jobs import Evaluate, new_id
-    from bridge.service import config
+    from bridge.service import config as configuration
 
-    settings = config.load()
+    settings = settings or configuration.load()
     if "model" in kind.model_fields:
         asked = [values | {"model": values.get("model") or settings.model} for values in asked]
     all_jobs = [kind.model_validate({"id": new_id(), **values}) for values in asked]
@@ -172,11 +201,11 @@ async def _live(
     import asyncio
     import secrets
 
-    from bridge.execution.local import LocalEngine
+    from bridge.app.engines import engine_of
     from bridge.service import job_server, signals
     from bridge.service.ledger import Store, mend
 
-    engine = LocalEngine(settings.worker, grace=settings.grace, stall=settings.stall)
+    engine = engine_of(settings)
     if (aside := mend(settings.ledger)) is not None:
         typer.echo(f"the job ledger was damaged; it is kept as {aside}, a new one begins", err=True)
     async with signals.stopping_on_signals() as stop:

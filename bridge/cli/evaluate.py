@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
 import typer
 
-from bridge.cli.base import TEXT, CommandFailed, Json, Out, Replace, Seed, absolute, run
+from bridge.cli.base import (
+    TEXT,
+    Address,
+    CommandFailed,
+    EngineName,
+    Json,
+    Out,
+    Replace,
+    Seed,
+    Workers,
+    absolute,
+    on_engine,
+    run_each,
+)
 
 if TYPE_CHECKING:
     from bridge.files.write_terms import WriteRules
@@ -60,6 +73,9 @@ def eval_(
         Path | None,
         typer.Option(help="Write the page to this file too; suites not run keep their sections."),
     ] = None,
+    engine: EngineName = None,
+    address: Address = None,
+    workers: Workers = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
@@ -77,21 +93,21 @@ def eval_(
     rules = WriteRules(replace)
     if report is not None:
         _check_report(report, rules)
-    result = run(
-        Evaluate,
-        as_json,
-        True,  # it takes hours: a server would keep all others waiting
-        suites=tuple(suites),
-        data=absolute(data),
-        out=absolute(out),
-        models=tuple(models) if models else (config.load().model,),
-        evaluation_scorer=evaluation_scorer,
-        seed=seed,
-        items=items,
-        methods=tuple(methods or ()),
-        measured=measured,
-        replace=replace,
-    )
+    settings = on_engine(config.load(), engine, address, workers)
+    asked = {
+        "suites": tuple(suites),
+        "data": absolute(data),
+        "out": absolute(out),
+        "models": tuple(models) if models else (settings.model,),
+        "evaluation_scorer": evaluation_scorer,
+        "seed": seed,
+        "items": items,
+        "methods": tuple(methods or ()),
+        "measured": measured,
+        "replace": replace,
+    }
+    # It takes hours: a server would keep all others waiting.
+    (result,) = run_each(Evaluate, as_json, True, [asked], settings)
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
         _write_report(report, page, rules)

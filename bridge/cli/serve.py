@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from bridge.cli.base import INT, CommandFailed, ConfigFile, Json, Model, show
+from bridge.cli.base import (
+    INT,
+    Address,
+    CommandFailed,
+    ConfigFile,
+    EngineName,
+    Json,
+    Model,
+    Workers,
+    on_engine,
+    show,
+)
 from bridge.cli.choices import STATES
 
 if TYPE_CHECKING:
@@ -23,16 +34,20 @@ def serve(
     announce: Annotated[
         bool, typer.Option("--announce", help="Let OSCQuery clients find it on the network (mDNS).")
     ] = False,
+    engine: EngineName = None,
+    address: Address = None,
+    workers: Workers = None,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Listen for OSC and HTTP on this machine until Ctrl-C.
 
-    One job runs at a time; others wait.
+    One job runs at a time, on a Ray cluster as many as it has workers; others wait.
     """
     from bridge.service import config
 
-    _serve(config.load(config_file), play, as_json, announce=announce)
+    settings = on_engine(config.load(config_file), engine, address, workers)
+    _serve(settings, play, as_json, announce=announce)
 
 
 @app.command("play")

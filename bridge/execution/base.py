@@ -1,4 +1,5 @@
-"""Where jobs run: `local` is a supervised worker process on this machine, `recording` JACK.
+"""Where jobs run: `local` is a supervised worker process on this machine, `ray` the machines of a
+cluster, `recording` JACK.
 
 An engine takes a `Job` and yields its `Event`s, the last of which is `Done`, `Failed` or
 `Cancelled`. It never raises for what goes wrong in a job: that is what `Failed` is for.
@@ -19,8 +20,11 @@ class Engine(Protocol):
     async def __aenter__(self) -> Engine: ...
     async def __aexit__(self, *_: object) -> None: ...
 
-    def submit(self, job: Job) -> AsyncGenerator[Event, None]:
-        """Queue `job` now and yield its events; the last one is Done, Failed or Cancelled."""
+    def submit(self, job: Job, *, client: str = "") -> AsyncGenerator[Event, None]:
+        """Queue `job` now and yield its events; the last one is Done, Failed or Cancelled.
+
+        Jobs of several clients have their turns.
+        """
         ...
 
     async def cancel(self, job_id: str) -> bool:

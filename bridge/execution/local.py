@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
+from bridge.execution.fair_queue import FairQueue
+from bridge.execution.ticket import Ticket
 from bridge.processes import parent_watch
 from bridge.protocol.events import Cancelled, Done, Event, Failed, event_adapter
 from bridge.protocol.jobs import Cancel, Job, sentence
@@ -28,7 +28,7 @@ CLOSING = 3.0  # seconds a worker gets to leave once its job is cancelled and it
 
 
 class LocalEngine:
-    """Runs jobs one at a time, in the order submitted, on one worker process.
+    """Runs jobs one at a time, of each client in the order submitted, on one worker process.
 
         async with LocalEngine() as engine:
             async for event in engine.submit(job):
@@ -45,9 +45,9 @@ class LocalEngine:
         self._command = tuple(command)
         self._grace = grace
         self._stall = stall
-        self._queue: deque[_Ticket] = deque()
+        self._queue: FairQueue[Ticket] = FairQueue()
         self._wake = asyncio.Event()
-        self._current: _Ticket | None = None
+        self._current: Ticket | None = None
         self._worker: Child | None = None
         self._runner: asyncio.Task[None] | None = None
 
@@ -75,18 +75,18 @@ class LocalEngine:
             if not runner.cancelled():
                 runner.result()  # raises what ended it
 
-    def submit(self, job: Job) -> AsyncGenerator[Event, None]:
+    def submit(self, job: Job, *, client: str = "") -> AsyncGenerator[Event, None]:
         """Queue `job` now and yield its events; the last one is Done, Failed or Cancelled.
 
-        Leaving the generator before its end cancels the job.
+        Clients have their turns. Leaving the generator before its end cancels the job.
         """
-        ticket = _Ticket(job)
+        ticket = Ticket(job, client)
         if self._runner is None or self._runner.done():
-            ticket.end(_interruption(job.id))
+            ticket.interrupt()
         else:
-            self._queue.append(ticket)
+            self._queue.put(client, ticket)
             self._wake.set()
-        return self._events(ticket)
+        return ticket.read(self.cancel)
 
     async def cancel(self, job_id: str) -> bool:
         """Ask for job `job_id` to stop; False when it is not (or no longer) here.
@@ -109,23 +109,12 @@ class LocalEngine:
                 self._worker.lines.put_nowait(b"")  # wakes `_run`, which then sees the deadline
         return True
 
-    async def _events(self, ticket: _Ticket) -> AsyncGenerator[Event, None]:
-        try:
-            while True:
-                event = await ticket.events.get()
-                yield event
-                if isinstance(event, Done | Failed | Cancelled):
-                    return
-        finally:
-            if not ticket.ended:
-                await self.cancel(ticket.job.id)
-
     async def _run_queue(self) -> None:
         try:
             while True:
                 self._wake.clear()
-                while self._queue:
-                    self._current = self._queue.popleft()
+                while (ticket := self._queue.take()) is not None:
+                    self._current = ticket
                     self._current.end(await self._run(self._current))
                     self._current = None
                 await self._wake.wait()
@@ -136,10 +125,10 @@ class LocalEngine:
         """End every job still here: nobody will run it."""
         for ticket in (self._current, *self._queue):
             if ticket is not None:
-                ticket.end(_interruption(ticket.job.id))
+                ticket.interrupt()
         self._queue.clear()
 
-    async def _run(self, ticket: _Ticket) -> Event:
+    async def _run(self, ticket: Ticket) -> Event:
         """Hand one job to the worker, pass its events on, and return the last one."""
         job_id = ticket.job.id
         warm = self._worker is not None and self._worker.alive
@@ -178,7 +167,7 @@ class LocalEngine:
             if event is not None:
                 ticket.events.put_nowait(event)
 
-    def _patience(self, ticket: _Ticket) -> float | None:
+    def _patience(self, ticket: Ticket) -> float | None:
         """How many seconds to wait for the worker's next line; None is for ever."""
         if ticket.deadline is not None:
             return max(0.0, ticket.deadline - asyncio.get_running_loop().time())
@@ -196,7 +185,7 @@ class LocalEngine:
             await self._worker.close(patience)
             self._worker = None
 
-    async def _report_death(self, worker: Child, ticket: _Ticket) -> Event:
+    async def _report_death(self, worker: Child, ticket: Ticket) -> Event:
         """Make the last event of a job whose worker has died: how it died."""
         await self._drop_worker(0.0)
         if worker.tail:
@@ -206,22 +195,6 @@ class LocalEngine:
         words = f"; its last words: {worker.tail[-1][:200]}" if worker.tail else ""
         reason = f"the worker process ended ({worker.ending}) before the job did{words}"
         return Failed(id=ticket.job.id, code="crashed", reason=reason)
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """A job on its way: its events so far unread, and when it must have stopped if cancelled."""
-
-    job: Job
-    events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    deadline: float | None = None  # of the loop's clock, once cancelled
-    ended: bool = False
-
-    def end(self, event: Event) -> None:
-        """Put the last event, once."""
-        if not self.ended:
-            self.ended = True
-            self.events.put_nowait(event)
 
 
 def _parse(line: bytes, job_id: str) -> Event | None:
@@ -248,8 +221,3 @@ def _ends(raw: object, job_id: str) -> bool:
     """Whether a line was meant as the last event of the job: after it, no other will come."""
     last = ("done", "failed", "cancelled")
     return isinstance(raw, dict) and raw.get("id") == job_id and raw.get("kind") in last
-
-
-def _interruption(job_id: str) -> Failed:
-    reason = "the server stopped before the job ended"
-    return Failed(id=job_id, code="interrupted", reason=reason)

@@ -47,7 +47,7 @@ class RecordingEngine:
             log.warning("recorder %d does not stop: killing it", child.pid)
             await child.close(0.0)
 
-    def submit(self, job: Job) -> AsyncGenerator[Event, None]:
+    def submit(self, job: Job, *, client: str = "") -> AsyncGenerator[Event, None]:
         """Start `job` and yield its events; the last one is Done, Failed or Cancelled.
 
         From now on it can be stopped and cancelled, so the events must be asked for.

@@ -102,7 +102,7 @@ def folder(
         sweep(target)
         hidden = Path(tempfile.mkdtemp(dir=target, prefix=f"{PARTIAL}{os.getpid()}-"))
         out = Output(target, hidden, terms)
-        lock = _lock(out.partial, PATIENCE)
+        lock = hold(out.partial, PATIENCE)
         out.scratch.mkdir()
     except OSError as error:
         _unmake(made)
@@ -133,7 +133,7 @@ def resumable(
     out = Output(target, target / f"{UNFINISHED}{key}", terms)
     try:
         out.scratch.mkdir(parents=True, exist_ok=True)
-        lock = _lock(out.partial, PATIENCE)
+        lock = hold(out.partial, PATIENCE)
     except OSError as error:
         _unmake(made)
         raise cannot_write(f"out {target}", error) from error
@@ -174,7 +174,7 @@ def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) ->
         if not resumable and (others or not pid.isdigit()):
             idle = False
             continue
-        if (lock := _lock(partial, 0.0)) is None:
+        if (lock := hold(partial, 0.0)) is None:
             idle = False
             continue
         promised = (partial / MOVES).exists()
@@ -394,7 +394,7 @@ def _unmake(made: list[Path]) -> None:
             folder.rmdir()
 
 
-def _lock(partial: Path, patience: float) -> Lock | None:
+def hold(partial: Path, patience: float) -> Lock | None:
     """Be the one process that works in `partial`, None when another is; closing gives it back.
 
     The system gives it back when its process ends, however it ends. SQLite, which does the same

@@ -30,6 +30,7 @@ async def health(request: Request) -> Response:
         "model": server.config.model,
         "models": await beside(_models),
         "processes": await beside(processes),
+        "cluster": None if (cluster := server.cluster) is None else cluster.model_dump(),
         "player": None if server.player is None else server.player.describe(),
     }
     return answer(told)

@@ -167,6 +167,9 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise Problem(400, "bad-arguments", "Idempotency-Key must be 1 to 200 visible letters")
+    turn = request.headers.get("scorewire-client", "http")
+    if not _KEY.fullmatch(turn):
+        raise Problem(400, "bad-arguments", "Scorewire-Client must be 1 to 200 visible letters")
     client, number = ("http", secrets.randbits(31)) if key is None else (f"http:{key}", 0)
     known = None if key is None else web.server.store.by_request(client, number)
     job_id = words.new_id() if known is None else known.job.id
@@ -180,14 +183,20 @@ def _submit(request: Request, fields: dict[str, Any]) -> Response:
         raise Problem(422, "bad-arguments", words.sentence(error)) from error
     except ValueError as error:
         raise Problem(422, "bad-input", str(error)) from error
-    return _accepted(web, accept(web, job, client, number))
+    return _accepted(web, accept(web, job, client, number, turn))
 
 
-def accept(web: HttpState, job: words.Job, client: str = "http", number: int | None = None) -> str:
+def accept(
+    web: HttpState,
+    job: words.Job,
+    client: str = "http",
+    number: int | None = None,
+    turn: str | None = None,
+) -> str:
     """Have the server do a job, and its id; raises `Problem`."""
     req = secrets.randbits(31) if number is None else number
     try:
-        return web.server.submit(job, client=client, req=req)
+        return web.server.submit(job, client=client, req=req, turn=turn)
     except words.QueueFull as error:
         raise Problem(503, "queue-full", str(error), {"Retry-After": "10"}) from error
     except ValueError as error:

@@ -1,6 +1,8 @@
 """What the processes say to each other: jobs, events, and how they travel.
 
 - `base`: What jobs, events and cancellations have in common.
+- `cluster_lines`: What an engine and the process that drives its cluster say to each other, a
+  JSON line each.
 - `events`: The events of a job: progress, the best result so far, and how it ended.
 - `host_names`: The names of the hosts that finished stems can be placed in, without their
   adapters.

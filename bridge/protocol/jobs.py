@@ -37,6 +37,7 @@ from bridge.stems.excerpt import FOLDER as EXCERPT_FOLDER
 from bridge.stems.tempo import Points
 
 MAX_STEMS = 8
+ROWS = "rows.jsonl"  # of an evaluation: what was measured, a line each
 MAX_REASON = 300  # letters of what a check said, which may hold all that it was given
 
 
@@ -338,7 +339,7 @@ class Part(Frozen):
 
     kind: Literal["part"] = "part"
     id: str
-    job: Annotated[Separate | DesignPatch, Field(discriminator="kind")]
+    job: Annotated[Separate | DesignPatch | Evaluate, Field(discriminator="kind")]
     index: int = Field(ge=0)
     of: int = Field(ge=1, le=1000)
 

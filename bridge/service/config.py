@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from presets.reading import read_toml
 PREFIX = "SCOREWIRE_"
 FILE = "config.toml"
 MIN_KEY = 12  # letters
+ENGINES = ("local", "ray")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9._-]{1,253}:\d{1,5}|\[[0-9A-Fa-f:]{2,39}\]:\d{1,5}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +53,14 @@ class Config:
     - `assistant`: language model that words prompts; default None: none
     - `worker`: command that starts the worker; default: this Python with `-m bridge.worker`
     - `player`: command that starts the player; default: this Python with `-m bridge.player`
-    - `queue`: jobs that may wait, 1..10000; default 32
+    - `queue`: jobs of one client that may wait or run, 1..10000, eight times as many of all; all
+      OSC without the key is one client; default 32
+    - `engine`: "local" or "ray", where jobs run: on this machine or on a Ray cluster; default
+      "local"
+    - `cluster`: the cluster's address, host:port, or "auto" for the one that runs on this machine;
+      default "": one is started here, for this machine alone
+    - `cluster_workers`: workers on the cluster, 0..10000; default 0: one a GPU, and one on each
+      machine that has none
     - `grace`: seconds that a cancelled job may take to stop, 0..86400; default 10
     - `stall`: seconds of silence after which a worker is stopped, 0..86400, 0 for never; default
       600
@@ -75,6 +85,9 @@ class Config:
     worker: tuple[str, ...] = parent_watch.command("bridge.worker")
     player: tuple[str, ...] = parent_watch.command("bridge.player")
     queue: int = 32
+    engine: str = "local"
+    cluster: str = ""
+    cluster_workers: int = 0
     grace: float = 10.0
     stall: float = 600.0
     repeat: float = 600.0
@@ -97,6 +110,12 @@ class Config:
                 raise ValueError(f"{name} must be 1 .. 2^50 bytes, got {getattr(self, name)}")
         if not 1 <= self.queue <= 10_000:
             raise ValueError(f"queue must be 1 .. 10000 jobs, got {self.queue}")
+        if self.engine not in ENGINES:
+            raise ValueError(f"engine must be {' or '.join(ENGINES)}, got {self.engine!r}")
+        if self.cluster not in ("", "auto") and not _HOST_AND_PORT.fullmatch(self.cluster):
+            raise ValueError(f"cluster must be host:port or auto, got {self.cluster!r}")
+        if not 0 <= self.cluster_workers <= 10_000:
+            raise ValueError(f"cluster_workers must be 0 .. 10000, got {self.cluster_workers}")
         for name in ("grace", "stall", "repeat"):
             seconds = getattr(self, name)
             if not 0 <= seconds <= 86_400:
@@ -239,7 +258,8 @@ _KINDS = {
     "write": "folders", "osc_write": "folders", "osc_key": "text", "model": "text",
     "assistant": "assistant",
     "worker": "command", "player": "command",
-    "queue": "integer", "grace": "number", "stall": "number", "repeat": "number",
+    "queue": "integer", "engine": "text", "cluster": "text", "cluster_workers": "integer",
+    "grace": "number", "stall": "number", "repeat": "number",
 }  # fmt: skip
 _MEANING = {
     "text": "text", "integer": "a whole number", "number": "a number", "folder": "a folder",

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from bridge.execution.base import Engine
+from bridge.execution.ray import RayEngine
 from bridge.execution.recording import RecordingEngine
 from bridge.files import atomic_output
 from bridge.files.write_terms import ORDINARY
@@ -23,6 +24,7 @@ from bridge.hosts.files import whole
 from bridge.processes.background_threads import beside
 from bridge.protocol import jobs
 from bridge.protocol.base import WritingJob
+from bridge.protocol.cluster_lines import Cluster
 from bridge.protocol.events import Best, Cancelled, Done, Event, Failed, Progress
 from bridge.protocol.jobs import Job, Record
 from bridge.protocol.kinds import kind_of, out_folder, result_path
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[Event], None]
 
+CLIENTS = 8  # that fill their queues at once
 LEAVING = 3.0  # seconds for what a server that leaves waits for
 SWEEPS, SWEEP_GAP = 6, 5.0  # a worker whose server has died leaves within seconds
 
@@ -66,6 +69,7 @@ class Server:
         self._stack = AsyncExitStack()  # holds the engine open
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._unswept: dict[str, tuple[Path, bool]] = {}  # folders by job, and whether all goes
+        self._turns: dict[str, str] = {}  # whose jobs they are
         self._untrusted: set[str] = set()  # jobs of OSC without the key
         self._inbox: set[str] = set()  # searches whose patches the library keeps
         self._listeners: dict[str | None, dict[Hashable, Deliver]] = {None: {}}
@@ -84,12 +88,20 @@ class Server:
         """Whether a job waits or runs."""
         return bool(self._lives)
 
+    @property
+    def cluster(self) -> Cluster | None:
+        """How the cluster is on which jobs run; None where there is none."""
+        return self._engine.cluster if isinstance(self._engine, RayEngine) else None
+
     # 1. accept
 
-    def submit(self, job: Job, *, client: str, req: int, trusted: bool = True) -> str:
+    def submit(
+        self, job: Job, *, client: str, req: int, trusted: bool = True, turn: str | None = None
+    ) -> str:
         """Take `job` and return its id; it runs when its turn comes.
 
-        Who is not `trusted` has new files written, and only where `paths.bound` allows it.
+        Clients have their turns, by the name `turn` (None: `client`). Who is not `trusted` has
+        new files written, and only where `paths.bound` allows it.
 
         A repeated request (same client, same req, same content) returns the id it got before, as
         long as that job lives and for `Config.repeat` seconds after: a client on UDP may ask
@@ -104,18 +116,31 @@ class Server:
             job = job.model_copy(update={"out": str(self.config.results / job.id)})
         job = file_access.bound(job, self.config, trusted=trusted)
         file_access.check(job, read=self.config.readable, write=self.config.writable)
-        own = {name for name in self._lives if (name in self._untrusted) != trusted}
-        if len(own) >= self.config.queue:
-            raise jobs.QueueFull(f"the queue is full: {self.config.queue} jobs wait or run already")
+        turn = client if turn is None else turn
+        self._check_queue(turn, trusted)
         self.store.add(job, client=client, request=req)
         if inbox:
             self._inbox.add(job.id)
         engine = self._recordings if isinstance(job, Record) else self._engine
-        life = self._live(job, engine.submit(job))
+        life = self._live(job, engine.submit(job, client=turn))
+        self._turns[job.id] = turn
         if not trusted:
             self._untrusted.add(job.id)
         self._lives[job.id] = asyncio.create_task(life, name=f"job {job.id}")
         return job.id
+
+    def _check_queue(self, turn: str, trusted: bool) -> None:
+        """Raise `QueueFull` when this client, or all of them, have as many jobs as they may.
+
+        Who has no key can call himself anything: all such clients count as one.
+        """
+        own = {name for name in self._lives if (name in self._untrusted) != trusted}
+        of_client = sum(self._turns[name] == turn for name in own) if trusted else len(own)
+        most = CLIENTS * self.config.queue
+        if of_client >= self.config.queue:
+            raise jobs.QueueFull(f"the queue is full: {of_client} jobs wait or run already")
+        if len(own) >= most:
+            raise jobs.QueueFull(f"the queue is full: {most} jobs of all clients wait or run")
 
     def same_request(self, job: Job, known: Entry) -> bool:
         """Whether `job` asks for what a known one asked for, as that was understood then."""
@@ -168,6 +193,7 @@ class Server:
             self._tell(Failed(id=job.id, code=code, reason=reason))
         finally:
             self._lives.pop(job.id, None)
+            self._turns.pop(job.id, None)
             self._untrusted.discard(job.id)
             self._inbox.discard(job.id)
             self._listeners.pop(job.id, None)

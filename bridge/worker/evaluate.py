@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import presets
 import renderers
@@ -14,7 +15,7 @@ import sds
 from bridge.files import atomic_output
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Event
-from bridge.protocol.jobs import Evaluate
+from bridge.protocol.jobs import ROWS, Evaluate, Part
 from bridge.worker.models import Models, instrument, model_hash
 from bridge.worker.playables import playables
 from renderers import RENDERERS
@@ -28,7 +29,7 @@ from sds.scoreboard.keys import Key, code_digest, shipped_digests, values
 from sds.similarity import base
 
 PAGES = ("scoreboard.md", "scoreboard.json")
-ROWS = "rows.jsonl"
+MOST_ITEMS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +47,60 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
     `out` gets scoreboard.md, scoreboard.json, rows.jsonl with the rows of all keys, and what tasks
     share in scratch. Raises `ValueError` without an evaluation scorer.
     """
-    from sds.scoreboard.suites import SUITES  # what they import, no other job needs
-
     clock = worker_loop.Clock(job.id)
     yield clock.progress(0.0, "loading the model")
-    scorers = _scorers(job, models)
-    entries = {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
+    scorers, entries = _scorers(job, models), _entries(job)
+    folder = Path(job.out)
+    for page_file in PAGES:
+        job.terms.check(folder / page_file)
+    measured = yield from _measure(job, models, scorers, clock)
+    page = _page(job, scorers, measured)
+    with atomic_output.folder(folder, job.terms) as out:
+        table = report.markdown(page, entries)
+        (out.partial / PAGES[0]).write_text(table, encoding="utf-8")
+        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, entries))
+    yield clock.done(
+        {
+            "page": out.final(out.partial / PAGES[0]),
+            "figures": out.final(out.partial / PAGES[1]),
+            "rows": str(folder / ROWS),
+        }
+    )
+
+
+def evaluate_part(part: Part, models: Models) -> worker_loop.Events:
+    """Measure the rows of a share of the items, and write no page.
+
+    Raises `ValueError` as `evaluate` does.
+    """
+    job = cast(Evaluate, part.job)
+    clock = worker_loop.Clock(part.id)
+    yield clock.progress(0.0, "loading the model")
+    yield from _measure(job, models, _scorers(job, models), clock, part.share(MOST_ITEMS))
+    yield clock.done({})
+
+
+def _entries(job: Evaluate) -> dict[str, board.Entry]:
+    """The suites that are asked for."""
+    from sds.scoreboard.suites import SUITES  # what they import, no other job needs
+
+    return {n: e for n, e in SUITES.items() if n in job.suites or "all" in job.suites}
+
+
+def _measure(
+    job: Evaluate,
+    models: Models,
+    scorers: _Scorers,
+    clock: worker_loop.Clock,
+    items: range | None = None,
+) -> Generator[Event, None, dict[str, report.Measured]]:
+    """The rows of each model; of the items of these numbers alone, where given."""
+    entries = _entries(job)
     prompts = evaluation_items.prompts(Path(job.data))
     names = list({_shown(name): name for name in job.models}.values())
     for name in names:
         models.prior(name, prompts)  # one that is not there is refused now, not in an hour
     folder = Path(job.out)
-    for page_file in PAGES:
-        job.terms.check(folder / page_file)
     folder.mkdir(parents=True, exist_ok=True)
     measured: dict[str, report.Measured] = {}
     for index, name in enumerate(names):
@@ -72,22 +114,11 @@ def evaluate(job: Evaluate, models: Models) -> worker_loop.Events:
                 entries,
                 keys,
                 clock,
-                _Share(name, index, len(names)),
+                _Share(name, index, len(names), items),
                 job.methods,
             )
         measured[name] = report.Measured(_weights(prior), keys, rows)
-    page = _page(job, scorers, measured)
-    with atomic_output.folder(folder, job.terms) as out:
-        table = report.markdown(page, entries)
-        (out.partial / PAGES[0]).write_text(table, encoding="utf-8")
-        atomic_output.write_json(out.partial / PAGES[1], report.as_json(page, entries))
-    yield clock.done(
-        {
-            "page": out.final(out.partial / PAGES[0]),
-            "figures": out.final(out.partial / PAGES[1]),
-            "rows": str(folder / ROWS),
-        }
-    )
+    return measured
 
 
 def _scorers(job: Evaluate, models: Models) -> _Scorers:
@@ -139,11 +170,12 @@ def _multi_track() -> MultiTrackModel | None:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """Which model of how many is at work, for the progress."""
+    """Which model of how many is at work, for the progress, and on which items (None: all)."""
 
     model: str
     index: int
     of: int
+    items: range | None = None
 
     def stage(self, words: str) -> str:
         return words if self.of == 1 else f"{_shown(self.model)}, {words}"
@@ -167,7 +199,9 @@ def _measure_rows(
     file = setting.scratch.parent / ROWS
     suites = {name: entry.suite for name, entry in entries.items()}
     digests = {name: key.digest for name, key in keys.items()}
-    for step in board.evaluate(suites, setting, file, keys=digests, methods=methods):
+    for step in board.evaluate(
+        suites, setting, file, keys=digests, methods=methods, share=share.items
+    ):
         if step.row is not None:
             rows.append(step.row)
         old += step.old  # takes no time, so it does not count as progress

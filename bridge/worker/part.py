@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bridge.protocol import worker_loop
-from bridge.protocol.jobs import Part, Separate
+from bridge.protocol.jobs import Evaluate, Part, Separate
+from bridge.worker.evaluate import evaluate_part
 from bridge.worker.models import Models
 from bridge.worker.separate import separate_part
 
@@ -15,4 +16,6 @@ def do_part(part: Part, models: Models) -> worker_loop.Events:
     """
     if isinstance(part.job, Separate):
         return separate_part(part, models)
+    if isinstance(part.job, Evaluate):
+        return evaluate_part(part, models)
     raise ValueError(f"{part.job.kind} is not done in parts")

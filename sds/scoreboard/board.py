@@ -154,12 +154,14 @@ def evaluate(
     *,
     keys: Mapping[str, str] | None = None,
     methods: Sequence[str] = (),
+    share: range | None = None,
 ) -> Iterator[Now]:
     """Run the tasks of the suites that `rows` (a .jsonl file) does not hold yet; yields often.
 
     Each task's row is yielded once, in the order of the tasks, those of earlier runs too. Only rows
     of a suite's key in `keys` are of this run; each key has a scratch folder of its own. `methods`
-    are the names of those that run; none: all.
+    are the names of those that run; none: all. `share` has the numbers of the items whose tasks
+    run, counted in their order, all methods of one together; None: all.
     """
     key_of = keys or {}
     done = {
@@ -174,6 +176,10 @@ def evaluate(
     ]
     if methods:
         every = _of_methods(every, methods)
+    if share is not None:
+        items = list(dict.fromkeys((name, task.item) for name, task in every))
+        own = {items[number] for number in share if number < len(items)}
+        every = [(name, task) for name, task in every if (name, task.item) in own]
     asked = Counter((name, task.item, task.method) for name, task in every)
     for words, count in asked.items():
         if count > 1:

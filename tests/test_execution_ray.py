@@ -1,0 +1,237 @@
+"""Jobs on a real Ray cluster of three machines, all of them this one."""
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from bridge.execution.local import LocalEngine
+from bridge.execution.ray import RayEngine, driver_command
+from bridge.files.atomic_output import UNFINISHED
+from bridge.protocol.events import Cancelled, Done, Failed, Progress
+from bridge.protocol.jobs import Separate
+from bridge.protocol.patch_jobs import DesignPatch
+from tests import children, fake_worker, ray_cluster, small_worker
+
+SMALL = (sys.executable, small_worker.__file__)
+FAKE = (sys.executable, fake_worker.__file__)
+RATE = 48000
+
+
+class Machines:
+    """A cluster in a process of its own."""
+
+    def __init__(self, count):
+        self.process = subprocess.Popen(
+            [sys.executable, ray_cluster.__file__, str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.address = json.loads(children.first_line(self.process))["address"]
+
+    def tell(self, line):
+        """Have a command done."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert children.first_line(self.process)
+
+    def engine(self, worker=SMALL, **options):
+        command = driver_command(self.address, 0, 10, 0, worker)
+        return RayEngine(command, here=LocalEngine(worker), **options)
+
+
+@pytest.fixture(scope="module")
+def machines():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")  # as docs/cluster.md tells a studio to
+        patch.setenv("RAY_AUTH_TOKEN", "5" * 32)
+        made = Machines(3)
+        yield made
+        made.process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Twenty seconds of noise: nineteen windows."""
+    path = tmp_path_factory.mktemp("in") / "long.wav"
+    noise = np.random.default_rng(0).standard_normal((20 * RATE, 2))
+    sf.write(path, 0.1 * noise, RATE, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture(scope="module")
+def separated(recording, tmp_path_factory):
+    """What one machine makes of it."""
+    out = tmp_path_factory.mktemp("local") / "out"
+
+    async def story():
+        async with LocalEngine(SMALL) as engine:
+            return [event async for event in engine.submit(separate(recording, out))][-1]
+
+    assert isinstance(asyncio.run(story()), Done)
+    return contents(out)
+
+
+def separate(file, out, **changes):
+    fields = {"id": "j1", "prompts": ("one", "two"), "model": "gaussian", "method": "paper"}
+    return Separate(**fields | {"file": str(file), "out": str(out), "steps": 1} | changes)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+async def workers(engine, count):
+    """Wait until so many workers are ready."""
+    async with asyncio.timeout(240):
+        while engine.cluster is None or engine.cluster.workers < count:
+            await asyncio.sleep(0.05)
+
+
+def windows(out):
+    return list(out.glob(f"{UNFINISHED}*/scratch/window-*.f32"))
+
+
+def test_machines_that_come_and_go_make_the_bytes_of_one(machines, recording, separated, tmp_path):
+    whole, broken, headless = (tmp_path / name for name in ("whole", "broken", "headless"))
+
+    async def story():
+        async with machines.engine() as engine:
+            await workers(engine, 3)
+            events = [event async for event in engine.submit(separate(recording, whole))]
+            assert isinstance(events[-1], Done), events[-1]
+            assert "on 3 machines" in " ".join(e.stage for e in events[:-1])
+            fractions = [event.fraction for event in events[:-1]]
+            assert fractions == sorted(fractions)
+            assert events[-1].result["null_db"] < -120
+            assert contents(whole) == separated
+
+            # a machine dies in the middle: what it had finished is not done again
+            events, killed = [], 0
+            async for event in engine.submit(separate(recording, broken)):
+                events.append(event)
+                if not killed and len(windows(broken)) >= 4:
+                    killed = len(windows(broken))
+                    await asyncio.to_thread(machines.tell, "kill 1")
+            assert isinstance(events[-1], Done), events[-1]
+            assert 4 <= killed < 19
+            assert contents(broken) == separated
+            machines.tell("add")
+            await workers(engine, 3)
+
+            # the head is started anew, and with it the whole cluster
+            began = False
+            async for event in engine.submit(separate(recording, headless)):
+                last = event
+                if not began and len(windows(headless)) >= 3:
+                    began = True
+                    await asyncio.to_thread(machines.tell, "head")
+            assert isinstance(last, Done), last
+            assert contents(headless) == separated
+            for _ in range(2):
+                machines.tell("add")
+            await workers(engine, 3)
+
+    asyncio.run(story())
+
+
+def test_a_job_is_cancelled_at_its_next_step_and_leaves_nothing(machines, recording, tmp_path):
+    async def story():
+        async with machines.engine() as engine:
+            await workers(engine, 3)
+            out = tmp_path / "out"
+            loop, asked = asyncio.get_running_loop(), None
+            async for event in engine.submit(separate(recording, out, steps=1000)):
+                last = event
+                if asked is None and windows_begun(event):
+                    asked = loop.time()
+                    assert await engine.cancel("j1")
+            assert last == Cancelled(id="j1")
+            assert loop.time() - asked < 10  # before its grace is over, at a step
+            assert not await engine.cancel("j1")
+            assert not out.exists() or list(out.iterdir()) == []
+
+    asyncio.run(story())
+
+
+def windows_begun(event):
+    return isinstance(event, Progress) and event.fraction > 0.03
+
+
+def patch(out, name, prompt):
+    return DesignPatch(id=name, prompt=prompt, renderer="fm", out=str(out / name), steps=2)
+
+
+def test_two_hundred_jobs_of_four_clients_are_each_answered_once(machines, tmp_path):
+    order = []
+
+    async def client(engine, name):
+        jobs = [patch(tmp_path, f"{name}{k}", "ok") for k in range(50)]
+        answers = [engine.submit(job, client=name) for job in jobs]  # all at once
+
+        async def last(events):
+            seen = [event async for event in events]
+            ends = [event for event in seen if isinstance(event, Done | Failed | Cancelled)]
+            assert ends == seen[-1:]
+            order.append(name)
+            return ends[0]
+
+        return await asyncio.gather(*map(last, answers))
+
+    async def story():
+        async with machines.engine(FAKE) as engine:
+            await workers(engine, 3)
+            everyone = await asyncio.gather(*(client(engine, name) for name in "abcd"))
+            for name, ends in zip("abcd", everyone, strict=True):
+                assert [end.id for end in ends] == [f"{name}{k}" for k in range(50)]
+                assert {end.kind for end in ends} == {"done"}, ends
+            async with asyncio.timeout(30):
+                while engine.cluster.waiting:
+                    await asyncio.sleep(0.05)
+            # Clients have their turns: in the middle none is far behind another.
+            middle = [order[:100].count(name) for name in "abcd"]
+            assert max(middle) - min(middle) <= 6, middle
+
+            # A worker that dies of its job fails it; the next one is done.
+            events = [event async for event in engine.submit(patch(tmp_path, "x", "crash"))]
+            assert (events[-1].kind, events[-1].code) == ("failed", "crashed")
+            events = [event async for event in engine.submit(patch(tmp_path, "y", "ok"))]
+            assert isinstance(events[-1], Done)
+
+    asyncio.run(story())
+
+
+def test_who_has_another_token_gets_no_machine(machines, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "6" * 32)
+
+    async def story():
+        async with machines.engine(FAKE, patience=2.0) as engine:
+            return [event async for event in engine.submit(patch(tmp_path, "a", "ok"))][-1]
+
+    end = asyncio.run(story())
+    assert (end.kind, end.code) == ("failed", "no-cluster")
+
+
+def test_without_a_cluster_jobs_wait_and_then_fail_with_a_sentence(tmp_path):
+    command = driver_command("127.0.0.1:1", 0, 10, 0, FAKE)
+
+    async def story():
+        async with RayEngine(command, here=LocalEngine(FAKE), patience=2.0) as engine:
+            return [event async for event in engine.submit(patch(tmp_path, "a", "ok"))]
+
+    first, *_, last = asyncio.run(story())
+    assert (first.kind, first.stage) == ("progress", "waiting for the cluster")
+    assert (last.kind, last.code) == ("failed", "no-cluster")
+    assert "no Ray cluster has answered for 2 s" in last.reason
+    assert "\n" not in last.reason
