@@ -21,7 +21,7 @@ OWN = {
     "accompany": {"files"},
     "separate": {"like"},
     "suggest": {"assist", "describe"},
-    "eval": {"report"},
+    "eval": {"report", "engine", "address", "workers"},
 }
 """What only the terminal asks: how to show it, and where else fields are taken from."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
 
 import typer
 
@@ -83,12 +83,9 @@ def eval_(
 
     A run that was stopped goes on where it was when the same command is given again.
     """
-    import json
-
     from bridge.files.write_terms import WriteRules
     from bridge.protocol.jobs import Evaluate
     from bridge.service import config
-    from presets.reading import read_json
 
     rules = WriteRules(replace)
     if report is not None:
@@ -108,6 +105,15 @@ def eval_(
     }
     # It takes hours: a server would keep all others waiting.
     (result,) = run_each(Evaluate, as_json, True, [asked], settings)
+    _show(result, report, rules, as_json)
+
+
+def _show(result: dict[str, Any], report: Path | None, rules: WriteRules, as_json: bool) -> None:
+    """Print the page, or its figures as JSON, and put it into the report."""
+    import json
+
+    from presets.reading import read_json
+
     page = Path(result["page"]).read_text(encoding="utf-8")
     if report is not None:
         _write_report(report, page, rules)

@@ -61,6 +61,11 @@ class RayEngine:
         self._lost: float | None = None  # of the loop's clock, when there was a cluster last
         self.cluster: Cluster | None = None  # as last heard, None while there is none
 
+    @property
+    def driver_pid(self) -> int | None:
+        """The driver's process id, None when none runs."""
+        return self._driver.pid if self._driver is not None and self._driver.alive else None
+
     async def __aenter__(self) -> RayEngine:
         await self._here.__aenter__()
         self._lost = asyncio.get_running_loop().time()
