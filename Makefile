@@ -47,9 +47,11 @@ demo: .venv/.installed
 	@echo "== demo: two prompts to patches, one recording to stems"
 	@$(BIN)/python examples/demo.py --out demo-out
 
-# Kernels first: processes that begin together would compile the same ones, a minute each.
+# Kernels first: processes that begin together would compile the same ones, a minute each. And our
+# sources: where PYTHONDONTWRITEBYTECODE is set, each of some hundred children would compile them.
 test: .venv/.installed
 	@echo "== test: compiling kernels"
+	@$(BIN)/python -m compileall -q bridge presets renderers sds
 	@$(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player --output offline \
 		</dev/null >/dev/null; wait
 	@echo "== test: every test, in $(TESTERS) processes"

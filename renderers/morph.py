@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from presets import Effect, Preset
@@ -123,6 +122,8 @@ def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tenso
 
 def _match_modes(large: Tensor, small: Tensor) -> Tensor:
     """Modes [N, 3] of `small` [n, 3] in the places of those of `large` nearest in octaves."""
+    from scipy.optimize import linear_sum_assignment
+
     apart = (large[:, None, 0].log() - small[None, :, 0].log()).abs()
     places, which = linear_sum_assignment(apart.numpy())
     out = large.clone()

@@ -3,10 +3,15 @@
 Every process started while the tests run inherits a mark, by which `left_behind` finds it.
 """
 
+import asyncio
 import contextlib
+import gc
+import inspect
 import os
+import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 PATIENCE = 120.0  # seconds: other work may have the cores
@@ -55,6 +60,33 @@ def first_line(child, seconds=PATIENCE):
         child.kill()
         raise AssertionError(f"the child ended ({child.wait()}) and said nothing")
     return line
+
+
+def ended(thread, loop, seconds=60.0):
+    """Wait for the end of a thread that runs `loop`. Fails after `seconds`, with all stacks."""
+    thread.join(seconds)
+    if not thread.is_alive():
+        return
+    lines = [f"the event loop did not end in {seconds:g} s"]
+    for task in asyncio.all_tasks(loop):
+        lines += [f"{task!r}", *traceback.format_list(_stack(task.get_coro()))]
+    for number, frame in sys._current_frames().items():
+        lines += [f"thread {number}", *traceback.format_stack(frame)]
+    raise AssertionError("\n".join(lines))
+
+
+def _stack(waits):
+    """Where a coroutine waits, and what it waits for, down to the future."""
+    frames = traceback.StackSummary()
+    while waits is not None:
+        kind = next((k for k in ("cr", "gi", "ag") if hasattr(waits, f"{k}_frame")), "")
+        if not kind:  # the step of an asynchronous generator does not say whose it is
+            waits = next(filter(inspect.isasyncgen, gc.get_referents(waits)), None)
+            continue
+        if frame := getattr(waits, f"{kind}_frame"):
+            frames += traceback.extract_stack(frame, limit=1)
+        waits = getattr(waits, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+    return frames
 
 
 def left_behind(mark, seconds=10.0):

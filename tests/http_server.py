@@ -21,7 +21,7 @@ from bridge.osc import requests
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
-from tests.children import first_line
+from tests.children import ended, first_line
 
 ROOT = Path(__file__).parents[1]
 FAKE = (sys.executable, "-S", "-E", str(ROOT / "tests" / "fake_worker.py"))
@@ -71,8 +71,7 @@ class Running:
         if not self._thread.is_alive():
             return
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(60)
-        assert not self._thread.is_alive()
+        ended(self._thread, self._loop)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 `tests/data/dawproject` holds the schemas of the format (bitwig/dawproject, MIT).
 """
 
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -19,7 +20,6 @@ from bridge.stems import manifest as stems
 
 RATE, FRAMES = 44100, 30_011
 SCHEMAS = Path(__file__).parent / "data" / "dawproject"
-SCHEMA = xmlschema.XMLSchema(SCHEMAS / "Project.xsd")
 MAPS = {"none": (), "constant": ((0, 97.3),), "map": ((0, 120), (3.5, 61.7), (4.25, 180), (90, 60))}
 KINDS = ("dawproject", "dawproject-external")
 
@@ -52,13 +52,19 @@ def stem_set(
     return folder / stems.MANIFEST
 
 
+@functools.cache
+def schema(name):
+    """Read once, and only where a test asks: it takes seconds."""
+    return xmlschema.XMLSchema(SCHEMAS / name)
+
+
 def opened(file: Path) -> tuple[ElementTree.Element, zipfile.ZipFile]:
     archive = zipfile.ZipFile(file)
     assert archive.testzip() is None
     assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
     text = archive.read("project.xml")
-    SCHEMA.validate(io.BytesIO(text))  # checks IDREFs too
-    xmlschema.validate(io.BytesIO(archive.read("metadata.xml")), SCHEMAS / "MetaData.xsd")
+    schema("Project.xsd").validate(io.BytesIO(text))  # checks IDREFs too
+    schema("MetaData.xsd").validate(io.BytesIO(archive.read("metadata.xml")))
     return ElementTree.fromstring(text), archive
 
 

@@ -12,13 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import (
-    ClapConfig,
-    ClapFeatureExtractor,
-    ClapModel,
-    ClapProcessor,
-    RobertaTokenizer,
-)
 
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.quiet_import import quiet
@@ -31,6 +24,8 @@ PROMPTS = ["rain", "a dog barks at the moon", "piano"]
 
 def write_clap(folder, *, fused):
     """A ClapModel of 30 thousand random parameters, with the files of LAION's repositories."""
+    import transformers  # takes seconds, in every process that collects tests
+
     text = {
         "vocab_size": 261, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 16, "max_position_embeddings": 80, "projection_dim": 16,
@@ -39,13 +34,13 @@ def write_clap(folder, *, fused):
         "hidden_size": 32, "patch_embeds_hidden_size": 8, "depths": [1, 1, 1],
         "num_attention_heads": [1, 2, 2], "projection_dim": 16, "enable_fusion": fused,
     }  # fmt: skip
-    config = ClapConfig(text_config=text, audio_config=audio, projection_dim=16)
-    extractor = ClapFeatureExtractor(truncation="fusion" if fused else "rand_trunc")
+    config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=16)
+    extractor = transformers.ClapFeatureExtractor(truncation="fusion" if fused else "rand_trunc")
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), "<mask>"]
-    tokenizer = RobertaTokenizer({piece: i for i, piece in enumerate(pieces)}, [])
+    tokenizer = transformers.RobertaTokenizer({piece: i for i, piece in enumerate(pieces)}, [])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = ClapModel(config)
+        model = transformers.ClapModel(config)
         for weight in model.parameters():  # wide, or all sounds and texts would be nearly the same
             if weight.ndim > 1:
                 torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
@@ -79,9 +74,11 @@ def sound(seconds, *, pitch=200.0, channels=1):
 
 def reference(folder, audio, prompts):
     """Cosine [1, K] as transformers computes it for a clip [T] alone, after the recipe in numpy."""
+    import transformers
+
     with quiet():
-        model = ClapModel.from_pretrained(folder)
-        processor = ClapProcessor.from_pretrained(folder)
+        model = transformers.ClapModel.from_pretrained(folder)
+        processor = transformers.ClapProcessor.from_pretrained(folder)
     data = audio.numpy() * np.float32(10 ** (-1 / 20) / np.abs(audio.numpy()).max())
     data = (data * np.float32(32767)).astype(np.int16).astype(np.float32) / np.float32(32767)
     inputs = processor(

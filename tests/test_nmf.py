@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.decomposition import NMF
 
 from sds.separation.nmf import affinity, masks_from_shares, nmf
 
@@ -19,6 +18,8 @@ def divergence(v, w, h):
 def test_as_near_as_scikit_learn():
     v = torch.rand(40, 6, generator=gen(1)) @ torch.rand(6, 50, generator=gen(2)) + 0.05
     w, h = nmf(v, 4, steps=300, generator=gen())
+    from sklearn.decomposition import NMF  # takes seconds, where tests are collected
+
     peer = NMF(4, solver="mu", beta_loss="kullback-leibler", init="random", max_iter=300, tol=0,
                random_state=0)  # fmt: skip
     a = torch.from_numpy(peer.fit_transform(v.numpy()))

@@ -28,7 +28,7 @@ from bridge.protocol import osc_wire
 from bridge.service.config import Config
 from bridge.service.job_server import Server
 from bridge.service.ledger import Store
-from tests.children import bounded, first_line, stopped, until
+from tests.children import bounded, ended, first_line, stopped, until
 from tests.peers import peer
 
 ROOT = Path(__file__).parents[1]
@@ -64,8 +64,7 @@ class Running:
 
     def stop(self):
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(20)
-        assert not self._thread.is_alive()
+        ended(self._thread, self._loop)
 
 
 class Client:

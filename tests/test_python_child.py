@@ -23,7 +23,6 @@ OURS = ("presets", "renderers", "sds", "bridge", "bench", "examples")
 NAMES = ("array", "json", "numpy", "platform", "queue", "random", "signal", "torch", "typing")
 CHILDREN = {
     "worker": config.Config().worker,
-    "worker of the engine": local.COMMAND,
     "player": (*config.Config().player, "--output", "offline"),
     "recorder": recording.COMMAND,
     "prerender": python_child("bridge.player.prerender"),
@@ -52,6 +51,10 @@ def test_no_child_runs_what_lies_in_the_working_folder(shadowed, child):
     assert not (shadowed / "ran.txt").exists()
     assert "here by chance" not in ended.stderr
     assert "No module named" not in ended.stderr
+
+
+def test_the_engine_starts_the_same_worker():
+    assert local.COMMAND == CHILDREN["worker"]
 
 
 def test_without_it_python_runs_what_lies_in_the_working_folder(shadowed):

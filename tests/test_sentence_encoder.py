@@ -3,7 +3,6 @@
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertModel
 
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.quantised import SCALE, quantise
@@ -23,6 +22,8 @@ from sds.train.sentence import rename
 
 @torch.no_grad()
 def test_renamed_weights_are_the_encoder_of_bert():
+    from transformers import BertConfig, BertModel  # takes seconds, where tests are collected
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bert = BertModel(

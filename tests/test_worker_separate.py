@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -388,7 +389,7 @@ def test_a_survey_knows_where_how_much_is_going_on(tmp_path: Path) -> None:
 
 def test_time_left_is_counted_from_where_work_went_on(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(worker_loop.time, "monotonic", lambda: now)
+    monkeypatch.setattr(worker_loop, "time", SimpleNamespace(monotonic=lambda: now))
     clock = worker_loop.Clock("j")
     clock.progress(0.0, "reading")
     now = 150.0

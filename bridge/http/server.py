@@ -121,10 +121,14 @@ async def serve_http(
     finally:
         osc.server.ignore(None, web.journal)
         silence()
-        await web.examination.close()
-        server.should_exit = True
-        await running
+        # It does nothing but look whether to end: to wait for its next look is to wait for a clock.
+        running.cancel()
+        await asyncio.wait([running])
         await server.shutdown(sockets=[listener])
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()  # whoever does not read what was sent would keep it open
+        await asyncio.sleep(0)  # in which it is closed
+        await web.examination.close()  # only now no request can begin another
         logging.getLogger("uvicorn.error").removeFilter(quiet)
         logging.getLogger().removeHandler(web.log_tail)
 

@@ -32,6 +32,7 @@ from sds.distillation.sds_targets import distance, features
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
+from sds.signal.adam import Adam
 from sds.signal.audio_files import peak_gain, with_channels
 
 EDIT = Recipe(
@@ -115,7 +116,7 @@ def _follow(
     recipe = pull.recipe
     u = start.clone().requires_grad_(True)
     best_u, best = start[0], evaluate(u)
-    adam = torch.optim.Adam([u], lr=recipe.lr)
+    adam = Adam(u, lr=recipe.lr)
     kept = BestSoFar(u)
     for i in range(recipe.steps):
         fall = i / max(1, recipe.steps - 1) if recipe.anneal else 0.0
@@ -131,7 +132,7 @@ def _follow(
         kept.see(u, loss)
         adam.zero_grad()
         torch.autograd.backward([loss.sum()], inputs=[u])
-        adam.param_groups[0]["lr"] = recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall))
+        adam.lr = recipe.lr * (0.55 + 0.45 * math.cos(math.pi * fall))
         adam.step()
         u.data.clamp_(0.0, 1.0)
         improved = False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sds.distillation.recipes import Recipe
+from sds.signal.adam import Adam
 from sds.signal.spectrogram import magnitudes, relative_distance
 
 RenderFn: TypeAlias = Callable[[Tensor], Tensor]
@@ -38,17 +39,17 @@ def falling(lr: float, share: float) -> float:
     return lr * (0.55 + 0.45 * math.cos(math.pi * share))
 
 
-def leaf(u: Tensor, lr: float) -> tuple[Tensor, torch.optim.Adam]:
+def leaf(u: Tensor, lr: float) -> tuple[Tensor, Adam]:
     """A copy of u [B, P] that takes gradients, and an Adam for it."""
     u = u.detach().clone().requires_grad_(True)
-    return u, torch.optim.Adam([u], lr=lr)
+    return u, Adam(u, lr=lr)
 
 
-def descend(u: Tensor, adam: torch.optim.Adam, loss: Tensor, lr: float) -> None:
+def descend(u: Tensor, adam: Adam, loss: Tensor, lr: float) -> None:
     """One projected Adam step of u [B, P] on the sum of loss [B]: rows do not see one another."""
     adam.zero_grad()
     torch.autograd.backward([loss.sum()], inputs=[u])
-    adam.param_groups[0]["lr"] = lr
+    adam.lr = lr
     adam.step()
     with torch.no_grad():
         u.clamp_(0.0, 1.0)

@@ -12,6 +12,7 @@ from sds.distillation.recipes import RECIPES, Recipe
 from sds.distillation.sds_targets import target
 from sds.priors.base import Prior, classifier_free_guidance, repeat
 from sds.separation.base import WindowProgress
+from sds.signal.adam import Adam
 from sds.signal.audio_files import resample, with_channels
 from sds.signal.spectrogram import magnitudes, squared_distance
 
@@ -60,7 +61,7 @@ def audio_sds_stems(
     with torch.no_grad():
         h = prior.encode(like)
     h.requires_grad_(True)
-    adam = torch.optim.Adam([h], lr=recipe.lr)
+    adam = Adam(h, lr=recipe.lr)
     low, high = recipe.t_range
     for i in range(recipe.steps):
         x = prior.decode(h, like=like)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sds.signal.adam import Adam
 from sds.similarity.two_tower import (
     HOP,
     N_FFT,
@@ -80,7 +81,7 @@ def optimise_shares(
     energy = parts.sum((1, 2))
     weight = pull * len(words) * energy / energy.sum().clamp_min(1e-20) * likes
     logits = (likes / 3).clone().requires_grad_(True)  # softer: all is open yet
-    adam = torch.optim.Adam([logits], lr=LR)
+    adam = Adam(logits, lr=LR)
     yield logits.detach()
     for _ in range(steps):
         shares = logits.softmax(0)

@@ -19,6 +19,7 @@ from sds.priors.base import Prior
 from sds.separation.base import N, WindowProgress
 from sds.separation.time_frequency_masks import apply
 from sds.separation.zerosep import prompted_latents
+from sds.signal.adam import Adam
 from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitude, stft
 
@@ -113,7 +114,7 @@ def fit_masks(
     `mel` is [M, F]. The loss is the squared distance in the bands over the reference's own square.
     """
     moved = logits.clone().requires_grad_(True)
-    adam = torch.optim.Adam([moved], lr=recipe.lr)
+    adam = Adam(moved, lr=recipe.lr)
     scale = wanted.square().sum().clamp_min(1e-12)
     loss = torch.zeros(())
     for _ in range(recipe.steps):

@@ -32,6 +32,7 @@ from sds.separation.mask_settings import Masks, uses_components
 from sds.separation.multichannel_wiener import wiener_stems
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.prompted_estimates import prompted_powers
+from sds.signal.adam import Adam
 from sds.signal.audio_files import mono, peak_gain, resample, with_channels
 from sds.signal.spectrogram import istft, magnitudes, relative_distance, stft
 
@@ -182,14 +183,14 @@ def refine(
     half = recipe.steps // 2
     shrunk = [max(1, -(-size // by)) for size, by in zip(grid, method.coarse, strict=True)]
     change = torch.zeros(k + 1, *shrunk, requires_grad=True)
-    adam = torch.optim.Adam([change], lr=recipe.lr)
+    adam = Adam(change, lr=recipe.lr)
     base, wanted = logits, [torch.zeros(0)]
     whole = magnitudes(mid, recipe.scales)
     for i in range(recipe.steps):
         if i == half:
             base = (base + _stretch(change, grid)).detach()
             change = torch.zeros_like(base, requires_grad=True)
-            adam = torch.optim.Adam([change], lr=recipe.lr)
+            adam = Adam(change, lr=recipe.lr)
         masks = (base + _stretch(change, grid)).softmax(0)[:-1]
         x = istft(masks[:, None] * spectrum, N, frames)  # [K, C', T']
         if i % recipe.refresh == 0:

@@ -1,5 +1,6 @@
 """Audio files, spectrograms, overlapping windows.
 
+- `adam`: Adam for one tensor, as torch computes it.
 - `audio_files`: Audio files in and out, and sample rates.
 - `band_levels`: Levels on 128 bands: fine where partials lie close, a semitone wide above, a frame
   each 16 ms.

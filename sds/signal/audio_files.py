@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from scipy.io import wavfile
-from scipy.signal import firwin, resample_poly
 from torch import Tensor
 
 from sds.signal import ffmpeg
@@ -217,6 +215,8 @@ def write(path: str | Path, audio: Tensor, rate: int, *, subtype: str = "FLOAT")
     try:
         with os.fdopen(handle, "wb") as file:
             if (kind, subtype) == ("WAV", "FLOAT"):
+                from scipy.io import wavfile
+
                 wavfile.write(file, rate, np.ascontiguousarray(data))
             else:
                 soundfile.write(file, data, rate, format=kind, subtype=subtype)
@@ -243,6 +243,8 @@ def resample(audio: Tensor, rate: int, to: int, *, frames: int | None = None) ->
     if rate == to:
         out = audio
     else:
+        from scipy.signal import firwin, resample_poly  # a second of a worker's start
+
         common = math.gcd(rate, to)
         up, down = to // common, rate // common
         half = 32 * max(up, down)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,6 +19,8 @@ def loudness(audio: Tensor, rate: int) -> float:
     Sounds shorter than a block are padded to one. The filters are those of the standard as
     Brecht De Man has them for any rate (pyloudnorm, libebur128).
     """
+    from scipy.signal import lfilter  # a second of a worker's start
+
     x = audio.detach().double().numpy()
     for b, a in (_shelf(rate), _highpass(rate)):
         x = lfilter(b, a, x, axis=-1)
