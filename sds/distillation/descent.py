@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import torch
@@ -27,10 +27,24 @@ def fit(
     """
     u, adam = leaf(u0, recipe.lr)
     for i in range(recipe.steps):
-        x = magnitudes(render(u), recipe.scales)
-        loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
-        descend(u, adam, loss, falling(recipe.lr, i / recipe.steps))
-        yield u.detach().clone(), loss.detach()
+        loss = fit_step(render, wanted, u, adam, index=i, recipe=recipe)
+        yield u.detach().clone(), loss
+
+
+def fit_step(
+    render: RenderFn,
+    wanted: list[Tensor],
+    u: Tensor,
+    adam: torch.optim.Adam,
+    *,
+    index: int,
+    recipe: Recipe,
+) -> Tensor:
+    """Step `index` of `fit`, on u in place; returns the loss [B] before it."""
+    x = magnitudes(render(u), recipe.scales)
+    loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
+    descend(u, adam, loss, falling(recipe.lr, index / recipe.steps))
+    return loss.detach()
 
 
 def falling(lr: float, share: float) -> float:
@@ -38,10 +52,20 @@ def falling(lr: float, share: float) -> float:
     return lr * (0.55 + 0.45 * math.cos(math.pi * share))
 
 
-def leaf(u: Tensor, lr: float) -> tuple[Tensor, torch.optim.Adam]:
-    """A copy of u [B, P] that takes gradients, and an Adam for it."""
+def leaf(
+    u: Tensor, lr: float, moments: Mapping[str, Tensor] | None = None
+) -> tuple[Tensor, torch.optim.Adam]:
+    """A copy of u [B, P] that takes gradients, and an Adam for it, with `moments` as it was."""
     u = u.detach().clone().requires_grad_(True)
-    return u, torch.optim.Adam([u], lr=lr)
+    adam = torch.optim.Adam([u], lr=lr)
+    if moments:
+        adam.state[u] = {name: value.clone() for name, value in moments.items()}
+    return u, adam
+
+
+def moments_of(u: Tensor, adam: torch.optim.Adam) -> dict[str, Tensor]:
+    """Copies of what Adam remembers of u by name, for `leaf`; nothing before its first step."""
+    return {name: value.clone() for name, value in adam.state.get(u, {}).items()}
 
 
 def descend(u: Tensor, adam: torch.optim.Adam, loss: Tensor, lr: float) -> None:
