@@ -35,6 +35,10 @@ class SearchState:
         """Whether it is in this stage, or in a later one."""
         return STAGES.index(self.stage) >= STAGES.index(stage)
 
+    def best(self, count: int) -> tuple[Tensor, Tensor]:
+        """The best patches so far that differ [K, P], K <= count, and their scores [K]."""
+        return self.tensors["found.u"][:count], self.tensors["found.scores"][:count]
+
 
 def below(tensors: Tensors, name: str) -> dict[str, Tensor]:
     """Those called `name.X`, by X."""
