@@ -137,7 +137,7 @@ def _searches(
         else:
             stretch.resume(1.0)
         if begin is not None:
-            begin(found.first).previews.follow(found.patches[0][1], found.rows[-1][0])
+            begin(found.first).previews.follow(found.rows[-1])
         done.append(found)
     return done
 

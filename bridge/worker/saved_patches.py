@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bridge.files.atomic_output import Output
 from bridge.protocol.events import Best
+from bridge.worker.search_store import Row
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
@@ -68,9 +69,11 @@ class Previews:
         self._folder, self._last, self._paths = folder, -PREVIEW_GAP, list[Path]()
         self.rating, self.beaten, self.steps = rating, -math.inf, 0
 
-    def follow(self, score: float, steps: int) -> None:
-        """Another search comes, after one whose best patch has this search score."""
-        self.beaten, self.steps = max(self.beaten, score), self.steps + steps
+    def follow(self, last: Row) -> None:
+        """Another search comes, after one whose curves end with this row."""
+        step, *_, score = last
+        self.beaten = max(self.beaten, -math.inf if score is None else score)
+        self.steps += step
 
     def due(self) -> bool:
         """Whether it is time for the next one."""

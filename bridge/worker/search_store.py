@@ -72,7 +72,8 @@ class FinishedSearch:
 
     - `seed`: of its random numbers; a search with this one alone finds the same
     - `first`: the patch that was to be beaten
-    - `pitched`, `why`: what was decided; `in_tune`: whether the patches are, where they have a pitch
+    - `pitched`, `why`: what was decided
+    - `in_tune`: whether the patches are, where they have a pitch
     - `rows`: its curves
     """
 
@@ -90,7 +91,7 @@ class SearchStore:
     """The searches of a job, in files of their own below `folder`, each whole or not at all."""
 
     folder: Path
-    _kept: float = field(default_factory=time.monotonic)
+    _kept: float = field(default_factory=lambda: time.monotonic())
 
     def finish(self, found: FinishedSearch) -> None:
         """Keep a search; it counts as done from now on."""
@@ -127,7 +128,7 @@ class SearchStore:
         self._kept = time.monotonic()
 
     def standing(self, seed: int) -> Standing | None:
-        """How far the search of this seed was, None where nothing says so. The reverse of `keep`."""
+        """How far the search of this seed was, None where nothing tells. The reverse of `keep`."""
         path = self._standing(seed)
         return _decode(path) if path.is_file() else None
 
@@ -164,7 +165,7 @@ def _decode(path: Path) -> Standing:
     """What `_encode` wrote. The reverse of it."""
     with safe_open(path, "pt") as file:
         told = read_json(file.metadata()[TOLD])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
     attempts = [
         Attempt(for_preset(Preset.model_validate(one)), tensors[f"u0.{number}"])
         for number, one in enumerate(told["renderers"])
