@@ -41,7 +41,13 @@ def loaded() -> worker.Models:
 
 def job(out: Path, **changes: Any) -> DesignPatch:
     fields = {"id": "j", "prompt": "a bell", "renderer": "fm", "model": "gaussian", "count": 3}
-    fields |= {"out": str(out), "duration": 0.25, "recipe": "fast", "seed": SEEDS[0], "pitched": False}
+    fields |= {
+        "out": str(out),
+        "duration": 0.25,
+        "recipe": "fast",
+        "seed": SEEDS[0],
+        "pitched": False,
+    }
     return DesignPatch.model_validate(fields | changes)
 
 

@@ -59,7 +59,9 @@ Matrix = Annotated[str | None, typer.Option(help="fm: acyclic, free, dx7:auto or
 Operators = Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")]
 Searches = Annotated[
     int,
-    typer.Option(help="Whole searches, 1 to 16, from as many seeds: slower, but better patches."),
+    typer.Option(
+        help="Whole searches, 1 to 16, from as many seeds; the best patches of all are kept."
+    ),
 ]
 Slot = Annotated[
     int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
