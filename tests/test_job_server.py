@@ -291,6 +291,18 @@ def test_what_a_killed_worker_had_begun_goes_with_its_job(tmp_path):
     assert hidden(tmp_path / "out") == [".unfinished"]
 
 
+def test_a_killed_search_for_the_inbox_leaves_nothing(tmp_path):
+    """Nobody can ask for the same folder again."""
+
+    async def story(server):
+        asked = patch(tmp_path, "leaving").model_copy(update={"out": ""})
+        return await server.wait(server.submit(asked, client="c", req=1))
+
+    entry = with_server(tmp_path, story)
+    assert (entry.state, entry.code) == ("failed", "crashed")
+    assert hidden(Path(entry.job.out)) == []
+
+
 def test_a_cancelled_job_whose_worker_had_to_be_killed_leaves_nothing(tmp_path):
     async def story(server):
         heard = asyncio.Event()

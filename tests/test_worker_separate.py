@@ -21,8 +21,8 @@ from bridge import worker
 from bridge.files import atomic_output, wav
 from bridge.files.names import sha256
 from bridge.protocol import worker_loop
-from bridge.protocol.events import Cancelled, Done, Event, Progress, event_adapter
-from bridge.protocol.jobs import Separate
+from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress, event_adapter
+from bridge.protocol.jobs import Job, Separate
 from bridge.stems import excerpt, null_test
 from bridge.stems import manifest as stems
 from bridge.worker import mixture, models, separate, suggest
@@ -95,7 +95,7 @@ class Child:
         self.process.kill()
         self.process.communicate()
 
-    def events(self, asked: Separate) -> Any:
+    def events(self, asked: Job) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(asked.model_dump_json() + "\n")
@@ -103,7 +103,7 @@ class Child:
         for line in self.process.stdout:
             event: Event = event_adapter.validate_json(line)
             yield event
-            if not isinstance(event, Progress):
+            if isinstance(event, Done | Failed | Cancelled):
                 return
 
 

@@ -57,6 +57,12 @@ Loudness = Annotated[
 ]
 Matrix = Annotated[str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")]
 Operators = Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")]
+Searches = Annotated[
+    int,
+    typer.Option(
+        help="Whole searches, 1 to 16, from as many seeds; the best patches of all are kept."
+    ),
+]
 Slot = Annotated[
     int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
 ]
@@ -72,6 +78,7 @@ def patch(
     duration: Length = None,
     steps: Steps = None,
     seed: Seed = 0,
+    searches: Searches = 1,
     recipe: Annotated[str, typer.Option(help="paper, default or fast")] = "default",
     start: Start = None,
     note: DesignNote = None,
@@ -104,6 +111,7 @@ def patch(
         duration=duration,
         steps=steps,
         seed=seed,
+        searches=searches,
         recipe=recipe,
         note=note,
         pitched=pitched,

@@ -15,7 +15,8 @@ Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S"
 Listed = BeforeValidator(
     lambda given: [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 )
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+SEEDS = 2**31
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 def _host(name: str) -> str:

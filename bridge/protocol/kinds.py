@@ -71,13 +71,14 @@ _ROWS = (
         reads=("start", "like"),
         writes="folder",
         result=True,
+        resumes=True,
         osc=(
             "i:req s:prompt s:renderer s:out",
             "s:like i:count f:duration i:steps i:seed s:recipe s:model f:note i:pitched f:loudness "
-            "s:start s:matrix i:operators i:slot i:replace",
+            "s:start s:matrix i:operators i:slot i:replace i:searches",
         ),
         far="prompt renderer count duration steps seed recipe note pitched loudness matrix "
-        "operators slot",
+        "operators slot searches",
     ),
     JobKind(
         GenerateClips,

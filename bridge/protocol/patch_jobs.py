@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
-from bridge.protocol.base import MAX_PROMPT, Listed, Prompt, Seed, WritingJob
+from bridge.protocol.base import MAX_PROMPT, SEEDS, Listed, Prompt, Seed, WritingJob
 from presets.export import EXPORTERS
 
 ALL = "all"  # formats
@@ -54,6 +54,8 @@ class DesignPatch(WritingJob):
     - `duration`: seconds of sound, 0.25..10; default None: 2, or what the prompt says
     - `steps`: distillation steps, 1..5000; default None: those of the recipe
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
+    - `searches`: how many whole searches are done, 1..16, of whose patches the best are kept: from
+      `seed`, `seed` + 1, ..., all below 2^31; default 1
     - `recipe`: "paper", "default" or "fast"; default "default"
     - `model`: name of the prior; default "default"
     - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 36 for a
@@ -70,10 +72,11 @@ class DesignPatch(WritingJob):
       library; default None
 
     Result: preset, wav, initial_wav, score_before, score_after, rating_before, rating, verdict,
-    patches [{preset, wav, score, score_after, rating, verdict}], renderer, why, pitched, steps,
-    curves, seconds; library with slot; without `out` also in each of patches. `score` is the search
-    scorer's, `score_after` the evaluation scorer's, `rating` the same on a scale of 0..100, null
-    without words; `pitched` is null where it was not decided.
+    patches [{preset, wav, seed, score, score_after, rating, verdict}], renderer, why, pitched,
+    steps, curves, seconds; library with slot; without `out` also in each of patches. A search from
+    the `seed` of a patch alone finds it again. `score` is the search scorer's, `score_after` the
+    evaluation scorer's, `rating` the same on a scale of 0..100, null without words; `pitched` is
+    null where it was not decided.
     """
 
     kind: Literal["patch"] = "patch"
@@ -86,6 +89,7 @@ class DesignPatch(WritingJob):
     duration: float | None = Field(default=None, ge=0.25, le=10.0)
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: Seed = 0
+    searches: int = Field(default=1, ge=1, le=16)
     recipe: Recipe = "default"
     model: str = "default"
     note: float | None = Field(default=None, ge=0, le=127)
@@ -95,6 +99,14 @@ class DesignPatch(WritingJob):
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
     slot: int | None = Field(default=None, ge=1, le=128)
+
+    @field_validator("searches")
+    @classmethod
+    def _check_searches(cls, searches: int, known: ValidationInfo) -> int:
+        seed = known.data.get("seed", 0)
+        if seed + searches > SEEDS:
+            raise ValueError(f"must be at most {SEEDS - seed} from seed {seed} on, got {searches}")
+        return searches
 
     @field_validator("prompt")
     @classmethod

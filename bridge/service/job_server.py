@@ -199,10 +199,18 @@ class Server:
             self._listeners.pop(job.id, None)
 
     def left(self, job: Job, *, everything: bool = False) -> None:
-        """Have `sweep` look after the folder of a job that did not end by itself."""
+        """Have `sweep` look after the folder of a job that did not end by itself.
+
+        Of a search for the inbox nothing stays: who asks once more gets another folder.
+        """
         folder = out_folder(job) if kind_of(job).work else None  # a recorder leaves nothing hidden
         if folder is not None:
+            everything = everything or folder == self._inbox_folder(job)
             self._unswept[job.id] = folder, everything
+
+    def _inbox_folder(self, job: Job) -> Path | None:
+        """Where a search writes whose patches the library keeps."""
+        return self.config.results / job.id if isinstance(job, DesignPatch) else None
 
     async def sweep(self) -> None:
         """Finish or drop what dead workers left in the folders of jobs that have ended.

@@ -36,6 +36,9 @@ loaded from job to job.
 - `render`: Render a preset to a sound file.
 - `saved_patches`: Write the files of a search: its first patch, previews of the best so far, and
   the last ones.
+- `search`: One search for a patch, from one seed: where it begins, how it goes on, what it found.
+- `search_store`: Keep finished searches on disk, and how far another one is, from which a killed
+  job goes on.
 - `separate`: Separate a track of any length into stems; a killed job goes on at its last finished
   window.
 - `sought_sound`: What a search looks for, as its scorers hear it: a prompt, a recording, or both.

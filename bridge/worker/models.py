@@ -195,6 +195,6 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
     return GaussianPrior(dict.fromkeys(stds, 0.0), stds)
 
 
-def model_hash(model: Prior | MultiTrackModel | base.TextAudioSimilarity) -> str:
-    """The digest of a model's weights; empty for one without weights."""
+def model_hash(model: Prior | MultiTrackModel | base.TextAudioSimilarity | None) -> str:
+    """The digest of a model's weights; empty for one without weights, and for none."""
     return str(getattr(model, "model_hash", ""))

@@ -6,16 +6,17 @@ from bridge.protocol import worker_loop
 from bridge.protocol.jobs import Evaluate, Part, Separate
 from bridge.worker.evaluate import evaluate_part
 from bridge.worker.models import Models
+from bridge.worker.patch import design_part
 from bridge.worker.separate import separate_part
 
 
 def do_part(part: Part, models: Models) -> worker_loop.Events:
     """Leave the finished steps of a share in the folder of the whole job.
 
-    Raises `ValueError` for a job that has no shares, and as the job itself does.
+    Raises `ValueError` as the job itself does.
     """
     if isinstance(part.job, Separate):
         return separate_part(part, models)
     if isinstance(part.job, Evaluate):
         return evaluate_part(part, models)
-    raise ValueError(f"{part.job.kind} is not done in parts")
+    return design_part(part, models)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from bridge.files.atomic_output import Output
 from bridge.protocol.events import Best
+from bridge.worker.search_store import Row
 from presets import Preset, save
 from renderers import effects
 from sds.signal.audio_files import mono
@@ -60,11 +62,18 @@ class Previews:
     """Paths for previews of a running job: one at once, then one every few seconds.
 
     `rating` is that of the newest one, before it that of the first patch; None where none is rated.
+    `beaten` is the best search score, and `steps` the steps, of the searches before.
     """
 
     def __init__(self, folder: Path, rating: float | None) -> None:
         self._folder, self._last, self._paths = folder, -PREVIEW_GAP, list[Path]()
-        self.rating = rating
+        self.rating, self.beaten, self.steps = rating, -math.inf, 0
+
+    def follow(self, last: Row) -> None:
+        """Another search comes, after one whose curves end with this row."""
+        step, *_, score = last
+        self.beaten = max(self.beaten, -math.inf if score is None else score)
+        self.steps += step
 
     def due(self) -> bool:
         """Whether it is time for the next one."""
@@ -104,8 +113,15 @@ class SearchFiles:
         """The rating of the best so far, for `Progress`; nothing where nothing is rated."""
         return {} if self.previews.rating is None else {"rating": self.previews.rating}
 
+    def due(self, score: float) -> bool:
+        """Whether a patch with this search score is to be shown now."""
+        return score > self.previews.beaten and self.previews.due()
+
     def preview(self, job: str, patch: Preset, *, step: int, score: float) -> Best | None:
-        """Write a patch as a preview of the job with this id; None when it is too early for one."""
+        """Write a patch of a step of the running search as a preview of the job with this id; None
+        when it is too early for one.
+        """
+        step += self.previews.steps
         path = self.previews.next(step)
         if path is None:
             return None
@@ -120,6 +136,7 @@ class SearchFiles:
         """Write the last patches with their search scores, the best first; return what every
         search's result says of its files and scores.
         """
+        initial = self.initial.rename(self.out.partial / self.initial.name)
         entries = []
         for number, (patch, score) in enumerate(patches, start=1):
             path = self.out.partial / numbered(self.name, number)
@@ -127,13 +144,14 @@ class SearchFiles:
                 patch, path, rate=self.rate, match=self.match, before=self.before, steps=steps
             )
             preset, wav = (self.out.final(Path(f"{path}.{suffix}")) for suffix in ("json", "wav"))
-            entry = {"preset": preset, "wav": wav, "score": score, "score_after": after}
+            entry = {"preset": preset, "wav": wav, "seed": patch.seed, "score": score}
+            entry |= {"score_after": after}
             entries.append(entry | judged(after, self.prompt))
         best = entries[0]
         return {
             "preset": best["preset"],
             "wav": best["wav"],
-            "initial_wav": self.out.final(self.initial),
+            "initial_wav": self.out.final(initial),
             "score_before": self.before,
             "score_after": best["score_after"],
             "rating_before": judged(self.before, self.prompt)["rating"],
@@ -167,8 +185,7 @@ def begin_search(
     match: Callable[[Tensor], Tensor] | None,
 ) -> SearchFiles:
     """Write and score the patch that a search for `prompt` begins with."""
-    path = out.scratch / "initial"
-    before = keep(first, path, rate=rate, match=match, before=None, steps=0)
-    initial = path.with_suffix(".wav").rename(out.partial / f"{name}__initial.wav")
+    initial = out.scratch / f"{name}__initial.wav"
+    before = keep(first, initial, rate=rate, match=match, before=None, steps=0)
     previews = Previews(out.scratch, judged(before, prompt)["rating"])
     return SearchFiles(out, name, prompt, rate, match, before, initial, previews)

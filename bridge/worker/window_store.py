@@ -77,14 +77,13 @@ def digest(values: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1)
-def code() -> list[tuple[str, str]]:
-    """Name and digest of every module of `sds`, name and size of its other files.
+@lru_cache(maxsize=8)
+def code(folder: Path = Path(sds.__file__).parent) -> list[tuple[str, str]]:
+    """Name and digest of every module of a package, name and size of its other files.
 
     Other code may make windows differently. The same code on another machine makes the same ones;
     which weights are used, models say by hashes of their own.
     """
-    folder = Path(sds.__file__).parent
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.suffix != ".pyc")
     return [(f.relative_to(folder).as_posix(), _digest(f)) for f in files]
 

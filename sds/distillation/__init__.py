@@ -20,6 +20,8 @@
   search.
 - `sds_targets`: Targets of score distillation: the sound a prior estimates, and the distance of a
   render to it.
+- `search_state`: Where a search for a patch stands, so that a later run goes on there as if it had
+  not stopped.
 - `stages`: The stages of a search for a patch: candidates, clips, evolution, fit, score
   distillation.
 """

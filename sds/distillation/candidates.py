@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -73,6 +75,20 @@ class Candidates:
     def best(self) -> tuple[Tensor, Tensor]:
         """The best [K, P], K <= count, and their scores [K], best first."""
         return self.u[: self.count], self.scores[: self.count]
+
+    def state(self) -> dict[str, Tensor]:
+        """All that was kept, by name. The reverse of `restore`."""
+        return {
+            "found.u": self.u,
+            "found.scores": self.scores,
+            "found.rows": self.rows,
+            "found.sketches": self.sketches,
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Be as another was whose `state` this is."""
+        self.u, self.scores = state["found.u"], state["found.scores"]
+        self.rows, self.sketches = state["found.rows"], state["found.sketches"]
 
     def _different(self, sketches: Tensor, order: Tensor) -> Tensor:
         """Of indices in order, those whose sketches differ from all kept before them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import torch
@@ -28,10 +28,24 @@ def fit(
     """
     u, adam = leaf(u0, recipe.lr)
     for i in range(recipe.steps):
-        x = magnitudes(render(u), recipe.scales)
-        loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
-        descend(u, adam, loss, falling(recipe.lr, i / recipe.steps))
-        yield u.detach().clone(), loss.detach()
+        loss = fit_step(render, wanted, u, adam, index=i, recipe=recipe)
+        yield u.detach().clone(), loss
+
+
+def fit_step(
+    render: RenderFn,
+    wanted: list[Tensor],
+    u: Tensor,
+    adam: Adam,
+    *,
+    index: int,
+    recipe: Recipe,
+) -> Tensor:
+    """Step `index` of `fit`, on u in place; returns the loss [B] before it."""
+    x = magnitudes(render(u), recipe.scales)
+    loss = relative_distance(x, wanted, log_weight=recipe.log_weight)
+    descend(u, adam, loss, falling(recipe.lr, index / recipe.steps))
+    return loss.detach()
 
 
 def falling(lr: float, share: float) -> float:
@@ -39,10 +53,10 @@ def falling(lr: float, share: float) -> float:
     return lr * (0.55 + 0.45 * math.cos(math.pi * share))
 
 
-def leaf(u: Tensor, lr: float) -> tuple[Tensor, Adam]:
-    """A copy of u [B, P] that takes gradients, and an Adam for it."""
+def leaf(u: Tensor, lr: float, moments: Mapping[str, Tensor] | None = None) -> tuple[Tensor, Adam]:
+    """A copy of u [B, P] that takes gradients, and an Adam for it, with `moments` as it was."""
     u = u.detach().clone().requires_grad_(True)
-    return u, Adam(u, lr=lr)
+    return u, Adam(u, lr=lr, moments=moments)
 
 
 def descend(u: Tensor, adam: Adam, loss: Tensor, lr: float) -> None:

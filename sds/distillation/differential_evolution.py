@@ -18,13 +18,14 @@ def evolve(
     *,
     generations: int,
     generator: torch.Generator,
+    scores: Tensor | None = None,
     best: float = 0.25,
     step: float = 0.5,
     crossover: float = 0.7,
     jitter: float = 0.02,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Maximise `fitness` [M] of a population u [M, P] in 0..1; yields (u, fitness) after each
-    generation.
+    generation. `scores` [M] is the fitness of u, where it is known.
 
     current-to-pbest/1 with binomial crossover (Zhang & Sanderson 2009, JADE, eq. 6) at a fixed
     `step` F: v = u + F (p - u) + F (a - b), p one of the `best` share, a and b any; each knob takes
@@ -32,7 +33,7 @@ def evolve(
     the deviation of noise on every knob that a child takes: without it a knob on which all members
     agree would never move again.
     """
-    scores, many = fitness(u), len(u)
+    scores, many = fitness(u) if scores is None else scores, len(u)
     for _ in range(generations):
         top = u[scores.argsort(descending=True)[: max(1, round(best * many))]]
         p, a, b = (x[torch.randint(len(x), (many,), generator=generator)] for x in (top, u, u))

@@ -18,9 +18,10 @@ from sds.distillation.clips import Clips
 from sds.distillation.descent import RenderFn
 from sds.distillation.patch_search import CHUNK, Score, Search, search_for
 from sds.distillation.recipes import PatchRecipe
+from sds.distillation.search_state import SearchState, Stage, Tensors
 from sds.distillation.stages import (
-    Stage,
     StageStep,
+    crowd_and_clips,
     evolve_crowd,
     fit_clips,
     follow_targets,
@@ -48,6 +49,7 @@ class Step:
       fixed t and noise. It never falls; `improved` says that it rose in this step.
     - `candidates`: [K, P], the best so far that differ, best first, K at most the count asked for;
       `scores`: theirs [K]. The first is `best_u`.
+    - `state`: where a later run goes on; None of a search that has none.
     """
 
     index: int
@@ -61,6 +63,7 @@ class Step:
     improved: bool
     candidates: Tensor
     scores: Tensor
+    state: SearchState | None = None
 
 
 def distill(
@@ -74,6 +77,7 @@ def distill(
     score: Score | None = None,
     count: int = 1,
     like: Tensor | None = None,
+    state: SearchState | None = None,
 ) -> Iterator[Step]:
     """Search parameters whose sound a prior finds plausible for `prompt`; yields after each step.
 
@@ -81,6 +85,8 @@ def distill(
     to beat. The best `recipe.starts` are optimised as one batch. Steps hold the best `count` >= 1
     that differ. `like` [C, T], at the prior's rate, is a recording to come near to instead of clips
     that the prior generates, cut or padded to the length of a render; the prompt may then be "".
+    With the `state` of a step, a search with the same arguments goes on there; `generator` is then
+    as it was at the beginning.
     Closing the generator stops it within a step. All random numbers come from `generator`, on the
     CPU. Raises `ValueError` for u0 of another shape or range, a count below 1, a recording of
     another shape.
@@ -97,12 +103,17 @@ def distill(
     of = _count(recipe, len(u0), like is not None)
     u0 = u0.detach().float()
     search = search_for(render, prior, prompt, u0, recipe, generator, score, count, like)
-    best = -torch.inf
-    for index, step in enumerate(run_stages(search, u0), start=1):
+    if state is not None:
+        search.restore(state.tensors)
+    best, done = float(search.found.scores[0]), 0 if state is None else state.index
+    for index, step in enumerate(run_stages(search, u0, state), start=done + 1):
         u, scores = search.found.best()
         improved = float(scores[0]) > best
         best, start = float(scores[0]), int(search.found.rows[0])
-        yield Step(index, of, step.stage, step.t, step.loss, u[0], best, start, improved, u, scores)
+        here = SearchState(step.stage, index - step.again, step.state)
+        yield Step(
+            index, of, step.stage, step.t, step.loss, u[0], best, start, improved, u, scores, here
+        )
 
 
 def recipe_for(recipe: PatchRecipe, knobs: int) -> PatchRecipe:
@@ -129,20 +140,30 @@ def _count(recipe: PatchRecipe, candidates: int, like: bool) -> int:
     return count + recipe.generations + recipe.distillation.steps
 
 
-def run_stages(search: Search, u0: Tensor) -> Iterator[StageStep]:
+def run_stages(search: Search, u0: Tensor, state: SearchState | None = None) -> Iterator[StageStep]:
     """Run the stages of a search from candidates u0 [M, P], one after another; yields each step.
 
     The candidates are rated; clips are generated, and those that are not accepted forgotten; the
-    best candidates evolve, are fitted to the clips, and follow the prior's targets.
+    best candidates evolve, are fitted to the clips, and follow the prior's targets. With a `state`
+    those stages that are done are left out.
     """
-    recipe = search.recipe
-    crowd = yield from score_candidates(search, u0)
-    clips = Clips(torch.zeros(0))
-    if recipe.generated or search.like is not None:
+    recipe, clips = search.recipe, Clips(torch.zeros(0))
+
+    def left(stage: Stage) -> bool:
+        return state is None or not state.reached(stage) or state.stage == stage
+
+    def begun(stage: Stage) -> Tensors:
+        return state.tensors if state is not None and state.stage == stage else {}
+
+    if state is None or not state.reached("generate"):
+        crowd = yield from score_candidates(search, u0, {} if state is None else state.tensors)
+    else:
+        crowd, clips = crowd_and_clips(state.tensors)
+    if left("generate") and (recipe.generated or search.like is not None):
         clips = yield from generate_clips(search, crowd)
-    if recipe.generations:
-        crowd = yield from evolve_crowd(search, crowd, clips)
-    if recipe.fit_steps and len(clips):
-        crowd = yield from fit_clips(search, crowd, clips)
+    if left("evolve") and recipe.generations:
+        crowd = yield from evolve_crowd(search, crowd, clips, begun("evolve"))
+    if left("fit") and recipe.fit_steps and len(clips):
+        crowd = yield from fit_clips(search, crowd, clips, begun("fit"))
     if recipe.distillation.steps:
-        yield from follow_targets(search, crowd, clips)
+        yield from follow_targets(search, crowd, clips, begun("distill"))

@@ -16,6 +16,7 @@ from sds.distillation.descent import RenderFn
 from sds.distillation.preference import Preference
 from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features
+from sds.distillation.search_state import Tensors
 from sds.priors.base import Cond, Prior, classifier_free_guidance
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
@@ -76,6 +77,15 @@ class Search:
     samples: int
     found: Candidates
     like: Tensor | None
+
+    def state(self) -> dict[str, Tensor]:
+        """What was found so far, and where the random numbers are. The reverse of `restore`."""
+        return {"generator": self.generator.get_state(), **self.found.state()}
+
+    def restore(self, state: Tensors) -> None:
+        """Go on from where another search with the same arguments had this `state`."""
+        self.generator.set_state(state["generator"])
+        self.found.restore(state)
 
     def guided(self, scale: float) -> Denoiser:
         """D for the prompt at this scale of guidance."""

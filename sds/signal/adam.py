@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -13,10 +15,22 @@ class Adam:
     its first tensor: 3 s of a core in the first search of every worker.
     """
 
-    def __init__(self, x: Tensor, *, lr: float) -> None:
+    def __init__(
+        self, x: Tensor, *, lr: float, moments: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """`moments` are those of another one, which it then goes on from."""
+        known = moments or {}
         self.lr = lr
-        self._x, self._steps = x, 0
-        self._m, self._v = torch.zeros_like(x), torch.zeros_like(x)
+        self._x, self._steps = x, int(known.get("steps", torch.tensor(0)))
+        self._m = known.get("m", torch.zeros_like(x)).clone()
+        self._v = known.get("v", torch.zeros_like(x)).clone()
+
+    @property
+    def moments(self) -> dict[str, Tensor]:
+        """Copies of what it remembers, by name: steps, m and v; nothing before the first step."""
+        if not self._steps:
+            return {}
+        return {"steps": torch.tensor(self._steps), "m": self._m.clone(), "v": self._v.clone()}
 
     def zero_grad(self) -> None:
         """Forget the gradient of `x`."""
