@@ -6,7 +6,7 @@ import { Detail, FactoryDetail, keepFactory } from "./library/detail.js";
 import { PresetList } from "./library/list.js";
 import { Meter } from "./library/meter.js";
 import { Pads } from "./library/pads.js";
-import { presetUrl, toggled } from "./library/queries.js";
+import { keptUrl, presetUrl, toggled } from "./library/queries.js";
 import { NOTHING, useFactory, usePreviewer, useSearch, useShelves } from "./library/shelves.js";
 import { Trash } from "./library/trash.js";
 import { Check } from "./stems/ask.js";
@@ -19,7 +19,7 @@ const RENDERERS = [{ value: "", label: "all" }, "fm", "impact"];
 const SOUND = { name: "sound", suffix: ".wav", text: "Its sound (WAV)" }; // beside the formats of export
 
 /** @param {{api: import("../api.js").api, go: Function, say: Function, active: boolean}} props */
-export default function Room({ api, go, say, active = true }) {
+export default function Room(/** @type {import("../api.js").Props} */ { api, go, say, active = true }) {
   const [shelf, setShelf] = useState("library");
   const [asked, setAsked] = useState(NOTHING);
   const [turn, setTurn] = useState(0); // another one, and the library is asked again
@@ -67,19 +67,19 @@ export default function Room({ api, go, say, active = true }) {
     return attempt(() => api.send("POST", `/v1/slots/${number}/trigger`, {}));
   };
   const change = async (fields) => {
-    const entry = await attempt(() => api.send("PATCH", presetUrl(chosen.file), fields));
+    const entry = await attempt(() => api.send("PATCH", keptUrl(chosen.file), fields));
     if (entry) setChosen(entry);
   };
   const remove = async (preset) => {
-    const answer = await attempt(() => api.send("DELETE", presetUrl(preset.file)));
+    const answer = await attempt(() => api.send("DELETE", keptUrl(preset.file)));
     if (!answer) return;
     setChosen(null);
     if (asked.like === preset.file) ask({ like: "" });
     setGone({ file: answer.trashed, name: preset.name });
   };
   const restore = async (file) => {
-    const path = `/v1/trash/${encodeURIComponent(file)}/restore`;
-    if (await attempt(() => api.send("POST", path))) setGone(null);
+    const place = encodeURIComponent(file);
+    if (await attempt(() => api.send("POST", `/v1/trash/${place}/restore`))) setGone(null);
   };
   const keep = async (preset) => {
     const entry = await attempt(() => keepFactory(api, preset));

@@ -21,8 +21,8 @@ function placed(one, began) {
   return { file: null, start: null, ...one, ...(start ? { start } : {}), key: ++count };
 }
 
-/** @param props.rest of the address: `library/FILE` or `factory/FILE` opens a preset */
-export default function Patch({ api, say, rest = "", active = true }) {
+/** `rest`: of the address: `library/FILE` or `factory/FILE` opens a preset */
+export default function Patch(/** @type {import("../api.js").Props} */ { api, say, rest = "", active = true }) {
   const [bench, setBench] = useState(null);
   const { search, begin, cancel } = useSearch(api, say, async ({ patches: [first], start }) => {
     const [preset, buffer] = await Promise.all([api.get(first.presetUrl), api.audio(first.wavUrl)]);
@@ -47,7 +47,7 @@ export default function Patch({ api, say, rest = "", active = true }) {
 }
 
 /** A preset with its sound; it is its own start. */
-async function open(api, entry) {
+async function open(/** @type {import("../api.js").Api} */ api, entry) {
   const whole = await wholePreset(api, entry);
   const { preset } = whole;
   const buffer = await soundOf(api, whole);

@@ -19,7 +19,7 @@ const WAYS = [
 ];
 
 /** @param {{api: import("../api.js").api, go: Function, say: Function, rest: string}} props */
-export default function Room({ api, go, say, active = true, rest = "" }) {
+export default function Room(/** @type {import("../api.js").Props} */ { api, go, say, active = true, rest = "" }) {
   const [way, setWay] = useState("separate");
   const [result, setResult] = useState(null); // {id, set}, {id, clips} or {loading}
   const newest = useRef(""); // the job to be shown: what was asked for before comes too late
@@ -71,12 +71,12 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
       onSet=${choose} />`}`;
 }
 
-async function oneSet(api, id, name, onFraction) {
+async function oneSet(/** @type {import("../api.js").Api} */ api, id, name, onFraction) {
   return { set: await loadSet(api, id, name, onFraction), name };
 }
 
 /** What a job that is done made: a stem set (the first of several), or single sounds. */
-async function resultOf(api, id, onFraction) {
+async function resultOf(/** @type {import("../api.js").Api} */ api, id, onFraction) {
   const job = await api.get(`/v1/jobs/${encodeURIComponent(id)}`);
   const names = manifestsOf(job.files);
   if (!names.length && job.result?.clips) return { clips: clipsOf(id, job.result) };
@@ -84,7 +84,7 @@ async function resultOf(api, id, onFraction) {
   return { job, names, ...(await oneSet(api, id, names[0], onFraction)) };
 }
 
-function TakeApart({ api, say, job }) {
+function TakeApart(/** @type {import("../api.js").Props} */ { api, say, job }) {
   const [source, setSource] = useState(null);
   const [region, setRegion] = useState(null);
   const [found, setFound] = useState(null);
@@ -126,7 +126,7 @@ function TakeApart({ api, say, job }) {
         <${Button} onClick=${() => job.start(forcedBody(refused.body))}>Force it<//></div>`}`;
 }
 
-function Result({ api, say, result, job, active, onSet }) {
+function Result(/** @type {import("../api.js").Props} */ { api, say, result, job, active, onSet }) {
   const { set, names, name } = result;
   const asked = result.job.job;
   const force = (absent) => job.start(forcedBody(againBody(asked), absent));
@@ -144,7 +144,7 @@ function Result({ api, say, result, job, active, onSet }) {
     </section>`;
 }
 
-function Earlier({ api, go, say }) {
+function Earlier(/** @type {import("../api.js").Props} */ { api, go, say }) {
   const [jobs, setJobs] = useState(null);
   useEffect(() => {
     api.get("/v1/jobs?state=done&limit=200").then(

@@ -7,7 +7,7 @@ import { useEffect, useState } from "../../vendor/preact-htm.js";
  * the server comes back, and when the returned function is called.
  * @returns {[any, () => void]}
  */
-export function usePolled(api, path, ms, active) {
+export function usePolled(/** @type {import("../../api.js").Api} */ api, path, ms, active) {
   const [answer, setAnswer] = useState(null);
   const [turn, setTurn] = useState(0);
   useEffect(() => {

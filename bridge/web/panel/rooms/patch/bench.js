@@ -74,10 +74,10 @@ function useKeysAhead(instrument, active) {
 }
 
 /**
- * @param props.taken {preset, buffer, start: {name, preset?, buffer, note}, file, key, job, number}
- * @param props.onTake puts another patch in its place
+ * `taken`: {preset, buffer, start: {name, preset?, buffer, note}, file, key, job, number}
+ * `onTake`: puts another patch in its place
  */
-export function Bench({ api, say, taken, onTake, active }) {
+export function Bench(/** @type {import("../../api.js").Props} */ { api, say, taken, onTake, active }) {
   const { preset, heard, told, latest, change } = useTurned(taken, say);
   const [velocity, setVelocity] = useState(100);
   const [aloud, setAloud] = useState(true);

@@ -15,7 +15,7 @@ const EMPTY = { state: "none", id: "", prompt: "", fraction: 0, eta: null, stage
  * The search that this tab follows: the one that it asked for, else one that runs.
  * @returns {{search: object, begin: (body: object) => Promise<void>, cancel: () => void}}
  */
-export function useSearch(api, say, onDone) {
+export function useSearch(/** @type {import("../../api.js").Api} */ api, say, onDone) {
   const [search, setSearch] = useState(EMPTY);
   const close = useRef(() => {});
   const followed = useRef("");
@@ -35,9 +35,10 @@ export function useSearch(api, say, onDone) {
       if (event.kind === "progress") put(id, (now) => progressed(now, event));
       if (event.kind === "best" && !ended) fetchBest(event);
       if (event.kind === "failed" || event.kind === "cancelled") {
-        put(id, () => ({ state: event.kind, eta: null, stage: event.reason ?? "cancelled" }));
+        const reason = event.kind === "failed" ? event.reason : "";
+        put(id, () => ({ state: event.kind, eta: null, stage: reason || "cancelled" }));
         sessionStorage.removeItem(KEPT);
-        if (event.reason) say(event.reason, "error");
+        if (reason) say(reason, "error");
       }
       if (event.kind === "done") {
         finished(api, id, event, put).then(onDone).catch(fail);
@@ -64,7 +65,7 @@ export function useSearch(api, say, onDone) {
 }
 
 /** The search to go on with: that of this tab, else the newest that runs. */
-async function resumed(api) {
+async function resumed(/** @type {import("../../api.js").Api} */ api) {
   const id = sessionStorage.getItem(KEPT);
   if (id) return api.get(`/v1/jobs/${id}`).catch(() => null);
   const { jobs } = await api.get("/v1/jobs?state=running");
@@ -78,7 +79,7 @@ export function progressed(now, event) {
   return { state: "running", fraction, stage, eta, rows };
 }
 
-async function best(api, id, { step, score, rating }, put) {
+async function best(/** @type {import("../../api.js").Api} */ api, id, { step, score, rating }, put) {
   const [preset, buffer] = await Promise.all([
     api.get(api.fileUrl(id, "best.json")), api.audio(api.fileUrl(id, "best.wav")),
   ]);
@@ -89,7 +90,7 @@ async function best(api, id, { step, score, rating }, put) {
   put(id, ({ start }) => ({ start: start ?? began }));
 }
 
-async function finished(api, id, event, put) {
+async function finished(/** @type {import("../../api.js").Api} */ api, id, event, put) {
   const { result, files } = event;
   const named = (path) => fileOf(files, path)?.url;
   const [start, buffer, curves] = await Promise.all([
@@ -103,7 +104,7 @@ async function finished(api, id, event, put) {
   return { patches, start };
 }
 
-/** @param props.onTake called with a best: its preset and sound go to the keyboard */
+/** `onTake`: called with a best: its preset and sound go to the keyboard */
 export function Search({ search, onCancel, onTake }) {
   const live = ["waiting", "running"].includes(search.state);
   const newest = search.bests.at(-1);

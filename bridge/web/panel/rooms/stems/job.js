@@ -10,7 +10,7 @@ const ENDS = ["done", "failed", "cancelled"];
  * @returns {{run: object|null, failure: object|null, start: Function, cancel: Function}} `run` has
  *   id, fraction, stage and eta of what is under way, `failure` code, reason and body of what failed
  */
-export function useJob(api, say, heard) {
+export function useJob(/** @type {import("../../api.js").Api} */ api, say, heard) {
   const [run, setRun] = useState(null);
   const [failure, setFailure] = useState(null);
   const close = useRef(() => {});
