@@ -8,7 +8,7 @@ import pytest
 from bridge.files import wav
 from presets import load
 from presets.library import FACTORY, Library
-from tests.browser import opened, serious, shot
+from tests.browser import AWAY, opened, serious, shot
 from tests.test_panel_stems import WORKER, until
 
 SOME = ("accordion", "acid", "air-raid", "alarm")
@@ -174,6 +174,34 @@ def test_a_preset_leaves_as_a_file(panel, library, tmp_path):
     with zipfile.ZipFile(tmp_path / "exported.zip") as pack:
         assert pack.namelist() == ["dx7-0.bin", "dx7-1.bin"]
         assert pack.read("dx7-0.bin") == entry.path.read_bytes()
+
+
+def test_a_change_in_one_tab_shows_in_the_other_and_after_the_server_was_away(panel, library):
+    first, second, *_ = names(library)
+    with panel.page("#/library", allowed=(*AWAY, "404")) as page:
+        other = page.context.new_page()
+        other.goto(f"{panel.url}#/library")
+        until(lambda: presets(other) == names(library))
+        shown = other.get_by_role("list", name="Presets")
+        shown.get_by_role("button", name=first).click()
+        other.get_by_label("Add tags").fill("typed meanwhile")
+        page.get_by_role("list", name="Presets").get_by_role("button", name=first).click()
+        page.get_by_label("Add tags").fill("warm")
+        page.get_by_role("button", name="Add", exact=True).click()
+        other.get_by_role("button", name="Remove the tag warm").wait_for()
+        page.get_by_role("button", name="Put into the slot").click()
+        other.get_by_role("button", name=f"Slot 1: {first}").wait_for()
+        panel.stop()
+        for tab in (page, other):
+            tab.get_by_text("The server does not answer").wait_for()
+        library.delete(library.get(second).path.name)
+        panel.start()
+        until(lambda: presets(page) == presets(other) == names(library))
+        assert second not in presets(page)
+        assert other.get_by_label("Add tags").input_value() == "typed meanwhile"
+        page.get_by_role("button", name="To the trash").click()
+        until(lambda: first not in presets(other))
+        other.get_by_text("Choose a preset to hear").wait_for()
 
 
 def test_presets_that_come_along_are_kept(panel, library):

@@ -32,6 +32,15 @@ export class ApiError extends Error {
 /** Fires "up" and "down" when the server comes back or goes, "out" when it wants a sign-in. */
 export const connection = Object.assign(new EventTarget(), { isUp: true });
 
+const tabs = new BroadcastChannel("scorewire"); // other tabs of this browser
+const KEEPING = /^\/v1\/(library|slots|trash|keep)\b/; // addresses that change what is kept
+
+/** Call `onChange` when another tab has changed what is kept. @returns {() => void} stop */
+export function onOtherTab(onChange) {
+  tabs.addEventListener("message", onChange);
+  return () => tabs.removeEventListener("message", onChange);
+}
+
 function note(isUp) {
   if (connection.isUp === isUp) return;
   connection.isUp = isUp;
@@ -39,10 +48,16 @@ function note(isUp) {
 }
 
 /** Look for the server now and then; what the rooms ask tells as well. */
-export function watch() {
-  const look = () => ask("GET", "/v1/ping").catch(() => {});
-  setInterval(look, PING_MS);
+export async function watch() {
   addEventListener("online", look);
+  for (;;) {
+    await pause(connection.isUp ? PING_MS : RETRY_MS);
+    await look();
+  }
+}
+
+function look() {
+  return ask("GET", "/v1/ping").catch(() => {});
 }
 
 async function ask(method, path, body, headers = {}) {
@@ -78,7 +93,9 @@ export const send = async (
 ) => {
   const sent = body === undefined ? undefined : JSON.stringify(body);
   const kind = body === undefined ? {} : { "Content-Type": "application/json" };
-  return parsed(await ask(method, path, sent, { ...kind, ...headers }));
+  const answer = await parsed(await ask(method, path, sent, { ...kind, ...headers }));
+  if (KEEPING.test(path)) tabs.postMessage(path);
+  return answer;
 };
 
 /**
@@ -134,10 +151,12 @@ export function events(id, onEvent) {
     for (const kind of KINDS) {
       source.addEventListener(kind, (message) => {
         if (ENDINGS.includes(kind)) close();
+        if (kind === "done") tabs.postMessage(id); // what it found may be in the library
         onEvent(JSON.parse(message.data));
       });
     }
     source.addEventListener("error", () => {
+      look();
       if (source.readyState === EventSource.CLOSED && !closed) timer = setTimeout(open, RETRY_MS);
     });
   };
@@ -228,5 +247,5 @@ export async function audio(url) {
 }
 
 export const api = {
-  get, send, job, cancel, events, fileUrl, upload, audio, connection,
+  get, send, job, cancel, events, fileUrl, upload, audio, connection, onOtherTab,
 };

@@ -33,6 +33,7 @@ const go = (hash) => {
 function App() {
   const [place, setPlace] = useState(placeOf(location.hash));
   const [state, setState] = useState("asking"); // asking, in, out
+  const [entered, setEntered] = useState(false); // what was typed stays while it is out again
   const [up, setUp] = useState(true);
   const [rooms, setRooms] = useState({});
   const [said, setSaid] = useState(null);
@@ -49,6 +50,7 @@ function App() {
     watch();
   }, []);
   useEffect(() => {
+    if (state === "in") setEntered(true);
     if (state !== "in" || rooms[place.room]) return;
     import(`./rooms/${place.room}.js`).then(
       (module) => setRooms((known) => ({ ...known, [place.room]: module.default })),
@@ -65,10 +67,10 @@ function App() {
     <${Message} said=${said} onClose=${() => setSaid(null)} />
     <main id="main">
       ${state === "out" && html`<${SignIn} used=${place.name === "used"} onIn=${() => setState("in")} />`}
-      ${state === "in" && ROOMS.filter(([name]) => rooms[name]).map(([name, label]) => html`
-        <section key=${name} aria-label=${label} hidden=${name !== place.room} class="room">
+      ${entered && ROOMS.filter(([name]) => rooms[name]).map(([name, label]) => html`
+        <section key=${name} aria-label=${label} hidden=${state !== "in" || name !== place.room} class="room">
           <${rooms[name]} api=${api} go=${go} say=${say}
-            active=${name === place.room} rest=${name === place.room ? place.rest : ""} />
+            active=${state === "in" && name === place.room} rest=${name === place.room ? place.rest : ""} />
         </section>`)}
     </main>`;
 }

@@ -2,7 +2,7 @@
 
 import { html } from "../vendor/preact-htm.js";
 import { History, Queue } from "./jobs/lists.js";
-import { usePolled } from "./jobs/polled.js";
+import { usePolled } from "../polled.js";
 import { Doctor, Log, Server } from "./jobs/server.js";
 
 const LISTED = 100;

@@ -1,6 +1,6 @@
 /** The room Library: presets found, heard, tagged, put into slots, exported, deleted, brought back. */
 
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, Choice, Field, Tabs } from "../ui.js";
 import { Detail, FactoryDetail, keepFactory } from "./library/detail.js";
 import { PresetList } from "./library/list.js";
@@ -41,6 +41,12 @@ export default function Room(/** @type {import("../api.js").Props} */ { api, go,
     if (active) renew();
     else previewer.stop();
   }, [active]);
+  useChangesElsewhere(api, active, () => {
+    renew();
+    if (!chosen || shelf !== "library") return;
+    const put = (entry) => setChosen((now) => (now?.file === chosen.file ? entry : now));
+    again(api, chosen).then(put, () => {});
+  });
   useEffect(() => {
     api.get("/v1/formats").then((answer) => setFormats(answer.formats), () => {});
   }, []);
@@ -132,6 +138,34 @@ export default function Room(/** @type {import("../api.js").Props} */ { api, go,
     <${Pads} slots=${shelves.slots} onStrike=${strike} onDrop=${put}
       onClear=${(slot) => attempt(() => api.send("DELETE", `/v1/slots/${slot}`))} />
     <${Trash} files=${shelves.trash} onRestore=${restore} />`;
+}
+
+/** Call `look` when another tab changes what is kept, this one is looked at, the server is back. */
+function useChangesElsewhere(/** @type {import("../api.js").Api} */ api, active, look) {
+  const latest = useRef(look);
+  latest.current = look;
+  useEffect(() => {
+    if (!active) return undefined;
+    const tell = () => latest.current();
+    const stop = api.onOtherTab(tell);
+    addEventListener("focus", tell);
+    api.connection.addEventListener("up", tell);
+    return () => {
+      stop();
+      removeEventListener("focus", tell);
+      api.connection.removeEventListener("up", tell);
+    };
+  }, [active]);
+}
+
+/** The preset that is chosen, as it is now; null where it is no more. */
+async function again(/** @type {import("../api.js").Api} */ api, { file }) {
+  try {
+    return await api.get(keptUrl(file));
+  } catch (error) {
+    if (error.code === "no-preset") return null;
+    throw error;
+  }
 }
 
 function TagFilter({ tags, chosen, onToggle }) {

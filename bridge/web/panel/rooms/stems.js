@@ -1,6 +1,7 @@
 /** The room Stems: a recording taken apart, stems generated, and the mixer that plays them. */
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { Elsewhere, isLost } from "../going_on.js";
 import { Button, Choice, Progress, Tabs } from "../ui.js";
 import { Absent, Accompany, SendToHost } from "./stems/actions.js";
 import { Ask, FIRST_CHOICE, isComplete } from "./stems/ask.js";
@@ -64,6 +65,11 @@ export default function Room(/** @type {import("../api.js").Props} */ { api, go,
         <${Progress} fraction=${job.run.fraction} seconds=${job.run.eta} label="The job" />
         <${Button} kind="danger" onClick=${job.cancel}>Cancel<//>
       </div>`}
+    ${isLost(job.failure) && html`
+      <div class="absent" role="alert"><p>${job.failure.reason}</p>
+        <${Button} kind="main" onClick=${job.goOn}>Go on with it<//></div>`}
+    <${Elsewhere} api=${api} say=${say} kinds=${KINDS} own=${[job.id]} active=${active}
+      titleOf=${describe} onFollow=${job.take} />
     ${result?.loading !== undefined && html`
       <${Progress} fraction=${result.loading} label="Loading the stems" />`}
     ${result?.clips && html`<${Clips} api=${api} clips=${result.clips} />`}
@@ -164,10 +170,13 @@ function Earlier(/** @type {import("../api.js").Props} */ { api, go, say }) {
 const KINDS = ["separate", "accompany", "generate"];
 const hasSound = (job) => KINDS.includes(job.kind) && job.files.length > 0;
 
-/** What an earlier job was, in words. */
-function titleOf({ kind, job, ended }) {
+/** What a job makes, in words. */
+function describe({ kind, job }) {
   const named = job.stems?.length ? job.stems : job.prompts ?? [job.prompt, ...(job.add ?? [])];
-  const when = new Date(1000 * ended).toLocaleString();
   const file = job.file ? ` of ${job.file.split(/[\\/]/).at(-1)}` : "";
-  return `${kind}${file}: ${named.filter(Boolean).join(", ")} (${when})`;
+  return `${kind}${file}: ${named.filter(Boolean).join(", ")}`;
+}
+
+function titleOf(entry) {
+  return `${describe(entry)} (${new Date(1000 * entry.ended).toLocaleString()})`;
 }

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef } from "../../vendor/preact-htm.js";
 import { Button } from "../../ui.js";
 import { duration } from "../../numbers.js";
-import { usePolled } from "./polled.js";
+import { usePolled } from "../../polled.js";
 import { bytes, clock } from "./text.js";
 
 /** Processes with their memory, models on disk, the player. */

@@ -1,6 +1,7 @@
 /** A search as it runs: its events into state, and what of it is seen and heard. */
 
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
+import { again, isLost } from "../../going_on.js";
 import { Button, Progress, Spectrogram } from "../../ui.js";
 import { Curves, rowOf, rowsOf } from "./curves.js";
 import { patchesOf } from "./jobs.js";
@@ -9,11 +10,13 @@ import { fileOf, newestOnly } from "./sound.js";
 
 const KEPT = "scorewire.search"; // what this tab follows, so that a reload loses nothing
 const EMPTY = { state: "none", id: "", prompt: "", fraction: 0, eta: null, stage: "", rows: [],
-  bests: [], start: null, patches: [], note: 60 };
+  bests: [], start: null, patches: [], note: 60, lost: false };
 
 /**
  * The search that this tab follows: the one that it asked for, else one that runs.
- * @returns {{search: object, begin: (body: object) => Promise<void>, cancel: () => void}}
+ * @returns {{search: object, begin: (body: object) => Promise<void>, cancel: () => void,
+ *   goOn: () => Promise<void>, take: (entry: import("../../api.js").JobEntry) => void}} `goOn` asks
+ *   again for a search that was lost, `take` follows one that was asked for elsewhere
  */
 export function useSearch(/** @type {import("../../api.js").Api} */ api, say, onDone) {
   const [search, setSearch] = useState(EMPTY);
@@ -36,7 +39,8 @@ export function useSearch(/** @type {import("../../api.js").Api} */ api, say, on
       if (event.kind === "best" && !ended) fetchBest(event);
       if (event.kind === "failed" || event.kind === "cancelled") {
         const reason = event.kind === "failed" ? event.reason : "";
-        put(id, () => ({ state: event.kind, eta: null, stage: reason || "cancelled" }));
+        const lost = event.kind === "failed" && isLost(event);
+        put(id, () => ({ state: event.kind, eta: null, stage: reason || "cancelled", lost }));
         sessionStorage.removeItem(KEPT);
         if (reason) say(reason, "error");
       }
@@ -54,6 +58,8 @@ export function useSearch(/** @type {import("../../api.js").Api} */ api, say, on
     }
   };
   const cancel = () => api.cancel(search.id).catch(fail);
+  const goOn = () => again(api, search.id).then((id) => follow(id, search.prompt), fail);
+  const take = (entry) => follow(entry.id, entry.job.prompt);
   useEffect(() => {
     resumed(api).then((known) => {
       if (!known || followed.current) return;
@@ -61,7 +67,7 @@ export function useSearch(/** @type {import("../../api.js").Api} */ api, say, on
     }).catch(fail);
     return () => close.current();
   }, []);
-  return { search, begin, cancel };
+  return { search, begin, cancel, goOn, take };
 }
 
 /** The search to go on with: that of this tab, else the newest that runs. */
@@ -105,7 +111,7 @@ async function finished(/** @type {import("../../api.js").Api} */ api, id, event
 }
 
 /** `onTake`: called with a best: its preset and sound go to the keyboard */
-export function Search({ search, onCancel, onTake }) {
+export function Search({ search, onCancel, onGoOn, onTake }) {
   const live = ["waiting", "running"].includes(search.state);
   const newest = search.bests.at(-1);
   const heard = search.found ?? newest?.buffer;
@@ -117,6 +123,7 @@ export function Search({ search, onCancel, onTake }) {
       <div class="row">
         <span role="status">${search.stage || "waiting for its turn"}</span>
         ${live && html`<${Button} kind="danger" onClick=${onCancel}>Cancel<//>`}
+        ${search.lost && html`<${Button} kind="main" onClick=${onGoOn}>Search again<//>`}
       </div>
       <${Curves} rows=${search.rows} live=${live} />
       <div class="columns">
