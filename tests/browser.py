@@ -25,6 +25,7 @@ FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--disabl
          "--force-prefers-reduced-motion")  # fmt: skip
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 20_000
+GONE = "The server does not answer; asking again."
 AWAY = ("ERR_CONNECTION", "ERR_INCOMPLETE")  # what the console says while the server is away
 
 

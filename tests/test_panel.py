@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser import AWAY, listen, opened, serious
+from tests.browser import AWAY, GONE, listen, opened, serious
 from tests.http_server import blob
 from tests.vendored import ROOT, packages
 
@@ -161,7 +161,7 @@ def test_a_search_outlives_its_server_in_two_tabs_and_nothing_typed_is_lost(pane
         other = page.context.new_page()
         other.goto(f"{panel.url}#/jobs")
         other.get_by_role("button", name="Cancel Patch slow organ").wait_for()
-        gone = page.get_by_text("The server does not answer")
+        gone = page.get_by_text(GONE)
         panel.stop()
         gone.wait_for()
         panel.start()

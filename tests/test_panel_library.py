@@ -8,7 +8,7 @@ import pytest
 from bridge.files import wav
 from presets import load
 from presets.library import FACTORY, Library
-from tests.browser import AWAY, opened, serious, shot
+from tests.browser import AWAY, GONE, opened, serious, shot
 from tests.test_panel_stems import WORKER, until
 
 SOME = ("accordion", "acid", "air-raid", "alarm")
@@ -193,7 +193,7 @@ def test_a_change_in_one_tab_shows_in_the_other_and_after_the_server_was_away(pa
         other.get_by_role("button", name=f"Slot 1: {first}").wait_for()
         panel.stop()
         for tab in (page, other):
-            tab.get_by_text("The server does not answer").wait_for()
+            tab.get_by_text(GONE).wait_for()
         library.delete(library.get(second).path.name)
         panel.start()
         until(lambda: presets(page) == presets(other) == names(library))

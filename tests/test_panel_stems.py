@@ -13,7 +13,7 @@ import pytest
 
 from bridge.files import wav
 from presets.library import FACTORY
-from tests.browser import AWAY, REAL, opened, serious, shot
+from tests.browser import AWAY, GONE, REAL, opened, serious, shot
 
 WORKER = (sys.executable, str(Path(__file__).with_name("stems_worker.py")))
 RATE, SECONDS, LOUD = 8000, 6, 0.4
@@ -277,7 +277,7 @@ def test_two_tabs_hear_for_themselves_and_see_the_same_jobs(panel, made):
         assert page.get_by_role("list", name="Also under way").count() == 0
         prompt(page, "typed meanwhile")
         panel.stop()
-        page.get_by_text("The server does not answer").wait_for()
+        page.get_by_text(GONE).wait_for()
         panel.start()
         for tab in (page, other):
             tab.get_by_text("the server stopped before the job ended").first.wait_for()
