@@ -41,6 +41,7 @@ TAP = """() => {
     return { peak, hz };
   };
 }"""
+# Stands in for a keyboard: Chromium asks ALSA, whose sequencer (/dev/snd/seq) few test machines have.
 MIDI = """() => {
   const input = { name: "Test keys", onmidimessage: null };
   navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", input]]) });
