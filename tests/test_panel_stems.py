@@ -267,7 +267,9 @@ def test_two_tabs_hear_for_themselves_and_see_the_same_jobs(panel, made):
             tab.get_by_role("button", name="Play", exact=True).click()
             level(tab, wanted)
             tab.get_by_role("button", name="Pause").click()
-        assert other.get_by_role("button", name="Mute kick").get_attribute("aria-pressed") == "false"
+        assert (
+            other.get_by_role("button", name="Mute kick").get_attribute("aria-pressed") == "false"
+        )
         page.get_by_label("Or one that is here").select_option(index=1)
         prompt(page, "slow")
         page.get_by_role("button", name="Separate the whole").click()
