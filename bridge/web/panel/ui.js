@@ -4,8 +4,6 @@ import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { duration, formatNumber, parseNumber, wrongNumber } from "./numbers.js";
 import { HIGHEST_HZ, LOWEST_HZ, colour, levels, mono } from "./spectrogram.js";
 
-export { Waveform } from "./waveform.js";
-
 let made = 0;
 
 /** An id of this page's own, the same at every drawing of a component. */
