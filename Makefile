@@ -3,6 +3,7 @@
 # make peers   install the other programs that tests need (jackd, Ardour, Faust ...) by apt-get
 # make test-paths    the numeric tests again, as a processor without AVX computes
 # make vendor  copy what the panel has of others out of their npm packages (bridge/web/vendor.json)
+# make types   write the panel's types of the HTTP API; TypeScript, out of npm, checks its scripts
 # make bench   measure speed, write docs/benchmarks.md
 # make score   measure quality on the recordings in DATA, write docs/scoreboard.md
 
@@ -24,7 +25,7 @@ NUMERIC := algorithms audio_files clap_assignment component_assignment delta_den
 	two_tower voice waveform_unet waveforms zerosep
 PLAIN := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2
 
-.PHONY: demo test test-paths peers vendor check bench score clean install
+.PHONY: demo test test-paths peers vendor types check bench score clean install
 
 install: .venv/.installed
 
@@ -67,6 +68,9 @@ peers:
 
 vendor:
 	@$(PYTHON) tests/vendored.py
+
+types: .venv/.installed
+	@$(BIN)/python -m tests.api_types check
 
 check: .venv/.installed
 	@echo "== check: lint, format, types, import contracts"

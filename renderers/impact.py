@@ -35,6 +35,7 @@ from renderers.base import (
     each_patch,
     physical,
 )
+from renderers.newest import newest
 from renderers.noise import noise_bands
 from renderers.reverberation import T60, reverberation
 from renderers.strike import strike
@@ -118,16 +119,33 @@ def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tens
     values = physical(lay.table, u)
     o = struck(lay, values, note, rate)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    bank = modal_bank(o.hz / rate, o.decay / rate, o.gain, samples, dtype)
-    noise = noise_bands(lay.bands, rate)
-    room = reverberation(o.band_gain, o.band_decay / rate, noise, samples, dtype)
     size = next_fast_len(2 * samples, real=True)
-    wet = torch.fft.irfft(torch.fft.rfft(bank, size) * torch.fft.rfft(room, size), size)
+    bank, ringing = _bank(o.hz / rate, o.decay / rate, o.gain, samples, size, dtype)
+    answer = _room(o.band_gain, o.band_decay / rate, lay.bands, rate, samples, size, dtype)
+    wet = torch.fft.irfft(ringing * answer, size)
     sound = o.dry * bank + wet[:, :samples]
     if lay.full:
         sound = strike(sound.to(dtype), lay.knobs_of_strike(values), rate)
     audio: Tensor = o.level * sound
     return audio.to(u.dtype)[:, None, :]
+
+
+@newest
+def _bank(
+    cycles: Tensor, decay: Tensor, gain: Tensor, samples: int, size: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """`modal_bank`, and its spectrum."""
+    bank = modal_bank(cycles, decay, gain, samples, dtype)
+    return bank, torch.fft.rfft(bank, size)
+
+
+@newest
+def _room(
+    gain: Tensor, decay: Tensor, bands: int, rate: int, samples: int, size: int, dtype: torch.dtype
+) -> Tensor:
+    """The spectrum of the room."""
+    room = reverberation(gain, decay, noise_bands(bands, rate), samples, dtype)
+    return torch.fft.rfft(room, size)
 
 
 def modal_bank(

@@ -24,6 +24,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets.ranges import STRIKE
+from renderers.newest import newest
 from renderers.noise import HIGHEST_BAND, LOWEST_BAND, PERIOD, SEED, noise_bands
 from renderers.reverberation import T60, reverberation
 
@@ -39,17 +40,25 @@ def strike(struck: Tensor, knobs: Tensor, rate: int) -> Tensor:
     They are those of `presets.ranges.STRIKE`, in their units and order. Differentiable in both.
     """
     samples, dtype = struck.shape[1], struck.dtype
+    size = next_fast_len(3 * samples, real=True)  # three of this length: none comes round
+    spectrum = torch.fft.rfft(struck, size)
+    for part in _blows(knobs, rate, samples, size, dtype):
+        spectrum = spectrum * part
+    audio: Tensor = torch.fft.irfft(spectrum, size)[:, :samples]
+    return audio
+
+
+@newest
+def _blows(
+    knobs: Tensor, rate: int, samples: int, size: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """The spectra of the force and of the hits."""
     seconds, level, fading, low_pass, hits, hz, jitter, spread = knobs.unbind(1)
     force = burst(level, fading, low_pass, rate, samples, dtype)
     pulse = contact(seconds, rate)[:, :samples].to(dtype)
     force = force + torch.nn.functional.pad(pulse, (0, samples - pulse.shape[1]))
     pattern = hit_pattern(hits, hz, jitter, spread, rate, samples).to(dtype)
-    size = next_fast_len(3 * samples, real=True)  # three of this length: none comes round
-    spectrum = torch.fft.rfft(struck, size)
-    for part in (force, pattern):
-        spectrum = spectrum * torch.fft.rfft(part, size)
-    audio: Tensor = torch.fft.irfft(spectrum, size)[:, :samples]
-    return audio
+    return torch.fft.rfft(force, size), torch.fft.rfft(pattern, size)
 
 
 # The pulse p(t) = (1 - cos(2 pi t / T)) / T, 0 <= t <= T, is put on the samples by linear

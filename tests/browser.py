@@ -25,15 +25,27 @@ FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--disabl
          "--force-prefers-reduced-motion")  # fmt: skip
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 20_000
+GONE = "The server does not answer; asking again."
+AWAY = ("ERR_CONNECTION", "ERR_INCOMPLETE")  # what the console says while the server is away
 
 
 class Panel:
     """One server and one browser; `url` is the page's address, `http` a client with the token."""
 
-    def __init__(self, browser, running):
-        self.browser, self.running = browser, running
+    def __init__(self, browser, data, settings):
+        self.browser, self.data, self.settings = browser, data, settings
+        self.start()
+
+    def start(self):
+        """Start the server; after `stop`, at the same address and with the same data."""
+        self.running = running = Running(self.data, **self.settings)
+        self.settings = self.settings | {"http_port": running.http}
         self.http = Http(running.http, running.token)
         self.url = f"http://127.0.0.1:{running.http}/panel/"
+
+    def stop(self):
+        """Stop the server."""
+        self.running.stop()
 
     def link(self):
         """A new one-time link."""
@@ -81,9 +93,12 @@ def listen(page):
 def opened(folder, **settings):
     """A server, with a fake worker unless `settings` (of `Running`) name one, and a browser."""
     peer("chromium", "playwright")
-    with contextlib.closing(Running(folder / "data", **settings)) as running:
-        with launched() as browser:
-            yield Panel(browser, running)
+    with launched() as browser:
+        panel = Panel(browser, folder / "data", settings)
+        try:
+            yield panel
+        finally:
+            panel.stop()
 
 
 _playing = []  # the playwright that runs: a thread can have one only, whoever asks while it does

@@ -1,23 +1,29 @@
 """The room Library in a browser: found, heard, tagged, placed, exported, deleted, restored."""
 
 import math
+import sys
 import zipfile
 
+import numpy as np
 import pytest
 
 from bridge.files import wav
 from presets import load
 from presets.library import FACTORY, Library
-from tests.browser import opened, serious, shot
+from tests.browser import AWAY, GONE, opened, serious, shot
 from tests.test_panel_stems import WORKER, until
 
 SOME = ("accordion", "acid", "air-raid", "alarm")
+RATE, HEARD = 8000, "heard.f32"  # of the player, and what it would play on a sound card
 HOSTILE = '<img src=x onerror="document.title=1">'
 
 
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("panel"), worker=WORKER) as panel:
+    folder = tmp_path_factory.mktemp("panel")
+    player = [sys.executable, "-m", "bridge.player", "--output", "offline", "--rate", str(RATE)]
+    player += ["--capture", str(folder / HEARD)]
+    with opened(folder, worker=WORKER, play_with=player) as panel:
         yield panel
 
 
@@ -176,6 +182,34 @@ def test_a_preset_leaves_as_a_file(panel, library, tmp_path):
         assert pack.read("dx7-0.bin") == entry.path.read_bytes()
 
 
+def test_a_change_in_one_tab_shows_in_the_other_and_after_the_server_was_away(panel, library):
+    first, second, *_ = names(library)
+    with panel.page("#/library", allowed=(*AWAY, "404")) as page:
+        other = page.context.new_page()
+        other.goto(f"{panel.url}#/library")
+        until(lambda: presets(other) == names(library))
+        shown = other.get_by_role("list", name="Presets")
+        shown.get_by_role("button", name=first).click()
+        other.get_by_label("Add tags").fill("typed meanwhile")
+        page.get_by_role("list", name="Presets").get_by_role("button", name=first).click()
+        page.get_by_label("Add tags").fill("warm")
+        page.get_by_role("button", name="Add", exact=True).click()
+        other.get_by_role("button", name="Remove the tag warm").wait_for()
+        page.get_by_role("button", name="Put into the slot").click()
+        other.get_by_role("button", name=f"Slot 1: {first}").wait_for()
+        panel.stop()
+        for tab in (page, other):
+            tab.get_by_text(GONE).wait_for()
+        library.delete(library.get(second).path.name)
+        panel.start()
+        until(lambda: presets(page) == presets(other) == names(library))
+        assert second not in presets(page)
+        assert other.get_by_label("Add tags").input_value() == "typed meanwhile"
+        page.get_by_role("button", name="To the trash").click()
+        until(lambda: first not in presets(other))
+        other.get_by_text("Choose a preset to hear").wait_for()
+
+
 def test_presets_that_come_along_are_kept(panel, library):
     for slot, kept in enumerate(library.find(tags=["factory"]), start=1):
         library.assign(slot, kept.path.name)
@@ -202,3 +236,25 @@ def test_the_room_fits_and_can_be_read_by_all(panel, library):
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert not serious(page)
+
+
+def test_a_struck_pad_is_heard_from_the_player(panel, library):
+    """The last of these: from here on the server plays."""
+    kalimba = library.add(load(FACTORY / "kalimba.json"))
+    asked = panel.http.ask("POST", "/v1/play", {"presets": [kalimba.path.name]})
+    assert asked.json == {"slots": {"1": kalimba.path.name}, "started": True}
+    heard = panel.data.parent / HEARD
+    with panel.page("#/library", height=1400) as page:
+        page.get_by_text("Struck pads sound in the player.").wait_for()
+        until(lambda: panel.http.ask("GET", "/v1/health").json["player"]["device"], patience=240)
+        before = np.fromfile(heard, np.float32)
+        assert not before.any()
+        page.get_by_role("button", name="Slot 1: Kalimba").click()
+        until(lambda: np.fromfile(heard, np.float32).size > before.size + 2 * RATE)
+        assert level(page) == -200  # of what the page itself plays
+    note = np.fromfile(heard, np.float32)[before.size :]
+    begin = np.flatnonzero(np.abs(note) > 0.01)[0]
+    spectrum = np.abs(np.fft.rfft(note[begin : begin + RATE]))
+    wanted = 440 * 2 ** ((load(kalimba.path).note - 69) / 12)
+    assert np.abs(note).max() > 0.1
+    assert np.argmax(spectrum) == pytest.approx(wanted, rel=0.01)  # one bin a Hz

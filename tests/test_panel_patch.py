@@ -41,6 +41,7 @@ TAP = """() => {
     return { peak, hz };
   };
 }"""
+# Stands in for a keyboard: Chromium asks the sequencer of ALSA, /dev/snd/seq, which is rarely here.
 MIDI = """() => {
   const input = { name: "Test keys", onmidimessage: null };
   navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", input]]) });

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 import time
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 
 from bridge.files import wav
 from presets.library import FACTORY
-from tests.browser import REAL, opened, serious, shot
+from tests.browser import AWAY, GONE, REAL, opened, serious, shot
 
 WORKER = (sys.executable, str(Path(__file__).with_name("stems_worker.py")))
 RATE, SECONDS, LOUD = 8000, 6, 0.4
@@ -255,6 +256,38 @@ def test_a_page_that_is_loaded_again_goes_on_with_its_job(panel, song):
         page.get_by_role("button", name="Cancel").click()
         page.get_by_text("The job was cancelled").wait_for()
         assert page.locator(".running").count() == 0
+
+
+def test_two_tabs_hear_for_themselves_and_see_the_same_jobs(panel, made):
+    with panel.page(f"#/stems/job/{made}", allowed=AWAY) as page:
+        other = page.context.new_page()
+        other.goto(f"{panel.url}#/stems/job/{made}")
+        page.get_by_role("button", name="Mute kick").click()
+        for tab, wanted in ((page, LOUD_DB - 6.02), (other, LOUD_DB)):
+            tab.get_by_role("button", name="Play", exact=True).click()
+            level(tab, wanted)
+            tab.get_by_role("button", name="Pause").click()
+        assert (
+            other.get_by_role("button", name="Mute kick").get_attribute("aria-pressed") == "false"
+        )
+        page.get_by_label("Or one that is here").select_option(index=1)
+        prompt(page, "slow")
+        page.get_by_role("button", name="Separate the whole").click()
+        page.get_by_text("working").wait_for()
+        other.get_by_role("button", name=re.compile("^Follow: separate of .*: slow$")).click()
+        other.get_by_text("working").wait_for()
+        assert page.get_by_role("list", name="Also under way").count() == 0
+        prompt(page, "typed meanwhile")
+        panel.stop()
+        page.get_by_text(GONE).wait_for()
+        panel.start()
+        for tab in (page, other):
+            tab.get_by_text("the server stopped before the job ended").first.wait_for()
+        page.get_by_role("button", name="Remove typed meanwhile").wait_for()
+        page.get_by_role("button", name="Go on with it").click()
+        page.get_by_text("working").wait_for()
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_text("The job was cancelled").wait_for()
 
 
 def test_what_is_not_heard_at_all_can_be_forced(panel, made):

@@ -1,6 +1,7 @@
 """A preset rendered at once over HTTP: the same samples as its WAV, and kept nowhere."""
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pedalboard.io import AudioFile
 
 import presets
 from bridge.execution.local import COMMAND
+from bridge.http.health import processes
 from renderers import effects
 from tests.http_server import Http, Running
 
@@ -59,6 +61,27 @@ def test_note_velocity_and_knobs_change_it(client, tmp_path):
     assert time.monotonic() - began < 3  # of a warm worker; what it takes is printed by the bench
     heard, _ = samples(low.body, tmp_path / "c.wav")
     assert heard.shape[-1] == 22050
+
+
+def ticks():
+    """Seconds of processor time of this process's children, and of itself."""
+    spent = 0.0
+    for each in processes():
+        if each["pid"] != os.getpid():
+            fields = Path(f"/proc/{each['pid']}/stat").read_text().rpartition(")")[2].split()
+            spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return spent + time.process_time()
+
+
+@pytest.mark.parametrize("name", ["footsteps", "kalimba"])  # the one that takes longest, and an fm
+def test_a_turned_knob_takes_less_than_200_ms(client, name):
+    preset = preset_of(name)
+    assert client.ask("POST", "/v1/preview", {"preset": preset}).status == 200
+    began = ticks()
+    for _ in range(5):
+        preset["values"]["level"] *= 0.9
+        assert client.ask("POST", "/v1/preview", {"preset": preset}).status == 200
+    assert (ticks() - began) / 5 < 0.2  # of one core: others may be busy here
 
 
 def test_what_cannot_be_heard_is_said_in_one_sentence(client):

@@ -1,6 +1,7 @@
 """The HTTP endpoint: jobs, their events and files, uploads, OSCQuery; in one loop with OSC.
 
 - `access`: Check Host, Origin and token of every request and websocket: a plain ASGI wrapper.
+- `answers`: What the addresses of /v1 answer, field by field, for the OpenAPI document.
 - `app`: The table of HTTP addresses, and the application made of it.
 - `blobs`: Uploaded sounds on disk, each under the SHA-256 of what is in it.
 - `broadcast`: Share one subscription to the server's messages among all websockets of OSCQuery.
@@ -16,8 +17,8 @@
 - `library`: Find, keep, change, delete and export presets of the library over HTTP.
 - `log_tail`: The newest lines of this process's log, kept for the panel.
 - `mdns`: Announce the server on one network interface by mDNS, only when asked to.
-- `openapi`: The OpenAPI document of /v1, made from the table of addresses and the models of
-  `bridge.protocol.jobs`.
+- `openapi`: The OpenAPI document of /v1, made from the table of addresses, the models of
+  `bridge.protocol.jobs` and those of `bridge.http.answers`.
 - `oscquery`: The OSC addresses as an OSCQuery namespace (Vidvox proposal), made from the two
   tables.
 - `oscquery_listen`: OSCQuery over HTTP, and its websocket: LISTEN and IGNORE as text, OSC

@@ -1,5 +1,5 @@
-"""The OpenAPI document of /v1, made from the table of addresses and the models of
-`bridge.protocol.jobs`.
+"""The OpenAPI document of /v1, made from the table of addresses, the models of
+`bridge.protocol.jobs` and those of `bridge.http.answers`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ import importlib.metadata
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from bridge.protocol.events import Event
+from bridge.http.answers import ANSWERS, StreamedDone
+from bridge.protocol.events import Best, Cancelled, Failed, Progress
 from bridge.protocol.kinds import KINDS
 from bridge.protocol.patch_requests import (
     AddPreset,
@@ -31,6 +32,7 @@ Table = tuple[tuple[str, str, str], ...]  # method, path, summary
 
 _REF = "#/components/schemas/{model}"
 _JOBS = [kind.model for kind in KINDS.values()]
+_EVENTS = (Progress, Best, StreamedDone, Failed, Cancelled)
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -106,16 +108,16 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
             for name, where, must in names
         ],
         "responses": {
-            "2XX": {"description": summary},
+            "2XX": {"description": summary} | _content(key),
             "default": {"description": "Why not.", "content": _json({"$ref": _ref("Error")})},
         },
     }
-    if (method, path) in _ASKING:
+    if key in _ASKING:
         kinds = [kind for kind in _JOBS if path == "/v1/jobs" or path.endswith(_kind(kind))]
         choice: dict[str, Any] = {"oneOf": [{"$ref": _ref(kind.__name__)} for kind in kinds]}
         operation["requestBody"] = {"required": True, "content": _json(choice)}
-    if (method, path) in _BODIES:
-        model: dict[str, Any] = {"$ref": _ref(_BODIES[method, path].__name__)}
+    if key in _BODIES:
+        model: dict[str, Any] = {"$ref": _ref(_BODIES[key].__name__)}
         operation["requestBody"] = {"required": True, "content": _json(model)}
     if method == "PUT" and path.startswith("/v1/blobs"):
         data = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -123,13 +125,26 @@ def _operation(method: str, path: str, summary: str) -> dict[str, Any]:
     return operation | _OTHER.get(path, {})
 
 
+def _content(key: tuple[str, str]) -> dict[str, Any]:
+    """What an address answers: JSON, a job's events, a sound."""
+    if key in ANSWERS:
+        return {"content": _json({"$ref": _ref(ANSWERS[key].__name__)})}
+    if key == ("GET", "/v1/jobs/{id}/events"):
+        choice = {"oneOf": [{"$ref": _ref(event.__name__)} for event in _EVENTS]}
+        return {"content": {"text/event-stream": {"schema": choice}}}
+    if key == ("POST", "/v1/preview"):
+        return {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}}
+    return {}
+
+
 def _schemas() -> dict[str, Any]:
-    """Jobs and events by name; the id and the place of a job are chosen by the server."""
-    asked = (*_JOBS, *_BODIES.values())
+    """All models by name; the id and the place of a job are chosen by the server."""
+    asked = (*_JOBS, *_BODIES.values(), *ANSWERS.values(), *_EVENTS)
     models = [(model, "validation") for model in asked]
-    models += [(model, "serialization") for model in get_args(Event)]
     _, whole = models_json_schema(models, ref_template=_REF)  # type: ignore[arg-type]
     schemas: dict[str, Any] = whole["$defs"]
+    for event in _EVENTS:
+        schemas[event.__name__]["required"] = list(event.model_fields)  # defaults are said, too
     for kind in _JOBS:
         schema = schemas[kind.__name__]
         del schema["properties"]["id"]

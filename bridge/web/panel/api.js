@@ -2,6 +2,18 @@
 
 import { sha256 } from "./sha256.js";
 
+/**
+ * @typedef {import("./api-types").Get} Get
+ * @typedef {import("./api-types").Send} Send
+ * @typedef {import("./api-types").JobEntry} JobEntry
+ * @typedef {import("./api-types").JobFile} JobFile
+ * @typedef {import("./api-types").JobBody} JobBody
+ * @typedef {import("./api-types").JobEvent} JobEvent
+ * @typedef {typeof api} Api
+ * @typedef {(sentence: string, kind?: "info" | "error") => void} Say
+ * @typedef {{api: Api, say: Say, [name: string]: any}} Props
+ */
+
 const PING_MS = 4000; // between two looks whether the server is there
 const RETRY_MS = 1000; // before an upload or a stream goes on
 const RETRIES = 30;
@@ -18,8 +30,16 @@ export class ApiError extends Error {
 }
 
 /** Fires "up" and "down" when the server comes back or goes, "out" when it wants a sign-in. */
-export const connection = new EventTarget();
-connection.isUp = true;
+export const connection = Object.assign(new EventTarget(), { isUp: true });
+
+const tabs = new BroadcastChannel("scorewire"); // other tabs of this browser
+const KEEPING = /^\/v1\/(library|slots|trash|keep)\b/; // addresses that change what is kept
+
+/** Call `onChange` when another tab has changed what is kept. @returns {() => void} stop */
+export function onOtherTab(onChange) {
+  tabs.addEventListener("message", onChange);
+  return () => tabs.removeEventListener("message", onChange);
+}
 
 function note(isUp) {
   if (connection.isUp === isUp) return;
@@ -28,10 +48,16 @@ function note(isUp) {
 }
 
 /** Look for the server now and then; what the rooms ask tells as well. */
-export function watch() {
-  const look = () => ask("GET", "/v1/ping").catch(() => {});
-  setInterval(look, PING_MS);
+export async function watch() {
   addEventListener("online", look);
+  for (;;) {
+    await pause(connection.isUp ? PING_MS : RETRY_MS);
+    await look();
+  }
+}
+
+function look() {
+  return ask("GET", "/v1/ping").catch(() => {});
 }
 
 async function ask(method, path, body, headers = {}) {
@@ -58,19 +84,24 @@ async function parsed(response) {
   return response.status === 204 ? null : response.json();
 }
 
-/** @param {string} path @returns {Promise<any>} the JSON that lies there */
-export async function get(path) {
-  return parsed(await ask("GET", path));
-}
+/** The JSON that lies at a path. @type {Get} */
+export const get = async (/** @type {string} */ path) => parsed(await ask("GET", path));
 
-/** Send `body` as JSON; with `headers` besides. @returns {Promise<any>} the JSON of the answer */
-export async function send(method, path, body, headers = {}) {
+/** Send a body as JSON, with headers besides: the JSON of the answer. @type {Send} */
+export const send = async (
+  /** @type {string} */ method, /** @type {string} */ path, /** @type {any} */ body, headers = {},
+) => {
   const sent = body === undefined ? undefined : JSON.stringify(body);
   const kind = body === undefined ? {} : { "Content-Type": "application/json" };
-  return parsed(await ask(method, path, sent, { ...kind, ...headers }));
-}
+  const answer = await parsed(await ask(method, path, sent, { ...kind, ...headers }));
+  if (KEEPING.test(path)) tabs.postMessage(path);
+  return answer;
+};
 
-/** Ask for a job, once, however often the connection breaks. @returns {Promise<any>} the job */
+/**
+ * Ask for a job, once, however often the connection breaks.
+ * @param {JobBody} body @returns {Promise<JobEntry>}
+ */
 export async function job(body) {
   const key = { "Idempotency-Key": randomKey() };
   for (let attempt = 0; ; attempt++) {
@@ -83,7 +114,7 @@ export async function job(body) {
   }
 }
 
-/** Cancel a job at its next step. */
+/** Cancel a job at its next step. @param {string} id */
 export function cancel(id) {
   return send("DELETE", `/v1/jobs/${id}`);
 }
@@ -103,6 +134,7 @@ const KINDS = ["progress", "best", ...ENDINGS];
 /**
  * Call `onEvent` with each event of a job, until one of done, failed, cancelled. The browser takes
  * a broken stream up again by itself (Last-Event-ID); one that it gives up is opened anew.
+ * @param {string} id @param {(event: JobEvent) => void} onEvent
  * @returns {() => void} stop listening
  */
 export function events(id, onEvent) {
@@ -119,10 +151,12 @@ export function events(id, onEvent) {
     for (const kind of KINDS) {
       source.addEventListener(kind, (message) => {
         if (ENDINGS.includes(kind)) close();
+        if (kind === "done") tabs.postMessage(id); // what it found may be in the library
         onEvent(JSON.parse(message.data));
       });
     }
     source.addEventListener("error", () => {
+      look();
       if (source.readyState === EventSource.CLOSED && !closed) timer = setTimeout(open, RETRY_MS);
     });
   };
@@ -130,7 +164,7 @@ export function events(id, onEvent) {
   return close;
 }
 
-/** The address of a file of a job's result. */
+/** The address of a file of a job's result. @param {string} id @param {string} name */
 export function fileUrl(id, name) {
   return `/v1/jobs/${id}/files/${name.split("/").map(encodeURIComponent).join("/")}`;
 }
@@ -213,5 +247,5 @@ export async function audio(url) {
 }
 
 export const api = {
-  get, send, job, cancel, events, fileUrl, upload, audio, connection,
+  get, send, job, cancel, events, fileUrl, upload, audio, connection, onOtherTab,
 };

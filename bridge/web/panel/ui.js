@@ -4,8 +4,6 @@ import { html, useEffect, useRef, useState } from "./vendor/preact-htm.js";
 import { duration, formatNumber, parseNumber, wrongNumber } from "./numbers.js";
 import { HIGHEST_HZ, LOWEST_HZ, colour, levels, mono } from "./spectrogram.js";
 
-export { Waveform } from "./waveform.js";
-
 let made = 0;
 
 /** An id of this page's own, the same at every drawing of a component. */
@@ -15,7 +13,7 @@ export function useId() {
   return ref.current;
 }
 
-/** A line of text with its label. @param props.onInput called with the text */
+/** A line of text with its label. `onInput`: called with the text */
 export function Field({ label, value, onInput, hint, type = "text", ...rest }) {
   const id = useId();
   return html`
@@ -27,7 +25,7 @@ export function Field({ label, value, onInput, hint, type = "text", ...rest }) {
     </div>`;
 }
 
-/** One of some values. @param props.options texts, or objects of value and label */
+/** One of some values. `options`: texts, or objects of value and label */
 export function Choice({ label, value, options, onChange, hint, ...rest }) {
   const id = useId();
   const rows = options.map((one) => (typeof one === "string" ? { value: one, label: one } : one));
@@ -45,7 +43,7 @@ export function Choice({ label, value, options, onChange, hint, ...rest }) {
 
 /**
  * A number typed with a point or a comma; taken on Enter or when the field is left. Arrow keys go
- * by `step`. @param props.onChange called with the number when it is within min .. max
+ * by `step`. `onChange`: called with the number when it is within min .. max
  */
 export function NumberField({ label, value, onChange, unit, min, max, step = 1, hint, ...rest }) {
   const id = useId();
@@ -79,14 +77,14 @@ export function NumberField({ label, value, onChange, unit, min, max, step = 1, 
     </div>`;
 }
 
-/** @param props.kind main, plain or danger @param props.label read aloud in place of a sign */
+/** `kind`: main, plain or danger; `label`: read aloud in place of a sign */
 export function Button({ onClick, children, kind = "normal", label, type = "button", ...rest }) {
   return html`
     <button type=${type} class=${kind} onClick=${onClick} aria-label=${label} title=${label}
       ...${rest}>${children}</button>`;
 }
 
-/** @param props.fraction 0 to 1 @param props.seconds left, null where nobody can say */
+/** `fraction`: 0 to 1; `seconds`: left, null where nobody can say */
 export function Progress({ fraction, seconds = null, label }) {
   const percent = Math.round(100 * fraction);
   const left = seconds === null ? "" : `, about ${duration(seconds)} left`;
@@ -119,7 +117,7 @@ export function Spectrogram({ buffer, label, height = 120 }) {
     style=${{ height: `${height}px` }}></canvas>`;
 }
 
-/** Tabs as the ARIA practices have them. @param props.tabs objects of id and label */
+/** Tabs as the ARIA practices have them. `tabs`: objects of id and label */
 export function Tabs({ label, tabs, selected, onSelect }) {
   const move = (event) => {
     const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

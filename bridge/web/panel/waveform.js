@@ -21,14 +21,14 @@ export function peaks(samples, count = PEAKS) {
 }
 
 /**
- * @param props.buffer the sound @param props.label what it is, for who cannot see it
- * @param props.time seconds: where the cursor stands @param props.onSeek called with seconds
- * @param props.region {start, end} in seconds @param props.onRegion called as one is dragged
+ * `buffer`: the sound; `label`: what it is, for who cannot see it
+ * `time`: seconds: where the cursor stands; `onSeek`: called with seconds
+ * `region`: {start, end} in seconds; `onRegion`: called as one is dragged
  */
 export function Waveform({ buffer, label, height = 64, color, time = 0, onSeek, region, onRegion }) {
   const box = useRef(null);
   const parts = useRef(null);
-  const heard = useRef({});
+  const heard = useRef(/** @type {{onSeek?: Function, onRegion?: Function}} */ ({}));
   heard.current = { onSeek, onRegion };
   useEffect(() => {
     if (!buffer) return undefined;
@@ -42,7 +42,7 @@ export function Waveform({ buffer, label, height = 64, color, time = 0, onSeek, 
       waveColor: color ?? style.getPropertyValue("--wave"),
       progressColor: color ?? style.getPropertyValue("--wave"),
       cursorColor: style.getPropertyValue("--text"),
-      cspNonce: document.querySelector("meta[name=style-nonce]").content,
+      cspNonce: document.querySelector("meta[name=style-nonce]").getAttribute("content"),
       plugins: [regions],
     });
     wave.on("interaction", (seconds) => heard.current.onSeek?.(seconds));

@@ -2,13 +2,14 @@
 
 import { html } from "../vendor/preact-htm.js";
 import { History, Queue } from "./jobs/lists.js";
-import { usePolled } from "./jobs/polled.js";
+import { usePolled } from "../polled.js";
 import { Doctor, Log, Server } from "./jobs/server.js";
 
 const LISTED = 100;
 
 /** @param {{api: import("../api.js").api, say: Function, active: boolean}} props */
-export default function Room({ api, say, active }) {
+export default function Room(/** @type {import("../api.js").Props} */ { api, say, active }) {
+  /** @type {[import("../api-types").JobList | null, () => void]} */
   const [told, refresh] = usePolled(api, `/v1/jobs?limit=${LISTED}`, 1500, active);
   const jobs = told?.jobs ?? [];
   const live = jobs.filter(({ state }) => state === "queued" || state === "running");

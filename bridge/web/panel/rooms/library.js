@@ -1,12 +1,12 @@
 /** The room Library: presets found, heard, tagged, put into slots, exported, deleted, brought back. */
 
-import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
 import { Button, Choice, Field, Tabs } from "../ui.js";
 import { Detail, FactoryDetail, keepFactory } from "./library/detail.js";
 import { PresetList } from "./library/list.js";
 import { Meter } from "./library/meter.js";
 import { Pads } from "./library/pads.js";
-import { presetUrl, toggled } from "./library/queries.js";
+import { keptUrl, presetUrl, toggled } from "./library/queries.js";
 import { NOTHING, useFactory, usePreviewer, useSearch, useShelves } from "./library/shelves.js";
 import { Trash } from "./library/trash.js";
 import { Check } from "./stems/ask.js";
@@ -19,7 +19,7 @@ const RENDERERS = [{ value: "", label: "all" }, "fm", "impact"];
 const SOUND = { name: "sound", suffix: ".wav", text: "Its sound (WAV)" }; // beside the formats of export
 
 /** @param {{api: import("../api.js").api, go: Function, say: Function, active: boolean}} props */
-export default function Room({ api, go, say, active = true }) {
+export default function Room(/** @type {import("../api.js").Props} */ { api, go, say, active = true }) {
   const [shelf, setShelf] = useState("library");
   const [asked, setAsked] = useState(NOTHING);
   const [turn, setTurn] = useState(0); // another one, and the library is asked again
@@ -41,6 +41,12 @@ export default function Room({ api, go, say, active = true }) {
     if (active) renew();
     else previewer.stop();
   }, [active]);
+  useChangesElsewhere(api, active, () => {
+    renew();
+    if (!chosen || shelf !== "library") return;
+    const put = (entry) => setChosen((now) => (now?.file === chosen.file ? entry : now));
+    again(api, chosen).then(put, () => {});
+  });
   useEffect(() => {
     api.get("/v1/formats").then((answer) => setFormats(answer.formats), () => {});
   }, []);
@@ -67,19 +73,19 @@ export default function Room({ api, go, say, active = true }) {
     return attempt(() => api.send("POST", `/v1/slots/${number}/trigger`, {}));
   };
   const change = async (fields) => {
-    const entry = await attempt(() => api.send("PATCH", presetUrl(chosen.file), fields));
+    const entry = await attempt(() => api.send("PATCH", keptUrl(chosen.file), fields));
     if (entry) setChosen(entry);
   };
   const remove = async (preset) => {
-    const answer = await attempt(() => api.send("DELETE", presetUrl(preset.file)));
+    const answer = await attempt(() => api.send("DELETE", keptUrl(preset.file)));
     if (!answer) return;
     setChosen(null);
     if (asked.like === preset.file) ask({ like: "" });
     setGone({ file: answer.trashed, name: preset.name });
   };
   const restore = async (file) => {
-    const path = `/v1/trash/${encodeURIComponent(file)}/restore`;
-    if (await attempt(() => api.send("POST", path))) setGone(null);
+    const place = encodeURIComponent(file);
+    if (await attempt(() => api.send("POST", `/v1/trash/${place}/restore`))) setGone(null);
   };
   const keep = async (preset) => {
     const entry = await attempt(() => keepFactory(api, preset));
@@ -132,6 +138,34 @@ export default function Room({ api, go, say, active = true }) {
     <${Pads} slots=${shelves.slots} onStrike=${strike} onDrop=${put}
       onClear=${(slot) => attempt(() => api.send("DELETE", `/v1/slots/${slot}`))} />
     <${Trash} files=${shelves.trash} onRestore=${restore} />`;
+}
+
+/** Call `look` when another tab changes what is kept, this one is looked at, the server is back. */
+function useChangesElsewhere(/** @type {import("../api.js").Api} */ api, active, look) {
+  const latest = useRef(look);
+  latest.current = look;
+  useEffect(() => {
+    if (!active) return undefined;
+    const tell = () => latest.current();
+    const stop = api.onOtherTab(tell);
+    addEventListener("focus", tell);
+    api.connection.addEventListener("up", tell);
+    return () => {
+      stop();
+      removeEventListener("focus", tell);
+      api.connection.removeEventListener("up", tell);
+    };
+  }, [active]);
+}
+
+/** The preset that is chosen, as it is now; null where it is no more. */
+async function again(/** @type {import("../api.js").Api} */ api, { file }) {
+  try {
+    return await api.get(keptUrl(file));
+  } catch (error) {
+    if (error.code === "no-preset") return null;
+    throw error;
+  }
 }
 
 function TagFilter({ tags, chosen, onToggle }) {

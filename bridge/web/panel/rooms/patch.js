@@ -1,6 +1,7 @@
 /** The room Patch: from a prompt to a patch on the keyboard, and on to the library and other synths. */
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
+import { Elsewhere } from "../going_on.js";
 import { Bench } from "./patch/bench.js";
 import { Candidates } from "./patch/candidates.js";
 import { SearchForm } from "./patch/form.js";
@@ -21,10 +22,10 @@ function placed(one, began) {
   return { file: null, start: null, ...one, ...(start ? { start } : {}), key: ++count };
 }
 
-/** @param props.rest of the address: `library/FILE` or `factory/FILE` opens a preset */
-export default function Patch({ api, say, rest = "", active = true }) {
+/** `rest`: of the address: `library/FILE` or `factory/FILE` opens a preset */
+export default function Patch(/** @type {import("../api.js").Props} */ { api, say, rest = "", active = true }) {
   const [bench, setBench] = useState(null);
-  const { search, begin, cancel } = useSearch(api, say, async ({ patches: [first], start }) => {
+  const { search, begin, cancel, goOn, take: follow } = useSearch(api, say, async ({ patches: [first], start }) => {
     const [preset, buffer] = await Promise.all([api.get(first.presetUrl), api.audio(first.wavUrl)]);
     setBench((now) => now ?? placed({ ...first, preset, buffer, file: null }, start));
   });
@@ -39,15 +40,17 @@ export default function Patch({ api, say, rest = "", active = true }) {
   return html`
     <h2>Patch</h2>
     <${SearchForm} api=${api} say=${say} live=${live} onBegin=${begin} />
+    <${Elsewhere} api=${api} say=${say} kinds=${["patch"]} own=${[search.id]} active=${active}
+      titleOf=${({ job }) => `Search: ${job.prompt}`} onFollow=${follow} />
     ${search.state !== "none" && html`
-      <${Search} search=${search} onCancel=${cancel} onTake=${found} />`}
+      <${Search} search=${search} onCancel=${cancel} onGoOn=${goOn} onTake=${found} />`}
     ${search.patches.length > 0 && html`
       <${Candidates} api=${api} say=${say} title="What was found" patches=${search.patches} onTake=${found} />`}
     ${bench && html`<${Bench} api=${api} say=${say} taken=${bench} onTake=${take} active=${active} />`}`;
 }
 
 /** A preset with its sound; it is its own start. */
-async function open(api, entry) {
+async function open(/** @type {import("../api.js").Api} */ api, entry) {
   const whole = await wholePreset(api, entry);
   const { preset } = whole;
   const buffer = await soundOf(api, whole);

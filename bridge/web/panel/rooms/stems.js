@@ -1,6 +1,7 @@
 /** The room Stems: a recording taken apart, stems generated, and the mixer that plays them. */
 
 import { html, useEffect, useRef, useState } from "../vendor/preact-htm.js";
+import { Elsewhere, isLost } from "../going_on.js";
 import { Button, Choice, Progress, Tabs } from "../ui.js";
 import { Absent, Accompany, SendToHost } from "./stems/actions.js";
 import { Ask, FIRST_CHOICE, isComplete } from "./stems/ask.js";
@@ -19,7 +20,7 @@ const WAYS = [
 ];
 
 /** @param {{api: import("../api.js").api, go: Function, say: Function, rest: string}} props */
-export default function Room({ api, go, say, active = true, rest = "" }) {
+export default function Room(/** @type {import("../api.js").Props} */ { api, go, say, active = true, rest = "" }) {
   const [way, setWay] = useState("separate");
   const [result, setResult] = useState(null); // {id, set}, {id, clips} or {loading}
   const newest = useRef(""); // the job to be shown: what was asked for before comes too late
@@ -64,6 +65,11 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
         <${Progress} fraction=${job.run.fraction} seconds=${job.run.eta} label="The job" />
         <${Button} kind="danger" onClick=${job.cancel}>Cancel<//>
       </div>`}
+    ${isLost(job.failure) && html`
+      <div class="absent" role="alert"><p>${job.failure.reason}</p>
+        <${Button} kind="main" onClick=${job.goOn}>Go on with it<//></div>`}
+    <${Elsewhere} api=${api} say=${say} kinds=${KINDS} own=${[job.id]} active=${active}
+      titleOf=${describe} onFollow=${job.take} />
     ${result?.loading !== undefined && html`
       <${Progress} fraction=${result.loading} label="Loading the stems" />`}
     ${result?.clips && html`<${Clips} api=${api} clips=${result.clips} />`}
@@ -71,12 +77,12 @@ export default function Room({ api, go, say, active = true, rest = "" }) {
       onSet=${choose} />`}`;
 }
 
-async function oneSet(api, id, name, onFraction) {
+async function oneSet(/** @type {import("../api.js").Api} */ api, id, name, onFraction) {
   return { set: await loadSet(api, id, name, onFraction), name };
 }
 
 /** What a job that is done made: a stem set (the first of several), or single sounds. */
-async function resultOf(api, id, onFraction) {
+async function resultOf(/** @type {import("../api.js").Api} */ api, id, onFraction) {
   const job = await api.get(`/v1/jobs/${encodeURIComponent(id)}`);
   const names = manifestsOf(job.files);
   if (!names.length && job.result?.clips) return { clips: clipsOf(id, job.result) };
@@ -84,7 +90,7 @@ async function resultOf(api, id, onFraction) {
   return { job, names, ...(await oneSet(api, id, names[0], onFraction)) };
 }
 
-function TakeApart({ api, say, job }) {
+function TakeApart(/** @type {import("../api.js").Props} */ { api, say, job }) {
   const [source, setSource] = useState(null);
   const [region, setRegion] = useState(null);
   const [found, setFound] = useState(null);
@@ -126,7 +132,7 @@ function TakeApart({ api, say, job }) {
         <${Button} onClick=${() => job.start(forcedBody(refused.body))}>Force it<//></div>`}`;
 }
 
-function Result({ api, say, result, job, active, onSet }) {
+function Result(/** @type {import("../api.js").Props} */ { api, say, result, job, active, onSet }) {
   const { set, names, name } = result;
   const asked = result.job.job;
   const force = (absent) => job.start(forcedBody(againBody(asked), absent));
@@ -144,7 +150,7 @@ function Result({ api, say, result, job, active, onSet }) {
     </section>`;
 }
 
-function Earlier({ api, go, say }) {
+function Earlier(/** @type {import("../api.js").Props} */ { api, go, say }) {
   const [jobs, setJobs] = useState(null);
   useEffect(() => {
     api.get("/v1/jobs?state=done&limit=200").then(
@@ -164,10 +170,13 @@ function Earlier({ api, go, say }) {
 const KINDS = ["separate", "accompany", "generate"];
 const hasSound = (job) => KINDS.includes(job.kind) && job.files.length > 0;
 
-/** What an earlier job was, in words. */
-function titleOf({ kind, job, ended }) {
+/** What a job makes, in words. */
+function describe({ kind, job }) {
   const named = job.stems?.length ? job.stems : job.prompts ?? [job.prompt, ...(job.add ?? [])];
-  const when = new Date(1000 * ended).toLocaleString();
   const file = job.file ? ` of ${job.file.split(/[\\/]/).at(-1)}` : "";
-  return `${kind}${file}: ${named.filter(Boolean).join(", ")} (${when})`;
+  return `${kind}${file}: ${named.filter(Boolean).join(", ")}`;
+}
+
+function titleOf(entry) {
+  return `${describe(entry)} (${new Date(1000 * entry.ended).toLocaleString()})`;
 }

@@ -3,11 +3,12 @@
 import { html, useEffect, useRef } from "../../vendor/preact-htm.js";
 import { Button } from "../../ui.js";
 import { duration } from "../../numbers.js";
-import { usePolled } from "./polled.js";
+import { usePolled } from "../../polled.js";
 import { bytes, clock } from "./text.js";
 
 /** Processes with their memory, models on disk, the player. */
-export function Server({ api, active }) {
+export function Server(/** @type {import("../../api.js").Props} */ { api, active }) {
+  /** @type {[import("../../api-types").Health | null, Function]} */
   const [health] = usePolled(api, "/v1/health", 5000, active);
   const signOut = async () => {
     await api.send("DELETE", "/v1/panel/session");
@@ -45,7 +46,8 @@ function Player({ player }) {
 const MARKS = { ok: "good", absent: "quiet", missing: "error" };
 
 /** The examination of `scorewire doctor`, begun by a button. */
-export function Doctor({ api, active, say }) {
+export function Doctor(/** @type {import("../../api.js").Props} */ { api, active, say }) {
+  /** @type {[import("../../api-types").Examined | null, () => void]} */
   const [state, refresh] = usePolled(api, "/v1/doctor", 2000, active);
   const begin = () => api.send("POST", "/v1/doctor").then(refresh, (error) => say(error.reason, "error"));
   const checks = state?.report?.checks ?? [];
@@ -70,7 +72,8 @@ export function Doctor({ api, active, say }) {
 }
 
 /** The newest lines of the server's log, the newest below. */
-export function Log({ api, active }) {
+export function Log(/** @type {import("../../api.js").Props} */ { api, active }) {
+  /** @type {[import("../../api-types").Log | null, Function]} */
   const [log] = usePolled(api, "/v1/log", 3000, active);
   const box = useRef(null);
   const lines = log?.lines ?? [];

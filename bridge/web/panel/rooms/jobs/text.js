@@ -2,6 +2,8 @@
 
 import { duration } from "../../numbers.js";
 
+/** @typedef {import("../../api.js").JobEntry} JobEntry */
+
 const KINDS = {
   patch: "Patch", generate: "Clips", accompany: "Accompany", separate: "Stems", suggest: "Suggestions",
   render: "Render", export: "Export", vary: "Variations", morph: "Morph", edit: "Edit", record: "Recording",
@@ -18,7 +20,7 @@ export function fileName(path) {
   return path.split(/[\\/]/).pop();
 }
 
-/** What a job is about: its prompts, else the file that it reads. @param {object} job */
+/** What a job is about: its prompts, else the file that it reads. @param {JobEntry["job"]} job */
 export function about(job) {
   if (job.prompt) return job.prompt;
   if (job.prompts?.length) return job.prompts.join(", ");
@@ -26,7 +28,7 @@ export function about(job) {
   return file ? fileName(file) : "";
 }
 
-/** Where what a job made is opened, "" where no room shows it. */
+/** Where what a job made is opened, "" where no room shows it. @param {JobEntry} entry */
 export function roomOf(entry) {
   if (entry.state !== "done") return "";
   if (["separate", "accompany", "generate"].includes(entry.kind)) return `#/stems/job/${entry.id}`;
@@ -34,13 +36,16 @@ export function roomOf(entry) {
   return kept ? `#/patch/library/${encodeURIComponent(fileName(kept))}` : "";
 }
 
-/** Seconds until a job ends, from how far it came since it began; null where nobody can say. */
+/**
+ * Seconds until a job ends, from how far it came since it began; null where nobody can say.
+ * @param {JobEntry} entry @param {number} now
+ */
 export function secondsLeft(entry, now) {
   if (entry.state !== "running" || !entry.started || entry.fraction < 0.02) return null;
   return ((now - entry.started) * (1 - entry.fraction)) / entry.fraction;
 }
 
-/** How long a job took. */
+/** How long a job took. @param {JobEntry} entry */
 export function took(entry) {
   return entry.started && entry.ended ? duration(entry.ended - entry.started) : "";
 }

@@ -18,7 +18,7 @@ function Head({ go, preset, shelf, onPlay, children }) {
     ${!preset.preview && html`<p class="hint">No sound lies beside it: the keyboard renders it.</p>`}`;
 }
 
-/** A preset that comes with Scorewire. @param props.onKeep called with it */
+/** A preset that comes with Scorewire. `onKeep`: called with it */
 export function FactoryDetail({ go, preset, onPlay, onKeep }) {
   return html`
     <section class="card detail" aria-label=${`Preset ${preset.name}`}>
@@ -30,9 +30,9 @@ export function FactoryDetail({ go, preset, onPlay, onKeep }) {
 
 /**
  * A preset of the library.
- * @param props.onChange called with fields to change @param props.onSlot called with slot and preset
+ * `onChange`: called with fields to change; `onSlot`: called with slot and preset
  */
-export function Detail({ api, say, go, preset, formats, slots, onPlay, onChange, onTrash, onLike, onSlot }) {
+export function Detail(/** @type {import("../../api.js").Props} */ { api, say, go, preset, formats, slots, onPlay, onChange, onTrash, onLike, onSlot }) {
   const [name, setName] = useState(preset.name);
   const [tag, setTag] = useState("");
   const [slot, setSlot] = useState(freeSlot(slots));
@@ -76,7 +76,7 @@ export function Detail({ api, say, go, preset, formats, slots, onPlay, onChange,
 }
 
 /** Copy a preset that comes with Scorewire, and its sound, into the library. */
-export async function keepFactory(api, { file, name, preview }) {
+export async function keepFactory(/** @type {import("../../api.js").Api} */ api, { file, name, preview }) {
   const { preset } = await api.get(presetUrl(file, "", "factory"));
   const body = { preset };
   if (preview) {

@@ -4,8 +4,8 @@ import { html, useEffect, useState } from "../../vendor/preact-htm.js";
 import { Button, Choice, Progress } from "../../ui.js";
 import { useJob } from "../stems/job.js";
 
-/** @param props.formats those that can carry the preset */
-export function Export({ api, say, preset, formats }) {
+/** `formats`: those that can carry the preset */
+export function Export(/** @type {import("../../api.js").Props} */ { api, say, preset, formats }) {
   const [format, setFormat] = useState("");
   const [made, setMade] = useState(null);
   const job = useJob(api, say, { key: "export", done: (event) => setMade(event) });

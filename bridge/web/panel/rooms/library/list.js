@@ -4,8 +4,8 @@ import { html } from "../../vendor/preact-htm.js";
 import { DRAGGED, dragAddress, likeness, presetUrl } from "./queries.js";
 
 /**
- * @param props.shelf "library", whose presets can be dragged, or "factory"
- * @param props.format as what a preset leaves the window when it is dragged out
+ * `shelf`: "library", whose presets can be dragged, or "factory"
+ * `format`: as what a preset leaves the window when it is dragged out
  */
 export function PresetList({ presets, shelf, chosen, format, previewer, hover, onChoose }) {
   const point = ({ file, preview }) => hover && preview && previewer.point(presetUrl(file, "/sound", shelf));

@@ -3,7 +3,7 @@
 import { html, useState } from "../../vendor/preact-htm.js";
 import { DRAGGED, padsOf } from "./queries.js";
 
-/** @param props.onDrop called with slot and {file, name} @param props.onClear called with a slot */
+/** `onDrop`: called with slot and {file, name}; `onClear`: called with a slot */
 export function Pads({ slots, onStrike, onDrop, onClear }) {
   const [over, setOver] = useState(0);
   const [here, setHere] = useState(1); // the one that Tab leads to; arrow keys lead to the others

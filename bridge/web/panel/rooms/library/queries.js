@@ -14,6 +14,11 @@ export function searchUrl({ words = "", tags = [], renderer = "", like = "" }, l
   return `/v1/library?${query}`;
 }
 
+/** The address of a preset of the library. @param {string} file */
+export function keptUrl(file) {
+  return /** @type {const} */ (`/v1/library/${encodeURIComponent(file)}`);
+}
+
 /** The address of a preset of the library, or with `shelf` "factory" of those that come along. */
 export function presetUrl(file, rest = "", shelf = "library") {
   return `/v1/${shelf}/${encodeURIComponent(file)}${rest}`;

@@ -9,7 +9,7 @@ const TYPING = 120; // ms without a key before it is searched
 export const NOTHING = { words: "", tags: [], renderer: "", like: "" };
 
 /** Search as one types; an answer that a newer question overtook is dropped. */
-export function useSearch(api, say, asked, turn) {
+export function useSearch(/** @type {import("../../api.js").Api} */ api, say, asked, turn) {
   const [found, setFound] = useState({ presets: [], count: 0, tags: [] });
   const newest = useRef(0);
   useEffect(() => {
@@ -29,7 +29,7 @@ export function useSearch(api, say, asked, turn) {
 }
 
 /** The presets that come with Scorewire, fetched once they are wanted, searched here. */
-export function useFactory(api, say, asked, wanted) {
+export function useFactory(/** @type {import("../../api.js").Api} */ api, say, asked, wanted) {
   const [presets, setPresets] = useState(null);
   useEffect(() => {
     if (!wanted || presets) return;
@@ -43,7 +43,7 @@ export function useFactory(api, say, asked, wanted) {
 }
 
 /** The slots and the trash; `look` asks for them again. */
-export function useShelves(api, say) {
+export function useShelves(/** @type {import("../../api.js").Api} */ api, say) {
   const [slots, setSlots] = useState({ slots: {}, playing: false });
   const [trash, setTrash] = useState([]);
   const look = async () => {
@@ -58,10 +58,10 @@ export function useShelves(api, say) {
 }
 
 /** One previewer for the room; what it cannot play is said. */
-export function usePreviewer(api, say) {
+export function usePreviewer(/** @type {import("../../api.js").Api} */ api, say) {
   const [previewer] = useState(() => new Previewer(api));
   useEffect(() => {
-    const failed = ({ detail }) => say(detail.reason ?? detail.message, "error");
+    const failed = (/** @type {any} */ { detail }) => say(detail.reason ?? detail.message, "error");
     previewer.addEventListener("fail", failed);
     return () => {
       previewer.removeEventListener("fail", failed);

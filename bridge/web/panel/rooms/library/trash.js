@@ -3,7 +3,7 @@
 import { html } from "../../vendor/preact-htm.js";
 import { Button } from "../../ui.js";
 
-/** @param props.files names in the trash @param props.onRestore called with one */
+/** `files`: names in the trash; `onRestore`: called with one */
 export function Trash({ files, onRestore }) {
   return html`
     <details class="trash">

@@ -10,8 +10,8 @@ import { PresetPicker } from "./picker.js";
 
 const WORDS = ["darker", "brighter", "longer", "shorter", "softer attack", "more noise"];
 
-/** @param props.sound of the preset as it is now, kept as its preview */
-export function Actions({ api, say, taken, preset, sound, onTake }) {
+/** `sound`: of the preset as it is now, kept as its preview */
+export function Actions(/** @type {import("../../api.js").Props} */ { api, say, taken, preset, sound, onTake }) {
   const { now, run, cancel } = useJob(api, say);
   const [words, setWords] = useState("");
   const [near, setNear] = useState(0.3);

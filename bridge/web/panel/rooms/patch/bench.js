@@ -49,7 +49,7 @@ function useTurned(taken, say) {
     setHeard({ instrument: new Instrument({ preset: wanted, buffer, note: wanted.note }), ms: null });
   }, [taken]);
   const told = heard?.ms ? `rendered in ${Math.round(heard.ms)} ms` : "";
-  return { preset, heard, told: waits ? "rendering ..." : told, latest, change };
+  return { preset, heard, waits, told: waits ? "rendering ..." : told, latest, change };
 }
 
 /** Render the keys around the patch's own while nothing is turned, the nearest first. */
@@ -74,11 +74,11 @@ function useKeysAhead(instrument, active) {
 }
 
 /**
- * @param props.taken {preset, buffer, start: {name, preset?, buffer, note}, file, key, job, number}
- * @param props.onTake puts another patch in its place
+ * `taken`: {preset, buffer, start: {name, preset?, buffer, note}, file, key, job, number}
+ * `onTake`: puts another patch in its place
  */
-export function Bench({ api, say, taken, onTake, active }) {
-  const { preset, heard, told, latest, change } = useTurned(taken, say);
+export function Bench(/** @type {import("../../api.js").Props} */ { api, say, taken, onTake, active }) {
+  const { preset, heard, waits, told, latest, change } = useTurned(taken, say);
   const [velocity, setVelocity] = useState(100);
   const [aloud, setAloud] = useState(true);
   const [side, setSide] = useState("now");
@@ -89,7 +89,7 @@ export function Bench({ api, say, taken, onTake, active }) {
   const sides = { now: heard?.instrument, start, other: other?.instrument };
   const instrument = sides[side] ?? heard?.instrument;
   player.instrument = instrument ?? null;
-  useKeysAhead(instrument, active);
+  useKeysAhead(instrument, active && !waits);
   useEffect(() => () => player.stop(), []);
   useEffect(() => setSide("now"), [taken]);
   useEffect(() => {

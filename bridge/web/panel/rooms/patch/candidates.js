@@ -5,10 +5,10 @@ import { Button } from "../../ui.js";
 import { playOnce } from "./player.js";
 
 /**
- * @param props.patches as of `patchesOf`
- * @param props.onTake called with one and its preset and sound
+ * `patches`: as of `patchesOf`
+ * `onTake`: called with one and its preset and sound
  */
-export function Candidates({ api, say, title, patches, onTake, onClose }) {
+export function Candidates(/** @type {import("../../api.js").Props} */ { api, say, title, patches, onTake, onClose }) {
   const fail = (error) => say(error.reason ?? error.message, "error");
   const play = (one) => api.audio(one.wavUrl).then(playOnce).catch(fail);
   const take = async (one) => {

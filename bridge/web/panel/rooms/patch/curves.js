@@ -7,7 +7,7 @@ const HEIGHT = 80;
 
 /**
  * The points of an SVG line through `key` of the rows that have it; "" of fewer than two.
- * @param {{x: number}[]} rows with x 0 .. 1 to the right
+ * @param {{x: number}[]} rows with x 0 .. 1 to the right @param {string} key
  */
 export function line(rows, key, width = WIDTH, height = HEIGHT) {
   const known = rows.filter((row) => Number.isFinite(row[key]));
@@ -19,7 +19,10 @@ export function line(rows, key, width = WIDTH, height = HEIGHT) {
   return known.map((row) => `${(row.x * width).toFixed(1)},${y(row[key]).toFixed(1)}`).join(" ");
 }
 
-/** The row of a `progress` event: how far, its loss, and the best match up to it. */
+/**
+ * The row of a `progress` event: how far, its loss, and the best match up to it.
+ * @param {import("../../api-types").Progress} event
+ */
 export function rowOf({ fraction, figures = {} }, before) {
   const known = [before?.score, figures.score].filter(Number.isFinite);
   return { x: fraction, loss: figures.loss, score: known.length ? Math.max(...known) : undefined };
@@ -33,7 +36,7 @@ export function rowsOf(curves) {
   }));
 }
 
-/** @param props.rows as of `rowOf` @param props.live whether more may come */
+/** `rows`: as of `rowOf`; `live`: whether more may come */
 export function Curves({ rows, live }) {
   const none = live ? "not yet" : "none";
   return html`

@@ -21,8 +21,8 @@ export function entriesOf({ result, files }) {
   }));
 }
 
-/** @param props.preset as it is now */
-export function ExportPanel({ api, say, preset }) {
+/** `preset`: as it is now */
+export function ExportPanel(/** @type {import("../../api.js").Props} */ { api, say, preset }) {
   const { now, run, cancel } = useJob(api, say);
   const [formats, setFormats] = useState([]);
   const [chosen, setChosen] = useState("all");

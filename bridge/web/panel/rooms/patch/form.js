@@ -22,11 +22,12 @@ const LIMITS = { duration: [0.25, 10], steps: [1, 5000], seed: [0, 2 ** 31 - 1] 
 
 /**
  * The fields of a job of kind `patch`; what is left empty is the server's choice.
- * @returns {{body: object} | {wrong: string}}
+ * @returns {{body?: import("../../api.js").JobBody, wrong?: string}}
  */
 export function bodyOf(form) {
   const { prompt, renderer, recipe, model, count } = form;
   if (!prompt.trim()) return { wrong: "prompt: say in words what the patch is to sound like" };
+  /** @type {import("../../api-types").DesignPatch} */
   const body = { kind: "patch", prompt, renderer, recipe, count };
   if (model) body.model = model;
   for (const [name, [low, high]] of Object.entries(LIMITS)) {
@@ -38,8 +39,8 @@ export function bodyOf(form) {
   return { body };
 }
 
-/** @param props.onBegin called with the job */
-export function SearchForm({ api, say, live, onBegin }) {
+/** `onBegin`: called with the job */
+export function SearchForm(/** @type {import("../../api.js").Props} */ { api, say, live, onBegin }) {
   const [form, setForm] = useState({ prompt: "", renderer: "auto", recipe: "default", model: "",
     count: 4, duration: "", steps: "", seed: "" });
   const [start, setStart] = useState(null);

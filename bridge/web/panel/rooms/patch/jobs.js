@@ -8,7 +8,7 @@ import { fileOf } from "./sound.js";
  * said) or was cancelled.
  * @returns {{now: object | null, run: (body: object) => Promise<object | null>, cancel: () => void}}
  */
-export function useJob(api, say) {
+export function useJob(/** @type {import("../../api.js").Api} */ api, say) {
   const [now, setNow] = useState(null);
   const close = useRef(() => {});
   useEffect(() => () => close.current(), []);
@@ -37,17 +37,17 @@ export function useJob(api, say) {
 }
 
 /** A preset as a job names it: an upload. @returns {Promise<string>} */
-export async function refOf(api, preset) {
+export async function refOf(/** @type {import("../../api.js").Api} */ api, preset) {
   const name = preset.name.replace(/[/\\]/g, "_").slice(0, 60) || "preset";
   return (await api.upload(new File([JSON.stringify(preset)], `${name}.json`))).ref;
 }
 
 /**
  * The patches that a job found, with the addresses of their files.
- * @param {{result: object, files: {name: string, url: string}[]}} done
+ * @param {Pick<import("../../api-types").StreamedDone, "result" | "files">} done
  */
 export function patchesOf({ result, files }) {
-  const made = result.patches ?? result.presets ?? [];
+  const made = /** @type {any[]} */ (result.patches ?? result.presets ?? []);
   return made.map((one, i) => ({
     number: i + 1,
     presetUrl: fileOf(files, one.preset)?.url,

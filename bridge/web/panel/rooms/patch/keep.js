@@ -25,7 +25,7 @@ export function tagChange(before, after) {
  * @param {{job?: string, number?: number, preset: object}} taken what came to the keyboard
  * @returns {Promise<{file: string, preset: object}>}
  */
-export async function saved(api, wanted, known, taken) {
+export async function saved(/** @type {import("../../api.js").Api} */ api, wanted, known, taken) {
   let there = known && sameButTags(known.preset, wanted) ? known : null;
   if (!there && taken.job && sameButTags(taken.preset, wanted)) {
     const { number, job } = taken;
@@ -45,8 +45,8 @@ export async function saved(api, wanted, known, taken) {
   return { file: there.file, preset: wanted };
 }
 
-/** @param props.taken what came to the keyboard @param props.preset how it is now */
-export function Keep({ api, say, taken, preset }) {
+/** `taken`: what came to the keyboard; `preset`: how it is now */
+export function Keep(/** @type {import("../../api.js").Props} */ { api, say, taken, preset }) {
   const [name, setName] = useState(preset.name);
   const [tags, setTags] = useState(preset.tags.join(", "));
   const [known, setKnown] = useState(taken.file ? { file: taken.file, preset: taken.preset } : null);

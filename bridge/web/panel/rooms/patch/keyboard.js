@@ -7,9 +7,9 @@ import { isBlack, midiKey, noteName, noteOfKey, octaveAround } from "./keys.js";
 const COUNT = 25;
 
 /**
- * @param props.around the note that is to be in the middle
- * @param props.onPress (note, velocity) @param props.onLift (note)
- * @param props.active whether the computer's keys play: not where another room is shown
+ * `around`: the note that is to be in the middle
+ * `onPress`: (note, velocity); `onLift`: (note)
+ * `active`: whether the computer's keys play: not where another room is shown
  */
 export function Keyboard({ around, velocity, onPress, onLift, active, say }) {
   const [lowest, setLowest] = useState(octaveAround(around));
@@ -107,7 +107,7 @@ function useComputerKeys(hands, active) {
 function typing(target) {
   return target instanceof HTMLElement &&
     (target.isContentEditable || ["TEXTAREA", "SELECT"].includes(target.tagName) ||
-      (target.tagName === "INPUT" && !["range", "checkbox", "radio"].includes(target.type)));
+      (target.tagName === "INPUT" && !["range", "checkbox", "radio"].includes(target.getAttribute("type"))));
 }
 
 /** A MIDI keyboard, once the user has asked for it: the browser asks for leave. */

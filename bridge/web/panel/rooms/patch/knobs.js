@@ -9,7 +9,7 @@ const SWEEP = 270; // degrees
 const STEPS = { ArrowUp: 0.01, ArrowRight: 0.01, ArrowDown: -0.01, ArrowLeft: -0.01,
   PageUp: 0.1, PageDown: -0.1 };
 
-/** @param props.onChange called with the value at each movement */
+/** `onChange`: called with the value at each movement */
 export function Knob({ param, value, label = title(param.name), group = "", onChange }) {
   const held = useRef(null);
   const dial = useRef(null);
@@ -94,8 +94,8 @@ function Typed({ param, value, label, onChange }) {
 
 /**
  * All knobs of a preset and of its effects, a group at a time: an impact patch has hundreds.
- * @param props.table what POST /v1/knobs answered
- * @param props.onValue (name, value) @param props.onSetting (index, name, value)
+ * `table`: what POST /v1/knobs answered
+ * `onValue`: (name, value); `onSetting`: (index, name, value)
  */
 export function Knobs({ preset, table, onValue, onSetting }) {
   return html`

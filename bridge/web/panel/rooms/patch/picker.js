@@ -7,10 +7,10 @@ const PAUSE_MS = 150; // after the last letter
 const SHOWN = 8;
 
 /**
- * @param props.chosen the entry that is chosen, or null
- * @param props.onChoose called with {file, name, preset}, or null when it is taken back
+ * `chosen`: the entry that is chosen, or null
+ * `onChoose`: called with {file, name, preset}, or null when it is taken back
  */
-export function PresetPicker({ api, say, label, chosen, onChoose }) {
+export function PresetPicker(/** @type {import("../../api.js").Props} */ { api, say, label, chosen, onChoose }) {
   const [words, setWords] = useState("");
   const [found, setFound] = useState(null);
   const newest = useRef("");
@@ -61,7 +61,7 @@ export function PresetPicker({ api, say, label, chosen, onChoose }) {
 }
 
 /** Presets with all these words, those of the library first. */
-async function search(api, words) {
+async function search(/** @type {import("../../api.js").Api} */ api, words) {
   const query = new URLSearchParams({ words, limit: String(SHOWN) });
   const [library, factory] = await Promise.all([
     api.get(`/v1/library?${query}`), api.get("/v1/factory"),
@@ -80,7 +80,7 @@ export function matching(entries, words) {
   });
 }
 
-/** What is in a preset. @returns {Promise<{file, name, tags, from, preset}>} */
-export async function wholePreset(api, { file, from = "library" }) {
+/** What is in a preset. @returns {Promise<import("../../api-types").WholePreset & {from: string}>} */
+export async function wholePreset(/** @type {import("../../api.js").Api} */ api, { file, from = "library" }) {
   return { ...(await api.get(`/v1/${from}/${encodeURIComponent(file)}`)), from };
 }

@@ -1,6 +1,7 @@
 /** A search as it runs: its events into state, and what of it is seen and heard. */
 
 import { html, useEffect, useRef, useState } from "../../vendor/preact-htm.js";
+import { again, isLost } from "../../going_on.js";
 import { Button, Progress, Spectrogram } from "../../ui.js";
 import { Curves, rowOf, rowsOf } from "./curves.js";
 import { patchesOf } from "./jobs.js";
@@ -9,13 +10,15 @@ import { fileOf, newestOnly } from "./sound.js";
 
 const KEPT = "scorewire.search"; // what this tab follows, so that a reload loses nothing
 const EMPTY = { state: "none", id: "", prompt: "", fraction: 0, eta: null, stage: "", rows: [],
-  bests: [], start: null, patches: [], note: 60 };
+  bests: [], start: null, patches: [], note: 60, lost: false };
 
 /**
  * The search that this tab follows: the one that it asked for, else one that runs.
- * @returns {{search: object, begin: (body: object) => Promise<void>, cancel: () => void}}
+ * @returns {{search: object, begin: (body: object) => Promise<void>, cancel: () => void,
+ *   goOn: () => Promise<void>, take: (entry: import("../../api.js").JobEntry) => void}} `goOn` asks
+ *   again for a search that was lost, `take` follows one that was asked for elsewhere
  */
-export function useSearch(api, say, onDone) {
+export function useSearch(/** @type {import("../../api.js").Api} */ api, say, onDone) {
   const [search, setSearch] = useState(EMPTY);
   const close = useRef(() => {});
   const followed = useRef("");
@@ -35,9 +38,11 @@ export function useSearch(api, say, onDone) {
       if (event.kind === "progress") put(id, (now) => progressed(now, event));
       if (event.kind === "best" && !ended) fetchBest(event);
       if (event.kind === "failed" || event.kind === "cancelled") {
-        put(id, () => ({ state: event.kind, eta: null, stage: event.reason ?? "cancelled" }));
+        const reason = event.kind === "failed" ? event.reason : "";
+        const lost = event.kind === "failed" && isLost(event);
+        put(id, () => ({ state: event.kind, eta: null, stage: reason || "cancelled", lost }));
         sessionStorage.removeItem(KEPT);
-        if (event.reason) say(event.reason, "error");
+        if (reason) say(reason, "error");
       }
       if (event.kind === "done") {
         finished(api, id, event, put).then(onDone).catch(fail);
@@ -53,6 +58,8 @@ export function useSearch(api, say, onDone) {
     }
   };
   const cancel = () => api.cancel(search.id).catch(fail);
+  const goOn = () => again(api, search.id).then((id) => follow(id, search.prompt), fail);
+  const take = (entry) => follow(entry.id, entry.job.prompt);
   useEffect(() => {
     resumed(api).then((known) => {
       if (!known || followed.current) return;
@@ -60,11 +67,11 @@ export function useSearch(api, say, onDone) {
     }).catch(fail);
     return () => close.current();
   }, []);
-  return { search, begin, cancel };
+  return { search, begin, cancel, goOn, take };
 }
 
 /** The search to go on with: that of this tab, else the newest that runs. */
-async function resumed(api) {
+async function resumed(/** @type {import("../../api.js").Api} */ api) {
   const id = sessionStorage.getItem(KEPT);
   if (id) return api.get(`/v1/jobs/${id}`).catch(() => null);
   const { jobs } = await api.get("/v1/jobs?state=running");
@@ -78,7 +85,7 @@ export function progressed(now, event) {
   return { state: "running", fraction, stage, eta, rows };
 }
 
-async function best(api, id, { step, score, rating }, put) {
+async function best(/** @type {import("../../api.js").Api} */ api, id, { step, score, rating }, put) {
   const [preset, buffer] = await Promise.all([
     api.get(api.fileUrl(id, "best.json")), api.audio(api.fileUrl(id, "best.wav")),
   ]);
@@ -89,7 +96,7 @@ async function best(api, id, { step, score, rating }, put) {
   put(id, ({ start }) => ({ start: start ?? began }));
 }
 
-async function finished(api, id, event, put) {
+async function finished(/** @type {import("../../api.js").Api} */ api, id, event, put) {
   const { result, files } = event;
   const named = (path) => fileOf(files, path)?.url;
   const [start, buffer, curves] = await Promise.all([
@@ -103,8 +110,8 @@ async function finished(api, id, event, put) {
   return { patches, start };
 }
 
-/** @param props.onTake called with a best: its preset and sound go to the keyboard */
-export function Search({ search, onCancel, onTake }) {
+/** `onTake`: called with a best: its preset and sound go to the keyboard */
+export function Search({ search, onCancel, onGoOn, onTake }) {
   const live = ["waiting", "running"].includes(search.state);
   const newest = search.bests.at(-1);
   const heard = search.found ?? newest?.buffer;
@@ -116,6 +123,7 @@ export function Search({ search, onCancel, onTake }) {
       <div class="row">
         <span role="status">${search.stage || "waiting for its turn"}</span>
         ${live && html`<${Button} kind="danger" onClick=${onCancel}>Cancel<//>`}
+        ${search.lost && html`<${Button} kind="main" onClick=${onGoOn}>Search again<//>`}
       </div>
       <${Curves} rows=${search.rows} live=${live} />
       <div class="columns">

@@ -31,7 +31,7 @@ export async function wavOf(preset, played = {}) {
 }
 
 /** The sound of a preset: that beside it where there is one, which is there at once, else rendered. */
-export function soundOf(api, { from, file, preview, preset }) {
+export function soundOf(/** @type {import("../../api.js").Api} */ api, { from, file, preview, preset }) {
   if (!preview) return rendered(preset);
   return api.audio(`/v1/${from}/${encodeURIComponent(file)}/sound`);
 }
@@ -67,7 +67,10 @@ export function newestOnly(work) {
   };
 }
 
-/** The file of a result that a path names: by its end, since the page knows no folder. */
+/**
+ * The file of a result that a path names: by its end, since the page knows no folder.
+ * @param {import("../../api.js").JobFile[]} files @param {string} path
+ */
 export function fileOf(files, path) {
   const plain = String(path).replaceAll("\\", "/");
   const fits = files.filter(({ name }) => plain === name || plain.endsWith(`/${name}`));

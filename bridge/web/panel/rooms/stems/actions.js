@@ -14,7 +14,7 @@ const HOST_LABELS = {
 };
 
 /** Put the stems into a host of this machine. */
-export function SendToHost({ api, say, set }) {
+export function SendToHost(/** @type {import("../../api.js").Props} */ { api, say, set }) {
   const [hosts, setHosts] = useState([]);
   const [host, setHost] = useState("folder");
   const [placed, setPlaced] = useState(null);
@@ -61,8 +61,8 @@ export function Absent({ set, onForce, busy }) {
     </div>`;
 }
 
-/** Have stems generated that go with some of the set. @param props.onAsk called with a job */
-export function Accompany({ api, say, set, busy, onAsk }) {
+/** Have stems generated that go with some of the set. `onAsk`: called with a job */
+export function Accompany(/** @type {import("../../api.js").Props} */ { api, say, set, busy, onAsk }) {
   const named = set.parts.filter((part) => !part.isResidual);
   const [given, setGiven] = useState({});
   const [add, setAdd] = useState([]);

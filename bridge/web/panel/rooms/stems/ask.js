@@ -63,7 +63,7 @@ export function Classes({ label, chosen, onChange, names = STEMS }) {
     </fieldset>`;
 }
 
-/** @param props.choice as FIRST_CHOICE @param props.onChoice called with the fields that changed */
+/** `choice`: as FIRST_CHOICE; `onChoice`: called with the fields that changed */
 export function Ask({ choice, onChoice }) {
   const ways = [{ id: "prompts", label: "By prompts" }, { id: "classes", label: "Bass, drums, guitar, piano" }];
   const byClasses = (id) => onChoice({ byClasses: id === "classes", method: "default", steps: 0 });

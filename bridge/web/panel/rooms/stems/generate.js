@@ -10,7 +10,7 @@ const FIRST = {
   prompt: "", stems: STEMS, seconds: 10, byBars: false, bars: 4, tempo: 120, count: 1, seed: 0,
 };
 
-/** @param props.onAsk called with a job */
+/** `onAsk`: called with a job */
 export function Generate({ busy, onAsk }) {
   const [choice, setChoice] = useState(FIRST);
   const set = (fields) => setChoice({ ...choice, ...fields });
@@ -44,7 +44,7 @@ export function Generate({ busy, onAsk }) {
 }
 
 /** Single sounds that were generated, each to be heard and fetched. */
-export function Clips({ api, clips }) {
+export function Clips(/** @type {import("../../api.js").Props} */ { api, clips }) {
   return html`
     <ul class="clips" aria-label="Generated sounds">
       ${clips.list.map(({ name, prompt, warning }) => html`

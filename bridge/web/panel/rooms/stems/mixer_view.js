@@ -42,7 +42,7 @@ function useClock(mixer) {
   return now;
 }
 
-/** @param props.set as `loadSet` gives it @param props.active whether the room is the one shown */
+/** `set`: as `loadSet` gives it; `active`: whether the room is the one shown */
 export function MixerView({ set, active }) {
   const mixer = useMixer(set);
   const now = useClock(mixer);

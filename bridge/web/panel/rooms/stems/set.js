@@ -3,7 +3,7 @@
 export const GREY = "#808080"; // of the residual, as in bridge.stems.manifest
 
 /** The addresses of a set's parts and of what they add up to. */
-export function describeSet(api, id, manifest, folder = "") {
+export function describeSet(/** @type {import("../../api.js").Api} */ api, id, manifest, folder = "") {
   const url = (name) => api.fileUrl(id, folder + name);
   const parts = manifest.stems.map((stem) => ({ ...stem, gainDb: stem.gain_db, url: url(stem.wav) }));
   if (manifest.residual) {
@@ -21,7 +21,7 @@ export function describeSet(api, id, manifest, folder = "") {
  * Fetch and decode a set, one file after the other.
  * @param {(fraction: number) => void} onFraction
  */
-export async function loadSet(api, id, name = "stems.json", onFraction = () => {}) {
+export async function loadSet(/** @type {import("../../api.js").Api} */ api, id, name = "stems.json", onFraction = () => {}) {
   const folder = name.slice(0, name.lastIndexOf("/") + 1);
   const set = describeSet(api, id, await api.get(api.fileUrl(id, name)), folder);
   const urls = [...set.parts.map((part) => part.url), set.original];

@@ -15,8 +15,8 @@ async function decoded(bytes) {
   }
 }
 
-/** @param props.onSource called with {ref, name, buffer} */
-export function SourcePicker({ api, say, onSource }) {
+/** `onSource`: called with {ref, name, buffer} */
+export function SourcePicker(/** @type {import("../../api.js").Props} */ { api, say, onSource }) {
   const [uploads, setUploads] = useState([]);
   const [sending, setSending] = useState(null); // how far an upload is
   const [over, setOver] = useState(false);

@@ -1,13 +1,13 @@
 /** Ask the server again and again while a room is shown. */
 
-import { useEffect, useState } from "../../vendor/preact-htm.js";
+import { useEffect, useState } from "./vendor/preact-htm.js";
 
 /**
  * The newest answer of `path`, null before the first. Asked every `ms` while `active`, at once when
  * the server comes back, and when the returned function is called.
  * @returns {[any, () => void]}
  */
-export function usePolled(api, path, ms, active) {
+export function usePolled(/** @type {import("./api.js").Api} */ api, path, ms, active) {
   const [answer, setAnswer] = useState(null);
   const [turn, setTurn] = useState(0);
   useEffect(() => {
