@@ -59,5 +59,5 @@ if __name__ == "__main__":
     if "DIES_IN" in os.environ:
         patch.SearchStore = Mortal
     models.gaussian = gaussian
-    separate._code = list  # whoever edits `sds` while the tests run changes no job of theirs
+    separate.code = list  # whoever edits `sds` while the tests run changes no job of theirs
     main()

@@ -67,16 +67,17 @@ def recording(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def separated(recording, tmp_path_factory):
-    """What one machine makes of it."""
-    out = tmp_path_factory.mktemp("local") / "out"
+def alone(recording, tmp_path_factory):
+    """What one machine makes of it, and of a search."""
+    out = tmp_path_factory.mktemp("local")
 
     async def story():
         async with LocalEngine(SMALL) as engine:
-            return [event async for event in engine.submit(separate(recording, out))][-1]
+            for job in (separate(recording, out / "stems"), search(out / "patches")):
+                assert isinstance([event async for event in engine.submit(job)][-1], Done)
 
-    assert isinstance(asyncio.run(story()), Done)
-    return contents(out)
+    asyncio.run(story())
+    return contents(out / "stems"), contents(out / "patches")
 
 
 def separate(file, out, **changes):
@@ -92,6 +93,14 @@ def contents(folder):
     }
 
 
+def search(out):
+    """Four searches, each some steps of the small worker."""
+    return DesignPatch(
+        id="j1", prompt="a bell", renderer="fm", model="gaussian", recipe="fast", out=str(out),
+        duration=0.25, seed=5, pitched=False, searches=4,
+    )  # fmt: skip
+
+
 async def workers(engine, count):
     """Wait until so many workers are ready."""
     async with asyncio.timeout(240):
@@ -103,8 +112,10 @@ def windows(out):
     return list(out.glob(f"{UNFINISHED}*/scratch/window-*.f32"))
 
 
-def test_machines_that_come_and_go_make_the_bytes_of_one(machines, recording, separated, tmp_path):
-    whole, broken, headless = (tmp_path / name for name in ("whole", "broken", "headless"))
+def test_machines_that_come_and_go_make_the_bytes_of_one(machines, recording, alone, tmp_path):
+    names = ("whole", "broken", "headless", "patches")
+    whole, broken, headless, patches = (tmp_path / name for name in names)
+    separated, found = alone
 
     async def story():
         async with machines.engine() as engine:
@@ -127,6 +138,19 @@ def test_machines_that_come_and_go_make_the_bytes_of_one(machines, recording, se
             assert isinstance(events[-1], Done), events[-1]
             assert 4 <= killed < 19
             assert contents(broken) == separated
+            machines.tell("add")
+            await workers(engine, 3)
+
+            # and in the middle of searches: a running one goes on from its last state
+            events, killed = [], False
+            async for event in engine.submit(search(patches)):
+                events.append(event)
+                if not killed and list(patches.glob(f"{UNFINISHED}*/scratch/search-*")):
+                    killed = True
+                    await asyncio.to_thread(machines.tell, "kill 2")
+            assert isinstance(events[-1], Done), events[-1]
+            assert killed
+            assert contents(patches) == found
             machines.tell("add")
             await workers(engine, 3)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,7 @@ from bridge.protocol.cluster_lines import Cluster, Submit
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress, event_adapter
 from bridge.protocol.jobs import Evaluate, Job, Part, Separate
 from bridge.protocol.kinds import files_read, kind_of
+from bridge.protocol.patch_jobs import DesignPatch
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Dispatcher:
 
     # 1. jobs
 
-    def submit(self, asked: Submit) -> None:
+    async def submit(self, asked: Submit) -> None:
         """Queue a job, in parts where that makes it faster. Told twice, it is done once."""
         job = asked.job
         if job.id in self._jobs:
@@ -108,7 +109,7 @@ class Dispatcher:
         landing = Landing(job)
         try:
             landing.__enter__()
-            inputs = [pack(path, ray.put, keep=True) for path in _inputs(job)]
+            inputs = await asyncio.to_thread(_packed, _inputs(job), keep=True)
         except (ValueError, OSError) as error:
             landing.__exit__(type(error), error, error.__traceback__)
             code = atomic_output.code_of(error, "bad-input")
@@ -259,7 +260,7 @@ class Dispatcher:
             return True
         run.host = host
         try:
-            known = [pack(path, ray.put) for path in here.landing.known()]
+            known = await asyncio.to_thread(_packed, here.landing.known(), keep=False)
             stream = host.run.options(num_returns="streaming").remote(
                 run.line.model_dump_json(), [*here.inputs, *known]
             )
@@ -342,6 +343,11 @@ def _of_job(here: _Submitted, run: _Run, event: Progress) -> Progress:
     return event.model_copy(update=changes)
 
 
+def _packed(files: Iterable[Path], *, keep: bool) -> list[Parcel]:
+    """The files in the object store."""
+    return [pack(file, ray.put, keep=keep) for file in files]
+
+
 def _inputs(job: Job) -> Iterator[Path]:
     """The files that a job reads."""
     yield from (Path(path) for _, path in files_read(job))
@@ -355,4 +361,4 @@ def _most_parts(job: Job) -> int:
         return max(1, os.stat(job.file).st_size // WORTH)
     if isinstance(job, Evaluate) and not job.measured:
         return MOST_PARTS
-    return int(getattr(job, "searches", 1))
+    return job.searches if isinstance(job, DesignPatch) else 1

@@ -69,6 +69,6 @@ async def _read(reader: asyncio.StreamReader, dispatcher: Dispatcher) -> None:
             log.warning("a line that asks for nothing: %s", error)
             continue
         if isinstance(asked, Submit):
-            dispatcher.submit(asked)
+            await dispatcher.submit(asked)
         else:
             await dispatcher.cancel(asked.id)

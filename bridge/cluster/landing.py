@@ -18,6 +18,7 @@ from bridge.files.atomic_output import PARTIAL, RESULT, SCRATCH, UNFINISHED
 from bridge.protocol.base import WritingJob
 from bridge.protocol.jobs import ROWS, Job, Separate
 from bridge.protocol.kinds import out_folder
+from bridge.protocol.patch_jobs import DesignPatch
 from bridge.stems.excerpt import FOLDER as EXCERPT
 from bridge.stems.manifest import MANIFEST
 
@@ -42,7 +43,8 @@ class Landing:
 
     def __enter__(self) -> Landing:
         if self._folder is not None and isinstance(self._job, WritingJob):
-            out = atomic_output.folder(self._folder, self._job.terms, stale=[RESULT])
+            stale = [RESULT, *(self._job.stale if isinstance(self._job, DesignPatch) else ())]
+            out = atomic_output.folder(self._folder, self._job.terms, stale=stale)
             self._out = self._stack.enter_context(out)
         return self
 

@@ -28,3 +28,16 @@ def sha256(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def numbered(name: str, number: int) -> str:
+    """The name of the file of a patch, the best first: NAME, NAME-2, NAME-3 ..."""
+    return name if number == 1 else f"{name}-{number}"
+
+
+def patch_files(name: str, count: int = 1) -> tuple[str, ...]:
+    """The names of all files of a search with so many patches, for `Output.expect`."""
+    files = [f"{name}.json", f"{name}.wav", f"{name}__initial.wav"]
+    for number in range(2, count + 1):
+        files += [f"{numbered(name, number)}.json", f"{numbered(name, number)}.wav"]
+    return tuple(files)

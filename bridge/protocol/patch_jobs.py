@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
+from bridge.files import names
 from bridge.protocol.base import MAX_PROMPT, SEEDS, Listed, Prompt, Seed, WritingJob
 from presets.export import EXPORTERS
 
 ALL = "all"  # formats
+MOST = 8  # patches of one search
 AUTO = "dx7:auto"  # whichever of the DX7's algorithms suits best
 
 
@@ -85,7 +87,7 @@ class DesignPatch(WritingJob):
     prompt: str = Field(default="", max_length=MAX_PROMPT, validate_default=True)
     renderer: RendererName = "auto"
     out: str = ""
-    count: int = Field(default=4, ge=1, le=8)
+    count: int = Field(default=4, ge=1, le=MOST)
     duration: float | None = Field(default=None, ge=0.25, le=10.0)
     steps: int | None = Field(default=None, ge=1, le=5000)
     seed: Seed = 0
@@ -99,6 +101,17 @@ class DesignPatch(WritingJob):
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
     slot: int | None = Field(default=None, ge=1, le=128)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its files, without suffix."""
+        return names.slug(self.prompt or Path(str(self.like)).stem, otherwise="preset")
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Files that a search which found more patches may have left beside its own."""
+        first = names.patch_files(self.file_name)
+        return names.patch_files(self.file_name, MOST)[len(first) :]
 
     @field_validator("searches")
     @classmethod

@@ -18,7 +18,7 @@ from bridge.protocol.events import Event
 from bridge.protocol.patch_jobs import EditPreset
 from bridge.worker.delivery import softened
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
+from bridge.worker.saved_patches import SearchFiles, begin_search
 from bridge.worker.sought_sound import similarity_function
 from presets import Note, Preset, Provenance, load
 from renderers import for_preset, from_values, to_values
@@ -54,7 +54,7 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
     match = similarity_function(evaluation_scorer, new, rate) if evaluation_scorer else None
     with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:
         name = _file_name(job, start)
-        out.expect(*file_names(name))
+        out.expect(*names.patch_files(name))
         files = begin_search(out, name, start, prompt=new, rate=rate, match=match)
         patch = _begin_edit(job, start, prior, new, wanted)
         patch, done = yield from _follow(job, patch, steps, files, clock)

@@ -23,8 +23,8 @@ from bridge.protocol.events import Event
 from bridge.protocol.jobs import Part
 from bridge.protocol.patch_jobs import DesignPatch
 from bridge.worker.models import VERSION, Models, model_hash
-from bridge.worker.saved_patches import SearchFiles, begin_search, file_names
-from bridge.worker.search import MOST, Search, Stretch, load_search, run_search
+from bridge.worker.saved_patches import SearchFiles, begin_search
+from bridge.worker.search import Search, Stretch, load_search, run_search
 from bridge.worker.search_store import FinishedSearch, Row, SearchStore
 from bridge.worker.window_store import code, digest
 from presets import Preset
@@ -53,7 +53,7 @@ def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     search = load_search(job, models)
     files: SearchFiles | None = None
     with _output(search, models) as out:
-        out.expect(*file_names(_name(job), job.count), CURVES)
+        out.expect(*names.patch_files(job.file_name, job.count), CURVES)
         yield clock.progress(0.0, "search")
 
         def begin(first: Preset) -> SearchFiles:
@@ -89,16 +89,10 @@ def design_part(part: Part, models: Models) -> worker_loop.Events:
     yield clock.done({})
 
 
-def _name(job: DesignPatch) -> str:
-    """The name of the files, without suffix."""
-    return names.slug(job.prompt or Path(str(job.like)).stem, otherwise="preset")
-
-
 def _output(search: Search, models: Models) -> AbstractContextManager[atomic_output.Output]:
     """The folder of the job, with the searches that were done before."""
     job = search.job
-    old = file_names(_name(job), MOST)[len(file_names(_name(job))) :]  # of one that found more
-    stale = [atomic_output.RESULT, *old]
+    stale = [atomic_output.RESULT, *job.stale]
     return atomic_output.resumable(Path(job.out), _key(search, models), job.terms, stale=stale)
 
 
@@ -146,7 +140,7 @@ def _begin(search: Search, first: Preset, out: atomic_output.Output) -> SearchFi
     """The files of the job, with the patch that is to be beaten."""
     return begin_search(
         out,
-        _name(search.job),
+        search.job.file_name,
         first,
         prompt=search.job.prompt,
         rate=search.prior.sample_rate,

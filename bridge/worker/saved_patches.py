@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bridge.files import names
 from bridge.files.atomic_output import Output
 from bridge.protocol.events import Best
 from bridge.worker.search_store import Row
@@ -139,7 +140,7 @@ class SearchFiles:
         initial = self.initial.rename(self.out.partial / self.initial.name)
         entries = []
         for number, (patch, score) in enumerate(patches, start=1):
-            path = self.out.partial / numbered(self.name, number)
+            path = self.out.partial / names.numbered(self.name, number)
             after = keep(
                 patch, path, rate=self.rate, match=self.match, before=self.before, steps=steps
             )
@@ -160,19 +161,6 @@ class SearchFiles:
             "patches": entries,
             "steps": steps,
         }
-
-
-def numbered(name: str, number: int) -> str:
-    """The name of the file of a patch, the best first: NAME, NAME-2, NAME-3 ..."""
-    return name if number == 1 else f"{name}-{number}"
-
-
-def file_names(name: str, count: int = 1) -> tuple[str, ...]:
-    """The names of all files of a search with so many patches, for `Output.expect`."""
-    files = [f"{name}.json", f"{name}.wav", f"{name}__initial.wav"]
-    for number in range(2, count + 1):
-        files += [f"{numbered(name, number)}.json", f"{numbered(name, number)}.wav"]
-    return tuple(files)
 
 
 def begin_search(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bridge.protocol.events import Event, Progress
-from bridge.protocol.patch_jobs import AUTO, DesignPatch
+from bridge.protocol.patch_jobs import AUTO, MOST, DesignPatch
 from bridge.protocol.worker_loop import Clock
 from bridge.worker.asked_voice import Voice, has_pitch, voice
 from bridge.worker.delivery import levelled, steady, timed
@@ -44,7 +44,6 @@ RANKING = 0.25  # of a search's time, about, in which algorithms are compared
 TRIAL = 0.1  # likewise, in which renderers are
 FIT_STEPS = 60  # of Adam towards a recording, at least
 SHORTEST, LONGEST = 0.25, 10.0  # seconds that are fitted of a recording
-MOST = 8  # patches of one search
 IN_TUNE = 0.9  # of the energy of the strongest partials, on harmonics of the key
 
 
