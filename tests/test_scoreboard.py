@@ -17,7 +17,7 @@ from bridge import worker
 from bridge.cli import main
 from bridge.cli.evaluate import merge_pages
 from bridge.protocol.events import Done, Progress
-from bridge.protocol.jobs import Evaluate
+from bridge.protocol.jobs import Evaluate, Part
 from bridge.service.config import Config
 from bridge.service.file_access import NeedsKey, bound
 from bridge.worker.models import gaussian
@@ -444,6 +444,32 @@ def test_a_cancelled_job_goes_on_and_another_setting_does_not_mix(
     every = board.read_rows(rows)
     assert len(every) == 40
     assert len({row.key for row in every}) == 2
+
+
+def test_shares_of_the_items_make_the_rows_of_one_go(
+    data: Path, tmp_path: Path, models: worker.Models
+) -> None:
+    """Each machine has a file of its own; the bridge puts their lines together."""
+    rows: dict[int, list[Row]] = {}
+    for index in range(3):
+        part = Part(id="p", job=job(data, tmp_path / str(index)), index=index, of=3)
+        assert isinstance(list(worker.work(part, models))[-1], Done)
+        assert [path.name for path in (tmp_path / str(index)).iterdir()] == ["rows.jsonl"]
+        rows[index] = board.read_rows(tmp_path / str(index) / "rows.jsonl")
+    items = [{row.item for row in some} for some in rows.values()]
+    assert sum(map(len, items)) == len(set.union(*items)) == 4  # of each all methods, in one place
+    (tmp_path / "all").mkdir()
+    lines = b"".join((tmp_path / str(k) / "rows.jsonl").read_bytes() for k in (2, 0, 1))
+    (tmp_path / "all" / "rows.jsonl").write_bytes(lines)
+    events = list(worker.work(job(data, tmp_path / "all"), models))
+    assert isinstance(events[-1], Done)
+    assert (tmp_path / "all" / "rows.jsonl").read_bytes() == lines  # nothing is measured again
+    list(worker.work(job(data, tmp_path / "one"), models))
+    one = {
+        (row.item, row.method): row.figures
+        for row in board.read_rows(tmp_path / "one" / "rows.jsonl")
+    }
+    assert one == {(row.item, row.method): row.figures for some in rows.values() for row in some}
 
 
 class Two(worker.Models):
