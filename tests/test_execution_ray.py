@@ -5,6 +5,8 @@ import hashlib
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +57,7 @@ def machines():
         made = Machines(3)
         yield made
         made.process.communicate(timeout=60)
+    assert not list(Path(tempfile.gettempdir()).glob("scorewire-worker-*/job-*"))
 
 
 @pytest.fixture(scope="module")

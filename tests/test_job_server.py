@@ -186,6 +186,32 @@ def test_the_queue_has_an_end(tmp_path):
     with_server(tmp_path, story, queue=2)
 
 
+def test_each_client_has_a_queue_and_all_of_them_have_an_end(tmp_path):
+    async def story(server):
+        for number in range(16):
+            client, name = f"c{number // 2}", f"j{number}"
+            server.submit(patch(tmp_path, "slow", name), client="http", req=number, turn=client)
+        with pytest.raises(QueueFull, match="2 jobs wait or run already"):
+            server.submit(patch(tmp_path, "slow", "j99"), client="http", req=99, turn="c3")
+        with pytest.raises(QueueFull, match="16 jobs of all clients wait or run"):
+            server.submit(patch(tmp_path, "slow", "j98"), client="http", req=98, turn="late")
+
+    with_server(tmp_path, story, queue=2)
+
+
+def test_clients_without_the_key_are_one(tmp_path):
+    async def story(server):
+        for number in range(2):
+            server.submit(
+                patch(tmp_path, "slow", f"j{number}"), client=f"c{number}", req=1, trusted=False
+            )
+        with pytest.raises(QueueFull, match="2 jobs wait or run already"):
+            server.submit(patch(tmp_path, "slow", "j9"), client="new", req=1, trusted=False)
+        server.submit(patch(tmp_path, "slow", "j8"), client="new", req=1)
+
+    with_server(tmp_path, story, queue=2, osc_write=(tmp_path,))
+
+
 def test_a_result_that_cannot_be_written_fails_the_job(tmp_path):
     async def story(server):
         job_id = server.submit(patch(tmp_path), client="c", req=1)

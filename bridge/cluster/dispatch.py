@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 LOOK = 2.0  # seconds between two looks at the machines
 ANSWER = 20.0  # seconds in which the cluster answers, or is taken to be gone
+LEAVING = 3.0  # seconds for workers to leave
 DEATHS = 5  # machines that may die under one job
 WORTH = 2 * 2**20  # bytes of a recording that is worth a second machine
 MOST_PARTS = 1000
@@ -94,6 +95,7 @@ class Dispatcher:
         self._waiting = asyncio.Semaphore(0)  # as many as runs were queued
         self._jobs: dict[str, _Submitted] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._hosts: list[Any] = []
         self._ready = 0
         self._machines = 0
         self._problems: dict[int, str] = {}
@@ -193,6 +195,14 @@ class Dispatcher:
         except (TimeoutError, RayError, ConnectionError) as error:
             raise ClusterGone(str(error) or "it does not answer") from error
 
+    async def close(self) -> None:
+        """Stop what runs, and have the workers leave their machines as they were."""
+        for task in self._workers:
+            task.cancel()
+        leaving = [asyncio.ensure_future(host.close.remote()) for host in self._hosts]
+        if leaving:
+            await asyncio.wait(leaving, timeout=LEAVING)
+
     def _tell(self) -> None:
         problem = next(iter(self._problems.values()), "")
         state = Cluster(
@@ -219,6 +229,7 @@ class Dispatcher:
             )
             .remote(settings.grace, settings.stall, settings.threads, settings.command)
         )
+        self._hosts.append(host)
         while True:
             await self._until_ready(number, host)
             self._ready += 1
@@ -269,6 +280,8 @@ class Dispatcher:
             async for reference in stream:
                 message = await reference
                 begun = True
+                if here.ended:  # another part of it failed: nothing of this one counts
+                    continue
                 if isinstance(message, Piece):
                     await asyncio.to_thread(here.landing.receive, message)
                 else:

@@ -59,6 +59,7 @@ async def _drive(settings: Settings, lines: BinaryIO, out: TextIO) -> None:
     watch.cancel()
     with suppress(asyncio.CancelledError):
         await watch
+    await dispatcher.close()
 
 
 async def _read(reader: asyncio.StreamReader, dispatcher: Dispatcher) -> None:

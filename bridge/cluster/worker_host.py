@@ -17,10 +17,12 @@ from typing import Any
 
 from bridge.cluster.parcels import Parcel, Piece, Store, read_pieces
 from bridge.execution.local import COMMAND, LocalEngine
-from bridge.files.atomic_output import SCRATCH, UNFINISHED
+from bridge.files.atomic_output import SCRATCH, UNFINISHED, alive
 from bridge.protocol.events import Best, Done
 from bridge.protocol.jobs import ROWS, Job, Part, job_adapter
 from bridge.protocol.kinds import kind_of, out_folder
+
+FOLDER = "scorewire-worker-"
 
 
 class WorkerHost:
@@ -34,7 +36,8 @@ class WorkerHost:
         os.environ.pop("OMP_NUM_THREADS", None)  # Ray's, one: the worker has its machine
         if threads:
             os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._folder = Path(tempfile.mkdtemp(prefix="scorewire-"))
+        _sweep()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         os.environ["SCOREWIRE_DATA"] = str(self._folder / "data")
         self._store = Store(self._folder / "store")
         self._engine = LocalEngine(command or COMMAND, grace=grace, stall=stall)
@@ -43,6 +46,11 @@ class WorkerHost:
         """Be there; who this machine is and which code it has."""
         await self._engine.__aenter__()
         return {"machine": platform.node(), "version": metadata.version("scorewire")}
+
+    async def close(self) -> None:
+        """End the worker, and remove all its files."""
+        await self._engine.__aexit__()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def cancel(self, job_id: str) -> bool:
         """Stop a job at its next step; False when it is not here."""
@@ -73,6 +81,14 @@ class WorkerHost:
                 yield event.model_dump_json().replace(str(root), "")
         finally:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what workers left on this machine that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}[0-9]*-*"):
+        pid = int(folder.name.removeprefix(FOLDER).partition("-")[0])
+        if folder.stat().st_uid == os.getuid() and not alive(pid):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def below(root: Path, path: str) -> Path:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 CLOSING = 5.0  # seconds for a driver to stop what runs on the machines
 AGAIN = 1.0  # seconds between the end of a driver and the next one
+DEATHS = 5  # of drivers or clusters, under one job
 WAITING = "waiting for the cluster"
 
 
@@ -141,13 +142,18 @@ class RayEngine:
             for ticket in self._tickets.values():
                 self._tell(ticket)
             await self._listen(driver)
+            had_cluster = self.cluster is not None
             self._driver, self.cluster = None, None
             await driver.close(0.0)
             words = f"; its last words: {driver.tail[-1][:300]}" if driver.tail else ""
             log.warning("the driver of the cluster ended (%s)%s", driver.ending, words)
             for ticket in list(self._tickets.values()):
+                ticket.deaths += had_cluster
                 if ticket.deadline is not None:
                     self._end(Cancelled(id=ticket.job.id))
+                elif ticket.deaths >= DEATHS:
+                    reason = f"the cluster was lost {DEATHS} times under this job{words}"
+                    self._end(Failed(id=ticket.job.id, code="crashed", reason=reason))
             self._give_up(f"no Ray cluster has answered for {self._patience:g} s{words}")
             await asyncio.sleep(AGAIN)
 

@@ -18,6 +18,7 @@ class Ticket:
     client: str = ""
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     deadline: float | None = None  # of the loop's clock, once cancelled
+    deaths: int = 0  # of what did it
     ended: bool = False
 
     def end(self, event: Event) -> None:

@@ -170,7 +170,7 @@ def sweep(target: Path, *, unfinished: bool = False, but: Path | None = None) ->
             continue
         pid = partial.name.removeprefix(PARTIAL).partition("-")[0]
         resumable = partial.name.startswith(UNFINISHED)
-        others = pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid))
+        others = pid.isdigit() and int(pid) != os.getpid() and alive(int(pid))
         if not resumable and (others or not pid.isdigit()):
             idle = False
             continue
@@ -430,7 +430,8 @@ def _transaction(partial: Path, patience: float) -> Lock | None:
     return lock
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
