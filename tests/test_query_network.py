@@ -210,6 +210,7 @@ def test_the_losses_of_masks_that_know(tmp_path, guides):
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
     data, out = sounds(tmp_path / "data"), tmp_path / "run"
+    monkeypatch.setattr(training, "CHECKED", 2)
     for steps in (1, 2):
         arguments = f"q --data {data} --out {out} --words {TRUNK} --batch 1 --times 1"
         arguments += f" --steps {steps}"
