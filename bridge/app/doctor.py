@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from bridge.execution.child_process import Child
 from bridge.execution.local import LocalEngine
+from bridge.files.names import homely
 from bridge.osc import requests
 from bridge.player import protocol
 from bridge.protocol import osc_wire
@@ -86,7 +87,7 @@ def _data(config: Config) -> Check:
     except OSError as error:
         fix = "set `data` in the configuration, or SCOREWIRE_DATA, to a folder you may write"
         return check("data", False, f"{config.data}: {error.strerror}", fix)
-    return check("data", True, str(config.data))
+    return check("data", True, homely(config.data))
 
 
 async def _round_trip(config: Config) -> Check:

@@ -28,3 +28,15 @@ def sha256(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def homely(folder: Path) -> str:
+    """A folder as people say it, from their home on.
+
+    >>> homely(Path.home() / "music")
+    '~/music'
+    """
+    home = Path.home()
+    if not folder.is_relative_to(home):
+        return str(folder)
+    return f"~/{folder.relative_to(home).as_posix()}"

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge.files import names
 from bridge.http.responses import Problem, answer
 from bridge.http.state import HttpState
 from bridge.processes.background_threads import beside
@@ -26,7 +27,7 @@ async def health(request: Request) -> Response:
         "version": importlib.metadata.version("scorewire"),
         "state": "busy" if server.busy else "idle",
         "seconds": time.time() - web.began,
-        "data": _homely(server.config.data),
+        "data": names.homely(server.config.data),
         "model": server.config.model,
         "models": await beside(_models),
         "processes": await beside(processes),
@@ -55,14 +56,6 @@ async def log(request: Request) -> Response:
     if not (text.isdecimal() and len(text) < 10):
         raise Problem(400, "bad-arguments", f"after must be a whole number, got {text[:40]!r}")
     return answer({"lines": web.log_tail.since(int(text))})
-
-
-def _homely(folder: Path) -> str:
-    """A folder as people say it, from their home on."""
-    home = Path.home()
-    return (
-        f"~/{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else str(folder)
-    )
 
 
 def processes() -> list[dict[str, Any]]:
