@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -273,9 +274,15 @@ def main() -> int:
         return 1
     print(f"\n{table(rows)}\n", flush=True)
     print(f"Everything is in {out} ({time.monotonic() - began:.0f} s in all).", flush=True)
-    print("To see, hear and make more in a browser: `scorewire serve`, and beside it "
-          "`scorewire panel` (both in .venv/bin).", flush=True)  # fmt: skip
+    print(f"To see and hear it in a browser, and to make more: {panel_command(out)}", flush=True)
     return 0
+
+
+def panel_command(out: Path) -> str:
+    """What opens the panel on the demo's jobs, to be pasted."""
+    script = Path(sys.executable).with_name("scorewire")
+    program = [str(script)] if script.is_file() else [sys.executable, "-m", "bridge.cli"]
+    return shlex.join([*program, "panel", "--config", str(out / "server" / "config.toml")])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,9 @@ import soundfile as sf
 
 from bridge.stems import null_test
 from presets import load
+from tests.browser import noting_browser
+from tests.http_server import Http
+from tests.test_panel_stems import until
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "examples" / "data"
@@ -70,6 +75,30 @@ def test_it_prints_progress_and_a_table(demo: tuple[Path, str]) -> None:
         "stem: alto saxophone playing a melody", "stem: ocean waves breaking on the shore",
     ]  # fmt: skip
     assert "0.0 -> " in table[4]  # the mixture as the estimate: both sources equally loud
+
+
+def test_what_it_ends_with_opens_the_panel_on_its_jobs(
+    demo: tuple[Path, str], tmp_path: Path
+) -> None:
+    _, said = demo
+    command = shlex.split(said.splitlines()[-1].partition("more: ")[2])
+    link, own = noting_browser(tmp_path)
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=os.environ | own, stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            until(link.is_file, patience=60)
+            where, _, path = link.read_text().strip().removeprefix("http://").partition("/")
+            client = Http(int(where.rpartition(":")[2]), None)
+            entered = client.ask("GET", f"/{path}", token=None)
+            assert (entered.status, entered.headers["Location"]) == (303, "/panel/")
+            cookie = entered.headers["Set-Cookie"].partition(";")[0]
+            jobs = client.ask("GET", "/v1/jobs", token=None, Cookie=cookie).json["jobs"]
+        finally:
+            server.send_signal(signal.SIGINT)
+    assert [(job["kind"], job["state"]) for job in jobs] == [
+        ("separate", "done"), ("patch", "done"), ("patch", "done"),
+    ]  # fmt: skip
 
 
 def test_it_leaves_no_server_behind(demo: tuple[Path, str]) -> None:

@@ -1,11 +1,17 @@
 """The panel in a real browser: the way in, its policy, its shell."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.browser import AWAY, GONE, listen, opened, serious
+from tests.browser import AWAY, GONE, listen, noting_browser, opened, serious
 from tests.http_server import blob
+from tests.test_panel_patch import TAP, strongest
+from tests.test_panel_stems import until
 from tests.vendored import ROOT, packages
 
 FOLDER = ROOT / "bridge" / "web" / "panel"
@@ -212,3 +218,24 @@ def test_what_is_vendored_is_what_is_pinned():
     for package in packages():
         assert any(place.endswith("LICENSE") for place in package["files"].values())
         assert re.fullmatch(r"[0-9a-f]{64}", package["sha256"])
+
+
+def test_first_steps_from_one_command_to_the_first_sound(panel, tmp_path):
+    link, own = noting_browser(tmp_path)
+    own |= {"SCOREWIRE_OSC_PORT": "0", "SCOREWIRE_DATA": str(tmp_path / "new")}
+    command = [sys.executable, "-m", "bridge.cli", "panel"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | own) as server:
+        try:
+            until(link.is_file, patience=60)
+            with panel.context() as context:
+                page = context.new_page()
+                said = listen(page)
+                page.goto(link.read_text().strip())
+                page.evaluate(TAP)
+                page.get_by_role("button", name="kalimba", exact=True).click()
+                assert strongest(page)["hz"] == pytest.approx(523.25, rel=0.02)
+                page.get_by_role("heading", name="On the keyboard: Kalimba", exact=True).wait_for()
+                assert not said
+        finally:
+            server.send_signal(signal.SIGINT)
+    assert server.returncode == 0

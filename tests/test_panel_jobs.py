@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bridge.app import doctor
+from bridge.http import health
 from tests.browser import opened, serious, shot
 from tests.http_server import ROOT
 
@@ -18,8 +19,15 @@ HOSTILE = "<img src=x onerror=alert(1)> <b>organ</b>"
 
 @pytest.fixture(scope="module")
 def panel(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("panel"), play_with=PLAYER) as panel:
-        yield panel
+    folder = tmp_path_factory.mktemp("panel")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))  # pictures show no path of the machine that made them
+        known = health.processes  # of a real server playwright's driver is no child
+        patch.setattr(
+            health, "processes", lambda: [each for each in known() if each["name"] != "cli.js"]
+        )
+        with opened(folder, play_with=PLAYER) as panel:
+            yield panel
 
 
 def test_a_job_is_seen_cancelled_and_asked_for_again(panel):
@@ -82,7 +90,13 @@ def test_processes_models_and_the_log_are_shown(panel):
     with panel.page("#/jobs", width=1280, height=900) as page:
         page.get_by_text("a line <i>of the log</i>").wait_for()
         server = page.get_by_role("region", name="This server")
-        for words in ("default (", "server ", "fake_worker.py ", "none: scorewire serve --play"):
+        for words in (
+            "~/data",
+            "default (",
+            "server ",
+            "fake_worker.py ",
+            "none: scorewire serve --play",
+        ):
             server.get_by_text(words).first.wait_for()
         assert serious(page) == []
         page.get_by_role("region", name="Queue").get_by_text("left").wait_for()

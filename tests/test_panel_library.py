@@ -213,7 +213,7 @@ def test_a_change_in_one_tab_shows_in_the_other_and_after_the_server_was_away(pa
 def test_presets_that_come_along_are_kept(panel, library):
     for slot, kept in enumerate(library.find(tags=["factory"]), start=1):
         library.assign(slot, kept.path.name)
-    with panel.page("#/library", height=900, allowed=("404",)) as page:
+    with panel.page("#/library", height=1500, allowed=("404",)) as page:
         page.get_by_role("tab", name="Comes with Scorewire").click()
         until(lambda: len(presets(page)) == len(list(FACTORY.glob("*.json"))))
         page.get_by_role("searchbox", name="Search").fill("glass")

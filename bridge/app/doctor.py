@@ -22,6 +22,7 @@ from bridge.app.engines import engine_of
 from bridge.execution.child_process import Child
 from bridge.execution.local import LocalEngine
 from bridge.execution.ray import RayEngine
+from bridge.files.names import homely
 from bridge.osc import requests
 from bridge.player import protocol
 from bridge.protocol import osc_wire
@@ -92,7 +93,7 @@ def _data(config: Config) -> Check:
     except OSError as error:
         fix = "set `data` in the configuration, or SCOREWIRE_DATA, to a folder you may write"
         return check("data", False, f"{config.data}: {error.strerror}", fix)
-    return check("data", True, str(config.data))
+    return check("data", True, homely(config.data))
 
 
 async def _round_trip(config: Config) -> Check:

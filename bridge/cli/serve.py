@@ -22,6 +22,8 @@ from bridge.cli.base import (
 from bridge.cli.choices import STATES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bridge.service.config import Config
     from bridge.service.discovery import RunningServer
 
@@ -112,11 +114,20 @@ def _play_there(running: RunningServer, settings: Config, files: list[str], as_j
     show(result, lambda: tables.played(result), as_json)
 
 
-def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = False) -> None:
+def _serve(
+    settings: Config,
+    play: bool,
+    as_json: bool,
+    *,
+    announce: bool = False,
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Run a server until Ctrl-C; `then` is called beside it once it answers."""
     import asyncio
     import json
     import logging
     import sys
+    import threading
 
     from bridge.app.serve import run_server
     from bridge.cli import tables
@@ -145,6 +156,8 @@ def _serve(settings: Config, play: bool, as_json: bool, *, announce: bool = Fals
         for line in [json.dumps(place)] if as_json else [text, *tables.slots(slots, play)]:
             typer.echo(line)
         sys.stdout.flush()
+        if then is not None:
+            threading.Thread(target=then, daemon=True).start()
 
     def show_happening(happening: Happening) -> None:
         if (line := tables.device(happening)) and not as_json:
@@ -164,19 +177,43 @@ def panel(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Open the panel of the server that runs, in your browser.
+    """Open the panel in your browser: of the server that runs, or of one until Ctrl-C.
 
     A link lets one browser in, once, within two minutes; a cookie does from then on.
     """
-    import json
-    import webbrowser
-
     from bridge.service import config, discovery
 
     settings = config.load(config_file)
     running = discovery.find(settings.data)
-    if running is None:
+    if running is not None:
+        _open_panel(settings, running, show_only=show_only, as_json=as_json)
+    elif show_only or as_json:
         raise CommandFailed("no-server", "no server runs: start `scorewire serve` first")
+    else:
+        _serve(settings, False, False, then=lambda: _open_own_panel(settings))
+
+
+def _open_own_panel(settings: Config) -> None:
+    """Open the panel of the server that this process has just started."""
+    from bridge.service import discovery
+
+    running = discovery.find(settings.data)
+    if running is None:  # it has ended meanwhile
+        return
+    try:
+        _open_panel(settings, running, show_only=False, as_json=False)
+    except CommandFailed as error:
+        typer.echo(str(error), err=True)
+
+
+def _open_panel(
+    settings: Config, running: RunningServer, *, show_only: bool, as_json: bool
+) -> None:
+    import json
+    import webbrowser
+
+    from bridge.service import discovery
+
     try:
         token = settings.token_file.read_text(encoding="ascii").strip()
         link = running.ask("POST", "/v1/panel/link", token)

@@ -95,7 +95,7 @@ class Dispatcher:
         self._waiting = asyncio.Semaphore(0)  # as many as runs were queued
         self._jobs: dict[str, _Submitted] = {}
         self._workers: set[asyncio.Task[None]] = set()
-        self._hosts: list[Any] = []
+        self._hosts: dict[int, Any] = {}
         self._ready = 0
         self._machines = 0
         self._problems: dict[int, str] = {}
@@ -111,7 +111,8 @@ class Dispatcher:
         landing = Landing(job)
         try:
             landing.__enter__()
-            inputs = await asyncio.to_thread(_packed, _inputs(job), keep=True)
+            files = list(_inputs(job))
+            inputs = await asyncio.to_thread(_packed, files, keep=True) if files else []
         except (ValueError, OSError) as error:
             landing.__exit__(type(error), error, error.__traceback__)
             code = atomic_output.code_of(error, "bad-input")
@@ -199,7 +200,7 @@ class Dispatcher:
         """Stop what runs, and have the workers leave their machines as they were."""
         for task in self._workers:
             task.cancel()
-        leaving = [asyncio.ensure_future(host.close.remote()) for host in self._hosts]
+        leaving = [asyncio.ensure_future(host.close.remote()) for host in self._hosts.values()]
         if leaving:
             await asyncio.wait(leaving, timeout=LEAVING)
 
@@ -217,30 +218,38 @@ class Dispatcher:
 
     async def _serve(self, number: int, *, gpu: bool) -> None:
         """One worker: where Ray places it, and again where it places it when that machine dies."""
+        while True:
+            host = self._host(gpu=gpu)
+            self._hosts[number] = host
+            try:
+                while True:
+                    await self._until_ready(number, host)
+                    await self._work(host)
+            except RayError as error:  # it could not begin: another one may
+                log.warning("a worker could not begin: %s", str(error).strip().rpartition("\n")[2])
+                await asyncio.sleep(LOOK)
+
+    def _host(self, *, gpu: bool) -> Any:
+        """A new actor; Ray chooses its machine."""
         settings = self._settings
-        host = (
+        options = {"num_cpus": 1, "num_gpus": 1 if gpu else 0, "max_restarts": -1}
+        options |= {"max_concurrency": 8, "scheduling_strategy": "SPREAD"}
+        return (
             ray.remote(WorkerHost)
-            .options(
-                num_cpus=1,
-                num_gpus=1 if gpu else 0,
-                max_restarts=-1,
-                max_concurrency=8,
-                scheduling_strategy="SPREAD",
-            )
+            .options(**options)
             .remote(settings.grace, settings.stall, settings.threads, settings.command)
         )
-        self._hosts.append(host)
-        while True:
-            await self._until_ready(number, host)
-            self._ready += 1
+
+    async def _work(self, host: Any) -> None:
+        """Have a worker do one run after the other, until it dies."""
+        self._ready += 1
+        self._tell()
+        try:
+            while await self._run(host, await self._next()):
+                pass
+        finally:
+            self._ready -= 1
             self._tell()
-            try:
-                alive = True
-                while alive:
-                    alive = await self._run(host, await self._next())
-            finally:
-                self._ready -= 1
-                self._tell()
 
     async def _until_ready(self, number: int, host: Any) -> None:
         """Wait until Ray has (again) a place for a worker, and its code is ours."""

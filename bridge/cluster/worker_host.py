@@ -11,6 +11,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,9 @@ def _sweep() -> None:
     """Remove what workers left on this machine that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}[0-9]*-*"):
         pid = int(folder.name.removeprefix(FOLDER).partition("-")[0])
-        if folder.stat().st_uid == os.getuid() and not alive(pid):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another worker's sweep was here first
+            if folder.stat().st_uid == os.getuid() and not alive(pid):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def below(root: Path, path: str) -> Path:

@@ -41,3 +41,15 @@ def patch_files(name: str, count: int = 1) -> tuple[str, ...]:
     for number in range(2, count + 1):
         files += [f"{numbered(name, number)}.json", f"{numbered(name, number)}.wav"]
     return tuple(files)
+
+
+def homely(folder: Path) -> str:
+    """A folder as people say it, from their home on.
+
+    >>> homely(Path.home() / "music")
+    '~/music'
+    """
+    home = Path.home()
+    if not folder.is_relative_to(home):
+        return str(folder)
+    return f"~/{folder.relative_to(home).as_posix()}"

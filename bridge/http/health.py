@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge.files import names
 from bridge.http.responses import Problem, answer
 from bridge.http.state import HttpState
 from bridge.processes.background_threads import beside
@@ -26,7 +27,7 @@ async def health(request: Request) -> Response:
         "version": importlib.metadata.version("scorewire"),
         "state": "busy" if server.busy else "idle",
         "seconds": time.time() - web.began,
-        "data": str(server.config.data),
+        "data": names.homely(server.config.data),
         "model": server.config.model,
         "models": await beside(_models),
         "processes": await beside(processes),

@@ -2,10 +2,12 @@
 
 import { html, useEffect, useState } from "../vendor/preact-htm.js";
 import { Elsewhere } from "../going_on.js";
+import { Button } from "../ui.js";
 import { Bench } from "./patch/bench.js";
 import { Candidates } from "./patch/candidates.js";
 import { SearchForm } from "./patch/form.js";
 import { wholePreset } from "./patch/picker.js";
+import { playOnce } from "./patch/player.js";
 import { Search, useSearch } from "./patch/search.js";
 import { soundOf } from "./patch/sound.js";
 
@@ -36,6 +38,10 @@ export default function Patch(/** @type {import("../api.js").Props} */ { api, sa
   }, [rest]);
   const take = (one) => setBench(placed(one, null));
   const found = (one) => setBench(placed(one, search.start));
+  const first = (file) => open(api, { from: "factory", file }).then((one) => {
+    playOnce(one.buffer);
+    setBench(one);
+  }).catch((error) => say(error.reason ?? error.message, "error"));
   const live = ["waiting", "running"].includes(search.state);
   return html`
     <h2>Patch</h2>
@@ -46,7 +52,22 @@ export default function Patch(/** @type {import("../api.js").Props} */ { api, sa
       <${Search} search=${search} onCancel=${cancel} onGoOn=${goOn} onTake=${found} />`}
     ${search.patches.length > 0 && html`
       <${Candidates} api=${api} say=${say} title="What was found" patches=${search.patches} onTake=${found} />`}
+    ${!bench && search.state === "none" && html`<${First} api=${api} say=${say} onOpen=${first} />`}
     ${bench && html`<${Bench} api=${api} say=${say} taken=${bench} onTake=${take} active=${active} />`}`;
+}
+
+const FIRST = ["kalimba", "organ", "church-bell", "warm-pad", "synth-bass", "hall-snare"]; // of the factory
+
+/** What can be heard before anything was searched: presets that come with Scorewire. */
+function First(/** @type {import("../api.js").Props} */ { onOpen }) {
+  return html`
+    <section class="card" aria-labelledby="first-title">
+      <h3 id="first-title">Or play what comes with Scorewire</h3>
+      <div class="row">
+        ${FIRST.map((name) => html`
+          <${Button} key=${name} onClick=${() => onOpen(`${name}.json`)}>${name.replace("-", " ")}<//>`)}
+      </div>
+    </section>`;
 }
 
 /** A preset with its sound; it is its own start. */

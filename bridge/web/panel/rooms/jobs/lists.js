@@ -35,7 +35,7 @@ export function History({ jobs, onAgain }) {
       ${jobs.length > 0 && html`
         <div class="scroll tall" tabindex="0" role="region" aria-labelledby="history">
           <table>
-            <thead><tr><th>Job</th><th>Ended</th><th>Took</th><th>How</th><th>Files</th><th>Do</th></tr></thead>
+            <thead><tr><th>Job</th><th class="wide">Ended</th><th class="wide">Took</th><th>How</th><th>Files</th><th>Do</th></tr></thead>
             <tbody>${jobs.map((entry) => html`<${Row} key=${entry.id} entry=${entry} onAgain=${onAgain} />`)}</tbody>
           </table>
         </div>`}
@@ -49,8 +49,8 @@ function Row({ entry, onAgain }) {
   return html`
     <tr>
       <td class="about"><strong>${kindOf(entry.kind)}</strong> ${about(entry.job)}</td>
-      <td>${clock(entry.ended)}</td>
-      <td>${took(entry)}</td>
+      <td class="wide time">${clock(entry.ended)}</td>
+      <td class="wide time">${took(entry)}</td>
       <td class=${HOW[entry.state] ?? "error"}>${entry.state}
         ${entry.reason && html`<small>${entry.reason}</small>`}</td>
       <td><${Files} files=${entry.files} name=${name} /></td>

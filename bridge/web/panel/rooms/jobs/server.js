@@ -34,7 +34,7 @@ export function Server(/** @type {import("../../api.js").Props} */ { api, active
 }
 
 function Player({ player }) {
-  if (!player) return "none: scorewire serve --play starts one";
+  if (!player) return html`none: <code>scorewire serve --play</code> starts one`;
   const { device, reason, slots } = player;
   const filled = `${Object.keys(slots).length} of 128 slots filled`;
   if (!device) return `${reason || "its device is being opened"}; ${filled}`;

@@ -19,8 +19,9 @@ export function Pads({ slots, onStrike, onDrop, onClear }) {
     if (text) onDrop(number, JSON.parse(text));
   };
   const key = (event, pad) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 16, ArrowUp: -16 }[event.key];
     const pads = event.currentTarget.parentElement.children;
+    const columns = getComputedStyle(event.currentTarget.parentElement).gridTemplateColumns.split(" ").length;
+    const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     if (step) {
       event.preventDefault();
       pads[pad.number - 1 + step]?.focus();
