@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.protocol.base import Frozen
+from bridge.protocol.cluster_lines import Cluster
 from bridge.protocol.events import Done
 from bridge.service.ledger import State
 from presets import Preset
@@ -226,6 +227,7 @@ class Health(Frozen):
     model: str
     models: list[ModelEntry]
     processes: list[ProcessEntry]
+    cluster: Cluster | None
     player: PlayerState | None
 
 

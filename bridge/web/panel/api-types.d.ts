@@ -60,6 +60,15 @@ export interface CheckEntry {
   optional: boolean;
 }
 
+/** From the driver, when it has changed: machines, workers that are ready, runs that wait. */
+export interface Cluster {
+  kind?: "cluster";
+  machines: number;
+  workers: number;
+  waiting: number;
+  problem?: string;
+}
+
 /** Convert a released checkpoint of multi-source diffusion (MSDM) to safetensors. */
 export interface Convert {
   out?: string;
@@ -92,6 +101,7 @@ export interface DesignPatch {
   duration?: number | null;
   steps?: number | null;
   seed?: number;
+  searches?: number;
   recipe?: "paper" | "default" | "fast";
   model?: string;
   note?: number | null;
@@ -244,6 +254,7 @@ export interface Health {
   model: string;
   models: Array<ModelEntry>;
   processes: Array<ProcessEntry>;
+  cluster: Cluster | null;
   player: PlayerState | null;
 }
 
@@ -359,6 +370,14 @@ export interface ParamEntry {
   high: number;
   unit: string;
   scale: string;
+}
+
+/** Do a share of the steps of a job that can be done apart, and leave them in its folder. */
+export interface Part {
+  kind: "part";
+  job: Separate | DesignPatch | Evaluate;
+  index: number;
+  of: number;
 }
 
 /** Put the stems of a job that is done on the tracks of a host. */
@@ -615,7 +634,7 @@ export interface WholePreset {
   preset: Preset;
 }
 
-export type JobBody = DesignPatch | GenerateClips | Accompany | Separate | Suggest | CopyCheck | RenderPreset | Export | Vary | Morph | EditPreset | Record | Convert | Evaluate | Probe;
+export type JobBody = DesignPatch | GenerateClips | Accompany | Separate | Suggest | CopyCheck | RenderPreset | Export | Vary | Morph | EditPreset | Record | Convert | Evaluate | Probe | Part;
 
 export type JobEvent = Progress | Best | StreamedDone | Failed | Cancelled;
 
@@ -655,7 +674,7 @@ export interface Send {
   (method: "PUT", path: `/v1/slots/${string}`, body: FillSlot, headers?: Record<string, string>): Promise<FilledSlot>;
   (method: "DELETE", path: `/v1/slots/${string}`, body?: undefined, headers?: Record<string, string>): Promise<null>;
   (method: "POST", path: "/v1/doctor", body?: undefined, headers?: Record<string, string>): Promise<Examined>;
-  (method: "POST", path: "/v1/jobs", body: DesignPatch | GenerateClips | Accompany | Separate | Suggest | CopyCheck | RenderPreset | Export | Vary | Morph | EditPreset | Record | Convert | Evaluate | Probe, headers?: Record<string, string>): Promise<JobEntry>;
+  (method: "POST", path: "/v1/jobs", body: DesignPatch | GenerateClips | Accompany | Separate | Suggest | CopyCheck | RenderPreset | Export | Vary | Morph | EditPreset | Record | Convert | Evaluate | Probe | Part, headers?: Record<string, string>): Promise<JobEntry>;
   (method: "POST", path: "/v1/keep", body: Keep, headers?: Record<string, string>): Promise<Kept>;
   (method: "POST", path: "/v1/knobs", body: Knobs, headers?: Record<string, string>): Promise<KnobTable>;
   (method: "POST", path: "/v1/library", body: AddPreset, headers?: Record<string, string>): Promise<WholePreset>;

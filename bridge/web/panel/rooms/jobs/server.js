@@ -27,10 +27,16 @@ export function Server(/** @type {import("../../api.js").Props} */ { api, active
           <dt>Memory</dt>
           <dd>${health.processes.map(({ name, bytes: size }) => `${name} ${bytes(size)}`).join(", ")
             || "this system does not say"}</dd>
+          ${health.cluster && html`<dt>Cluster</dt><dd>${cluster(health.cluster)}</dd>`}
           <dt>Player</dt><dd><${Player} player=${health.player} /></dd>
         </dl>
         <${Button} onClick=${signOut}>Sign this browser out<//>`}
     </section>`;
+}
+
+/** The machines on which jobs run. */
+function cluster(/** @type {import("../../api-types").Cluster} */ { machines, workers, waiting, problem }) {
+  return `${machines} machines, ${workers} workers, ${waiting} waiting${problem ? `; ${problem}` : ""}`;
 }
 
 function Player({ player }) {
