@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, data: Path) -> None:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     ) as child:
-        until(lambda: list(tmp_path.glob("out/.partial-*/scratch/best-*.wav")), child=child)
+        until(lambda: list(tmp_path.glob("out/.unfinished-*/scratch/best-*.wav")), child=child)
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
     assert child.returncode == 130
