@@ -115,81 +115,87 @@ def windows(out):
     return list(out.glob(f"{UNFINISHED}*/scratch/window-*.f32"))
 
 
+async def whole(engine, machines, recording, alone, out):
+    """A separation in three parts."""
+    events = [event async for event in engine.submit(separate(recording, out))]
+    assert isinstance(events[-1], Done), events[-1]
+    assert "on 3 machines" in " ".join(event.stage for event in events[:-1])
+    fractions = [event.fraction for event in events[:-1]]
+    assert fractions == sorted(fractions)
+    assert events[-1].result["null_db"] < -120
+    assert contents(out) == alone[0]
+
+
+async def cancelled(engine, machines, recording, alone, out):
+    """It stops at its next step, before its grace is over, and leaves nothing."""
+    loop, asked = asyncio.get_running_loop(), None
+    async for event in engine.submit(separate(recording, out, steps=1000)):
+        last = event
+        if asked is None and windows_begun(event):
+            asked = loop.time()
+            assert await engine.cancel("j1")
+    assert last == Cancelled(id="j1")
+    assert loop.time() - asked < 10
+    assert not await engine.cancel("j1")
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+async def without_a_machine(engine, machines, recording, alone, out):
+    """One dies in the middle: what it had finished is not done again."""
+    killed = 0
+    async for event in engine.submit(separate(recording, out)):
+        last = event
+        if not killed and len(windows(out)) >= 4:
+            killed = len(windows(out))
+            await asyncio.to_thread(machines.tell, "kill 1")
+    assert isinstance(last, Done), last
+    assert 4 <= killed < 19
+    assert contents(out) == alone[0]
+    machines.tell("add")
+    await workers(engine, 3)
+
+
+async def without_a_machine_in_a_search(engine, machines, recording, alone, out):
+    """A running search goes on from its last state."""
+    killed = False
+    async for event in engine.submit(search(out)):
+        last = event
+        if not killed and list(out.glob(f"{UNFINISHED}*/scratch/search-*")):
+            killed = True
+            await asyncio.to_thread(machines.tell, "kill 2")
+    assert isinstance(last, Done), last
+    assert killed
+    assert contents(out) == alone[1]
+
+
+async def without_a_head(engine, machines, recording, alone, out):
+    """The head is started anew in the middle, and with it the whole cluster."""
+    began = False
+    async for event in engine.submit(separate(recording, out)):
+        last = event
+        if not began and len(windows(out)) >= 3:
+            began = True
+            await asyncio.to_thread(machines.tell, "head")
+    assert isinstance(last, Done), last
+    assert contents(out) == alone[0]
+    for _ in range(2):
+        machines.tell("add")
+    await workers(engine, 3)
+
+
+STORIES = (whole, cancelled, without_a_machine, without_a_machine_in_a_search, without_a_head)
+
+
 def test_machines_that_come_and_go_make_the_bytes_of_one(machines, recording, alone, tmp_path):
-    names = ("whole", "broken", "headless", "patches")
-    whole, broken, headless, patches = (tmp_path / name for name in names)
-    separated, found = alone
+    """One story after the other: a worker takes longer to start than they take."""
 
-    async def story():
+    async def every():
         async with machines.engine() as engine:
             await workers(engine, 3)
-            events = [event async for event in engine.submit(separate(recording, whole))]
-            assert isinstance(events[-1], Done), events[-1]
-            assert "on 3 machines" in " ".join(e.stage for e in events[:-1])
-            fractions = [event.fraction for event in events[:-1]]
-            assert fractions == sorted(fractions)
-            assert events[-1].result["null_db"] < -120
-            assert contents(whole) == separated
+            for story in STORIES:
+                await story(engine, machines, recording, alone, tmp_path / story.__name__)
 
-            # a machine dies in the middle: what it had finished is not done again
-            events, killed = [], 0
-            async for event in engine.submit(separate(recording, broken)):
-                events.append(event)
-                if not killed and len(windows(broken)) >= 4:
-                    killed = len(windows(broken))
-                    await asyncio.to_thread(machines.tell, "kill 1")
-            assert isinstance(events[-1], Done), events[-1]
-            assert 4 <= killed < 19
-            assert contents(broken) == separated
-            machines.tell("add")
-            await workers(engine, 3)
-
-            # and in the middle of searches: a running one goes on from its last state
-            events, killed = [], False
-            async for event in engine.submit(search(patches)):
-                events.append(event)
-                if not killed and list(patches.glob(f"{UNFINISHED}*/scratch/search-*")):
-                    killed = True
-                    await asyncio.to_thread(machines.tell, "kill 2")
-            assert isinstance(events[-1], Done), events[-1]
-            assert killed
-            assert contents(patches) == found
-            machines.tell("add")
-            await workers(engine, 3)
-
-            # the head is started anew, and with it the whole cluster
-            began = False
-            async for event in engine.submit(separate(recording, headless)):
-                last = event
-                if not began and len(windows(headless)) >= 3:
-                    began = True
-                    await asyncio.to_thread(machines.tell, "head")
-            assert isinstance(last, Done), last
-            assert contents(headless) == separated
-            for _ in range(2):
-                machines.tell("add")
-            await workers(engine, 3)
-
-    asyncio.run(story())
-
-
-def test_a_job_is_cancelled_at_its_next_step_and_leaves_nothing(machines, recording, tmp_path):
-    async def story():
-        async with machines.engine() as engine:
-            await workers(engine, 3)
-            out = tmp_path / "out"
-            loop, asked = asyncio.get_running_loop(), None
-            async for event in engine.submit(separate(recording, out, steps=1000)):
-                last = event
-                if asked is None and windows_begun(event):
-                    asked = loop.time()
-                    assert await engine.cancel("j1")
-            assert last == Cancelled(id="j1")
-            assert loop.time() - asked < 10  # before its grace is over, at a step
-            assert not await engine.cancel("j1")
-            assert not out.exists() or list(out.iterdir()) == []
-
-    asyncio.run(story())
+    asyncio.run(every())
 
 
 def windows_begun(event):

@@ -232,7 +232,7 @@ class Dispatcher:
     def _host(self, *, gpu: bool) -> Any:
         """A new actor; Ray chooses its machine."""
         settings = self._settings
-        options = {"num_cpus": 1, "num_gpus": 1 if gpu else 0, "max_restarts": -1}
+        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": 1 if gpu else 0, "max_restarts": -1}
         options |= {"max_concurrency": 8, "scheduling_strategy": "SPREAD"}
         return (
             ray.remote(WorkerHost)
