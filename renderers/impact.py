@@ -145,7 +145,8 @@ def _room(
 ) -> Tensor:
     """The spectrum of the room."""
     room = reverberation(gain, decay, noise_bands(bands, rate), samples, dtype)
-    return torch.fft.rfft(room, size)
+    spectrum: Tensor = torch.fft.rfft(room, size)
+    return spectrum
 
 
 def modal_bank(
