@@ -137,10 +137,15 @@ def shot(page, name):
     assert picture[:4] == b"\x89PNG"
 
 
-def serious(page):
-    """What axe-core finds wrong on a page, serious or critical: a line each."""
+def serious(page, *rules):
+    """What axe-core finds wrong on a page, serious or critical: a line each; by all its rules, or
+    by some.
+    """
     page.evaluate(AXE.read_text(encoding="utf-8"))  # by the debugger, which the policy lets in
-    found = page.evaluate("async () => (await axe.run(document, {preload: false})).violations")
+    settings = {"preload": False} | ({"runOnly": list(rules)} if rules else {})
+    found = page.evaluate(
+        "async (settings) => (await axe.run(document, settings)).violations", settings
+    )
     return [
         f"{one['id']}: {node['html'][:120]}: {node['failureSummary']}"
         for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]
