@@ -1,5 +1,6 @@
 """Files that come from other machines, put where the job would have written them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,34 @@ def test_rows_of_several_machines_come_together(tmp_path):
         landing.receive(Piece(f"{out}/rows.jsonl", b"1\n2\n4\n", last=True))
         landing.receive(Piece(f"{out}/rows.jsonl", b"1\n2\n4\n5\n", last=True))
     assert (out / "rows.jsonl").read_text() == "1\n2\n3\n4\n5\n"
+
+
+def test_rows_that_come_at_once_are_all_kept(tmp_path):
+    out = tmp_path / "board"
+    out.mkdir()
+    with Landing(Evaluate(id="j", data="/d", out=str(out))) as landing:
+
+        def send(sender):
+            for number in range(20):
+                lines = "".join(f"{sender} {k}\n" for k in range(number + 1)).encode()
+                half = len(lines) // 2
+                landing.receive(Piece(f"{out}/rows.jsonl", lines[:half], last=False), sender)
+                landing.receive(Piece(f"{out}/rows.jsonl", lines[half:], last=True), sender)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(send, "abcd"))
+    rows = (out / "rows.jsonl").read_text().splitlines()
+    assert sorted(rows) == sorted(f"{sender} {k}" for sender in "abcd" for k in range(20))
+
+
+def test_parts_that_begin_at_once_share_the_folder(tmp_path):
+    out = tmp_path / "out"
+    with Landing(separate(out)) as landing:
+
+        def send(number):
+            window = f"{out}/{UNFINISHED}k/scratch/window-{number}.f32"
+            landing.receive(Piece(window, b"w", last=True), str(number))
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(send, range(8)))
+        assert len(list(landing.known())) == 8

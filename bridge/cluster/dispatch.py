@@ -95,6 +95,7 @@ class Dispatcher:
         self._waiting = asyncio.Semaphore(0)  # as many as runs were queued
         self._jobs: dict[str, _Submitted] = {}
         self._workers: set[asyncio.Task[None]] = set()
+        self._begun = {True: 0, False: 0}  # workers with a GPU, and without
         self._hosts: dict[int, Any] = {}
         self._ready = 0
         self._machines = 0
@@ -184,10 +185,7 @@ class Dispatcher:
                 self._machines = len(alive)
                 gpus = sum(int(resources.get("GPU", 0)) for resources in alive)
                 others = sum(not resources.get("GPU") for resources in alive)
-                wanted = self._settings.workers or gpus + others
-                for number in range(len(self._workers), wanted):
-                    worker = self._serve(number, gpu=number < gpus)
-                    self._workers.add(asyncio.create_task(worker, name=f"worker {number}"))
+                self._have_workers(gpus, others)
                 self._tell()
                 for task in self._workers:
                     if task.done():
@@ -195,6 +193,20 @@ class Dispatcher:
                 await asyncio.sleep(LOOK)
         except (TimeoutError, RayError, ConnectionError) as error:
             raise ClusterGone(str(error) or "it does not answer") from error
+
+    def _have_workers(self, gpus: int, others: int) -> None:
+        """Begin the workers that are missing: one a GPU, and one on each of the `others`, or as
+        many as the settings say.
+        """
+        if most := self._settings.workers:
+            gpus = min(gpus, most)
+            others = most - gpus
+        for gpu, wanted in ((True, gpus), (False, others)):
+            while self._begun[gpu] < wanted and len(self._workers) < (most or gpus + others):
+                number = len(self._workers)
+                self._begun[gpu] += 1
+                worker = self._serve(number, gpu=gpu)
+                self._workers.add(asyncio.create_task(worker, name=f"worker {number}"))
 
     async def close(self) -> None:
         """Stop what runs, and have the workers leave their machines as they were."""
@@ -292,7 +304,7 @@ class Dispatcher:
                 if here.ended:  # another part of it failed: nothing of this one counts
                     continue
                 if isinstance(message, Piece):
-                    await asyncio.to_thread(here.landing.receive, message)
+                    await asyncio.to_thread(here.landing.receive, message, run.line.id)
                 else:
                     await self._hear(
                         run, event_adapter.validate_json(here.landing.renamed(message))
@@ -337,7 +349,7 @@ class Dispatcher:
         if not isinstance(event, Done | Failed | Cancelled):
             if isinstance(event, Progress):
                 event = _of_job(here, run, event)
-            self._emit(event)
+            self._emit(event.model_copy(update={"id": here.job.id}))
             return
         here.runs.remove(run)
         if isinstance(event, Failed) and isinstance(run.line, Part):
@@ -361,8 +373,7 @@ def _of_job(here: _Submitted, run: _Run, event: Progress) -> Progress:
         fraction = DONE_IN_PARTS * sum(here.fractions.values()) / run.line.of
         stage = f"{stage}, on {run.line.of} machines"
     here.fraction = max(here.fraction, fraction)
-    changes = {"id": here.job.id, "fraction": here.fraction, "stage": stage}
-    return event.model_copy(update=changes)
+    return event.model_copy(update={"fraction": here.fraction, "stage": stage})
 
 
 def _packed(files: Iterable[Path], *, keep: bool) -> list[Parcel]:

@@ -7,6 +7,7 @@ appear whole or not at all, under the terms of the job, as those of a worker on 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +39,8 @@ class Landing:
         self._stack = ExitStack()
         self._out: atomic_output.Output | None = None
         self._held: set[Path] = set()
-        self._open: dict[str, BinaryIO] = {}
+        self._open: dict[Path, BinaryIO] = {}
+        self._lock = threading.Lock()  # parts come at once, each in a thread
         self.kept = True
 
     def __enter__(self) -> Landing:
@@ -70,20 +72,21 @@ class Landing:
         if isinstance(self._job, Separate) and excerpt.is_file():
             yield excerpt
 
-    def receive(self, piece: Piece) -> None:
-        """Write a piece; a file is there when its last piece is.
+    def receive(self, piece: Piece, sender: str = "") -> None:
+        """Write a piece that `sender` sent; a file is there when its last piece is.
 
         Raises `ValueError` when another process is at the same work, or a path leads elsewhere.
         """
-        place = self._place(Path(piece.path))
-        beginning = place.with_name(f".{place.name}.beginning")
-        if piece.path not in self._open:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._open[piece.path] = beginning.open("wb")
-        file = self._open[piece.path]
-        file.write(piece.data)
-        if piece.last:
-            self._open.pop(piece.path).close()
+        with self._lock:
+            place = self._place(Path(piece.path))
+            beginning = place.with_name(f".{place.name}.{sender}")
+            if beginning not in self._open:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                self._open[beginning] = beginning.open("wb")
+            self._open[beginning].write(piece.data)
+            if not piece.last:
+                return
+            self._open.pop(beginning).close()
             if place.name == ROWS:
                 _merge(beginning, place)
             else:

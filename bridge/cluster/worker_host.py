@@ -41,6 +41,7 @@ class WorkerHost:
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-"))
         os.environ["SCOREWIRE_DATA"] = str(self._folder / "data")
         self._store = Store(self._folder / "store")
+        self._cancelled: set[str] = set()
         self._engine = LocalEngine(command or COMMAND, grace=grace, stall=stall)
 
     async def ready(self) -> dict[str, str]:
@@ -53,9 +54,10 @@ class WorkerHost:
         await self._engine.__aexit__()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def cancel(self, job_id: str) -> bool:
-        """Stop a job at its next step; False when it is not here."""
-        return await self._engine.cancel(job_id)
+    async def cancel(self, job_id: str) -> None:
+        """Stop a job at its next step, or as it begins."""
+        self._cancelled.add(job_id)
+        await self._engine.cancel(job_id)
 
     async def run(self, line: str, parcels: Sequence[Parcel]) -> AsyncIterator[Piece | str]:
         """Do the job on a line; yields its events as lines, and before each the files that it
@@ -69,7 +71,10 @@ class WorkerHost:
             whole = job.job if isinstance(job, Part) else job
             folder = out_folder(whole)
             files = _Files(root, None if folder is None else below(root, str(folder)))
-            async for event in self._engine.submit(moved(job, root)):
+            events = self._engine.submit(moved(job, root))
+            if job.id in self._cancelled:  # while its files came
+                await self._engine.cancel(job.id)
+            async for event in events:
                 if isinstance(event, Best):
                     shown = (event.preset, event.wav, event.initial)
                     for piece in files.send(path for path in shown if path is not None):
@@ -81,6 +86,7 @@ class WorkerHost:
                         yield piece
                 yield event.model_dump_json().replace(str(root), "")
         finally:
+            self._cancelled.clear()  # one job at a time
             shutil.rmtree(root, ignore_errors=True)
 
 
