@@ -405,7 +405,7 @@ def test_ctrl_c_before_the_recorder_is_there_ends_the_recording(
                 self.ended.set()
             return self.looks == 3
 
-        async def submit(self, job: Job, *, client: str) -> AsyncIterator[Event]:
+        async def submit(self, job: Job, *, client: str = "") -> AsyncIterator[Event]:
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.wait_for(self.ended.wait(), 60)
             yield Failed(id=job.id, code="no-sound", reason=f"nothing came, {self.looks}")

@@ -225,6 +225,9 @@ def test_jack_s_thread_flushes_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # Programs that compute no sound: they speak, ask or copy.
 OTHERS = {
+    "bench/cluster.py",
+    "bench/cluster_simulation.py",
+    "bridge/cluster/__main__.py",
     "bench/separate.py",
     "bridge/cli/__main__.py",
     "bridge/cli/main.py",

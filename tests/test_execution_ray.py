@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from bridge.app import doctor
 from bridge.execution.local import LocalEngine
 from bridge.execution.ray import RayEngine, driver_command
 from bridge.files.atomic_output import UNFINISHED
 from bridge.protocol.events import Cancelled, Done, Failed, Progress
 from bridge.protocol.jobs import Separate
 from bridge.protocol.patch_jobs import DesignPatch
+from bridge.service.config import Config
 from tests import children, fake_worker, ray_cluster, small_worker
 
 SMALL = (sys.executable, small_worker.__file__)
@@ -243,6 +245,16 @@ def test_two_hundred_jobs_of_four_clients_are_each_answered_once(machines, tmp_p
             assert isinstance(events[-1], Done)
 
     asyncio.run(story())
+
+
+def test_doctor_counts_the_machines(machines, monkeypatch):
+    there = Config(engine="ray", cluster=machines.address, worker=FAKE)
+    line = asyncio.run(doctor._cluster(there))
+    assert (line["ok"], line["text"]) == (True, "3 machines in the Ray cluster")
+    monkeypatch.setattr(doctor, "CLUSTER_PATIENCE", 1.0)
+    line = asyncio.run(doctor._cluster(Config(engine="ray", cluster="127.0.0.1:1", worker=FAKE)))
+    assert (line["ok"], line["text"]) == (False, "no Ray cluster at 127.0.0.1:1 answered in 1 s")
+    assert "ray start --head" in line["fix"]
 
 
 def test_who_has_another_token_gets_no_machine(machines, tmp_path, monkeypatch):

@@ -177,9 +177,9 @@ def panel(
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
-    """Open the panel in your browser: of the server that runs, or of one until Ctrl-C.
+    """Open the panel in your browser.
 
-    A link lets one browser in, once, within two minutes; a cookie does from then on.
+    It is that of the server that runs, else of one that runs until Ctrl-C. A link lets one browser in, once, within two minutes; a cookie does from then on.
     """
     from bridge.service import config, discovery
 
