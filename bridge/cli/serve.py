@@ -179,7 +179,8 @@ def panel(
 ) -> None:
     """Open the panel in your browser.
 
-    It is that of the server that runs, else of one that runs until Ctrl-C. A link lets one browser in, once, within two minutes; a cookie does from then on.
+    It is that of the server that runs, else of one that runs until Ctrl-C. A link lets one
+    browser in, once, within two minutes; a cookie does from then on.
     """
     from bridge.service import config, discovery
 
