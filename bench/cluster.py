@@ -29,9 +29,10 @@ from bridge.execution.ray import RayEngine, driver_command
 from bridge.protocol.events import Done
 from bridge.protocol.jobs import Job, Separate
 from bridge.protocol.patch_jobs import DesignPatch
+from presets.python_child import python_child
 
 TESTS = Path(__file__).parents[1] / "tests"
-CLUSTER, FAKE = TESTS / "ray_cluster.py", (sys.executable, str(TESTS / "fake_worker.py"))
+FAKE = python_child(TESTS / "fake_worker.py")
 SMALL_JOBS = 60
 SECONDS = 240  # of stereo sound that is separated
 TICK = os.sysconf("SC_CLK_TCK")
@@ -97,7 +98,7 @@ def rows() -> list[dict[str, object]]:
 def _cluster(machines: int) -> Iterator[str]:
     """The address of a cluster of machines with a core each; the head is one of them."""
     process = subprocess.Popen(
-        [sys.executable, str(CLUSTER), str(machines)],
+        python_child(TESTS / "ray_cluster.py", str(machines)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

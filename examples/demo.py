@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -280,8 +281,8 @@ def main() -> int:
 
 def panel_command(out: Path) -> str:
     """What opens the panel on the demo's jobs, to be pasted."""
-    script = Path(sys.executable).with_name("scorewire")
-    program = [str(script)] if script.is_file() else [sys.executable, "-m", "bridge.cli"]
+    script = Path(sysconfig.get_path("scripts")) / "scorewire"
+    program = [str(script)] if script.is_file() else python_child("bridge.cli")
     return shlex.join([*program, "panel", "--config", str(out / "server" / "config.toml")])
 
 
