@@ -19,6 +19,8 @@ from pathlib import Path
 
 import simpy
 
+from bench.cluster import DEEP_SECONDS, SECONDS
+
 MACHINES = (1, 3, 10, 30, 100, 300)
 CARD = 110e6  # bytes a second through a network card of 1 Gbit/s
 EVENTS_A_SECOND = 10  # at most, of a running job: the worker says no more
@@ -47,8 +49,8 @@ def work_of(costs: dict[str, float]) -> list[Work]:
 
     return [
         job("search for a patch, 15 s", 15.0, 3e6),
-        job("4 min into 4 stems, quick", costs["long_ray"], costs["sent"]),
-        job("4 min into 4 stems, by diffusion", 20 * costs["long_ray"], costs["sent"]),
+        job("4 min into 4 stems by masks", costs["long_ray"], costs["sent"]),
+        job("4 min by diffusion", costs["deep_ray"] * SECONDS / DEEP_SECONDS, costs["sent"]),
     ]
 
 
