@@ -131,5 +131,5 @@ def _merge(rows: Path, into: Path) -> None:
     """Add the lines of `rows` that are new to those of `into`; `rows` goes."""
     known = into.read_bytes().splitlines() if into.is_file() else []
     new = dict.fromkeys(line for line in rows.read_bytes().splitlines() if line not in set(known))
-    atomic_output.write_whole(into, b"".join(line + b"\n" for line in (*known, *new)))
-    rows.unlink()
+    rows.write_bytes(b"".join(line + b"\n" for line in (*known, *new)))
+    rows.replace(into)
