@@ -280,3 +280,18 @@ def test_without_a_cluster_jobs_wait_and_then_fail_with_a_sentence(tmp_path):
     assert (last.kind, last.code) == ("failed", "no-cluster")
     assert "no Ray cluster has answered for 2 s" in last.reason
     assert "\n" not in last.reason
+
+
+def test_entered_twice_it_has_one_driver(tmp_path):
+    log = tmp_path / "starts"
+    command = (sys.executable, fake_worker.__file__, str(log))  # writes down that it was started
+
+    async def story():
+        async with RayEngine(command, here=LocalEngine(FAKE)) as engine, engine:
+            async with asyncio.timeout(30):
+                while not log.exists():
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+
+    asyncio.run(story())
+    assert len(log.read_text().splitlines()) == 1

@@ -69,8 +69,9 @@ class RayEngine:
 
     async def __aenter__(self) -> RayEngine:
         await self._here.__aenter__()
-        self._lost = asyncio.get_running_loop().time()
-        self._supervisor = asyncio.create_task(self._supervise(), name="ray-engine")
+        if self._supervisor is None:  # commands enter it, and their server once more
+            self._lost = asyncio.get_running_loop().time()
+            self._supervisor = asyncio.create_task(self._supervise(), name="ray-engine")
         return self
 
     async def __aexit__(self, *_: object) -> None:
