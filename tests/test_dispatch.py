@@ -1,10 +1,13 @@
-"""How many workers there are, and which have a GPU."""
+"""How many workers there are, which have a GPU, and what they read."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from bridge.cluster.dispatch import Dispatcher, Settings
+from bridge.cluster.dispatch import Dispatcher, Settings, _inputs
+from bridge.protocol.jobs import Evaluate
+from bridge.protocol.multitrack_jobs import Accompany
 
 
 @pytest.fixture
@@ -41,3 +44,12 @@ def test_workers_are_as_many_as_there_is_room_for(begun, workers, machines, want
 
     asyncio.run(story())
     assert begun == wanted
+
+
+def test_a_file_that_is_two_inputs_travels_once(tmp_path):
+    given = {"bass": "/s/b.wav", "piano": "/s/p.wav"}
+    job = Accompany(id="a", given=given, add=("drums",), like="/s/b.wav", out="/s/o")
+    assert _inputs(job) == [Path("/s/b.wav"), Path("/s/p.wav")]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.flac").write_bytes(b"x")
+    assert _inputs(Evaluate(id="e", data=str(tmp_path), out="/o")) == [tmp_path / "sub" / "a.flac"]

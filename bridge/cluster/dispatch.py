@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -112,7 +112,7 @@ class Dispatcher:
         landing = Landing(job)
         try:
             landing.__enter__()
-            files = list(_inputs(job))
+            files = _inputs(job)
             inputs = await asyncio.to_thread(_packed, files, keep=True) if files else []
         except (ValueError, OSError) as error:
             landing.__exit__(type(error), error, error.__traceback__)
@@ -381,11 +381,12 @@ def _packed(files: Iterable[Path], *, keep: bool) -> list[Parcel]:
     return [pack(file, ray.put, keep=keep) for file in files]
 
 
-def _inputs(job: Job) -> Iterator[Path]:
-    """The files that a job reads."""
-    yield from (Path(path) for _, path in files_read(job))
+def _inputs(job: Job) -> list[Path]:
+    """The files that a job reads, each once: one may be two inputs."""
+    files = [Path(path) for _, path in files_read(job)]
     for name in kind_of(job).reads_folder:
-        yield from (path for path in sorted(Path(getattr(job, name)).rglob("*")) if path.is_file())
+        files += [path for path in sorted(Path(getattr(job, name)).rglob("*")) if path.is_file()]
+    return list(dict.fromkeys(files))
 
 
 def _most_parts(job: Job) -> int:

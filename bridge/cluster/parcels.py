@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -101,7 +100,3 @@ class Store:
         while sum(self._sizes.values()) > self._limit and len(self._sizes) > 1:
             sha256, _ = self._sizes.popitem(last=False)
             (self._folder / sha256).unlink()
-
-    def close(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
