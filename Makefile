@@ -53,8 +53,8 @@ demo: .venv/.installed
 test: .venv/.installed
 	@echo "== test: compiling kernels"
 	@$(BIN)/python -m compileall -q bridge presets renderers sds
-	@$(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player --output offline \
-		</dev/null >/dev/null; wait
+	@heard=$$(mktemp); $(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player \
+		--output offline --capture $$heard </dev/null >/dev/null; wait; rm -f $$heard
 	@echo "== test: every test, in $(TESTERS) processes"
 	@$(PYTEST) && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
 
