@@ -20,7 +20,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets import Note, Param, ranges
@@ -33,6 +32,7 @@ from renderers.base import (
     check_shape,
     curves,
     each_patch,
+    fft_size,
     physical,
 )
 from renderers.newest import newest
@@ -119,7 +119,7 @@ def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tens
     values = physical(lay.table, u)
     o = struck(lay, values, note, rate)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    size = next_fast_len(2 * samples, real=True)
+    size = fft_size(2 * samples)
     bank, ringing = _bank(o.hz / rate, o.decay / rate, o.gain, samples, size, dtype)
     answer = _room(o.band_gain, o.band_decay / rate, lay.bands, rate, samples, size, dtype)
     wet = torch.fft.irfft(ringing * answer, size)
