@@ -8,6 +8,7 @@ but the rows of the shipped models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Family:
     - `title`: its name for people.
     - `guidance`: scale of classifier-free guidance; 1 asks the conditional branch only.
     - `steps`: noise levels of a sampler, above zero.
-    - `sampler`: a name of `sds.samplers.solvers.GENERATORS`.
+    - `sampler`: a name that `sds.samplers.solvers.sampler_of` knows.
     - `schedule`: a name of `sds.samplers.schedules.SCHEDULES`.
     - `sigmas`: smallest and largest noise level of a sampler; None: the prior's own.
     - `post_trained`: whether the model was trained, after diffusion, to answer in few steps
@@ -54,7 +55,7 @@ class Family:
     licence: str
 
 
-_RECTIFIED_FLOW = (0.01, RECTIFIED_FLOW_TOP)
+_RECTIFIED_FLOW = (math.exp(-2.0), RECTIFIED_FLOW_TOP)
 
 FAMILIES: dict[str, Family] = {
     family.name: family
