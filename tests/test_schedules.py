@@ -51,3 +51,10 @@ def test_levels_fall_from_the_highest_to_zero(name, bounds):
     assert float(sigmas[0]) == pytest.approx(bounds[1], rel=1e-6)
     assert float(sigmas[-1]) == 0.0
     assert bool((sigmas.diff() < 0).all())
+
+
+def test_the_grid_of_stable_audio_3_is_that_of_diffusers():
+    """`logsnr_sigma_schedule`, as written there: its last level, zero, the scheduler adds."""
+    theirs = torch.sigmoid(-(2.0 - torch.linspace(1.0, 0.0, 9).double() * (2.0 + 6.2)))[:-1]
+    sigmas = SCHEDULES["sa3_logsnr"](8, math.exp(-2), TOP).double()
+    torch.testing.assert_close((sigmas / (1 + sigmas))[1:-1], theirs[1:], rtol=3e-6, atol=0)

@@ -72,9 +72,9 @@ FAMILIES: dict[str, Family] = {
                1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # diffusers' conversion: Euler in 100 steps, levels even in log SNR.
         Family("stable-audio-3-base", "Stable Audio 3, base",
-               7.0, 100, "euler", "rf_logsnr", _RECTIFIED_FLOW, False, STABILITY),
+               7.0, 100, "euler", "sa3_logsnr", _RECTIFIED_FLOW, False, STABILITY),
         Family("stable-audio-3", "Stable Audio 3, post-trained",
-               1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
+               1.0, 8, "ping_pong", "sa3_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # What the interface of stable-audio-tools 0.0.19 starts with for each objective.
         Family("v", "an unknown model of v-prediction",
                7.0, 100, "dpmpp_3m_sde", "polyexponential", None, False, UNKNOWN),
