@@ -14,6 +14,7 @@
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
