@@ -142,7 +142,7 @@ def _draw_fad(axis: Axes, kept: Kept) -> None:
 
 def page(kept: Kept, absent: Sequence[str]) -> str:
     """The whole document; `absent` are sentences about models that are not there."""
-    text = [INTRODUCTION + SCHEDULED.rstrip(), "", *_table(FAMILY, families())]
+    text = [INTRODUCTION + SCHEDULED.rstrip(), "", *_table(FAMILY, list(families()))]
     text += ["## Which solver, how many evaluations", ""]
     text += [*_best(kept), "", "## Where the code sets a number of evaluations", ""]
     text += _table(("place", "solver", "now"), places())
