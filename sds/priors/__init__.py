@@ -10,8 +10,11 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
+  table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
