@@ -58,8 +58,7 @@ from importlib import import_module
 from bridge.protocol import worker_loop
 from bridge.protocol.jobs import Job
 from bridge.protocol.kinds import JobKind, kind_of
-from bridge.worker.models import Models
-from sds.priors import memory
+from bridge.worker.models import Models, within_memory
 
 __all__ = ["Models", "function_of", "work"]
 
@@ -67,8 +66,7 @@ __all__ = ["Models", "function_of", "work"]
 def work(job: Job, models: Models) -> worker_loop.Events:
     """The events of one job; exceptions come through, a full memory as `NotEnoughMemory`."""
     kind = kind_of(job)
-    with memory.one_sentence():
-        yield from function_of(kind)(job, *([models] if kind.models else []))
+    return within_memory(function_of(kind)(job, *([models] if kind.models else [])))
 
 
 def function_of(kind: JobKind) -> Callable[..., worker_loop.Events]:
