@@ -12,6 +12,8 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
+  table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `half_precision`: A network in half precision: its matrices in 16 bits, and what needs the range
