@@ -18,6 +18,7 @@
   exact.
 - `half_precision`: A network in half precision: its matrices in 16 bits, and what needs the range
   in 32.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
 - `memory`: Work that fits the memory of its device: a batch in parts, smaller ones when memory runs
