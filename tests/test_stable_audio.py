@@ -497,7 +497,7 @@ FAULTS = {
     ),
     "wrong kind": ({"change": _autoencoder}, "model_type is 'autoencoder'.*text-conditioned"),
     "not a transformer": ({"change": _unet}, "type 'adp_cfg_1d'; only 'dit'"),
-    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise"),
+    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise; it must be nothing"),
     "unknown condition": ({"change": _video}, "wants a condition 'video' of type 'clap_audio'"),
     "no text": ({"change": _textless}, "takes no text"),
     "unknown objective": ({"change": _epsilon}, "diffusion_objective of .* is 'eps'"),
