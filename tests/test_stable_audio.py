@@ -22,103 +22,31 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, load_file, save, save_file
+from safetensors.torch import load, load_file, save
 
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
 from sds.priors.chunked_codec import in_chunks
+from sds.priors.families import FAMILIES, SHIPPED, family_of
 from sds.priors.loading import load_prior
 from sds.priors.quiet_import import quiet
 from sds.priors.sampling import generate
 from sds.priors.stable_audio import (
     ModelUnavailable,
     StableAudioPrior,
-    build_model,
     to_time,
     to_x0,
 )
 from sds.samplers.ode import euler
-
-RATE, RATIO = 8000, 32
-
-
-def config(objective="v"):
-    oobleck = {"channels": 4, "c_mults": [1, 2], "strides": [4, 8], "use_snake": True}
-    return {
-        "model_type": "diffusion_cond",
-        "sample_size": 16000,
-        "sample_rate": RATE,
-        "audio_channels": 2,
-        "model": {
-            "pretransform": {
-                "type": "autoencoder",
-                "iterate_batch": True,
-                "scale": 0.5,
-                "config": {
-                    "encoder": {
-                        "type": "oobleck",
-                        "config": {**oobleck, "in_channels": 2, "latent_dim": 16},
-                    },
-                    "decoder": {
-                        "type": "oobleck",
-                        "config": {
-                            **oobleck,
-                            "out_channels": 2,
-                            "latent_dim": 8,
-                            "final_tanh": False,
-                        },
-                    },
-                    "bottleneck": {"type": "vae"},
-                    "latent_dim": 8,
-                    "downsampling_ratio": RATIO,
-                    "io_channels": 2,
-                },
-            },
-            "conditioning": {
-                "configs": [
-                    {"id": "prompt", "type": "list", "config": {"options": ["bell", "drum"]}},
-                    {"id": "seconds_start", "type": "int", "config": {"max_val": 8}},
-                    {"id": "seconds_total", "type": "number", "config": {"max_val": 8}},
-                ],
-                "cond_dim": 32,
-            },
-            "diffusion": {
-                "type": "dit",
-                "diffusion_objective": objective,
-                "cross_attention_cond_ids": ["prompt", "seconds_start", "seconds_total"],
-                "global_cond_ids": ["seconds_start", "seconds_total"],
-                "config": {
-                    "io_channels": 8,
-                    "embed_dim": 64,
-                    "depth": 2,
-                    "num_heads": 2,
-                    "cond_token_dim": 32,
-                    "global_cond_dim": 64,
-                    "project_cond_tokens": False,
-                    "transformer_type": "continuous_transformer",
-                },
-            },
-            "io_channels": 8,
-        },
-    }
-
-
-def random_model(settings):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(settings)
-        with torch.no_grad():
-            for weight in model.model.parameters():
-                if not weight.abs().max():
-                    weight.normal_(0, 0.1)
-    return model.eval()
-
-
-def write(folder, settings, model):
-    folder.mkdir(exist_ok=True)
-    (folder / "model_config.json").write_text(json.dumps(settings))
-    save_file(model.state_dict(), folder / "model.safetensors")
-    return folder
+from tests.tiny_stable_audio import (
+    RATE,
+    RATIO,
+    config,
+    noise,
+    random_model,
+    spectral_config,
+    write,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,10 +70,6 @@ def tiny(request, tmp_path_factory):
 def folder(tmp_path_factory):
     settings = config()
     return write(tmp_path_factory.mktemp("models") / "tiny", settings, random_model(settings))
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def library_cond(model, prompts, seconds):
@@ -386,7 +310,7 @@ def test_bad_chunks_are_named():
 def test_bfloat16_is_near_float32_and_hears_the_time_exactly(tiny):
     model, prior, _ = tiny
     half = StableAudioPrior(
-        copy.deepcopy(model), config(prior.objective), name="half", device="cpu", bf16=True
+        copy.deepcopy(model), config(prior.objective), name="half", precision=torch.bfloat16
     )
     cond = prior.embed(["bell"], 1.0)
     sigma = torch.tensor([0.1, 1.0, 90.0])
@@ -443,7 +367,8 @@ def test_what_is_loaded_is_what_was_saved(tiny):
         torch.testing.assert_close(value, model.state_dict()[key], rtol=0, atol=0)
     assert (prior.name, prior.sample_rate, prior.channels) == (folder.name, RATE, 2)
     assert prior.max_seconds == 2.0
-    assert prior.sigmas == (0.01, 100.0)
+    assert prior.family is FAMILIES[prior.objective]
+    assert prior.sigmas == (prior.family.sigmas or (0.01, 100.0))
     assert len(prior.model_hash) == 16
     import hashlib
 
@@ -458,6 +383,12 @@ def test_checkpoint_of_tensors_loads(folder, tmp_path):
     prior = load_prior(str(tmp_path), device="cpu")
     key = "model.model.preprocess_conv.weight"
     torch.testing.assert_close(prior._model.state_dict()[key], state[key], rtol=0, atol=0)
+
+
+def test_noise_levels_of_a_configuration_come_before_those_of_its_family(tmp_path):
+    settings = {**config("rf_denoiser"), "sigmas": [0.2, 30.0]}
+    prior = load_prior(str(write(tmp_path / "tiny", settings, random_model(settings))))
+    assert prior.sigmas == (0.2, 30.0) != prior.family.sigmas
 
 
 class Evil:
@@ -566,7 +497,7 @@ FAULTS = {
     ),
     "wrong kind": ({"change": _autoencoder}, "model_type is 'autoencoder'.*text-conditioned"),
     "not a transformer": ({"change": _unet}, "type 'adp_cfg_1d'; only 'dit'"),
-    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise"),
+    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise; it must be nothing"),
     "unknown condition": ({"change": _video}, "wants a condition 'video' of type 'clap_audio'"),
     "no text": ({"change": _textless}, "takes no text"),
     "unknown objective": ({"change": _epsilon}, "diffusion_objective of .* is 'eps'"),
@@ -628,7 +559,7 @@ def test_names_that_are_no_model_are_one_sentence(folder, tmp_path):
 
 
 def test_unknown_devices_are_named(folder):
-    with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', got 'toaster'"):
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'mps', got 'toaster'"):
         load_prior(str(folder), device="toaster")
 
 
@@ -731,63 +662,6 @@ def test_no_network_and_no_cache_tells_how_to_bring_the_folder(monkeypatch, tmp_
     assert one_sentence(str(caught.value))
 
 
-# -- the text encoder of Stable Audio Open ---------------------------------------------------------
-
-
-def t5_config():
-    settings = config()
-    settings["model"]["conditioning"]["configs"][0] = {
-        "id": "prompt",
-        "type": "t5",
-        "config": {"t5_model_name": "t5-small", "max_length": 6},
-    }
-    return settings
-
-
-def write_t5(folder):
-    """A T5 encoder of one layer, with a vocabulary of five words."""
-    import tokenizers
-    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
-
-    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "hand", "drum"])}
-    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    shape = T5Config(vocab_size=5, d_model=512, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    T5EncoderModel(shape).save_pretrained(folder)
-
-
-def test_t5_prompts_are_heard_and_padding_is_silent(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the library takes a folder of that name for the hub's model
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        write_t5(tmp_path / "t5-small")
-    settings = t5_config()
-    where = write(tmp_path / "tiny", settings, random_model(settings))
-    prior = load_prior(str(where), device="cpu")
-    cond = prior.embed(["hand drum", "drum", ""], 1.0)["cross_attn_cond"]
-    assert cond.shape == (3, 8, 32)  # six words, two numbers
-    assert cond.dtype == torch.float32
-    words = cond[:, :6].abs().amax(-1) > 0
-    assert words.tolist() == [[True] * 2 + [False] * 4, [True] + [False] * 5, [False] * 6]
-    assert not cond[2].any()
-
-
-def test_a_text_encoder_that_cannot_be_fetched_is_named(folder, tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    spoil(folder, tmp_path, text=json.dumps(t5_config()))
-    with pytest.raises(ModelUnavailable, match="the text encoder t5-small cannot be") as caught:
-        load_prior(str(tmp_path), device="cpu")
-    assert one_sentence(str(caught.value))
-
-
 # -- side effects --------------------------------------------------------------------------------
 
 
@@ -831,24 +705,6 @@ def test_a_first_load_leaves_the_world_as_it_was(folder):
 
 
 # -- our own codec and text, and the shipped default ----------------------------------------------
-
-
-def spectral_config():
-    """The shape of the shipped default: patched, with the sentence in the global condition."""
-    settings = config()
-    settings["sample_rate"], settings["sample_size"] = 44100, 131072
-    settings["audio_channels"] = 1
-    model = settings["model"]
-    model["pretransform"] = {"type": "scorewire_spectral", "config": {"latent": 8, "width": 16}}
-    model["conditioning"]["configs"] = [
-        {"id": "prompt", "type": "scorewire_text", "config": {"max_pieces": 4}},
-        {"id": "sentence", "type": "scorewire_text", "config": {"max_pieces": 0}},
-        {"id": "seconds_total", "type": "number", "config": {"max_val": 8}},
-    ]
-    model["diffusion"]["cross_attention_cond_ids"] = ["prompt", "seconds_total"]
-    model["diffusion"]["global_cond_ids"] = ["sentence", "seconds_total"]
-    model["diffusion"]["config"].update(patch_size=2, global_cond_type="adaLN")
-    return settings
 
 
 def test_our_codec_and_text_go_the_same_way(tmp_path):
@@ -903,6 +759,7 @@ def shipped():
 @default
 def test_the_shipped_model_is_a_prior(shipped):
     assert shipped.name == "default"
+    assert family_of(shipped) is SHIPPED
     assert shipped.sample_rate == 44100
     assert 0 < shipped.sigmas[0] < 0.5 < 5 < shipped.sigmas[1]
     size = sum(file.stat().st_size for file in (WEIGHTS / "default").rglob("*"))
@@ -938,6 +795,7 @@ def test_the_shipped_model_tells_prompts_apart(shipped):
 
 UNUSED = """
 import sys
+from sds.priors.families import FAMILIES, SHIPPED, family_of
 from sds.priors.loading import load_prior
 load_prior("default")
 unused = {"torch._dynamo", "torch._inductor", "k_diffusion", "torchvision", "sympy"}

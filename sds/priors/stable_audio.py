@@ -13,9 +13,9 @@ writing the checkpoint's noisy latent z as x divided by its scale:
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -23,15 +23,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.base import Cond
+from sds.priors.blank_modules import settle_weight_norms
 from sds.priors.checkpoints import Checkpoint, ModelUnavailable, load_weights
-from sds.priors.chunked_codec import in_chunks
+from sds.priors.chunked_codec import GRAPH_CHUNK, GRAPH_OVERLAP, in_chunks, recomputed
+from sds.priors.families import family_of_config
+from sds.priors.half_precision import HALVES, halve, in_precision
+from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
-from sds.priors.stable_audio_modules import build_model, conditioner_types
+from sds.priors.stable_audio_modules import MASK, MASKED, build_model, conditioner_types
 
 __all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_stable_audio"]
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
+BESIDE = "input_concat_cond"  # what the library concatenates to the noisy latents
+
+log = logging.getLogger(__name__)
 
 
 def to_time(objective: str, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,9 +63,12 @@ class StableAudioPrior:
     """A `ConditionedDiffusionModelWrapper` with a diffusion transformer, as a `Prior`.
 
     Weights are frozen; autograd follows the caller through encode, decode and denoise. Arguments
-    may be on any device; results are on the same. With `bf16` the transformer runs in bfloat16 (its
-    time features do not: near t = 1 bfloat16 has steps of 1/256); the codec always runs in float32.
-    Audio longer than `chunk` latent frames goes through the codec in pieces.
+    may be on any device; results are on the same. In another `precision` than float32 the weights
+    and products of the transformer are of that type (`sds.priors.half_precision`), until it answers
+    with numbers that are not finite: from then on, that answer included, it is in float32. The
+    codec always is. Audio longer than `chunk` latent frames goes through the codec in pieces,
+    shorter ones where a gradient is wanted; a batch goes through network and codec in as many rows
+    as fit the memory (`sds.priors.memory`).
     """
 
     def __init__(
@@ -69,7 +79,7 @@ class StableAudioPrior:
         name: str,
         model_hash: str = "",
         device: torch.device | str = "cpu",
-        bf16: bool = False,
+        precision: torch.dtype = torch.float32,
         chunk: int = 256,
         overlap: int = 48,
     ) -> None:
@@ -78,7 +88,7 @@ class StableAudioPrior:
         entries = spec["conditioning"]["configs"]
         self._own_text = any(entry["type"] == "scorewire_text" for entry in entries)
         self.name, self.model_hash = name, model_hash
-        self.device, self.bf16 = torch.device(device), bf16
+        self.device, self.precision = torch.device(device), precision
         self.chunk, self.overlap = chunk, overlap
         self.objective = str(spec["diffusion"].get("diffusion_objective", "v"))
         if self.objective not in OBJECTIVES:
@@ -87,6 +97,7 @@ class StableAudioPrior:
                 f"{', '.join(sorted(OBJECTIVES))}."
             )
         self._model = cast(Any, model.float().eval().requires_grad_(False).to(self.device))
+        settle_weight_norms(self._model)
         self._codec = self._model.pretransform
         self._codec_type = (spec.get("pretransform") or {}).get("type")
         self.sample_rate = int(config["sample_rate"])
@@ -94,15 +105,21 @@ class StableAudioPrior:
             self._codec.io_channels if self._codec is not None else config["audio_channels"]
         )
         self.max_seconds = config["sample_size"] / self.sample_rate
-        low, high = config.get("sigmas", (0.01, 100.0))  # the library's own range by default
+        self.family = family_of_config(config)
+        # The library's own range where neither the model nor its family says one.
+        low, high = config.get("sigmas", self.family.sigmas or (0.01, 100.0))
         self.sigmas = (float(low), float(high))
         self.latent_channels = int(spec["io_channels"])
         self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
         self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
+        self._beside: tuple[str, ...] = tuple(spec["diffusion"].get("input_concat_ids") or ())
+        if self._beside:  # `sds.priors.inpainting.InpaintingPrior`
+            self.inpaint_cond = self._inpaint_cond
         self._embedded: dict[tuple[str, float], Cond] = {}
-        if bf16:
-            transformer = self._model.model.model
-            transformer.timestep_features = _FullPrecision(transformer.timestep_features)
+        where = f"the model {name} on {self.device}"
+        self._network_rows, self._codec_rows = Rows(where), Rows(f"the codec of {where}")
+        if precision != torch.float32:
+            halve(self.network, precision)
 
     @property
     def codec(self) -> Any:
@@ -154,7 +171,10 @@ class StableAudioPrior:
             values = {name: given[kind] for name, kind in self._feeds.items()}
             with quiet(), torch.inference_mode(False), torch.no_grad():
                 tensors = self._model.conditioner([values], self.device)
+                empty = torch.zeros(1, 1, 1, device=self.device)  # `denoise` says what is given
+                tensors.update({name: [empty, None] for name in self._beside})
                 inputs = self._model.get_conditioning_inputs(tensors)
+                self._put_readers_away()
             # The transformer drops the masks; padding is already zeros.
             names = ("cross_attn_cond", "global_cond", "prepend_cond")
             row = {name: inputs[name].float() for name in names if inputs[name] is not None}
@@ -165,6 +185,21 @@ class StableAudioPrior:
                 del self._embedded[next(iter(self._embedded))]
             self._embedded[key] = row
         return self._embedded[key]
+
+    def _inpaint_cond(self, cond: Cond, latent: Tensor, keep: Tensor) -> Cond:
+        """`cond` with what is kept: latent [1, D, L] at the frames where `keep` [L] is 1."""
+        mask = keep.to(self.device, torch.float32)[None, None]
+        given = {MASK: mask, MASKED: latent.to(self.device, torch.float32) * mask}
+        return {**cond, BESIDE: torch.cat([given[name] for name in self._beside], dim=1)}
+
+    def _put_readers_away(self) -> None:
+        """Back to the CPU with what reads prompts: T5 is asked once a prompt, and the library
+        keeps it outside of the module's own parts, as `model`.
+        """
+        for part in self._model.conditioner.conditioners.values():
+            reader = vars(part).get("model")
+            if isinstance(reader, nn.Module):
+                reader.to("cpu")
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio [B, C, T] -> latent [B, D, L], the posterior mean; the end is padded with silence.
@@ -177,11 +212,28 @@ class StableAudioPrior:
         x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % self._unit))
 
         def piece(start: int, stop: int) -> Tensor:
-            return self._encode(_trim(x, start, stop, self.ratio))
+            return self._by_rows(self._encode, _trim(x, start, stop, self.ratio))
 
-        frames = x.shape[-1] // self.ratio
-        z = in_chunks(piece, frames, step=1, chunk=self.chunk, overlap=self.overlap)
-        return z.to(audio.device)
+        return in_chunks(piece, x.shape[-1] // self.ratio, step=1, **self._pieces(x)).to(
+            audio.device
+        )
+
+    def _in_graph(self, x: Tensor) -> bool:
+        """Whether x needs a gradient through a codec too large to keep all that it computes."""
+        return torch.is_grad_enabled() and x.requires_grad and self._codec_type == "autoencoder"
+
+    def _pieces(self, x: Tensor) -> dict[str, int]:
+        """How long the pieces of x are, and how much neighbours share, for `in_chunks`."""
+        if not self._in_graph(x):
+            return {"chunk": self.chunk, "overlap": self.overlap}
+        shared = min(self.overlap, GRAPH_OVERLAP)
+        return {"chunk": min(self.chunk, GRAPH_CHUNK), "overlap": shared}
+
+    def _by_rows(self, apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply the codec to the rows of x: as many at once as fit; one by one for a gradient."""
+        if self._in_graph(x):
+            return recomputed(apply, x)
+        return self._codec_rows.each(lambda a, b: apply(x[a:b]), len(x))
 
     def _encode(self, x: Tensor) -> Tensor:
         if self._codec is None:
@@ -208,24 +260,28 @@ class StableAudioPrior:
 
         def piece(start: int, stop: int) -> Tensor:
             part = z[..., start:stop]
-            if self._codec is None:
-                return part
-            if guide is not None:
-                out = self._codec.decode(part, like=_trim(guide, start, stop, self.ratio))
-            elif self._codec_type == "autoencoder":
-                inner, each = self._codec.model, self._codec.iterate_batch
-                out = inner.decode(part * self._codec.scale, iterate_batch=each)
+            if guide is None:
+                out = self._by_rows(self._decode, part)
             else:
-                out = self._codec.decode(part)
-            return out[..., : (stop - start) * self.ratio]  # type: ignore[no-any-return]
+                phase = _trim(guide, start, stop, self.ratio)
+                out = self._codec_rows.each(
+                    lambda a, b: self._codec.decode(part[a:b], like=phase[a:b]), len(part)
+                )
+            return out[..., : (stop - start) * self.ratio]
 
-        frames = z.shape[-1]
-        audio = in_chunks(piece, frames, step=self.ratio, chunk=self.chunk, overlap=self.overlap)
-        audio = audio.to(latent.device)
+        audio = in_chunks(piece, z.shape[-1], step=self.ratio, **self._pieces(z)).to(latent.device)
         if like is None:
             return audio
         short = max(0, like.shape[-1] - audio.shape[-1])
         return F.pad(audio, (0, short))[..., : like.shape[-1]]
+
+    def _decode(self, z: Tensor) -> Tensor:
+        if self._codec is None:
+            return z
+        if self._codec_type != "autoencoder":
+            return self._codec.decode(z)  # type: ignore[no-any-return]
+        inner, each = self._codec.model, self._codec.iterate_batch
+        return inner.decode(z * self._codec.scale, iterate_batch=each)  # type: ignore[no-any-return]
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L].
@@ -242,26 +298,29 @@ class StableAudioPrior:
             name: value.to(self.device).expand(len(x), *value.shape[1:])
             for name, value in cond.items()
         }
-        with self._precision():
-            v = self._model.model(z, t, **rows).float()
+        if self._beside and BESIDE not in rows:
+            rows[BESIDE] = z.new_zeros(len(z), 1 + self.latent_channels, z.shape[-1])
+
+        def answer(a: int, b: int) -> Tensor:
+            return self._answer(z[a:b], t[a:b], {name: value[a:b] for name, value in rows.items()})
+
+        v = self._network_rows.each(answer, len(z))
         return to_x0(self.objective, z, v, levels[:, None, None]).to(x.device)
 
-    def _precision(self) -> contextlib.AbstractContextManager[None]:
-        if self.bf16:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
-
-
-class _FullPrecision(nn.Module):
-    """A module that autocast leaves alone."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return self.inner(x.float())  # type: ignore[no-any-return]
+    def _answer(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """What the network says, in float32 from the first time on that its precision is not
+        enough.
+        """
+        with in_precision(self.device, self.precision):
+            v: Tensor = self._model.model(z, t, **cond).float()
+        if self.precision == torch.float32 or bool(torch.isfinite(v).all()):
+            return v
+        if not bool(torch.isfinite(z).all()):
+            return v  # the question's fault
+        log.warning("%s: beyond the range of %s, in float32 now", self.name, self.precision)
+        self.network.float()
+        self.precision = torch.float32
+        return self._answer(z, t, cond)
 
 
 def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
@@ -269,18 +328,18 @@ def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
 
 
 def load_stable_audio(checkpoint: Checkpoint, device: str) -> StableAudioPrior:
-    """Load the prior of a checkpoint found by `sds.priors.checkpoints.find`; on a GPU in bfloat16.
+    """Load the prior of a checkpoint found by `sds.priors.checkpoints.find`; on a GPU in float16.
     Raises `ModelUnavailable`.
     """
     conditioner_types(checkpoint.config)  # refuse before the slow part
     with torch.random.fork_rng(devices=[]):
-        module = build_model(checkpoint.config)
-    digest = load_weights(module, checkpoint.weights)
+        module = build_model(checkpoint.config, blank=True)
+    digest = load_weights(module, checkpoint.weights, device)
     return StableAudioPrior(
         module,
         checkpoint.config,
         name=checkpoint.name,
         model_hash=digest,
         device=device,
-        bf16=device.startswith("cuda"),
+        precision=torch.float16 if torch.device(device).type in HALVES else torch.float32,
     )
