@@ -22,8 +22,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, load_file, save, save_file
+from safetensors.torch import load, load_file, save
 
+from bench.random_model import random_model, write_text_encoder
+from bench.random_model import write_model as write
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
 from sds.priors.chunked_codec import in_chunks
@@ -101,24 +103,6 @@ def config(objective="v"):
             "io_channels": 8,
         },
     }
-
-
-def random_model(settings):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(settings)
-        with torch.no_grad():
-            for weight in model.model.parameters():
-                if not weight.abs().max():
-                    weight.normal_(0, 0.1)
-    return model.eval()
-
-
-def write(folder, settings, model):
-    folder.mkdir(exist_ok=True)
-    (folder / "model_config.json").write_text(json.dumps(settings))
-    save_file(model.state_dict(), folder / "model.safetensors")
-    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -744,35 +728,17 @@ def t5_config():
     return settings
 
 
-def write_t5(folder):
-    """A T5 encoder of one layer, with a vocabulary of five words."""
-    import tokenizers
-    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
-
-    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "hand", "drum"])}
-    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    shape = T5Config(vocab_size=5, d_model=512, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    T5EncoderModel(shape).save_pretrained(folder)
-
-
 def test_t5_prompts_are_heard_and_padding_is_silent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # the library takes a folder of that name for the hub's model
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        write_t5(tmp_path / "t5-small")
+    write_text_encoder(tmp_path / "t5-small", "t5-small", tiny=True)
     settings = t5_config()
     where = write(tmp_path / "tiny", settings, random_model(settings))
     prior = load_prior(str(where), device="cpu")
     cond = prior.embed(["hand drum", "drum", ""], 1.0)["cross_attn_cond"]
-    assert cond.shape == (3, 8, 32)  # six words, two numbers
+    assert cond.shape == (3, 8, 32)  # six bytes of text, two numbers
     assert cond.dtype == torch.float32
-    words = cond[:, :6].abs().amax(-1) > 0
-    assert words.tolist() == [[True] * 2 + [False] * 4, [True] + [False] * 5, [False] * 6]
+    heard = cond[:, :6].abs().amax(-1) > 0
+    assert heard.tolist() == [[True] * 6, [True] * 4 + [False] * 2, [False] * 6]
     assert not cond[2].any()
 
 
