@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sds.priors.checkpoints import CONFIG
-from sds.priors.published import MODELS, published_config
+from sds.priors.published import MODELS, T5_SHAPES, published_config
 from sds.priors.quiet_import import quiet
 from sds.priors.stable_audio import build_model
 
 SCALE = 0.1  # deviation of what would be zero
-ENCODERS = {
-    "t5-small": {"d_model": 512, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
-    "t5-base": {"d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
-}
-TINY_ENCODER = {"d_ff": 16, "num_layers": 1, "num_heads": 2, "d_kv": 8}
-VOCABULARY = 32128
+TINY_T5 = {"d_ff": 16, "num_layers": 1, "num_heads": 2, "d_kv": 8}
 
 
 def random_model(config: Mapping[str, Any], seed: int = 0) -> nn.Module:
@@ -65,8 +61,10 @@ def write_text_encoder(folder: Path, name: str, *, tiny: bool = False, seed: int
     model = tokenizers.models.BPE({p: i for i, p in enumerate(pieces)}, [], unk_token="<unk>")
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    shape = {**ENCODERS[name], **(TINY_ENCODER if tiny else {})}
-    config = T5Config(vocab_size=len(pieces) if tiny else VOCABULARY, **shape)
+    shape = T5_SHAPES[name]
+    if tiny:
+        shape = replace(shape, vocab_size=len(pieces), **TINY_T5)
+    config = T5Config(**asdict(shape))
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         PreTrainedTokenizerFast(

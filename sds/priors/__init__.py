@@ -10,6 +10,10 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
+  memory.
+- `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
+  table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
@@ -22,6 +26,8 @@
   captions nearest to it.
 - `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its
   pickle.
+- `published`: What is published of the Stable Audio Open models: the shapes of their networks, as
+  a model_config.json of stable-audio-tools.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length

@@ -14,7 +14,26 @@ from typing import Any
 RATE = 44100  # Hz
 LATENT = 64  # channels
 STRIDES = (2, 4, 4, 8, 8)  # their product, 2048, is the samples of a latent frame
-TEXT = 768  # numbers of a word, of T5-base
+
+
+@dataclass(frozen=True, slots=True)
+class T5Shape:
+    """The sizes of a T5, by the names of `transformers.T5Config`."""
+
+    d_model: int
+    d_ff: int
+    num_layers: int
+    num_heads: int
+    d_kv: int = 64
+    vocab_size: int = 32128
+
+
+T5_SHAPES = {
+    "t5-small": T5Shape(512, 2048, 6, 8),
+    "t5-base": T5Shape(768, 3072, 12, 12),
+    "t5-large": T5Shape(1024, 4096, 24, 16),
+}
+"""Of the text encoders of Raffel et al. 2020 (arXiv 1910.10683) that are of a usable size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,7 @@ class Facts:
     - `width`, `depth`, `heads`: of the transformer; `diffusion`: what else its configuration has.
     - `words`: most tokens of a prompt; `starts`: whether it is told where a clip starts.
     - `half`: whether the codec runs in half precision; `channels`: its width.
+    - `cond`: numbers of a token, which are T5-base's own where it is 768.
     """
 
     objective: str
@@ -39,6 +59,7 @@ class Facts:
     starts: bool
     half: bool
     channels: int = 128
+    cond: int = 768
 
 
 OPEN_1_0 = Facts(
@@ -50,7 +71,7 @@ OPEN_SMALL = Facts(
     diffusion={"project_cond_tokens": True, "attn_kwargs": {"qk_norm": "ln"}}, words=64,
     starts=False, half=True,
 )  # fmt: skip
-TINY = {"width": 128, "depth": 2, "heads": 2, "channels": 4}
+TINY = {"width": 128, "depth": 2, "heads": 2, "channels": 4, "cond": 128}
 """The same strides, kernels and conditions, some thousandth of the numbers."""
 
 MODELS = {
@@ -92,7 +113,7 @@ def model_config(facts: Facts) -> dict[str, Any]:
                     {"id": "prompt", "type": "t5", "config": text},
                     *({"id": each, "type": "number", "config": dict(number)} for each in times),
                 ],
-                "cond_dim": TEXT,
+                "cond_dim": facts.cond,
             },
             "diffusion": {
                 "type": "dit",
@@ -104,8 +125,8 @@ def model_config(facts: Facts) -> dict[str, Any]:
                     "embed_dim": facts.width,
                     "depth": facts.depth,
                     "num_heads": facts.heads,
-                    "cond_token_dim": TEXT,
-                    "global_cond_dim": TEXT * len(times),
+                    "cond_token_dim": facts.cond,
+                    "global_cond_dim": facts.cond * len(times),
                     "transformer_type": "continuous_transformer",
                     **copy.deepcopy(facts.diffusion),
                 },
