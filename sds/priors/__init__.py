@@ -38,6 +38,8 @@
   places.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is
   already playing.
+- `speed`: How fast this machine computes a model: one of its layers and its decoder, timed on the
+  spot.
 - `stable_audio`: Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio
   Open) to `Prior`.
 - `stable_audio_modules`: Build stable-audio-tools modules from a model_config.json, without the

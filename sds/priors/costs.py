@@ -21,8 +21,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from sds.priors.checkpoints import CONFIG, ModelUnavailable
+from sds.priors.checkpoints import CONFIG, ModelUnavailable, first_line
 from sds.priors.published import T5_SHAPES, T5Shape
+from sds.priors.quiet_import import BUILD_ERRORS
 from sds.priors.stable_audio_modules import build_model, conditioner_types
 
 FLOAT = 4  # bytes of a number in single precision
@@ -78,15 +79,22 @@ def count_costs(config: Mapping[str, Any], seconds: float) -> Costs:
     audio = torch.empty(1, channels, frames * ratio, device="meta")
     cond = blank_cond(config)
     t = torch.empty(1, device="meta")
-    row = counted(model, lambda: model.model(z, t, **cond))
-    encode = counted(model, lambda: codec.encode(audio, skip_bottleneck=True))
-    decode = counted(model, lambda: codec.decode(z))
+    try:
+        row = counted(model, lambda: model.model(z, t, **cond))
+        encode = counted(model, lambda: codec.encode(audio, skip_bottleneck=True))
+        decode = counted(model, lambda: codec.decode(z))
+        saved = saved_bytes(model, lambda: codec.decode(z.requires_grad_()))
+    except BUILD_ERRORS as error:
+        raise ModelUnavailable(
+            f"{CONFIG} describes a model that cannot run ({type(error).__name__}: "
+            f"{first_line(error)})."
+        ) from error
     return Costs(
         seconds, frames,
         network=count(model.model), codec=count(codec), text=text_numbers(config),
         row_flops=row[0], encode_flops=encode[0], decode_flops=decode[0],
         row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],
-        saved_bytes=saved_bytes(model, lambda: codec.decode(z.requires_grad_())),
+        saved_bytes=saved,
     )  # fmt: skip
 
 
@@ -145,10 +153,17 @@ def counted(model: nn.Module, run: Callable[[], Any]) -> tuple[int, int]:
     weights of `model`.
     """
     peak = Peak(model)
+    with torch.no_grad(), peak:
+        flops = count_flops(run)
+    return flops, peak.most
+
+
+def count_flops(run: Callable[[], Any]) -> int:
+    """Operations of the matrix products and convolutions in `run`, two for each multiplication."""
     flops = FlopCounterMode(display=False)
-    with torch.no_grad(), flops, peak:
+    with flops:
         run()
-    return flops.get_total_flops(), peak.most
+    return flops.get_total_flops()
 
 
 class Peak(TorchDispatchMode):

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+from presets.reading import read_json
+from sds.priors.checkpoints import CONFIG, HUB_ID, MAX_CONFIG, ModelUnavailable, find
 
 RATE = 44100  # Hz
 LATENT = 64  # channels
@@ -89,6 +93,28 @@ def published_config(name: str) -> dict[str, Any]:
     if name not in MODELS:
         raise ValueError(f"the configuration must be one of {', '.join(MODELS)}, got {name!r}")
     return model_config(MODELS[name])
+
+
+def find_config(model: str) -> dict[str, Any]:
+    """The model_config.json of a model, found as `sds.priors.checkpoints.find` does, but asking
+    nobody: of a model of the hub from the local cache, else what is published of it. Raises
+    `ModelUnavailable` for one of which nothing is here.
+    """
+    if Path(model).expanduser().exists() or not HUB_ID.fullmatch(model):
+        return find(model).config
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(model, CONFIG, local_files_only=True))
+        return dict(read_json(path, MAX_CONFIG))
+    except errors.LocalEntryNotFoundError:
+        if model.removeprefix(HUB) in MODELS:
+            return published_config(model.removeprefix(HUB))
+        raise ModelUnavailable(
+            f"{model} is not on this machine yet; ask again when it has been fetched."
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelUnavailable(f"{CONFIG} of {model} cannot be read ({error}).") from error
 
 
 def model_config(facts: Facts) -> dict[str, Any]:
