@@ -29,6 +29,8 @@ from sds.separation.mask_settings import MASKS
 from sds.separation.zerosep import STEPS
 
 SECONDS = 10.0  # of a clip, and of a window: what the paper has
+SHORT = 2.0  # of a patch that is searched for; what the job has by default
+SHORT_ONES = ("patch fast", "patch default")
 PROMPTS = 2
 HALF = 2  # bytes of a number in half precision
 GB = 1e9
@@ -70,7 +72,7 @@ def patch_calls(recipe: PatchRecipe) -> Calls:
         + made * recipe.generate_steps * branches
         + targets * sds.denoise_steps * branches,
         at_once=max(asked),
-        encodes=judged + min(made, 1) + -(-sds.steps // sds.refresh) * recipe.starts,
+        encodes=1 + judged + min(made, 1) + -(-sds.steps // sds.refresh) * recipe.starts,
         decodes=made + targets,
     )
 
@@ -113,9 +115,11 @@ def recipe_calls(family: Family) -> dict[str, Calls]:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a recipe needs: `operations` of the model, `minutes` here, `bytes` of memory at most."""
+    """What a recipe needs for `seconds` of sound: `operations` of the model, `minutes` here, and
+    `bytes` of memory, each at most."""
 
     recipe: str
+    seconds: float
     operations: int
     minutes: float
     bytes: int
@@ -131,7 +135,7 @@ def needs(costs: Costs, calls: Mapping[str, Calls], speed: Speed) -> list[Need]:
         codec = each.encodes * costs.encode_flops + decodes * costs.decode_flops
         seconds = network / speed.network + codec / speed.codec
         memory = _memory(costs, each, half=speed.device != "cpu")
-        rows.append(Need(recipe, network + codec, seconds / 60, memory))
+        rows.append(Need(recipe, costs.seconds, network + codec, seconds / 60, memory))
     return rows
 
 
@@ -162,8 +166,8 @@ def examine_needs(model: str) -> list[Check]:
         config = find_config(model)
         family = family_of_config(config)
         where, text, room = _device()
-        seconds = min(SECONDS, config["sample_size"] / config["sample_rate"])
-        costs = count_costs(config, seconds)
+        longest = config["sample_size"] / config["sample_rate"]
+        costs, short = (count_costs(config, min(each, longest)) for each in (SECONDS, SHORT))
         half = where.type != "cpu"
         speed = measure_speed(config, where, torch.float16 if half else torch.float32)
     except (ModelUnavailable, LookupError, TypeError) as error:
@@ -173,10 +177,12 @@ def examine_needs(model: str) -> list[Check]:
     line = (
         f"{family.title}: {(costs.network + costs.codec + costs.text) / 1e6:.0f} million numbers, "
         f"{weights(costs, half=half) / GB:.1f} GB on {text}; {costs.row_flops / 1e12:.3g} TFLOP an "
-        f"evaluation of {seconds:g} s, {costs.decode_flops / 1e12:.3g} a decode"
+        f"evaluation of {costs.seconds:g} s, {costs.decode_flops / 1e12:.3g} a decode"
     )
     rows = [check("model's size", True, line) | {"figures": facts}]
-    rows += [_line(need, room, seconds) for need in needs(costs, recipe_calls(family), speed)]
+    for name, calls in recipe_calls(family).items():
+        of = short if name in SHORT_ONES else costs
+        rows += [_line(need, room) for need in needs(of, {name: calls}, speed)]
     if family.post_trained:
         rows.append(check("paper", False, f"not with {family.title}", _NO_PAPER, optional=True))
     return [*rows, check("licence", True, family.licence)]
@@ -185,12 +191,12 @@ def examine_needs(model: str) -> list[Check]:
 _NO_PAPER = "use `patch` and `separate` with other recipes, or a base model"
 
 
-def _line(need: Need, room: int, seconds: float) -> Check:
+def _line(need: Need, room: int) -> Check:
     """One recipe: whether it fits, and about how long the model takes."""
     fits = need.bytes <= room
     text = (
-        f"{seconds:g} s of sound: {need.bytes / GB:.1f} of {room / GB:.1f} GB, the model takes "
-        f"{_duration(need.minutes)} ({need.operations / 1e12:.3g} TFLOP)"
+        f"{need.seconds:g} s of sound: at most {need.bytes / GB:.1f} of {room / GB:.1f} GB, "
+        f"{_duration(need.minutes)} of the model ({need.operations / 1e12:.3g} TFLOP)"
     )
     fix = "ask for less at once: a shorter sound, a smaller model, a card with more memory"
     return check(need.recipe, fits, text, fix, optional=True) | {"figures": asdict(need)}
