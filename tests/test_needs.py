@@ -7,17 +7,20 @@ import pytest
 import torch
 
 from bench.random_model import random_model
-from bridge.worker import needs
-from bridge.worker.needs import Calls, examine_needs, latent_calls, patch_calls, recipe_calls
+from bridge.worker import needs as worker_needs
+from bridge.worker.needs import examine_needs
+from sds.distillation.calls import patch_calls
 from sds.distillation.distill import distill
 from sds.distillation.recipes import RECIPES
 from sds.priors.costs import Costs, Peak, count_costs
 from sds.priors.families import FAMILIES
 from sds.priors.gaussian import GaussianPrior
+from sds.priors.needs import Calls, needs
 from sds.priors.published import published_config
 from sds.priors.sampling import generate
 from sds.priors.speed import Speed
 from sds.separation.audio_sds import LATENTS, audio_sds_stems
+from sds.separation.calls import latent_calls, recipe_calls
 from sds.separation.separate import METHODS, separate
 
 RATE, HOP = 8000, 32
@@ -136,11 +139,11 @@ COSTS = Costs(
 
 def test_minutes_and_bytes_of_known_counts():
     calls = {"x": Calls(rows=6, at_once=4, encodes=2, decodes=3, gradients=1, held=2)}
-    (cpu,) = needs.needs(COSTS, calls, Speed("cpu", network=2.0, codec=3.0))
+    (cpu,) = needs(COSTS, calls, Speed("cpu", network=2.0, codec=3.0))
     assert cpu.operations == 30 + 14 + 55
     assert cpu.minutes == pytest.approx((30 / 2 + (14 + 55) / 3) / 60)
     assert cpu.bytes == 4 * 1100 + 20 + max(4 * 13, 19, 2 * 23 + 19)
-    (gpu,) = needs.needs(COSTS, calls, Speed("cuda", network=2.0, codec=3.0))
+    (gpu,) = needs(COSTS, calls, Speed("cuda", network=2.0, codec=3.0))
     assert gpu.bytes == 2 * 1000 + 4 * 100 + max(4 * 13 // 2, 19, 2 * 23 + 19)
 
 
@@ -164,7 +167,7 @@ def test_the_memory_that_is_said_is_the_memory_that_is_taken():
 
 
 def test_doctor_tells_of_a_model_that_is_not_here(monkeypatch):
-    monkeypatch.setattr(needs, "measure_speed", lambda *_: Speed("cpu", 1e13, 1e12))
+    monkeypatch.setattr(worker_needs, "measure_speed", lambda *_: Speed("cpu", 1e13, 1e12))
     rows = {row["name"]: row for row in examine_needs("stabilityai/stable-audio-open-1.0")}
     assert "1323 million numbers, 5.1 GB" in rows["model's size"]["text"]
     paper = rows["patch paper"]["figures"]
