@@ -150,11 +150,11 @@ def separation(prior: Prior, method: Method, seconds: float, seed: int = 0) -> I
     return separate(prior, PROMPTS, mix, prior.sample_rate, method=method, generator=g)
 
 
-def clip(prior: Prior, family: Family, seconds: float, seed: int = 0) -> Iterator[Any]:
-    """One clip, in as many steps as its family takes."""
+def clip(prior: Prior, family: Family, seconds: float, steps: int, seed: int = 0) -> Iterator[Any]:
+    """One clip, guided as its family is."""
     g = torch.Generator().manual_seed(seed)
     return generate_stepwise(
-        prior, PROMPTS[:1], seconds, steps=family.steps, scale=family.guidance, generator=g
+        prior, PROMPTS[:1], seconds, steps=steps, scale=family.guidance, generator=g
     )
 
 
@@ -169,7 +169,7 @@ def rows(prior: Any, name: str, family: Family, said: dict[str, Need], meter: Me
         "separate default": (long, separation(prior, replace(DEFAULT, **alone), long), None, 0),
         "separate masks": (long, separation(prior, replace(MASKS, **alone), long), None, 0),
         "separate paper": (long, separation(prior, LATENTS, long), most, 1000),
-        "generate": (long, clip(prior, family, long), None, 0),
+        "generate": (long, clip(prior, family, long, family.steps), most, family.steps),
     }
     out = []
     for recipe, need in said.items():
@@ -208,14 +208,14 @@ def equal_bytes(prior: Prior, family: Family, size: Size) -> dict[str, bool]:
         return torch.as_tensor(last.stems)
 
     def made(seed: int) -> Tensor:
-        run = clip(prior, family, size.short, seed)
+        run = clip(prior, family, size.short, 4, seed)
         try:
             while True:
                 next(run)
         except StopIteration as end:
             return torch.as_tensor(end.value)
 
-    answers = {"generate": made}
+    answers = {"generate, 4 steps": made}
     if not family.post_trained:
         answers |= {"patch paper, 2 steps": fitted, "separate paper, 1 step": stems}
     return {
