@@ -133,18 +133,19 @@ def test_post_trained_models_have_no_paper():
 
 COSTS = Costs(
     seconds=1.0, frames=10, network=1000, codec=100, text=10, row_flops=5, encode_flops=7,
-    decode_flops=11, row_bytes=13, encode_bytes=17, decode_bytes=19, saved_bytes=23,
+    decode_flops=11, gradient_flops=33, row_bytes=13, encode_bytes=17, decode_bytes=19,
+    graph_bytes=60, clip_bytes=3,
 )  # fmt: skip
 
 
 def test_minutes_and_bytes_of_known_counts():
-    calls = {"x": Calls(rows=6, at_once=4, encodes=2, decodes=3, gradients=1, held=2)}
+    calls = {"x": Calls(rows=6, at_once=4, encodes=2, decodes=3, gradients=1, heard=2)}
     (cpu,) = needs(COSTS, calls, Speed("cpu", network=2.0, codec=3.0))
-    assert cpu.operations == 30 + 14 + 55
-    assert cpu.minutes == pytest.approx((30 / 2 + (14 + 55) / 3) / 60)
-    assert cpu.bytes == 4 * 1100 + 20 + max(4 * 13, 19, 2 * 23 + 19)
+    assert cpu.operations == 30 + 14 + 33 + 33
+    assert cpu.minutes == pytest.approx((30 / 2 + (14 + 33 + 33) / 3) / 60)
+    assert cpu.bytes == 4 * 1100 + 20 + 2 * 3 + max(4 * 13, 19, 60)
     (gpu,) = needs(COSTS, calls, Speed("cuda", network=2.0, codec=3.0))
-    assert gpu.bytes == 2 * 1000 + 4 * 100 + max(4 * 13 // 2, 19, 2 * 23 + 19)
+    assert gpu.bytes == 2 * 1000 + 4 * 100 + 2 * 3 + max(4 * 13 // 2, 19, 60)
 
 
 def test_the_memory_that_is_said_is_the_memory_that_is_taken():
@@ -174,6 +175,8 @@ def test_doctor_tells_of_a_model_that_is_not_here(monkeypatch):
     # 40 rows of 0.461, an encode and 10 decodes of 1.09 TFLOP a step
     assert paper["operations"] == pytest.approx(1000 * (40 * 0.4612 + 11 * 1.0891) * 1e12, rel=2e-3)
     assert paper["minutes"] == pytest.approx(1000 * (40 * 0.04612 + 11 * 1.0891) / 60, rel=1e-3)
+    # The target: paper's separation of 10 s for two prompts in 8 GB; here 12 at most.
+    assert 6e9 < rows["separate paper"]["figures"]["bytes"] - 2 * 1.057e9 - 2 * 0.11e9 < 8e9
     assert "Community License" in rows["licence"]["text"]
     assert examine_needs("default") == examine_needs("gaussian") == []
     (row,) = examine_needs("somebody/unknown")

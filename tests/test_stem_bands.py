@@ -1,4 +1,4 @@
-"""Songs carried as levels on bands: what comes back, and mixtures as their phases would make them."""
+"""Songs carried as levels on bands: what comes back, and mixtures as phases would make them."""
 
 import json
 
@@ -116,9 +116,7 @@ def test_phases_make_mixtures_as_real_ones_are():
     torch.testing.assert_close(real.cross.sum(1), real.power, rtol=1e-3, atol=1e-7)
     assert (drawn.power >= 0).all()
     for bands in (slice(0, 45), slice(45, 90), slice(90, 128)):
-        off = [
-            ((m.power - m.stems.sum(1)) / m.stems.sum(1))[:, bands].std() for m in (drawn, real)
-        ]
+        off = [((m.power - m.stems.sum(1)) / m.stems.sum(1))[:, bands].std() for m in (drawn, real)]
         assert float(off[0] / off[1]) == pytest.approx(1.0, abs=0.3), bands
     assert interference()[0] < 1 == interference()[10] > interference()[-1]
 

@@ -29,4 +29,5 @@ def patch_calls(recipe: PatchRecipe) -> Calls:
         at_once=max(asked),
         encodes=1 + judged + min(made, 1) + -(-sds.steps // sds.refresh) * recipe.starts,
         decodes=made + targets,
+        heard=max(made, recipe.starts * (sds.samples + 1) if sds.steps else 0),
     )

@@ -22,7 +22,7 @@ class Calls:
 
     - `rows`: evaluations, counted by prompt and noise level; `at_once`: most in one batch.
     - `encodes`, `decodes`: of whole clips; `gradients`: decodes whose gradient is taken.
-    - `held`: decodes whose graph is alive at the same time.
+    - `heard`: clips that are decoded for one target, and compared.
     """
 
     rows: int
@@ -30,7 +30,7 @@ class Calls:
     encodes: int
     decodes: int
     gradients: int = 0
-    held: int = 0
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,8 @@ def needs(costs: Costs, calls: Mapping[str, Calls], speed: Speed) -> list[Need]:
     rows = []
     for recipe, each in calls.items():
         network = each.rows * costs.row_flops
-        # The gradient by the latent is as much again as the decode itself; weights have none.
-        decodes = each.decodes + 2 * each.gradients
-        codec = each.encodes * costs.encode_flops + decodes * costs.decode_flops
+        codec = each.encodes * costs.encode_flops + each.decodes * costs.decode_flops
+        codec += each.gradients * costs.gradient_flops
         seconds = network / speed.network + codec / speed.codec
         memory = _memory(costs, each, half=speed.device != "cpu")
         rows.append(Need(recipe, costs.seconds, network + codec, seconds / 60, memory))
@@ -69,8 +68,10 @@ def weights(costs: Costs, *, half: bool) -> int:
 
 
 def _memory(costs: Costs, calls: Calls, *, half: bool) -> int:
-    """Weights, and the most of a batch of evaluations, a clip in the codec, and kept graphs."""
+    """Weights, clips that are heard, and the most of a batch of evaluations, a clip in the codec,
+    and one piece's graph.
+    """
     batch = calls.at_once * costs.row_bytes * (HALF if half else FLOAT) // FLOAT
     clip = max(costs.encode_bytes, costs.decode_bytes)
-    graphs = calls.held * costs.saved_bytes + (costs.decode_bytes if calls.held else 0)
-    return weights(costs, half=half) + max(batch, clip, graphs)
+    graph = costs.graph_bytes if calls.gradients else 0
+    return weights(costs, half=half) + calls.heard * costs.clip_bytes + max(batch, clip, graph)

@@ -23,7 +23,7 @@ def latent_calls(prompts: int) -> Calls:
         encodes=prompts * (recipe.steps + 1),
         decodes=targets + prompts,
         gradients=prompts * recipe.steps,
-        held=prompts,
+        heard=prompts * (recipe.samples + 1),
     )
 
 

@@ -36,9 +36,7 @@ def prompted_latents(
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     z = prior.encode(audio.to(device_of(prior)))
     top = torch.full((1,), t).to(z)
-    up = ddim_invert(
-        classifier_free_guidance(prior, uncond, uncond, 1.0), z, top, steps=steps
-    )
+    up = ddim_invert(classifier_free_guidance(prior, uncond, uncond, 1.0), z, top, steps=steps)
     down = cosine(steps, top)
     for k in range(len(prompts)):
         own = {name: value[k : k + 1] for name, value in cond.items()}
