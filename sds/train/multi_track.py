@@ -90,7 +90,7 @@ class Windows:
 
 def windows(
     songs: Songs | BandSongs,
-    vectors: Vectors,
+    vectors: Vectors | None,
     count: int,
     frames: int,
     rng: np.random.Generator,
@@ -99,7 +99,9 @@ def windows(
 ) -> Windows:
     """Draw `count` windows of `frames` frames of 32 ms; `plain` leaves out variation."""
     if isinstance(songs, BandSongs):
-        return _band_windows(songs, vectors, count, frames, rng, plain=plain)
+        return _band_windows(songs, count, frames, rng, plain=plain)
+    if vectors is None:
+        raise ValueError("windows of recordings need vectors of their captions")
     sounds, said, beats = [], [], []
     at = np.arange(frames, dtype=np.float64) * (PAIR * HOP / RATE)
     for _ in range(count):
@@ -132,13 +134,7 @@ def _beats(
 
 
 def _band_windows(
-    songs: BandSongs,
-    vectors: Vectors,
-    count: int,
-    frames: int,
-    rng: np.random.Generator,
-    *,
-    plain: bool,
+    songs: BandSongs, count: int, frames: int, rng: np.random.Generator, *, plain: bool
 ) -> Windows:
     """Windows of songs that are there on bands only."""
     known, places = songs.windows(count, PAIR * frames, rng, plain=plain)
@@ -151,8 +147,8 @@ def _band_windows(
         elif which < DROP + HEARD:
             said.append(songs.vector(place, PAIR * frames))
         else:
-            texts = songs.rows[place[0]]["captions"]
-            said.append(vectors.read(texts[0 if plain else int(rng.integers(len(texts)))]))
+            texts = songs.read[place[0]]
+            said.append(texts[0 if plain else int(rng.integers(len(texts)))])
     return Windows(known, torch.stack(said), torch.stack(beats))
 
 
@@ -233,7 +229,7 @@ def held_back(
     net: MultiTrackNetwork,
     masks: StemMasks | None,
     held: Songs | BandSongs,
-    vectors: Vectors,
+    vectors: Vectors | None,
     device: str = "cpu",
 ) -> tuple[list[float], float, float]:
     """The loss of D at each of `LEVELS` with half the tracks known, and the errors in dB of the
@@ -294,7 +290,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     songs, held = songs_of(args)
     torch.manual_seed(0)
-    net, vectors, masks = MultiTrackNetwork(), Vectors(load_scorer(SEARCH_SCORER)), None
+    vectors = None if args.bands else Vectors(load_scorer(SEARCH_SCORER))
+    net, masks = MultiTrackNetwork(), None
     if args.masks:
         network = StemMaskNetwork()
         fill(network, read_tensors(args.masks), args.masks)
@@ -308,7 +305,7 @@ def train(
     args: argparse.Namespace,
     net: MultiTrackNetwork,
     masks: StemMasks | None,
-    vectors: Vectors,
+    vectors: Vectors | None,
     songs: Songs | BandSongs,
     held: Songs | BandSongs,
 ) -> None:

@@ -4,9 +4,10 @@
     python -m sds.train.stem_bands --data runs/stems --out runs/bands/held.xz --split held
 
 What the two trainers of four stems hear of a window are powers on the bands of
-`sds.signal.band_levels`. A file has those of each stem every 16 ms, in a byte each, and captions,
-beats, and a vector of what sounds every 4 s. What is lost are phases: how the powers of stems add
-up in a mixture is drawn anew for each window (`with_phases`), and windows are not played faster.
+`sds.signal.band_levels`. A file has those of each stem every 16 ms, in a byte each, beats, and the
+search scorer's vectors of captions, and of what sounds every 4 s. What is lost are phases: how the
+powers of stems add up in a mixture is drawn anew for each window (`with_phases`), and windows are
+not played faster.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import argparse
 import json
 import logging
 import lzma
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -40,23 +41,36 @@ SINE = 3.0  # sum over the bands of a sine's powers, by its mean square: Hann's 
 Place: TypeAlias = tuple[int, int]
 """A song, and the frame at which a window begins."""
 
-KEPT = ("captions", "stem_captions", "beats", "beats_a_bar", "chords")
+KEPT = ("captions", "beats", "beats_a_bar", "chords")
 
 
-def encode_song(songs: Songs, index: int, hear: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Levels [4, 128, L] of a song in bytes, and vectors [N, 128] of its sound every 4 s."""
+class Listener(Protocol):
+    """What makes vectors of sounds and captions: the search scorer."""
+
+    def hear(self, audio: Tensor, rate: int) -> Tensor:
+        """Vectors [B, 128] of audio [B, 1, T] at `rate` Hz."""
+
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """Vectors [B, 128] of B texts."""
+
+
+def encode_song(songs: Songs, index: int, scorer: Listener) -> dict[str, Tensor]:
+    """Levels [4, 128, L] of a song in bytes, vectors [N, 128] of its sound every 4 s, and [M, 128]
+    of its captions.
+    """
     audio = torch.from_numpy(songs.audio(index))
     power = band_powers(stft(audio))
     level = (10 * power.clamp_min(1e-12).log10() - FLOOR_DB) / STEP_DB
     pieces = [p for p in audio.sum(0).split(EACH) if len(p) >= RATE]
     return {
         "levels": level.round().clamp(0, 255).byte().contiguous(),
-        "vectors": torch.stack([hear(piece) for piece in pieces]).half(),
+        "heard": torch.cat([scorer.hear(piece[None, None], RATE) for piece in pieces]).half(),
+        "read": scorer.read(songs.rows[index]["captions"]).half(),
     }
 
 
 def write_bands(
-    path: Path, songs: Songs, order: Sequence[int], hear: Callable[[Tensor], Tensor], most: float
+    path: Path, songs: Songs, order: Sequence[int], scorer: Listener, most: float
 ) -> int:
     """Write songs in this order until the file has `most` bytes; how many it holds."""
     # One stream of safetensors files, each behind its length, compressed as it grows: so it is
@@ -64,7 +78,7 @@ def write_bands(
     packer, parts, size, done = lzma.LZMACompressor(preset=4), [], 0, 0
     for index in order:
         row = {key: songs.rows[index].get(key) for key in KEPT}
-        tensors = encode_song(songs, index, hear)
+        tensors = encode_song(songs, index, scorer)
         data = save(tensors, metadata={"row": json.dumps(row)})
         parts.append(packer.compress(len(data).to_bytes(8, "little") + data))
         size += len(parts[-1])
@@ -125,7 +139,8 @@ class BandSongs:
             raise ValueError("there are no songs in " + ", ".join(map(str, files)))
         self.rows = [row for row, _ in songs]
         self.levels = torch.cat([tensors["levels"] for _, tensors in songs], -1).to(device)
-        self.vectors = [tensors["vectors"].float() for _, tensors in songs]
+        self.heard = [tensors["heard"].float() for _, tensors in songs]
+        self.read = [tensors["read"].float() for _, tensors in songs]
         lengths = [tensors["levels"].shape[-1] for _, tensors in songs]
         self.ends = np.cumsum(lengths)
         self.starts = self.ends - np.asarray(lengths)
@@ -184,7 +199,7 @@ class BandSongs:
         """The vector [128] of what sounds in the middle of a window."""
         song, start = place
         at = (start + frames // 2) * HOP // EACH
-        return self.vectors[song][min(at, len(self.vectors[song]) - 1)]
+        return self.heard[song][min(at, len(self.heard[song]) - 1)]
 
     def grid(self, place: Place) -> Grid | None:
         """The beats of a window, as `Songs` gives them."""
@@ -239,13 +254,11 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     songs = Songs(args.data, args.split, half="choose" if args.split == "held" else None)
-    scorer = load_scorer(SEARCH_SCORER)
     order = np.random.default_rng(0).permutation(len(songs.rows))[args.first :]
 
-    def hear(sound: Tensor) -> Tensor:
-        return scorer.hear(sound[None, None], RATE)[0]
-
-    done = write_bands(args.out, songs, order.tolist(), hear, 1e6 * args.megabytes)
+    done = write_bands(
+        args.out, songs, order.tolist(), load_scorer(SEARCH_SCORER), 1e6 * args.megabytes
+    )
     log.info("the next file begins with --first %d", args.first + done)
 
 
