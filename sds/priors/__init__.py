@@ -12,6 +12,8 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
+  memory.
 - `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
@@ -27,10 +29,14 @@
   with some of them, and tells them apart.
 - `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
   guitar and piano.
+- `needs`: What a recipe asks of a model, and so the memory and time that it needs where that
+  computes.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
 - `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its
   pickle.
+- `published`: What is published of the Stable Audio Open models: the shapes of their networks, as
+  a model_config.json of stable-audio-tools.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length
@@ -41,6 +47,8 @@
   places.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is
   already playing.
+- `speed`: How fast this machine computes a model: one of its layers and its decoder, timed on the
+  spot.
 - `stable_audio`: Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio
   Open) to `Prior`.
 - `stable_audio_modules`: Build stable-audio-tools modules from a model_config.json, without the
