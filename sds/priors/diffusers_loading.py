@@ -1,0 +1,331 @@
+"""Find and load models in the layout of diffusers: a folder with model_index.json, or a hub id.
+
+Every part is loaded by a class that this file names, from safetensors only: nothing in the folder
+can choose what code runs. Nothing here imports diffusers before it is needed. Every failure is a
+`ModelUnavailable` whose message is one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from presets.reading import read_json
+from sds.priors.checkpoints import (
+    CONFIG,
+    HUB_ID,
+    MAX_CONFIG,
+    SHIPPED,
+    ModelUnavailable,
+    check_finite,
+    digest,
+    first_line,
+)
+from sds.priors.diffusers_prior import DiffusersPrior
+from sds.priors.quiet_import import BUILD_ERRORS, quiet
+
+INDEX = "model_index.json"
+
+TOKENIZER, SCHEDULER = "transformers.AutoTokenizer", "scheduler"
+
+PIPELINES: dict[str, dict[str, str]] = {
+    "StableAudio3Pipeline": {
+        "vae": "diffusers.AutoencoderSAME",
+        "text_encoder": "transformers.T5GemmaEncoderModel",
+        "tokenizer": TOKENIZER,
+        "duration_embedder": "diffusers.StableAudio3DurationEmbedder",
+        "transformer": "diffusers.StableAudio3DiTModel",
+        "scheduler": SCHEDULER,
+    },
+    "StableAudioPipeline": {
+        "vae": "diffusers.AutoencoderOobleck",
+        "text_encoder": "transformers.T5EncoderModel",
+        "projection_model": "diffusers.StableAudioProjectionModel",
+        "tokenizer": TOKENIZER,
+        "transformer": "diffusers.StableAudioDiTModel",
+        "scheduler": SCHEDULER,
+    },
+    "AudioLDM2Pipeline": {
+        "vae": "diffusers.AutoencoderKL",
+        "text_encoder": "transformers.ClapModel",
+        "text_encoder_2": "transformers.T5EncoderModel",
+        "projection_model": "diffusers.AudioLDM2ProjectionModel",
+        "language_model": "transformers.GPT2LMHeadModel",
+        "tokenizer": "transformers.RobertaTokenizer",
+        "tokenizer_2": "transformers.T5Tokenizer",
+        "unet": "diffusers.AudioLDM2UNet2DConditionModel",
+        "scheduler": SCHEDULER,
+        "vocoder": "transformers.SpeechT5HifiGan",
+    },
+}
+"""The parts of each pipeline that can be a prior, and the class of each."""
+
+SCHEDULERS: dict[str, tuple[str, ...]] = {
+    "StableAudio3Pipeline": ("FlowMatchEulerDiscreteScheduler",),
+    "StableAudioPipeline": (
+        "CosineDPMSolverMultistepScheduler",
+        "EDMDPMSolverMultistepScheduler",
+        "EDMEulerScheduler",
+    ),
+    "AudioLDM2Pipeline": (
+        "DDIMScheduler",
+        "DPMSolverMultistepScheduler",
+        "EulerDiscreteScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "LMSDiscreteScheduler",
+        "PNDMScheduler",
+        "UniPCMultistepScheduler",
+    ),
+}
+"""Schedulers whose description says how the network's answer becomes D."""
+
+CONVERT = (
+    "convert it once with diffusers' scripts/convert_stable_audio_3_to_diffusers.py "
+    "and pass the folder that it writes with --model DIR"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusersModel:
+    """A model in the layout of diffusers on this machine: its name, the class of its pipeline, and
+    its folder.
+    """
+
+    name: str
+    pipeline: str
+    folder: Path
+
+
+def find_diffusers(model: str) -> DiffusersModel | None:
+    """The model in a folder or on the hub, if it is one in the layout of diffusers, else None.
+
+    A folder with a model_config.json is stable-audio-tools', whatever lies beside it. On the hub,
+    what is in the local cache is asked first. Raises `ModelUnavailable` for a pipeline that cannot
+    be used, and for Stable Audio 3 in its makers' layout.
+    """
+    if model in SHIPPED:
+        return None
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if (path / CONFIG).is_file():
+            _refuse_original(model, path / CONFIG)
+            return None
+        if not (path / INDEX).is_file():
+            return None
+        return DiffusersModel(path.resolve().name, _pipeline(path / INDEX), path)
+    if path.exists() or not HUB_ID.fullmatch(model) or model.startswith(("./", "../")):
+        return None
+    config = _on_hub(model, CONFIG)
+    if config is not None:
+        _refuse_original(model, config)
+        return None
+    index = _on_hub(model, INDEX)
+    if index is None:
+        return None
+    kind = _pipeline(index)
+    return DiffusersModel(model, kind, _download(model, kind, index.parent))
+
+
+def _on_hub(name: str, file: str) -> Path | None:
+    """A small file of a model, from the cache or else the hub; None where it is not to be had."""
+    from huggingface_hub import errors, hf_hub_download
+
+    with contextlib.suppress(errors.LocalEntryNotFoundError, errors.HFValidationError):
+        return Path(hf_hub_download(name, file, local_files_only=True))
+    with contextlib.suppress(OSError, errors.HFValidationError):  # find() of checkpoints says why
+        return Path(hf_hub_download(name, file))
+    return None
+
+
+def _download(name: str, kind: str, cached: Path) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    if all((cached / part).is_dir() for part in PIPELINES[kind]):
+        return cached
+    wanted = [
+        f"{part}/{pattern}"
+        for part in PIPELINES[kind]
+        for pattern in ("*.json", "*.safetensors", "*.txt", "*.model")
+    ]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except errors.GatedRepoError as error:
+        raise ModelUnavailable(
+            f"{name} is gated: accept the licence on its page on the hub, then log in with "
+            "`hf auth login` and try again."
+        ) from error
+    except OSError as error:
+        raise ModelUnavailable(
+            f"{name} is not in the local cache and cannot be downloaded ({first_line(error)}); get "
+            "it on a machine with a network and pass its folder with --model DIR."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path, MAX_CONFIG)
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"{path} cannot be read as JSON ({first_line(error)}).") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _pipeline(index: Path) -> str:
+    kind = str(_read(index).get("_class_name"))
+    if kind not in PIPELINES:
+        raise ModelUnavailable(
+            f"{index} describes a {kind} of diffusers; one of {', '.join(PIPELINES)} is needed."
+        )
+    return kind
+
+
+def _refuse_original(model: str, config: Path) -> None:
+    """Stable Audio 3 in its makers' layout, before gigabytes are fetched."""
+    content = _read(config)
+    parts = content.get("model") if isinstance(content.get("model"), dict) else {}
+    text = parts.get("conditioning") if isinstance(parts, Mapping) else None
+    entries = text.get("configs") if isinstance(text, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping) and entry.get("type") == "t5gemma":
+            raise ModelUnavailable(
+                f"{model} is Stable Audio 3 in its makers' layout, which stable-audio-tools "
+                f"0.0.19 does not know: {CONVERT}."
+            )
+
+
+def load_diffusers(model: DiffusersModel, device: str) -> DiffusersPrior:
+    """Load the prior of a model found by `find_diffusers`; the network in float16 on a GPU, as the
+    examples of diffusers have it. Raises `ModelUnavailable`.
+    """
+    try:
+        with quiet():
+            importlib.import_module("diffusers")
+    except ImportError as error:
+        raise ModelUnavailable(
+            f"{model.name} needs diffusers ({first_line(error)}); run `make install` in your "
+            "clone of Scorewire, or install scorewire[diffusers]."
+        ) from error
+    with silent():
+        with torch.random.fork_rng(devices=[]):
+            parts = {
+                part: _part(model, part, kind) for part, kind in PIPELINES[model.pipeline].items()
+            }
+            pipeline = _assemble(model, parts)
+    cuda = device.startswith("cuda")
+    return _adapter(model.pipeline)(
+        pipeline,
+        name=model.name,
+        model_hash=_hash(model),
+        device=device,
+        dtype=torch.float16 if cuda else torch.float32,
+    )
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """`quiet`, and neither library's progress bars and advice on stderr."""
+    with quiet():
+        from diffusers.utils import logging as ours
+        from transformers.utils import logging as theirs
+
+        libraries = [(ours, ours.get_verbosity()), (theirs, theirs.get_verbosity())]
+        bars = [each for each, _ in libraries if each.is_progress_bar_enabled()]
+        for each, _ in libraries:
+            each.set_verbosity_error()
+        for each in bars:
+            each.disable_progress_bar()
+        try:
+            yield
+        finally:
+            for each, verbosity in libraries:
+                each.set_verbosity(verbosity)
+            for each in bars:
+                each.enable_progress_bar()
+
+
+def _adapter(pipeline: str) -> Callable[..., DiffusersPrior]:
+    if pipeline == "StableAudio3Pipeline":
+        from sds.priors.diffusers_stable_audio_3 import StableAudio3Prior
+
+        return StableAudio3Prior
+    if pipeline == "StableAudioPipeline":
+        from sds.priors.diffusers_stable_audio import DiffusersStableAudioPrior
+
+        return DiffusersStableAudioPrior
+    from sds.priors.diffusers_audioldm2 import AudioLDM2Prior
+
+    return AudioLDM2Prior
+
+
+def _assemble(model: DiffusersModel, parts: dict[str, Any]) -> Any:
+    import diffusers
+
+    if model.pipeline == "AudioLDM2Pipeline":
+        parts = {**parts, "feature_extractor": None}  # it only ranks clips
+    return getattr(diffusers, model.pipeline)(**parts)
+
+
+def _part(model: DiffusersModel, part: str, kind: str) -> Any:
+    folder = model.folder / part
+    if not folder.is_dir():
+        raise ModelUnavailable(f"{model.folder} is incomplete: it has no folder {part}.")
+    try:
+        if kind == SCHEDULER:
+            return _scheduler(model, folder)
+        library, name = kind.split(".")
+        made_by = getattr(importlib.import_module(library), name)
+        if name.endswith("Tokenizer"):
+            return made_by.from_pretrained(folder, local_files_only=True)
+        return _weights(folder, made_by)
+    except ModelUnavailable:
+        raise
+    except (*BUILD_ERRORS, OSError) as error:
+        raise ModelUnavailable(
+            f"{folder} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+        ) from error
+
+
+def _scheduler(model: DiffusersModel, folder: Path) -> Any:
+    import diffusers
+
+    name = str(_read(folder / "scheduler_config.json").get("_class_name"))
+    allowed = SCHEDULERS[model.pipeline]
+    if name not in allowed:
+        raise ModelUnavailable(
+            f"the scheduler in {folder} is {name}; it must be one of {', '.join(allowed)}."
+        )
+    return getattr(diffusers, name).from_pretrained(folder, local_files_only=True)
+
+
+def _weights(folder: Path, made_by: Any) -> Any:
+    """A part with weights, all of which are in its safetensors, and finite."""
+    if not any(folder.glob("*.safetensors")):
+        raise ModelUnavailable(
+            f"{folder} holds no weights as safetensors; other files of weights can run any code "
+            "and are not opened."
+        )
+    loaded, report = made_by.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+    )
+    if wrong := [*report["missing_keys"], *report["mismatched_keys"]]:
+        raise ModelUnavailable(
+            f"the weights in {folder} do not fit its config.json: {wrong[0]} is missing or has "
+            f"another shape ({len(wrong)} such tensors)."
+        )
+    check_finite(folder, loaded.state_dict())
+    return loaded
+
+
+def _hash(model: DiffusersModel) -> str:
+    """First 16 hex digits of a SHA-256 over the digests of all weight files, by name."""
+    whole = hashlib.sha256()
+    for part in sorted(PIPELINES[model.pipeline]):
+        for path in sorted((model.folder / part).glob("*.safetensors")):
+            whole.update(f"{part}/{path.name} {digest(path)}\n".encode())
+    return whole.hexdigest()[:16]
