@@ -149,7 +149,8 @@ def audioldm2(prediction="epsilon"):
         torch.manual_seed(0)
         clap = t.ClapConfig(text_config=text, audio_config=heard, projection_dim=16)
         words = t.GPT2Config(
-            vocab_size=len(WORDS), n_embd=16, n_layer=1, n_head=2, n_positions=64, n_inner=32
+            vocab_size=len(WORDS), n_embd=16, n_layer=1, n_head=2, n_positions=64, n_inner=32,
+            bos_token_id=None, eos_token_id=None,
         )
         words.max_new_tokens = 3
         return d.AudioLDM2Pipeline(
