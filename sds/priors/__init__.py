@@ -10,6 +10,8 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
+  table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram

@@ -8,6 +8,7 @@ but the rows of the shipped models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Family:
     - `title`: its name for people.
     - `guidance`: scale of classifier-free guidance; 1 asks the conditional branch only.
     - `steps`: noise levels of a sampler, above zero.
-    - `sampler`: a name of `sds.samplers.solvers.GENERATORS`.
+    - `sampler`: a name that `sds.samplers.solvers.sampler_of` knows.
     - `schedule`: a name of `sds.samplers.schedules.SCHEDULES`.
     - `sigmas`: smallest and largest noise level of a sampler; None: the prior's own.
     - `post_trained`: whether the model was trained, after diffusion, to answer in few steps
@@ -54,7 +55,7 @@ class Family:
     licence: str
 
 
-_RECTIFIED_FLOW = (0.01, RECTIFIED_FLOW_TOP)
+_RECTIFIED_FLOW = (math.exp(-2.0), RECTIFIED_FLOW_TOP)
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -71,9 +72,9 @@ FAMILIES: dict[str, Family] = {
                1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # diffusers' conversion: Euler in 100 steps, levels even in log SNR.
         Family("stable-audio-3-base", "Stable Audio 3, base",
-               7.0, 100, "euler", "rf_logsnr", _RECTIFIED_FLOW, False, STABILITY),
+               7.0, 100, "euler", "sa3_logsnr", _RECTIFIED_FLOW, False, STABILITY),
         Family("stable-audio-3", "Stable Audio 3, post-trained",
-               1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
+               1.0, 8, "ping_pong", "sa3_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # What the interface of stable-audio-tools 0.0.19 starts with for each objective.
         Family("v", "an unknown model of v-prediction",
                7.0, 100, "dpmpp_3m_sde", "polyexponential", None, False, UNKNOWN),
