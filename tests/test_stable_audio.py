@@ -22,7 +22,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, load_file, save, save_file
+from safetensors.torch import load, load_file, save
 
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
@@ -33,92 +33,19 @@ from sds.priors.sampling import generate
 from sds.priors.stable_audio import (
     ModelUnavailable,
     StableAudioPrior,
-    build_model,
     to_time,
     to_x0,
 )
 from sds.samplers.ode import euler
-
-RATE, RATIO = 8000, 32
-
-
-def config(objective="v"):
-    oobleck = {"channels": 4, "c_mults": [1, 2], "strides": [4, 8], "use_snake": True}
-    return {
-        "model_type": "diffusion_cond",
-        "sample_size": 16000,
-        "sample_rate": RATE,
-        "audio_channels": 2,
-        "model": {
-            "pretransform": {
-                "type": "autoencoder",
-                "iterate_batch": True,
-                "scale": 0.5,
-                "config": {
-                    "encoder": {
-                        "type": "oobleck",
-                        "config": {**oobleck, "in_channels": 2, "latent_dim": 16},
-                    },
-                    "decoder": {
-                        "type": "oobleck",
-                        "config": {
-                            **oobleck,
-                            "out_channels": 2,
-                            "latent_dim": 8,
-                            "final_tanh": False,
-                        },
-                    },
-                    "bottleneck": {"type": "vae"},
-                    "latent_dim": 8,
-                    "downsampling_ratio": RATIO,
-                    "io_channels": 2,
-                },
-            },
-            "conditioning": {
-                "configs": [
-                    {"id": "prompt", "type": "list", "config": {"options": ["bell", "drum"]}},
-                    {"id": "seconds_start", "type": "int", "config": {"max_val": 8}},
-                    {"id": "seconds_total", "type": "number", "config": {"max_val": 8}},
-                ],
-                "cond_dim": 32,
-            },
-            "diffusion": {
-                "type": "dit",
-                "diffusion_objective": objective,
-                "cross_attention_cond_ids": ["prompt", "seconds_start", "seconds_total"],
-                "global_cond_ids": ["seconds_start", "seconds_total"],
-                "config": {
-                    "io_channels": 8,
-                    "embed_dim": 64,
-                    "depth": 2,
-                    "num_heads": 2,
-                    "cond_token_dim": 32,
-                    "global_cond_dim": 64,
-                    "project_cond_tokens": False,
-                    "transformer_type": "continuous_transformer",
-                },
-            },
-            "io_channels": 8,
-        },
-    }
-
-
-def random_model(settings):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(settings)
-        with torch.no_grad():
-            for weight in model.model.parameters():
-                if not weight.abs().max():
-                    weight.normal_(0, 0.1)
-    return model.eval()
-
-
-def write(folder, settings, model):
-    folder.mkdir(exist_ok=True)
-    (folder / "model_config.json").write_text(json.dumps(settings))
-    save_file(model.state_dict(), folder / "model.safetensors")
-    return folder
+from tests.tiny_stable_audio import (
+    RATE,
+    RATIO,
+    config,
+    noise,
+    random_model,
+    spectral_config,
+    write,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -142,10 +69,6 @@ def tiny(request, tmp_path_factory):
 def folder(tmp_path_factory):
     settings = config()
     return write(tmp_path_factory.mktemp("models") / "tiny", settings, random_model(settings))
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def library_cond(model, prompts, seconds):
@@ -386,7 +309,7 @@ def test_bad_chunks_are_named():
 def test_bfloat16_is_near_float32_and_hears_the_time_exactly(tiny):
     model, prior, _ = tiny
     half = StableAudioPrior(
-        copy.deepcopy(model), config(prior.objective), name="half", device="cpu", bf16=True
+        copy.deepcopy(model), config(prior.objective), name="half", precision=torch.bfloat16
     )
     cond = prior.embed(["bell"], 1.0)
     sigma = torch.tensor([0.1, 1.0, 90.0])
@@ -628,7 +551,7 @@ def test_names_that_are_no_model_are_one_sentence(folder, tmp_path):
 
 
 def test_unknown_devices_are_named(folder):
-    with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', got 'toaster'"):
+    with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'mps', got 'toaster'"):
         load_prior(str(folder), device="toaster")
 
 
@@ -731,63 +654,6 @@ def test_no_network_and_no_cache_tells_how_to_bring_the_folder(monkeypatch, tmp_
     assert one_sentence(str(caught.value))
 
 
-# -- the text encoder of Stable Audio Open ---------------------------------------------------------
-
-
-def t5_config():
-    settings = config()
-    settings["model"]["conditioning"]["configs"][0] = {
-        "id": "prompt",
-        "type": "t5",
-        "config": {"t5_model_name": "t5-small", "max_length": 6},
-    }
-    return settings
-
-
-def write_t5(folder):
-    """A T5 encoder of one layer, with a vocabulary of five words."""
-    import tokenizers
-    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
-
-    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "hand", "drum"])}
-    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    shape = T5Config(vocab_size=5, d_model=512, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    T5EncoderModel(shape).save_pretrained(folder)
-
-
-def test_t5_prompts_are_heard_and_padding_is_silent(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the library takes a folder of that name for the hub's model
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        write_t5(tmp_path / "t5-small")
-    settings = t5_config()
-    where = write(tmp_path / "tiny", settings, random_model(settings))
-    prior = load_prior(str(where), device="cpu")
-    cond = prior.embed(["hand drum", "drum", ""], 1.0)["cross_attn_cond"]
-    assert cond.shape == (3, 8, 32)  # six words, two numbers
-    assert cond.dtype == torch.float32
-    words = cond[:, :6].abs().amax(-1) > 0
-    assert words.tolist() == [[True] * 2 + [False] * 4, [True] + [False] * 5, [False] * 6]
-    assert not cond[2].any()
-
-
-def test_a_text_encoder_that_cannot_be_fetched_is_named(folder, tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    spoil(folder, tmp_path, text=json.dumps(t5_config()))
-    with pytest.raises(ModelUnavailable, match="the text encoder t5-small cannot be") as caught:
-        load_prior(str(tmp_path), device="cpu")
-    assert one_sentence(str(caught.value))
-
-
 # -- side effects --------------------------------------------------------------------------------
 
 
@@ -831,24 +697,6 @@ def test_a_first_load_leaves_the_world_as_it_was(folder):
 
 
 # -- our own codec and text, and the shipped default ----------------------------------------------
-
-
-def spectral_config():
-    """The shape of the shipped default: patched, with the sentence in the global condition."""
-    settings = config()
-    settings["sample_rate"], settings["sample_size"] = 44100, 131072
-    settings["audio_channels"] = 1
-    model = settings["model"]
-    model["pretransform"] = {"type": "scorewire_spectral", "config": {"latent": 8, "width": 16}}
-    model["conditioning"]["configs"] = [
-        {"id": "prompt", "type": "scorewire_text", "config": {"max_pieces": 4}},
-        {"id": "sentence", "type": "scorewire_text", "config": {"max_pieces": 0}},
-        {"id": "seconds_total", "type": "number", "config": {"max_val": 8}},
-    ]
-    model["diffusion"]["cross_attention_cond_ids"] = ["prompt", "seconds_total"]
-    model["diffusion"]["global_cond_ids"] = ["sentence", "seconds_total"]
-    model["diffusion"]["config"].update(patch_size=2, global_cond_type="adaLN")
-    return settings
 
 
 def test_our_codec_and_text_go_the_same_way(tmp_path):

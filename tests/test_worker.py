@@ -30,6 +30,7 @@ from renderers import RENDERERS, effects, fm, random_patches, to_values
 from renderers.algorithms import DIFFERENT
 from sds.distillation.recipes import RECIPES
 from sds.metrics import separation
+from sds.priors.memory import NotEnoughMemory
 from sds.priors.stable_audio import ModelUnavailable
 from sds.similarity.rating import rating
 from sds.similarity.two_tower import Towers, load_scorer
@@ -562,6 +563,23 @@ def told(job: Job, events: Iterator[Event] | Exception, box: worker_loop.Inbox) 
 def test_every_end_is_told(tmp_path: Path, error: Exception, code: str, reason: str) -> None:
     job = patch_job(tmp_path)
     assert told(job, error, inbox()) == [Failed(id="j1", code=code, reason=reason)]
+
+
+def test_full_memory_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> worker_loop.Events:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has")
+        yield
+
+    monkeypatch.setattr(worker, "function_of", lambda _: full)
+    codes = {NotEnoughMemory: "no-memory"}
+    (end,) = worker_loop.run(
+        patch_job(tmp_path), lambda job: worker.work(job, worker.Models()), inbox(), codes=codes
+    )
+    assert isinstance(end, Failed)
+    assert end.code == "no-memory"
+    assert end.reason.startswith("there is not enough memory, 20.00 MiB more were asked for: ask")
 
 
 def test_cancel_leaves_nothing(tmp_path: Path) -> None:

@@ -58,16 +58,15 @@ from importlib import import_module
 from bridge.protocol import worker_loop
 from bridge.protocol.jobs import Job
 from bridge.protocol.kinds import JobKind, kind_of
-from bridge.worker.models import Models
+from bridge.worker.models import Models, within_memory
 
 __all__ = ["Models", "function_of", "work"]
 
 
 def work(job: Job, models: Models) -> worker_loop.Events:
-    """The events of one job; exceptions come through."""
+    """The events of one job; exceptions come through, a full memory as `NotEnoughMemory`."""
     kind = kind_of(job)
-    events: worker_loop.Events = function_of(kind)(job, *([models] if kind.models else []))
-    return events
+    return within_memory(function_of(kind)(job, *([models] if kind.models else [])))
 
 
 def function_of(kind: JobKind) -> Callable[..., worker_loop.Events]:

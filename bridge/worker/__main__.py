@@ -8,7 +8,8 @@ import torch
 
 from bridge.protocol import worker_loop
 from bridge.worker import Models, work
-from sds.priors.stable_audio import ModelUnavailable
+from sds.priors.checkpoints import ModelUnavailable
+from sds.priors.memory import NotEnoughMemory
 
 
 def main() -> None:
@@ -16,7 +17,10 @@ def main() -> None:
     torch.set_flush_denormal(True)  # before anything runs in parallel: threads inherit it
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     models = Models()
-    worker_loop.serve(lambda job: work(job, models), codes={ModelUnavailable: "no-model"})
+    worker_loop.serve(
+        lambda job: work(job, models),
+        codes={ModelUnavailable: "no-model", NotEnoughMemory: "no-memory"},
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bridge.protocol.worker_loop import Events
 from presets import Note
 from renderers import RENDERERS, Renderer, fm, random_patches
 from renderers.algorithms import convert_operators
@@ -23,6 +24,7 @@ from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.loading import load_prior
+from sds.priors.memory import one_sentence
 from sds.scoreboard import board
 from sds.separation.networks import Networks
 from sds.separation.query_network import Query, load_query
@@ -193,6 +195,12 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
         octaves = torch.log2(frequency / (0.005 * 40**place))  # 110 Hz .. 4.4 kHz at 44.1 kHz
         stds[prompt] = 0.001 + 0.1 * torch.exp(-0.5 * octaves**2)
     return GaussianPrior(dict.fromkeys(stds, 0.0), stds)
+
+
+def within_memory(events: Events) -> Events:
+    """Events of a job whose full memory, wherever it happens, is a `NotEnoughMemory`."""
+    with one_sentence():
+        yield from events
 
 
 def model_hash(model: Prior | MultiTrackModel | base.TextAudioSimilarity | None) -> str:

@@ -4,6 +4,8 @@
 - `band_network`: A U-Net over band levels: what separates four stems, and what denoises them.
 - `beats`: Where the beats are, as the model of four stems is told: cosine and sine of the phase
   within a beat, and within a bar where that is known.
+- `blank_modules`: Modules built without weights of their own: parameters on the meta device,
+  buffers computed.
 - `checkpoints`: Checkpoints of stable-audio-tools: find the files, read the weights.
 - `chunked_codec`: Long signals through a convolutional codec in pieces, joined without seams.
 - `complex_network`: The network of the complex-spectrogram prior: a denoiser whose
@@ -14,8 +16,12 @@
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
+- `half_precision`: A network in half precision: its matrices in 16 bits, and what needs the range
+  in 32.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
   model.
+- `memory`: Work that fits the memory of its device: a batch in parts, smaller ones when memory runs
+  out.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
   with some of them, and tells them apart.
 - `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
@@ -40,6 +46,7 @@
   library's side effects.
 - `stem_masks`: Four stems of a mixture in one pass: a mask for bass, drums, guitar and piano on
   each band.
+- `t5_encoder`: The T5 that reads the prompts of a checkpoint: its files from the local cache first.
 - `text_embedding`: A frozen text embedding that ships with the model: one vector a word piece.
 - `waveform_unet`: The network of multi-source diffusion: a U-Net of waveforms with attention in its
   deep layers.

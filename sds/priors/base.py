@@ -22,7 +22,9 @@ class Prior(Protocol):
     """A text-conditioned diffusion model over latents, with its codec.
 
     `sigmas` is (smallest, largest) noise level worth asking for. All audio is [B, C, T] float32 at
-    `sample_rate` with `channels` channels; latents are [B, D, L].
+    `sample_rate` with `channels` channels; latents are [B, D, L]. A prior may have a `device`
+    (`device_of`), where its questions are answered without a way across; answers come back on the
+    device that the question was on.
     """
 
     name: str
@@ -47,6 +49,15 @@ class Prior(Protocol):
         """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L]. A
         `cond` of batch 1 is shared by all.
         """
+
+
+def device_of(prior: Prior) -> torch.device:
+    """The device where a prior's answers are made, its `device`; the CPU when it has none.
+
+    Who asks often sends the sound there once, keeps all that follows there, and brings back what is
+    small.
+    """
+    return torch.device(getattr(prior, "device", "cpu"))
 
 
 def repeat(cond: Cond, count: int) -> Cond:

@@ -6,13 +6,17 @@ Every failure is a `ModelUnavailable` whose message is one sentence.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import pickle
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib import request
+from urllib.error import HTTPError, URLError
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +37,7 @@ PATTERNS = ("model.safetensors", "*.safetensors", "model.ckpt", "*.ckpt", "*.pt"
 
 SAMPLE_RATES = (8000, 192000)  # of a model, as of files
 MAX_SECONDS = 3600  # that a model makes at once
+WAIT = 10.0  # seconds for the hub to say anything
 MAX_SIGMA = 1e6  # a noise level beyond which nothing of a sound is left in float32
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -104,8 +109,8 @@ def _on_hub(name: str) -> Checkpoint:
     from huggingface_hub import errors
 
     try:
-        config = _read_config(_fetch(name, CONFIG))
-        weights = _fetch(name, "model.safetensors", "model.ckpt")
+        config = _read_config(fetch(name, CONFIG))
+        weights = fetch(name, "model.safetensors", "model.ckpt")
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{name} is gated: accept the licence on its page on the hub, then log in with "
@@ -130,17 +135,49 @@ def _on_hub(name: str) -> Checkpoint:
     return Checkpoint(name, config, weights)
 
 
-def _fetch(name: str, *files: str) -> Path:
-    """The first of `files` in the local cache, or else on the hub: no network, no wait."""
+def fetched(name: str, file: str) -> Path | None:
+    """A file of a model of the hub, called `name`, in the local cache; None when it is not there.
+    Asks nobody.
+    """
+    from huggingface_hub import errors, hf_hub_download
+
+    with contextlib.suppress(errors.LocalEntryNotFoundError):
+        return Path(hf_hub_download(name, file, local_files_only=True))
+    return None
+
+
+def fetch(name: str, *files: str) -> Path:
+    """The first of `files` in the local cache, or else on the hub: no network, no wait.
+
+    Raises `OSError` without a network, and what the hub's client raises.
+    """
     from huggingface_hub import errors, hf_hub_download
 
     for file in files:
-        with contextlib.suppress(errors.LocalEntryNotFoundError):
-            return Path(hf_hub_download(name, file, local_files_only=True))
+        if path := fetched(name, file):
+            return path
+    _knock()
     for file in files[:-1]:
         with contextlib.suppress(errors.RemoteEntryNotFoundError):
             return Path(hf_hub_download(name, file))
     return Path(hf_hub_download(name, files[-1]))
+
+
+def _knock() -> None:
+    """Raise `OSError` when nobody answers where the hub is: its client would try again and again,
+    silently, for a minute.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return  # the client says so at once
+    try:
+        request.urlopen(request.Request(constants.ENDPOINT, method="HEAD"), timeout=WAIT).close()  # noqa: S310
+    except HTTPError:
+        return  # an answer
+    except URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # there is someone
+            raise OSError(f"the hub does not answer: {error.reason}") from error
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -191,17 +228,24 @@ def _check_ranges(path: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def load_weights(model: nn.Module, path: Path) -> str:
-    """Load the tensors of a weight file into `model`; first 16 hex digits of the file's SHA-256.
-    Raises `ModelUnavailable`.
+def load_weights(model: nn.Module, path: Path, device: str | torch.device = "cpu") -> str:
+    """Give `model` the tensors of a weight file, copied to a device; first 16 hex digits of the
+    file's SHA-256.
+
+    Parameters and buffers are replaced, so the model may have been built without numbers
+    (`sds.priors.blank_modules`); what the file does not hold stays where it is. Raises
+    `ModelUnavailable`.
     """
     tensors = read_tensors(path)
-    if wrong := misfits(model.state_dict(), tensors):
+    before = model.state_dict()
+    if wrong := misfits(before, tensors):
         raise ModelUnavailable(
             f"the weights in {path} do not fit {CONFIG}: {wrong} (a training checkpoint "
             "must be unwrapped first)."
         )
-    model.load_state_dict(tensors)
+    # The tensors of a file are its bytes in the page cache: a copy is what may be changed.
+    own = {key: value.to(device, before[key].dtype, copy=True) for key, value in tensors.items()}
+    model.load_state_dict(own, assign=True)
     return digest(path)
 
 
@@ -243,7 +287,14 @@ def fill(
 
 
 def digest(path: Path) -> str:
-    """First 16 hex digits of the SHA-256 of a file."""
+    """First 16 hex digits of the SHA-256 of a file, read once as long as it stays the same."""
+    is_at = path.resolve()
+    found = is_at.stat()
+    return _digest(is_at, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, *_version: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -105,10 +105,10 @@ class AudioLDM2Prior(DiffusersPrior):
         wide = sigma[:, None, None]
         scale = torch.rsqrt(1.0 + wide**2)
         answer = self.network(
-            self._deep(x * scale).to(self.dtype),
-            time_of(sigma, self._levels).float(),
-            encoder_hidden_states=cond["context"].to(self.dtype),
-            encoder_hidden_states_1=cond["text"].to(self.dtype),
+            self._deep(x * scale).to(self.precision),
+            time_of(sigma.cpu(), self._levels).float().to(x.device),
+            encoder_hidden_states=cond["context"].to(self.precision),
+            encoder_hidden_states_1=cond["text"].to(self.precision),
             encoder_attention_mask_1=cond["valid"],
             return_dict=False,
         )[0]

@@ -26,9 +26,11 @@ from sds.priors.checkpoints import (
     ModelUnavailable,
     check_finite,
     digest,
+    fetch,
     first_line,
 )
 from sds.priors.diffusers_prior import DiffusersPrior
+from sds.priors.half_precision import HALVES
 from sds.priors.quiet_import import BUILD_ERRORS, quiet
 
 INDEX = "model_index.json"
@@ -94,13 +96,23 @@ CONVERT = (
 
 @dataclass(frozen=True, slots=True)
 class DiffusersModel:
-    """A model in the layout of diffusers on this machine: its name, the class of its pipeline, and
-    its folder.
+    """A model in the layout of diffusers: its name, the class of its pipeline, and its folder; None
+    for a model of the hub.
     """
 
     name: str
     pipeline: str
-    folder: Path
+    folder: Path | None
+
+    def description(self, part: str) -> dict[str, Any]:
+        """The content of a part's config.json, from the folder, the cache, or the hub. Raises
+        `ModelUnavailable`.
+        """
+        if self.folder is not None:
+            return _read(self.folder / part / "config.json")
+        with _refused(self.name):
+            path = fetch(self.name, f"{part}/config.json")
+        return _read(path)
 
 
 def find_diffusers(model: str) -> DiffusersModel | None:
@@ -122,40 +134,32 @@ def find_diffusers(model: str) -> DiffusersModel | None:
         return DiffusersModel(path.resolve().name, _pipeline(path / INDEX), path)
     if path.exists() or not HUB_ID.fullmatch(model) or model.startswith(("./", "../")):
         return None
-    config = _on_hub(model, CONFIG)
+    config = _fetched(model, CONFIG)
     if config is not None:
         _refuse_original(model, config)
         return None
-    index = _on_hub(model, INDEX)
-    if index is None:
-        return None
-    kind = _pipeline(index)
-    return DiffusersModel(model, kind, _download(model, kind, index.parent))
+    index = _fetched(model, INDEX)
+    return None if index is None else DiffusersModel(model, _pipeline(index), None)
 
 
-def _on_hub(name: str, file: str) -> Path | None:
-    """A small file of a model, from the cache or else the hub; None where it is not to be had."""
-    from huggingface_hub import errors, hf_hub_download
+def _fetched(name: str, file: str) -> Path | None:
+    """A small file of a model of the hub; None where it is not to be had: `checkpoints.find` says
+    why.
+    """
+    from huggingface_hub import errors
 
-    with contextlib.suppress(errors.LocalEntryNotFoundError, errors.HFValidationError):
-        return Path(hf_hub_download(name, file, local_files_only=True))
-    with contextlib.suppress(OSError, errors.HFValidationError):  # find() of checkpoints says why
-        return Path(hf_hub_download(name, file))
+    with contextlib.suppress(OSError, errors.HFValidationError):
+        return fetch(name, file)
     return None
 
 
-def _download(name: str, kind: str, cached: Path) -> Path:
-    from huggingface_hub import errors, snapshot_download
+@contextlib.contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Turn what the hub's client raises into one sentence."""
+    from huggingface_hub import errors
 
-    if all((cached / part).is_dir() for part in PIPELINES[kind]):
-        return cached
-    wanted = [
-        f"{part}/{pattern}"
-        for part in PIPELINES[kind]
-        for pattern in ("*.json", "*.safetensors", "*.txt", "*.model")
-    ]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        yield
     except errors.GatedRepoError as error:
         raise ModelUnavailable(
             f"{name} is gated: accept the licence on its page on the hub, then log in with "
@@ -163,9 +167,38 @@ def _download(name: str, kind: str, cached: Path) -> Path:
         ) from error
     except OSError as error:
         raise ModelUnavailable(
-            f"{name} is not in the local cache and cannot be downloaded ({first_line(error)}); get "
-            "it on a machine with a network and pass its folder with --model DIR."
+            f"{name} is not whole in the local cache and cannot be downloaded "
+            f"({first_line(error)}); get it on a machine with a network and pass its folder with "
+            "--model DIR."
         ) from error
+
+
+def _folder(model: DiffusersModel) -> Path:
+    """The folder of a model, fetched where it is on the hub only: descriptions, safetensors and
+    vocabularies of the parts that are needed.
+    """
+    if model.folder is not None:
+        return model.folder
+    from huggingface_hub import errors, snapshot_download
+
+    wanted = [
+        f"{part}/{pattern}"
+        for part in PIPELINES[model.pipeline]
+        for pattern in ("*.json", "*.safetensors", "*.txt", "*.model")
+    ]
+    with contextlib.suppress(errors.LocalEntryNotFoundError):
+        path = Path(snapshot_download(model.name, allow_patterns=wanted, local_files_only=True))
+        if all(_is_whole(path / part) for part in PIPELINES[model.pipeline]):
+            return path
+    with _refused(model.name):
+        return Path(snapshot_download(model.name, allow_patterns=wanted))
+
+
+def _is_whole(part: Path) -> bool:
+    """Whether a part that was fetched has its weights, if it has a description of any."""
+    return part.is_dir() and (
+        not (part / "config.json").is_file() or any(part.glob("*.safetensors"))
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -211,19 +244,17 @@ def load_diffusers(model: DiffusersModel, device: str) -> DiffusersPrior:
             f"{model.name} needs diffusers ({first_line(error)}); run `make install` in your "
             "clone of Scorewire, or install scorewire[diffusers]."
         ) from error
-    with silent():
-        with torch.random.fork_rng(devices=[]):
-            parts = {
-                part: _part(model, part, kind) for part, kind in PIPELINES[model.pipeline].items()
-            }
-            pipeline = _assemble(model, parts)
-    cuda = device.startswith("cuda")
-    return _adapter(model.pipeline)(
+    folder, kinds = _folder(model), PIPELINES[model.pipeline]
+    with silent(), torch.random.fork_rng(devices=[]):
+        parts = {part: _part(model, folder / part, kind) for part, kind in kinds.items()}
+        pipeline = _assemble(model, parts)
+    half = torch.device(device).type in HALVES
+    return adapter_of(model.pipeline)(
         pipeline,
         name=model.name,
-        model_hash=_hash(model),
+        model_hash=_hash(folder, kinds),
         device=device,
-        dtype=torch.float16 if cuda else torch.float32,
+        precision=torch.float16 if half else torch.float32,
     )
 
 
@@ -249,7 +280,8 @@ def silent() -> Iterator[None]:
                 each.enable_progress_bar()
 
 
-def _adapter(pipeline: str) -> Callable[..., DiffusersPrior]:
+def adapter_of(pipeline: str) -> Callable[..., DiffusersPrior]:
+    """The adapter of a pipeline, one of `PIPELINES` by name."""
     if pipeline == "StableAudio3Pipeline":
         from sds.priors.diffusers_stable_audio_3 import StableAudio3Prior
 
@@ -271,10 +303,11 @@ def _assemble(model: DiffusersModel, parts: dict[str, Any]) -> Any:
     return getattr(diffusers, model.pipeline)(**parts)
 
 
-def _part(model: DiffusersModel, part: str, kind: str) -> Any:
-    folder = model.folder / part
+def _part(model: DiffusersModel, folder: Path, kind: str) -> Any:
     if not folder.is_dir():
-        raise ModelUnavailable(f"{model.folder} is incomplete: it has no folder {part}.")
+        raise ModelUnavailable(
+            f"the model {model.name} is incomplete: it has no folder {folder.name}."
+        )
     try:
         if kind == SCHEDULER:
             return _scheduler(model, folder)
@@ -322,10 +355,10 @@ def _weights(folder: Path, made_by: Any) -> Any:
     return loaded
 
 
-def _hash(model: DiffusersModel) -> str:
+def _hash(folder: Path, parts: Mapping[str, str]) -> str:
     """First 16 hex digits of a SHA-256 over the digests of all weight files, by name."""
     whole = hashlib.sha256()
-    for part in sorted(PIPELINES[model.pipeline]):
-        for path in sorted((model.folder / part).glob("*.safetensors")):
+    for part in sorted(parts):
+        for path in sorted((folder / part).glob("*.safetensors")):
             whole.update(f"{part}/{path.name} {digest(path)}\n".encode())
     return whole.hexdigest()[:16]

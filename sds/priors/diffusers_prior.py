@@ -6,6 +6,7 @@ an adapter asks the parts for what the pipeline's own loop asks them, and answer
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,19 +19,24 @@ from torch.nn import functional as F
 from sds.priors.base import Cond
 from sds.priors.chunked_codec import in_chunks
 from sds.priors.families import Family
+from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
 
 CACHED_PROMPTS = 1024
 TEXT_DEVICE = torch.device("cpu")
+
+log = logging.getLogger(__name__)
 
 
 class DiffusersPrior(ABC):
     """A pipeline of diffusers as a `Prior`; a class below says what is its own.
 
     Weights are frozen; autograd follows the caller through encode, decode and denoise. Arguments
-    may be on any device; results are on the same. The network is on `device` in `dtype`, the codec
-    there in float32, and what embeds prompts stays on the CPU in float32, where each prompt passes
-    once. Audio longer than `chunk` latent frames goes through the codec in pieces; with 0, never.
+    may be on any device; results are on the same. The network is on `device` in `precision`, until
+    it answers with numbers that are not finite: from then on, that answer included, in float32. The
+    codec is there in float32, and what embeds prompts stays on the CPU in float32, where each
+    prompt passes once. Audio longer than `chunk` latent frames goes through the codec in pieces;
+    with 0, never. A batch goes through both in as many rows as fit (`sds.priors.memory`).
     """
 
     sample_rate: int
@@ -53,20 +59,24 @@ class DiffusersPrior(ABC):
         family: Family,
         model_hash: str = "",
         device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        precision: torch.dtype = torch.float32,
         chunk: int = 0,
         overlap: int = 48,
     ) -> None:
         self._pipeline = pipeline
         self.name, self.family, self.model_hash = name, family, model_hash
-        self.device, self.dtype = torch.device(device), dtype
+        self.device = torch.device(device)
         self.chunk, self.overlap = chunk, overlap
         for part in self.text_parts:
             _freeze(getattr(pipeline, part), TEXT_DEVICE, torch.float32)
         for part in self.codec_parts:
             _freeze(getattr(pipeline, part), self.device, torch.float32)
-        _freeze(self.network, self.device, dtype)
+        most = max(float(weight.abs().max()) for weight in self.network.parameters())
+        self.precision = precision if most <= torch.finfo(precision).max else torch.float32
+        _freeze(self.network, self.device, self.precision)
         self._embedded: dict[tuple[str, float], Cond] = {}
+        where = f"the model {name} on {self.device}"
+        self._network_rows, self._codec_rows = Rows(where), Rows(f"the codec of {where}")
 
     @property
     def network(self) -> nn.Module:
@@ -109,7 +119,8 @@ class DiffusersPrior(ABC):
         x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % self.ratio))
 
         def piece(start: int, stop: int) -> Tensor:
-            return self._encode(x[..., start * self.ratio : stop * self.ratio])
+            part = x[..., start * self.ratio : stop * self.ratio]
+            return self._codec_rows.each(lambda a, b: self._encode(part[a:b]), len(part))
 
         return self._pieces(piece, x.shape[-1] // self.ratio, step=1).to(audio.device)
 
@@ -118,7 +129,9 @@ class DiffusersPrior(ABC):
         z = latent.to(self.device, torch.float32)
 
         def piece(start: int, stop: int) -> Tensor:
-            return self._decode(z[..., start:stop])[..., : (stop - start) * self.ratio]
+            part = z[..., start:stop]
+            audio = self._codec_rows.each(lambda a, b: self._decode(part[a:b]), len(part))
+            return audio[..., : (stop - start) * self.ratio]
 
         audio = self._pieces(piece, z.shape[-1], step=self.ratio).to(latent.device)
         if like is None:
@@ -144,7 +157,24 @@ class DiffusersPrior(ABC):
             for name, value in cond.items()
         }
         levels = sigma.to(self.device, torch.float32).expand(len(x))
-        return self._denoise(x.to(self.device, torch.float32), levels, rows).to(x.device)
+        there = x.to(self.device, torch.float32)
+
+        def answer(a: int, b: int) -> Tensor:
+            own = {name: value[a:b] for name, value in rows.items()}
+            return self._answer(there[a:b], levels[a:b], own)
+
+        return self._network_rows.each(answer, len(x)).to(x.device)
+
+    def _answer(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        d = self._denoise(x, sigma, cond)
+        if self.precision == torch.float32 or bool(torch.isfinite(d).all()):
+            return d
+        if not bool(torch.isfinite(x).all()):
+            return d  # the question's fault
+        log.warning("%s: beyond the range of %s, in float32 now", self.name, self.precision)
+        self.precision = torch.float32
+        _freeze(self.network, self.device, self.precision)
+        return self._denoise(x, sigma, cond)
 
     @abstractmethod
     def _embed_one(self, prompt: str, seconds: float) -> Cond:

@@ -65,10 +65,10 @@ class DiffusersStableAudioPrior(DiffusersPrior):
             repeat_interleave_real=False,
         )
         answer = self.network(
-            scheduler.precondition_inputs(x, wide).to(self.dtype),
+            scheduler.precondition_inputs(x, wide).to(self.precision),
             scheduler.precondition_noise(sigma),
-            encoder_hidden_states=cond["context"].to(self.dtype),
-            global_hidden_states=cond["ends"].to(self.dtype),
+            encoder_hidden_states=cond["context"].to(self.precision),
+            global_hidden_states=cond["ends"].to(self.precision),
             rotary_embedding=positions,
             return_dict=False,
         )[0]

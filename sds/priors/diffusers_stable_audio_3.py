@@ -107,12 +107,12 @@ class StableAudio3Prior(DiffusersPrior):
         if kept is None and self._inpaints:
             kept = z.new_zeros(len(z), 1 + self.latent_channels, z.shape[-1])
         v = self.network(
-            z.to(self.dtype),
+            z.to(self.precision),
             t * self._times,
-            encoder_hidden_states=cond["context"].to(self.dtype),
-            global_hidden_states=cond["duration"].to(self.dtype),
+            encoder_hidden_states=cond["context"].to(self.precision),
+            global_hidden_states=cond["duration"].to(self.precision),
             encoder_attention_mask=cond["valid"],
-            local_add_cond=None if kept is None else kept.to(self.dtype),
+            local_add_cond=None if kept is None else kept.to(self.precision),
             return_dict=False,
         )[0]
         return z - t[:, None, None] * v.float()

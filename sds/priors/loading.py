@@ -17,14 +17,22 @@ COMPLEX_SPECTROGRAM = "complex_spectrogram"  # model_type of ours
 def load_prior(model: str = "default", *, device: str | None = None) -> Prior:
     """Load the prior called "default" or "edm", or in a folder, or on the hub ("owner/name").
 
-    `device` is "cpu" or "cuda"; None takes the GPU if there is one. Raises `ModelUnavailable` with
-    one sentence. Torch's generators and global switches stay as they were.
+    `device` is "cpu", "cuda" or "mps"; None takes the GPU if there is one. Raises
+    `ModelUnavailable` with one sentence. Torch's generators and global switches stay as they were.
     """
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if where.split(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"device must be 'cpu' or 'cuda', got {device!r}")
-    if where.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but torch finds no CUDA GPU here; use 'cpu'")
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    where = device or next(kind for kind, found in there.items() if found)
+    kind = where.split(":")[0]
+    if kind not in there:
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'mps', got {device!r}")
+    if not there[kind]:
+        raise ValueError(
+            f"device is {device!r}, but torch finds no {kind.upper()} GPU here; use 'cpu'"
+        )
     if (pipeline := find_diffusers(model)) is not None:
         return load_diffusers(pipeline, where)
     checkpoint = find(model)

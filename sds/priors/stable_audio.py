@@ -13,7 +13,7 @@ writing the checkpoint's noisy latent z as x divided by its scale:
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -23,8 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.base import Cond
+from sds.priors.blank_modules import settle_weight_norms
 from sds.priors.checkpoints import Checkpoint, ModelUnavailable, load_weights
 from sds.priors.chunked_codec import in_chunks
+from sds.priors.half_precision import HALVES, halve, in_precision
+from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
 from sds.priors.stable_audio_modules import build_model, conditioner_types
 
@@ -32,6 +35,8 @@ __all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_stable_a
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
+
+log = logging.getLogger(__name__)
 
 
 def to_time(objective: str, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,9 +61,11 @@ class StableAudioPrior:
     """A `ConditionedDiffusionModelWrapper` with a diffusion transformer, as a `Prior`.
 
     Weights are frozen; autograd follows the caller through encode, decode and denoise. Arguments
-    may be on any device; results are on the same. With `bf16` the transformer runs in bfloat16 (its
-    time features do not: near t = 1 bfloat16 has steps of 1/256); the codec always runs in float32.
-    Audio longer than `chunk` latent frames goes through the codec in pieces.
+    may be on any device; results are on the same. In another `precision` than float32 the weights
+    and products of the transformer are of that type (`sds.priors.half_precision`), until it answers
+    with numbers that are not finite: from then on, that answer included, it is in float32. The
+    codec always is. Audio longer than `chunk` latent frames goes through the codec in pieces; a
+    batch goes through network and codec in as many rows as fit the memory (`sds.priors.memory`).
     """
 
     def __init__(
@@ -69,7 +76,7 @@ class StableAudioPrior:
         name: str,
         model_hash: str = "",
         device: torch.device | str = "cpu",
-        bf16: bool = False,
+        precision: torch.dtype = torch.float32,
         chunk: int = 256,
         overlap: int = 48,
     ) -> None:
@@ -78,7 +85,7 @@ class StableAudioPrior:
         entries = spec["conditioning"]["configs"]
         self._own_text = any(entry["type"] == "scorewire_text" for entry in entries)
         self.name, self.model_hash = name, model_hash
-        self.device, self.bf16 = torch.device(device), bf16
+        self.device, self.precision = torch.device(device), precision
         self.chunk, self.overlap = chunk, overlap
         self.objective = str(spec["diffusion"].get("diffusion_objective", "v"))
         if self.objective not in OBJECTIVES:
@@ -87,6 +94,7 @@ class StableAudioPrior:
                 f"{', '.join(sorted(OBJECTIVES))}."
             )
         self._model = cast(Any, model.float().eval().requires_grad_(False).to(self.device))
+        settle_weight_norms(self._model)
         self._codec = self._model.pretransform
         self._codec_type = (spec.get("pretransform") or {}).get("type")
         self.sample_rate = int(config["sample_rate"])
@@ -100,9 +108,10 @@ class StableAudioPrior:
         self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
         self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
         self._embedded: dict[tuple[str, float], Cond] = {}
-        if bf16:
-            transformer = self._model.model.model
-            transformer.timestep_features = _FullPrecision(transformer.timestep_features)
+        where = f"the model {name} on {self.device}"
+        self._network_rows, self._codec_rows = Rows(where), Rows(f"the codec of {where}")
+        if precision != torch.float32:
+            halve(self.network, precision)
 
     @property
     def codec(self) -> Any:
@@ -155,6 +164,7 @@ class StableAudioPrior:
             with quiet(), torch.inference_mode(False), torch.no_grad():
                 tensors = self._model.conditioner([values], self.device)
                 inputs = self._model.get_conditioning_inputs(tensors)
+                self._put_readers_away()
             # The transformer drops the masks; padding is already zeros.
             names = ("cross_attn_cond", "global_cond", "prepend_cond")
             row = {name: inputs[name].float() for name in names if inputs[name] is not None}
@@ -165,6 +175,15 @@ class StableAudioPrior:
                 del self._embedded[next(iter(self._embedded))]
             self._embedded[key] = row
         return self._embedded[key]
+
+    def _put_readers_away(self) -> None:
+        """Back to the CPU with what reads prompts: T5 is asked once a prompt, and the library
+        keeps it outside of the module's own parts, as `model`.
+        """
+        for part in self._model.conditioner.conditioners.values():
+            reader = vars(part).get("model")
+            if isinstance(reader, nn.Module):
+                reader.to("cpu")
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio [B, C, T] -> latent [B, D, L], the posterior mean; the end is padded with silence.
@@ -177,7 +196,8 @@ class StableAudioPrior:
         x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % self._unit))
 
         def piece(start: int, stop: int) -> Tensor:
-            return self._encode(_trim(x, start, stop, self.ratio))
+            part = _trim(x, start, stop, self.ratio)
+            return self._codec_rows.each(lambda a, b: self._encode(part[a:b]), len(part))
 
         frames = x.shape[-1] // self.ratio
         z = in_chunks(piece, frames, step=1, chunk=self.chunk, overlap=self.overlap)
@@ -208,16 +228,12 @@ class StableAudioPrior:
 
         def piece(start: int, stop: int) -> Tensor:
             part = z[..., start:stop]
-            if self._codec is None:
-                return part
-            if guide is not None:
-                out = self._codec.decode(part, like=_trim(guide, start, stop, self.ratio))
-            elif self._codec_type == "autoencoder":
-                inner, each = self._codec.model, self._codec.iterate_batch
-                out = inner.decode(part * self._codec.scale, iterate_batch=each)
-            else:
-                out = self._codec.decode(part)
-            return out[..., : (stop - start) * self.ratio]  # type: ignore[no-any-return]
+            phase = None if guide is None else _trim(guide, start, stop, self.ratio)
+
+            def rows(a: int, b: int) -> Tensor:
+                return self._decode(part[a:b], None if phase is None else phase[a:b])
+
+            return self._codec_rows.each(rows, len(part))[..., : (stop - start) * self.ratio]
 
         frames = z.shape[-1]
         audio = in_chunks(piece, frames, step=self.ratio, chunk=self.chunk, overlap=self.overlap)
@@ -226,6 +242,16 @@ class StableAudioPrior:
             return audio
         short = max(0, like.shape[-1] - audio.shape[-1])
         return F.pad(audio, (0, short))[..., : like.shape[-1]]
+
+    def _decode(self, z: Tensor, phase: Tensor | None) -> Tensor:
+        if self._codec is None:
+            return z
+        if phase is not None:
+            return self._codec.decode(z, like=phase)  # type: ignore[no-any-return]
+        if self._codec_type != "autoencoder":
+            return self._codec.decode(z)  # type: ignore[no-any-return]
+        inner, each = self._codec.model, self._codec.iterate_batch
+        return inner.decode(z * self._codec.scale, iterate_batch=each)  # type: ignore[no-any-return]
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L].
@@ -242,26 +268,27 @@ class StableAudioPrior:
             name: value.to(self.device).expand(len(x), *value.shape[1:])
             for name, value in cond.items()
         }
-        with self._precision():
-            v = self._model.model(z, t, **rows).float()
+
+        def answer(a: int, b: int) -> Tensor:
+            return self._answer(z[a:b], t[a:b], {name: value[a:b] for name, value in rows.items()})
+
+        v = self._network_rows.each(answer, len(z))
         return to_x0(self.objective, z, v, levels[:, None, None]).to(x.device)
 
-    def _precision(self) -> contextlib.AbstractContextManager[None]:
-        if self.bf16:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
-
-
-class _FullPrecision(nn.Module):
-    """A module that autocast leaves alone."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
-            return self.inner(x.float())  # type: ignore[no-any-return]
+    def _answer(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """What the network says, in float32 from the first time on that its precision is not
+        enough.
+        """
+        with in_precision(self.device, self.precision):
+            v: Tensor = self._model.model(z, t, **cond).float()
+        if self.precision == torch.float32 or bool(torch.isfinite(v).all()):
+            return v
+        if not bool(torch.isfinite(z).all()):
+            return v  # the question's fault
+        log.warning("%s: beyond the range of %s, in float32 now", self.name, self.precision)
+        self.network.float()
+        self.precision = torch.float32
+        return self._answer(z, t, cond)
 
 
 def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
@@ -269,18 +296,18 @@ def _trim(audio: Tensor, start: int, stop: int, ratio: int) -> Tensor:
 
 
 def load_stable_audio(checkpoint: Checkpoint, device: str) -> StableAudioPrior:
-    """Load the prior of a checkpoint found by `sds.priors.checkpoints.find`; on a GPU in bfloat16.
+    """Load the prior of a checkpoint found by `sds.priors.checkpoints.find`; on a GPU in float16.
     Raises `ModelUnavailable`.
     """
     conditioner_types(checkpoint.config)  # refuse before the slow part
     with torch.random.fork_rng(devices=[]):
-        module = build_model(checkpoint.config)
-    digest = load_weights(module, checkpoint.weights)
+        module = build_model(checkpoint.config, blank=True)
+    digest = load_weights(module, checkpoint.weights, device)
     return StableAudioPrior(
         module,
         checkpoint.config,
         name=checkpoint.name,
         model_hash=digest,
         device=device,
-        bf16=device.startswith("cuda"),
+        precision=torch.float16 if torch.device(device).type in HALVES else torch.float32,
     )

@@ -6,22 +6,29 @@ it before it is needed, and all of that stays inside `quiet`.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
+from sds.priors.blank_modules import without_weights
 from sds.priors.checkpoints import CONFIG, ModelUnavailable, first_line
 from sds.priors.quiet_import import BUILD_ERRORS, importing, quiet
+from sds.priors.t5_encoder import known_as, t5_folder
 
 MODEL_TYPES = ("diffusion_cond", "diffusion_cond_inpaint")
 TEXT_CONDITIONERS = frozenset({"t5", "clap_text", "phoneme", "lut", "list", "scorewire_text"})
+T5 = "t5-base"  # the library's default
 SECONDS_CONDITIONERS = frozenset({"number", "int"})
 
 
-def build_model(config: Mapping[str, Any]) -> nn.Module:
+def build_model(config: Mapping[str, Any], *, blank: bool = False) -> nn.Module:
     """Build the `ConditionedDiffusionModelWrapper` of a model_config.json, freshly initialised.
+
+    With `blank` the network and the codec have no numbers until they are given all of them
+    (`sds.priors.checkpoints.load_weights`), which saves drawing them.
 
     The library's own factory builds it. Two types are ours: the pretransform "scorewire_spectral"
     (`sds.priors.spectral_codec.SpectralCodec(**config)`) and the conditioner "scorewire_text"
@@ -45,7 +52,9 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
         ) from error
     with quiet():
         try:
-            return _assemble(own, factory, conditioners)
+            return _assemble(
+                own, factory, conditioners, without_weights if blank else contextlib.nullcontext
+            )
         except OSError as error:
             raise ModelUnavailable(
                 f"{_encoder(config)} cannot be fetched ({first_line(error)}); connect once so that "
@@ -58,14 +67,23 @@ def build_model(config: Mapping[str, Any]) -> nn.Module:
             ) from error
 
 
-def _assemble(config: dict[str, Any], factory: Any, conditioners: Any) -> nn.Module:
+def _assemble(
+    config: dict[str, Any],
+    factory: Any,
+    conditioners: Any,
+    weights: Callable[[], contextlib.AbstractContextManager[None]],
+) -> nn.Module:
     spec = config["model"]
     codec = spec.pop("pretransform", None)
     text = spec.pop("conditioning", None)
-    model: Any = factory.create_model_from_config(config)
+    with weights():
+        model: Any = factory.create_model_from_config(config)
     pretransform = None
     if codec is not None:
-        pretransform = _pretransform(codec, config["sample_rate"], factory)
+        # Codecs of other types may fetch weights of their own.
+        own = codec["type"] in ("autoencoder", "scorewire_spectral")
+        with weights() if own else contextlib.nullcontext():
+            pretransform = _pretransform(codec, config["sample_rate"], factory)
         model.pretransform = pretransform
         model.min_input_length *= pretransform.downsampling_ratio
     if text is not None:
@@ -76,10 +94,7 @@ def _assemble(config: dict[str, Any], factory: Any, conditioners: Any) -> nn.Mod
 
                 parts[entry["id"]] = StaticText(text["cond_dim"], **entry["config"])
             else:
-                made = conditioners.create_multi_conditioner_from_conditioning_config(
-                    {**text, "configs": [entry]}, pretransform=pretransform
-                )
-                parts[entry["id"]] = made.conditioners[entry["id"]]
+                parts[entry["id"]] = _conditioner(text, entry, pretransform, conditioners)
         model.conditioner = conditioners.MultiConditioner(
             parts,
             default_keys=text.get("default_keys", {}),
@@ -88,11 +103,32 @@ def _assemble(config: dict[str, Any], factory: Any, conditioners: Any) -> nn.Mod
     return model  # type: ignore[no-any-return]
 
 
+def _conditioner(
+    text: dict[str, Any], entry: dict[str, Any], pretransform: Any, conditioners: Any
+) -> nn.Module:
+    """One of the library's conditioners, a T5 from the local cache where it is there."""
+
+    def make(entry: dict[str, Any]) -> nn.Module:
+        parts = conditioners.create_multi_conditioner_from_conditioning_config(
+            {**text, "configs": [entry]}, pretransform=pretransform
+        )
+        made: nn.Module = parts.conditioners[entry["id"]]
+        return made
+
+    if entry["type"] != "t5":
+        return make(entry)
+    name = entry["config"].get("t5_model_name", T5)
+    if name not in conditioners.T5Conditioner.T5_MODEL_DIMS:
+        return make(entry)  # the library says which names it knows
+    with known_as(conditioners, name, t5_folder(name)) as called:
+        return make({**entry, "config": {**entry["config"], "t5_model_name": called}})
+
+
 def _encoder(config: Mapping[str, Any]) -> str:
     """The part of a model that comes from elsewhere, by name."""
     for entry in config["model"]["conditioning"]["configs"]:
         if entry["type"] == "t5":
-            return f"the text encoder {entry['config'].get('t5_model_name', 't5-base')}"
+            return f"the text encoder {entry['config'].get('t5_model_name', T5)}"
     return "a part of the model"
 
 

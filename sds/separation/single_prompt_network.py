@@ -165,7 +165,7 @@ def build(*, rank: int) -> SinglePromptNet:
     """Build the network over the shipped prior, changes zero."""
     checkpoint = find("default")
     with torch.random.fork_rng(devices=[]):
-        model = build_model(checkpoint.config)
+        model = build_model(checkpoint.config, blank=True)
         load_weights(model, checkpoint.weights)
         return SinglePromptNet(model, rank=rank)
 
