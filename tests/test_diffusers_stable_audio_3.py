@@ -5,6 +5,7 @@ follows from it: a step of Euler is z + (t' - t) v, and x0 = z - t v.
 """
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -203,7 +204,7 @@ def test_ping_pong_is_the_scheduler_of_post_trained_models():
     cond, sigmas = prior.embed(["rain"], SECONDS), grid(8)[1]
     generator = torch.Generator().manual_seed(3)
     x = start.double() * sigmas[0]
-    for sigma, after in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, after in pairwise(sigmas):
         d = prior.denoise(x, sigma[None].float(), cond)
         x = d + after * torch.randn(x.shape, generator=generator)
     assert relative(x.float(), theirs) < 1e-5

@@ -97,7 +97,7 @@ def stable_audio_3(*, post_trained=False, depth=2):
         )  # fmt: skip
 
 
-def t5(width=16, words=len(WORDS)):
+def t5(words=11, width=16):
     t = library().t
     config = t.T5Config(
         vocab_size=words, d_model=width, d_kv=8, d_ff=32, num_layers=2, num_heads=2,
@@ -149,18 +149,24 @@ def audioldm2(prediction="epsilon"):
         torch.manual_seed(0)
         clap = t.ClapConfig(text_config=text, audio_config=heard, projection_dim=16)
         words = t.GPT2Config(
-            vocab_size=len(WORDS), n_embd=16, n_layer=1, n_head=2, n_positions=64, n_inner=32,
-            bos_token_id=None, eos_token_id=None,
+            vocab_size=len(WORDS),
+            n_embd=16,
+            n_layer=1,
+            n_head=2,
+            n_positions=64,
+            n_inner=32,
+            bos_token_id=None,
+            eos_token_id=None,
         )
         words.max_new_tokens = 3
         return d.AudioLDM2Pipeline(
             vae=d.AutoencoderKL(
                 block_out_channels=[8, 16, 16], in_channels=1, out_channels=1, norm_num_groups=4,
-                down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3,
-                latent_channels=4, scaling_factor=0.4,
+                down_block_types=["DownEncoderBlock2D"] * 3,
+                up_block_types=["UpDecoderBlock2D"] * 3, latent_channels=4, scaling_factor=0.4,
             ).eval(),
             text_encoder=t.ClapModel(clap).eval(),
-            text_encoder_2=t5(words=32),
+            text_encoder_2=t5(32),
             projection_model=d.AudioLDM2ProjectionModel(16, 16, 16).eval(),
             language_model=t.GPT2LMHeadModel(words).eval(),
             tokenizer=letters("RobertaTokenizer", 16),

@@ -37,8 +37,8 @@ class AudioLDM2Prior(DiffusersPrior):
     """An `AudioLDM2Pipeline` as a `Prior`; see `DiffusersPrior` and the module text.
 
     `Cond` holds `context` [B, 8, E], what the language model continues the prompt with, `text`
-    [B, tokens, E'] and its mask `valid`. "" is embedded as any other prompt; the pipeline pads it to
-    the length of the prompt that it stands beside, which moves its `context` a little.
+    [B, tokens, E'] and its mask `valid`. "" is embedded as any other prompt; the pipeline pads it
+    to the length of the prompt that it stands beside, which moves its `context` a little.
     """
 
     text_parts: ClassVar[tuple[str, ...]] = (

@@ -188,17 +188,27 @@ def _folder(model: DiffusersModel) -> Path:
     ]
     with contextlib.suppress(errors.LocalEntryNotFoundError):
         path = Path(snapshot_download(model.name, allow_patterns=wanted, local_files_only=True))
-        if all(_is_whole(path / part) for part in PIPELINES[model.pipeline]):
+        if not _lacking(model, path):
             return path
     with _refused(model.name):
-        return Path(snapshot_download(model.name, allow_patterns=wanted))
+        path = Path(snapshot_download(model.name, allow_patterns=wanted))
+    if part := _lacking(model, path):
+        raise ModelUnavailable(
+            f"{model.name} is not whole: neither the local cache nor the hub has its {part} with "
+            "weights as safetensors."
+        )
+    return path
 
 
-def _is_whole(part: Path) -> bool:
-    """Whether a part that was fetched has its weights, if it has a description of any."""
-    return part.is_dir() and (
-        not (part / "config.json").is_file() or any(part.glob("*.safetensors"))
-    )
+def _lacking(model: DiffusersModel, path: Path) -> str:
+    """The first part that was not fetched, or without its weights; "" when there is none."""
+    for part in PIPELINES[model.pipeline]:
+        described = (path / part / "config.json").is_file()
+        if not (path / part).is_dir() or (
+            described and not any((path / part).glob("*.safetensors"))
+        ):
+            return part
+    return ""
 
 
 def _read(path: Path) -> dict[str, Any]:

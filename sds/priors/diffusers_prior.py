@@ -1,4 +1,4 @@
-"""What the adapters of diffusers' pipelines share: text on the CPU, the codec in pieces, the checks.
+"""What the adapters of diffusers' pipelines share: text on the CPU, the codec in pieces, checks.
 
 A pipeline is a bag of parts (codec, text encoder, network, scheduler) and a loop. The loop is ours:
 an adapter asks the parts for what the pipeline's own loop asks them, and answers as a `Prior`.
@@ -71,7 +71,7 @@ class DiffusersPrior(ABC):
             _freeze(getattr(pipeline, part), TEXT_DEVICE, torch.float32)
         for part in self.codec_parts:
             _freeze(getattr(pipeline, part), self.device, torch.float32)
-        most = max(float(weight.abs().max()) for weight in self.network.parameters())
+        most = max(float(weight.detach().abs().max()) for weight in self.network.parameters())
         self.precision = precision if most <= torch.finfo(precision).max else torch.float32
         _freeze(self.network, self.device, self.precision)
         self._embedded: dict[tuple[str, float], Cond] = {}

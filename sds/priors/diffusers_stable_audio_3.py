@@ -1,16 +1,16 @@
 """Stable Audio 3 through diffusers (`StableAudio3Pipeline`, `AutoencoderSAME`) as a `Prior`.
 
 A rectified flow: z = (1 - t) x0 + t n, v = n - x0, sigma = t / (1 - t), so that t = sigma / (1 +
-sigma), z = x / (1 + sigma) and z - t v = x0. The base models are that and nothing more; post-trained
-ones answer in eight steps ("ping-pong": each D is noised anew) without guidance. Which one it is,
-the scheduler's `stochastic_sampling` says.
+sigma), z = x / (1 + sigma) and z - t v = x0. The base models are that and nothing more;
+post-trained ones answer in eight steps ("ping-pong": each D is noised anew) without guidance. Which
+one it is, the scheduler's `stochastic_sampling` says.
 
 The network takes a second input at every latent frame, what is kept of a sound: a mask, 1 where it
-is kept, and its latent there (Stable Audio 3 report, arXiv 2605.17991; diffusers adds the projection
-to the residual stream of each block). Where nothing is kept both are zeros. The makers' program
-gives the network these zeros for text alone too, and the models were trained with them; diffusers'
-text pipeline leaves the input out, which is another function as soon as the projection's biases
-are not zero. Here zeros are given: D is that of `StableAudio3InpaintPipeline` with nothing kept.
+is kept, and its latent there (Stable Audio 3 report, arXiv 2605.17991). A projection of it is added
+in each block. Where nothing is kept both are zeros. The makers' program gives the network these
+zeros for text alone too, as in training; diffusers' text pipeline leaves the input out, which is
+another function as soon as the projection's biases are not zero. Here zeros are given: D is that of
+`StableAudio3InpaintPipeline` with nothing kept.
 """
 
 from __future__ import annotations
