@@ -68,7 +68,7 @@ def t5gemma(width=16):
     return t.T5GemmaEncoderModel(config).eval()
 
 
-def stable_audio_3(*, post_trained=False, depth=2):
+def stable_audio_3(*, post_trained=False, depth=2, rate=8000):
     """A `StableAudio3Pipeline` of 8 kHz, 256 samples a frame, 12 channels."""
     d = library().d
     with torch.random.fork_rng(devices=[]), quiet():
@@ -78,7 +78,7 @@ def stable_audio_3(*, post_trained=False, depth=2):
                 d.AutoencoderSAME(
                     patch_size=64, encoder_channels=4, encoder_c_mults=(4,), encoder_strides=(4,),
                     encoder_transformer_depths=(depth,), latent_dim=12, dim_heads=8,
-                    decoder_sinusoidal_blocks=(2,), sampling_rate=8000,
+                    decoder_sinusoidal_blocks=(2,), sampling_rate=rate,
                 )
             ),
             text_encoder=t5gemma(),
