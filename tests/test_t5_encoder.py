@@ -7,9 +7,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from bench.random_model import write_hub_cache, write_text_encoder
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.loading import load_prior
-from sds.priors.quiet_import import quiet
 from sds.priors.t5_encoder import t5_folder
 from tests.tiny_stable_audio import config, random_model, write
 
@@ -26,38 +26,17 @@ def t5_config():
     return settings
 
 
-def write_t5(folder, seed=0):
-    """A T5 encoder of one layer, with a vocabulary of five words."""
-    import tokenizers
-    from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
-
-    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "hand", "drum"])}
-    model = tokenizers.models.WordLevel(words, unk_token="<unk>")
-    tokenizer = tokenizers.Tokenizer(model)
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    shape = T5Config(vocab_size=5, d_model=512, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        T5EncoderModel(shape).save_pretrained(folder)
-
-
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A hub cache with the tiny T5; whoever opens a connection fails."""
-    entry = tmp_path / "cache" / f"models--{NAME}"
-    write_t5(entry / "snapshots" / COMMIT)
-    (entry / "refs").mkdir()
-    (entry / "refs" / "main").write_text(COMMIT)
+    write_hub_cache(tmp_path / "cache", NAME, tiny=True)
 
     def refuse(*_, **__):
         raise AssertionError("asked the network")
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    return entry / "snapshots" / COMMIT
+    return tmp_path / "cache" / f"models--{NAME}" / "snapshots" / COMMIT
 
 
 @pytest.fixture
@@ -69,16 +48,16 @@ def folder(cache, tmp_path):
 def test_prompts_are_heard_and_padding_is_silent_without_a_network(folder):
     prior = load_prior(str(folder), device="cpu")
     cond = prior.embed(["hand drum", "drum", ""], 1.0)["cross_attn_cond"]
-    assert cond.shape == (3, 8, 32)  # six words, two numbers
+    assert cond.shape == (3, 8, 32)  # six bytes of text, two numbers
     assert cond.dtype == torch.float32
-    words = cond[:, :6].abs().amax(-1) > 0
-    assert words.tolist() == [[True] * 2 + [False] * 4, [True] + [False] * 5, [False] * 6]
+    heard = cond[:, :6].abs().amax(-1) > 0
+    assert heard.tolist() == [[True] * 6, [True] * 4 + [False] * 2, [False] * 6]
     assert not cond[2].any()
 
 
 def test_a_folder_of_that_name_does_not_take_its_place(folder, tmp_path, monkeypatch):
     before = load_prior(str(folder), device="cpu").embed(["drum"], 1.0)["cross_attn_cond"]
-    write_t5(tmp_path / "elsewhere" / NAME, seed=1)
+    write_text_encoder(tmp_path / "elsewhere" / NAME, NAME, tiny=True, seed=1)
     monkeypatch.chdir(tmp_path / "elsewhere")
     after = load_prior(str(folder), device="cpu").embed(["drum"], 1.0)["cross_attn_cond"]
     torch.testing.assert_close(after, before, rtol=0, atol=0)

@@ -1,15 +1,23 @@
 """Tiny random models of stable-audio-tools' own classes, for the tests of the adapter.
 
-Oobleck variational autoencoder, diffusion transformer, the library's conditioners. Zero-initialised
-branches are randomised, or the untrained transformer would ignore its text.
+Oobleck variational autoencoder, diffusion transformer, the library's conditioners.
 """
 
-import json
-
 import torch
-from safetensors.torch import save_file
 
-from sds.priors.stable_audio import build_model
+from bench.random_model import random_model
+from bench.random_model import write_model as write
+
+__all__ = [
+    "RATE",
+    "RATIO",
+    "config",
+    "noise",
+    "random_model",
+    "small_config",
+    "spectral_config",
+    "write",
+]
 
 RATE, RATIO = 8000, 32
 
@@ -99,24 +107,6 @@ def spectral_config():
     model["diffusion"]["global_cond_ids"] = ["sentence", "seconds_total"]
     model["diffusion"]["config"].update(patch_size=2, global_cond_type="adaLN")
     return settings
-
-
-def random_model(settings):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(settings)
-        with torch.no_grad():
-            for weight in model.model.parameters():
-                if not weight.abs().max():
-                    weight.normal_(0, 0.1)
-    return model.eval()
-
-
-def write(folder, settings, model):
-    folder.mkdir(exist_ok=True)
-    (folder / "model_config.json").write_text(json.dumps(settings))
-    save_file(model.state_dict(), folder / "model.safetensors")
-    return folder
 
 
 def noise(*shape, seed=0):

@@ -9,6 +9,7 @@ import torch
 
 from bridge.protocol import worker_loop
 from bridge.protocol.jobs import Check, Probe, check
+from bridge.worker import needs
 from bridge.worker.models import Models
 from presets import Note
 from renderers import RENDERERS, random_patches
@@ -23,6 +24,8 @@ def probe(job: Probe, models: Models) -> worker_loop.Events:
     checks = [
         _attempt("kernel", _try_kernel, "run `make clean install` in your clone of Scorewire")
     ]
+    yield clock.progress(0.2, "needs")
+    checks += needs.examine_needs(job.model)
     yield clock.progress(0.3, "model")
     fix = "name another with --model; `--model default` is the one that comes with Scorewire"
     checks.append(_attempt("model", lambda: _try_model(job.model, models), fix))

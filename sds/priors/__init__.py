@@ -22,6 +22,8 @@
   a `Prior`.
 - `diffusers_stable_audio_3`: Stable Audio 3 through diffusers (`StableAudio3Pipeline`,
   `AutoencoderSAME`) as a `Prior`.
+- `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
+  memory.
 - `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
@@ -40,6 +42,8 @@
   captions nearest to it.
 - `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its
   pickle.
+- `published`: What is published of the Stable Audio Open models: the shapes of their networks, as
+  a model_config.json of stable-audio-tools.
 - `quantised`: Weights in eight bits: each row of a matrix as integers and a scale of its own.
 - `quiet_import`: stable-audio-tools imported and run without its side effects.
 - `sampling`: New clips of a prompt, by any prior: noise, guidance, a sampler, and the length
@@ -50,6 +54,8 @@
   places.
 - `spectral_codec`: The default model's codec: magnitudes at frame rate, phase from what is
   already playing.
+- `speed`: How fast this machine computes a model: one of its layers and its decoder, timed on the
+  spot.
 - `stable_audio`: Adapter of stable-audio-tools checkpoints (the shipped default, Stable Audio
   Open) to `Prior`.
 - `stable_audio_modules`: Build stable-audio-tools modules from a model_config.json, without the
