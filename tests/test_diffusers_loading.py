@@ -154,7 +154,7 @@ def test_what_a_folder_names_is_not_what_runs(folder):
 def test_other_schedulers_are_refused(folder):
     path = folder / "scheduler" / "scheduler_config.json"
     path.write_text(json.dumps({"_class_name": "DDPMScheduler"}))
-    refused(folder, "is DDPMScheduler; it must be one of FlowMatchEulerDiscreteScheduler")
+    refused(folder, "of tiny3 is DDPMScheduler; it must be one of FlowMatchEulerDiscreteScheduler")
     path.write_text("{")
     refused(folder, "scheduler_config.json cannot be read as JSON")
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from sds.priors.quiet_import import importing, quiet
+from sds.samplers.dpm_solver import exponential_rk2s
 from sds.samplers.gaussian_mixture import gaussian_mixture
 from sds.samplers.schedules import polyexponential, rf_logsnr
 from sds.samplers.solvers import STOCHASTIC, sampler_of
-from sds.samplers.stochastic import dpmpp_3m_sde, ping_pong
+from sds.samplers.stochastic import dpmpp_3m_sde, ping_pong, repaint
 from sds.samplers.unipc import unipc
 from tests.k_samplers import k_sampling
 
@@ -115,11 +116,35 @@ def test_without_noise_it_is_of_order_two():
     """The last term is half the parabola's (docs/samplers.md)."""
     x = start(5.0, 2, 8, 6)
     errors = []
-    truth = unipc(mixture(), x, falling(800))
-    for n in (100, 200):
+    truth = unipc(mixture(), x, falling(400))
+    for n in (60, 120):
         out = dpmpp_3m_sde(torch.Generator(), eta=0.0)(mixture(), x, falling(n))
         errors.append(float((out - truth).norm()))
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.3)
+
+
+def test_repaint_of_one_repetition_is_the_solver_and_others_repeat_between_the_bounds():
+    sigmas, asked = polyexponential(7, 0.02, 20.0).double(), []
+
+    def counted(x, sigma):
+        asked.append(float(sigma[0]))
+        return gaussian(x, sigma)
+
+    x = start(20.0, 64, 8, 64) + MEAN
+    still = repaint(torch.Generator(), repeats=1)(gaussian, x, sigmas)
+    assert torch.equal(still, exponential_rk2s(gaussian, x, sigmas))
+    out = repaint(torch.Generator().manual_seed(0), repeats=5)(counted, x, sigmas)
+    within = [level for level in sigmas[:-2].tolist() if 0.1 <= level <= 3.0]
+    assert len(within) == 3
+    assert [asked.count(level) for level in within] == [5, 5, 5]
+    assert len(asked) == 2 * (3 * 5 + 3) + 1
+    assert float(out.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(out.std()) == pytest.approx(STD, rel=0.08)  # of few, long steps
+
+
+def test_repaint_refuses_no_repetition():
+    with pytest.raises(ValueError, match="repeats must be at least 1, got 0"):
+        repaint(torch.Generator(), repeats=0)
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
@@ -152,5 +177,5 @@ def test_each_item_may_have_its_own_schedule(name):
 
 
 def test_another_name_is_refused_with_those_that_there_are():
-    with pytest.raises(ValueError, match=r"sampler must be one of euler, .*ping_pong, got 'ddim'"):
+    with pytest.raises(ValueError, match=r"sampler must be one of euler, .*, repaint, got 'ddim'"):
         sampler_of("ddim", torch.Generator())

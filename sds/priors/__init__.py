@@ -14,6 +14,8 @@
   2311.08667): diffusion on what can be turned back into sound exactly.
 - `diffusers_audioldm2`: AudioLDM 2 through diffusers (`AudioLDM2Pipeline`) as a `Prior`: mels of
   16 kHz mono.
+- `diffusers_costs`: What a pipeline of diffusers costs, counted without its weights, as
+  `sds.priors.costs` does.
 - `diffusers_loading`: Find and load models in the layout of diffusers: a folder with
   model_index.json, or a hub id.
 - `diffusers_prior`: What the adapters of diffusers' pipelines share: text on the CPU, the codec in
@@ -34,6 +36,9 @@
   or a pipeline of diffusers.
 - `memory`: Work that fits the memory of its device: a batch in parts, smaller ones when memory runs
   out.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
+- `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
+  model.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
   with some of them, and tells them apart.
 - `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,

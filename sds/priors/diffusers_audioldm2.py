@@ -29,6 +29,7 @@ AUDIOLDM2 = Family(
 
 WINDOW = 1024  # samples of a spectrum
 FLOOR = 1e-5  # of magnitudes before the logarithm
+NEW_TOKENS = 8  # of the language model, where it does not say
 TEXT_TOKENS = 128
 """Tokens of the second text encoder, to which prompts are padded; a longer one is cut."""
 
@@ -104,18 +105,34 @@ class AudioLDM2Prior(DiffusersPrior):
     def _denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         wide = sigma[:, None, None]
         scale = torch.rsqrt(1.0 + wide**2)
+        t = time_of(sigma.cpu(), self._levels).float().to(x.device)
+        said = self.ask(x * scale, t, cond)
+        if self.kind == "epsilon":
+            return x - wide * said
+        return (x * scale - wide * said) * scale
+
+    def ask(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """The noise, or v, [B, D, L] at z [B, D, L] and t [B], from 0 to 999."""
         answer = self.network(
-            self._deep(x * scale).to(self.precision),
-            time_of(sigma.cpu(), self._levels).float().to(x.device),
+            self._deep(z).to(self.precision),
+            t,
             encoder_hidden_states=cond["context"].to(self.precision),
             encoder_hidden_states_1=cond["text"].to(self.precision),
             encoder_attention_mask_1=cond["valid"],
             return_dict=False,
         )[0]
-        said = self._flat(answer.float())
-        if self.kind == "epsilon":
-            return x - wide * said
-        return (x * scale - wide * said) * scale
+        return self._flat(answer.float())
+
+    def blank_cond(self) -> Cond:
+        """Tensors in the shapes of `embed` of one prompt, on the device."""
+        pipe, there = self._pipeline, self.device
+        made, width = pipe.language_model.config, pipe.text_encoder_2.config.d_model
+        new = int(getattr(made, "max_new_tokens", None) or NEW_TOKENS)
+        return {
+            "context": torch.empty(1, new, made.n_embd, device=there),
+            "text": torch.empty(1, TEXT_TOKENS, width, device=there),
+            "valid": torch.ones(1, TEXT_TOKENS, device=there),
+        }
 
     def _flat(self, deep: Tensor) -> Tensor:
         return deep.transpose(2, 3).flatten(1, 2)

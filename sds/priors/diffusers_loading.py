@@ -104,14 +104,14 @@ class DiffusersModel:
     pipeline: str
     folder: Path | None
 
-    def description(self, part: str) -> dict[str, Any]:
-        """The content of a part's config.json, from the folder, the cache, or the hub. Raises
+    def description(self, part: str, file: str = "config.json") -> dict[str, Any]:
+        """The description of a part, from the folder, the cache, or the hub. Raises
         `ModelUnavailable`.
         """
         if self.folder is not None:
-            return _read(self.folder / part / "config.json")
+            return _read(self.folder / part / file)
         with _refused(self.name):
-            path = fetch(self.name, f"{part}/config.json")
+            path = fetch(self.name, f"{part}/{file}")
         return _read(path)
 
 
@@ -242,10 +242,8 @@ def _refuse_original(model: str, config: Path) -> None:
             )
 
 
-def load_diffusers(model: DiffusersModel, device: str) -> DiffusersPrior:
-    """Load the prior of a model found by `find_diffusers`; the network in float16 on a GPU, as the
-    examples of diffusers have it. Raises `ModelUnavailable`.
-    """
+def needed(model: DiffusersModel) -> None:
+    """Import diffusers. Raises `ModelUnavailable` where it is not installed."""
     try:
         with quiet():
             importlib.import_module("diffusers")
@@ -254,10 +252,17 @@ def load_diffusers(model: DiffusersModel, device: str) -> DiffusersPrior:
             f"{model.name} needs diffusers ({first_line(error)}); run `make install` in your "
             "clone of Scorewire, or install scorewire[diffusers]."
         ) from error
+
+
+def load_diffusers(model: DiffusersModel, device: str) -> DiffusersPrior:
+    """Load the prior of a model found by `find_diffusers`; the network in float16 on a GPU, as the
+    examples of diffusers have it. Raises `ModelUnavailable`.
+    """
+    needed(model)
     folder, kinds = _folder(model), PIPELINES[model.pipeline]
     with silent(), torch.random.fork_rng(devices=[]):
         parts = {part: _part(model, folder / part, kind) for part, kind in kinds.items()}
-        pipeline = _assemble(model, parts)
+        pipeline = assemble(model, parts)
     half = torch.device(device).type in HALVES
     return adapter_of(model.pipeline)(
         pipeline,
@@ -305,7 +310,8 @@ def adapter_of(pipeline: str) -> Callable[..., DiffusersPrior]:
     return AudioLDM2Prior
 
 
-def _assemble(model: DiffusersModel, parts: dict[str, Any]) -> Any:
+def assemble(model: DiffusersModel, parts: dict[str, Any]) -> Any:
+    """The pipeline of a model's parts by name."""
     import diffusers
 
     if model.pipeline == "AudioLDM2Pipeline":
@@ -320,7 +326,7 @@ def _part(model: DiffusersModel, folder: Path, kind: str) -> Any:
         )
     try:
         if kind == SCHEDULER:
-            return _scheduler(model, folder)
+            return scheduler_of(model, folder)
         library, name = kind.split(".")
         made_by = getattr(importlib.import_module(library), name)
         if name.endswith("Tokenizer"):
@@ -334,16 +340,20 @@ def _part(model: DiffusersModel, folder: Path, kind: str) -> Any:
         ) from error
 
 
-def _scheduler(model: DiffusersModel, folder: Path) -> Any:
+def scheduler_of(model: DiffusersModel, folder: Path | None = None) -> Any:
+    """The scheduler of a model, from its folder or from where its descriptions are. Raises
+    `ModelUnavailable` for one that does not say how D is made.
+    """
     import diffusers
 
-    name = str(_read(folder / "scheduler_config.json").get("_class_name"))
-    allowed = SCHEDULERS[model.pipeline]
+    file = "scheduler_config.json"
+    content = model.description(SCHEDULER, file) if folder is None else _read(folder / file)
+    name, allowed = str(content.get("_class_name")), SCHEDULERS[model.pipeline]
     if name not in allowed:
         raise ModelUnavailable(
-            f"the scheduler in {folder} is {name}; it must be one of {', '.join(allowed)}."
+            f"the scheduler of {model.name} is {name}; it must be one of {', '.join(allowed)}."
         )
-    return getattr(diffusers, name).from_pretrained(folder, local_files_only=True)
+    return getattr(diffusers, name).from_config(content)
 
 
 def _weights(folder: Path, made_by: Any) -> Any:

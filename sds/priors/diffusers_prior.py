@@ -67,12 +67,13 @@ class DiffusersPrior(ABC):
         self.name, self.family, self.model_hash = name, family, model_hash
         self.device = torch.device(device)
         self.chunk, self.overlap = chunk, overlap
+        text_device = self.device if self.device.type == "meta" else TEXT_DEVICE
         for part in self.text_parts:
-            _freeze(getattr(pipeline, part), TEXT_DEVICE, torch.float32)
+            _freeze(getattr(pipeline, part), text_device, torch.float32)
         for part in self.codec_parts:
             _freeze(getattr(pipeline, part), self.device, torch.float32)
-        most = max(float(weight.detach().abs().max()) for weight in self.network.parameters())
-        self.precision = precision if most <= torch.finfo(precision).max else torch.float32
+        fits = precision == torch.float32 or _largest(self.network) <= torch.finfo(precision).max
+        self.precision = precision if fits else torch.float32
         _freeze(self.network, self.device, self.precision)
         self._embedded: dict[tuple[str, float], Cond] = {}
         where = f"the model {name} on {self.device}"
@@ -83,6 +84,11 @@ class DiffusersPrior(ABC):
         """The network that denoises, without codec and text encoders."""
         network: nn.Module = getattr(self._pipeline, self.network_part)
         return network
+
+    @property
+    def codec(self) -> list[nn.Module]:
+        """The modules of the codec."""
+        return [getattr(self._pipeline, part) for part in self.codec_parts]
 
     def latent_frames(self, seconds: float) -> int:
         """Latent frames that hold `seconds` of audio."""
@@ -191,6 +197,20 @@ class DiffusersPrior(ABC):
     @abstractmethod
     def _denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         """D [B, D, L] in float32, all arguments on the device, `cond` of the batch of x."""
+
+    @abstractmethod
+    def ask(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """The network's own answer, in float32, at its noisy latent z [B, D, L] and its time t [B];
+        all arguments on the device, `cond` of the batch of z.
+        """
+
+    @abstractmethod
+    def blank_cond(self) -> Cond:
+        """Tensors in the shapes of `embed` of one prompt, on the device: for counts."""
+
+
+def _largest(network: nn.Module) -> float:
+    return max(float(weight.detach().abs().max()) for weight in network.parameters())
 
 
 def _freeze(module: nn.Module, device: torch.device, dtype: torch.dtype) -> None:

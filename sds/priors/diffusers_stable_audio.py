@@ -15,6 +15,8 @@ from sds.priors.base import Cond
 from sds.priors.diffusers_prior import TEXT_DEVICE, DiffusersPrior
 from sds.priors.families import FAMILIES
 
+TOKENS = 128  # of a prompt, at most
+
 
 class DiffusersStableAudioPrior(DiffusersPrior):
     """A `StableAudioPipeline` as a `Prior`; see `DiffusersPrior`.
@@ -55,22 +57,36 @@ class DiffusersStableAudioPrior(DiffusersPrior):
         return audio
 
     def _denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
+        scheduler, wide = self._pipeline.scheduler, sigma[:, None, None]
+        z, t = scheduler.precondition_inputs(x, wide), scheduler.precondition_noise(sigma)
+        d: Tensor = scheduler.precondition_outputs(x, self.ask(z, t, cond), wide)
+        return d
+
+    def ask(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """v [B, D, L] at z [B, D, L] and the scheduler's time t [B]."""
         from diffusers.models.embeddings import get_1d_rotary_pos_embed
 
-        scheduler, wide = self._pipeline.scheduler, sigma[:, None, None]
         positions = get_1d_rotary_pos_embed(
             self._pipeline.rotary_embed_dim,
-            torch.arange(x.shape[-1] + 1, device=x.device),
+            torch.arange(z.shape[-1] + 1, device=z.device),
             use_real=True,
             repeat_interleave_real=False,
         )
-        answer = self.network(
-            scheduler.precondition_inputs(x, wide).to(self.precision),
-            scheduler.precondition_noise(sigma),
+        answer: Tensor = self.network(
+            z.to(self.precision),
+            t,
             encoder_hidden_states=cond["context"].to(self.precision),
             global_hidden_states=cond["ends"].to(self.precision),
             rotary_embedding=positions,
             return_dict=False,
         )[0]
-        d: Tensor = scheduler.precondition_outputs(x, answer.float(), wide)
-        return d
+        return answer.float()
+
+    def blank_cond(self) -> Cond:
+        """Tensors in the shapes of `embed` of one prompt, on the device."""
+        width, ends = self._config("cross_attention_input_dim"), 2
+        words = min(int(getattr(self._pipeline.tokenizer, "model_max_length", TOKENS)), TOKENS)
+        return {
+            "context": torch.empty(1, words + ends, width, device=self.device),
+            "ends": torch.empty(1, 1, ends * width, device=self.device),
+        }

@@ -28,6 +28,8 @@ from sds.priors.families import FAMILIES
 LOG_SNR = (-6.2, 2.0)
 """Of log((1 - t) / t) at the ends of the pipeline's noise levels: sigma is exp(-it)."""
 
+TOKENS = 256  # of a prompt, as the pipeline reads it
+
 LONGEST = {"small": 120.0, "medium": 380.0}  # seconds, as published
 SMALL_CODEC = 128  # base channels of SAME-S, which the small models have; SAME-L has 256
 
@@ -103,16 +105,29 @@ class StableAudio3Prior(DiffusersPrior):
     def _denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         t, wide = sigma / (1.0 + sigma), sigma[:, None, None]
         z = x / (1.0 + wide)
+        return z - t[:, None, None] * self.ask(z, t * self._times, cond)
+
+    def ask(self, z: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """v [B, D, L] at z [B, D, L] and t [B] of the network's scale."""
         kept = cond.get("kept")
         if kept is None and self._inpaints:
             kept = z.new_zeros(len(z), 1 + self.latent_channels, z.shape[-1])
-        v = self.network(
+        v: Tensor = self.network(
             z.to(self.precision),
-            t * self._times,
+            t,
             encoder_hidden_states=cond["context"].to(self.precision),
             global_hidden_states=cond["duration"].to(self.precision),
             encoder_attention_mask=cond["valid"],
             local_add_cond=None if kept is None else kept.to(self.precision),
             return_dict=False,
         )[0]
-        return z - t[:, None, None] * v.float()
+        return v.float()
+
+    def blank_cond(self) -> Cond:
+        """Tensors in the shapes of `embed` of one prompt, on the device."""
+        network, there = self._pipeline.transformer.config, self.device
+        return {
+            "context": torch.empty(1, TOKENS + 1, network.cond_token_dim, device=there),
+            "valid": torch.ones(1, TOKENS + 1, device=there),
+            "duration": torch.empty(1, network.global_cond_dim, device=there),
+        }

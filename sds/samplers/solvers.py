@@ -12,7 +12,7 @@ import torch
 from sds.samplers.dpm_solver import dpmpp_2m, dpmpp_3m, exponential_rk2s, exponential_rk3s
 from sds.samplers.exponential import adams_bashforth, itself, tab3
 from sds.samplers.ode import Sampler, euler, heun
-from sds.samplers.stochastic import churn, dpmpp_3m_sde, ping_pong
+from sds.samplers.stochastic import churn, dpmpp_3m_sde, ping_pong, repaint
 from sds.samplers.unipc import unipc
 
 
@@ -58,6 +58,7 @@ STOCHASTIC: dict[str, Callable[[torch.Generator], Sampler]] = {
     "churn": churn,
     "dpmpp_3m_sde": dpmpp_3m_sde,
     "ping_pong": ping_pong,
+    "repaint": repaint,
 }
 """Stochastic samplers by name, which are built with the generator of their noise."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sds.samplers.denoiser import Denoiser
+from sds.samplers.dpm_solver import exponential_rk2s
 from sds.samplers.ode import Sampler, _per_item, _wide
 
 
@@ -66,6 +67,37 @@ def ping_pong(generator: torch.Generator) -> Sampler:
             if torch.all(after == 0):
                 return x
             x = x + _wide(after, x) * _noise(x, generator)
+        return x
+
+    return sample
+
+
+def repaint(
+    generator: torch.Generator, *, repeats: int = 8, low: float = 0.1, high: float = 3.0
+) -> Sampler:
+    """Build second-order steps that are repeated, (denoise, x [B, D, L], sigmas) -> x.
+
+    The resampling of RePaint (Lugmayr et al. 2022, arXiv 2201.09865, algorithm 1, jumps of one
+    step) with `exponential_rk2s`, two evaluations a step: after a step from sigma to sigma' noise
+    of variance sigma^2 - sigma'^2 brings x back up and the step is made again, `repeats` times in
+    all, from levels in [`low`, `high`], where latents of unit variance settle what goes with what.
+    Each repetition lets what is filled in answer to what is kept (`sds.priors.inpainting`).
+    `sigmas` is [N + 1] or [N + 1, B]; the step to zero is made once and returns D. Raises
+    `ValueError` for fewer than one repetition.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, got {repeats}")
+
+    def sample(denoise: Denoiser, x: Tensor, sigmas: Tensor) -> Tensor:
+        for sigma, after in zip(_per_item(sigmas[:-1], x), _per_item(sigmas[1:], x), strict=True):
+            if torch.all(after == 0):
+                return denoise(x, sigma)
+            back = _wide((sigma**2 - after**2).sqrt(), x)
+            within = bool(((sigma >= low) & (sigma <= high)).all())
+            for again in reversed(range(repeats if within else 1)):
+                x = exponential_rk2s(denoise, x, torch.stack([sigma, after]))
+                if again:
+                    x = x + back * _noise(x, generator)
         return x
 
     return sample
