@@ -129,8 +129,8 @@ class AudioLDM2Prior(DiffusersPrior):
         made, width = pipe.language_model.config, pipe.text_encoder_2.config.d_model
         new = int(getattr(made, "max_new_tokens", None) or NEW_TOKENS)
         return {
-            "context": torch.empty(1, new, made.n_embd, device=there),
-            "text": torch.empty(1, TEXT_TOKENS, width, device=there),
+            "context": torch.zeros(1, new, made.n_embd, device=there),
+            "text": torch.zeros(1, TEXT_TOKENS, width, device=there),
             "valid": torch.ones(1, TEXT_TOKENS, device=there),
         }
 

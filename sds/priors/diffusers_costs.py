@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -25,6 +25,11 @@ from sds.priors.diffusers_loading import (
 )
 from sds.priors.diffusers_prior import DiffusersPrior
 from sds.priors.quiet_import import BUILD_ERRORS
+from sds.priors.speed import DECODED, LEAST, ROWS, Speed
+from sds.priors.speed import _filled as filled
+from sds.priors.speed import _rate as rate
+
+SECONDS = 10.0  # of the network's question that is timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,33 @@ def count_prior(blank: Blank, seconds: float) -> Costs:
         row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],
         saved_bytes=saved,
     )  # fmt: skip
+
+
+def measure_prior_speed(
+    model: DiffusersModel, device: torch.device, dtype: torch.dtype, *, least: float = LEAST
+) -> Speed:
+    """Time a layer of the network in `dtype` (of AudioLDM 2 the whole network) and the decoder in
+    float32, with random weights, for `least` seconds each. Raises `ModelUnavailable`.
+    """
+    prior = blank_prior(model).prior
+    network = cast(Any, prior.network)
+    if hasattr(network, "transformer_blocks"):
+        network.transformer_blocks = network.transformer_blocks[:1]
+    filled(network, device, dtype)
+    for part in prior.codec:
+        filled(part, device, torch.float32)
+    prior.device, prior.precision = device, dtype
+    rows = ROWS.get(device.type, 20)
+    frames = prior.latent_frames(min(SECONDS, prior.max_seconds))
+    z = torch.zeros(rows, prior.latent_channels, frames, device=device)
+    t = torch.full((rows,), 0.5, device=device)
+    cond = {
+        name: value.expand(rows, *value.shape[1:]) for name, value in prior.blank_cond().items()
+    }
+    part = z[:1, :, : DECODED if device.type == "cpu" else frames]
+    with torch.no_grad():
+        return Speed(
+            device.type,
+            rate(lambda: prior.ask(z, t, cond), device, least),
+            rate(lambda: prior.decode(part), device, least),
+        )

@@ -87,6 +87,6 @@ class DiffusersStableAudioPrior(DiffusersPrior):
         width, ends = self._config("cross_attention_input_dim"), 2
         words = min(int(getattr(self._pipeline.tokenizer, "model_max_length", TOKENS)), TOKENS)
         return {
-            "context": torch.empty(1, words + ends, width, device=self.device),
-            "ends": torch.empty(1, 1, ends * width, device=self.device),
+            "context": torch.zeros(1, words + ends, width, device=self.device),
+            "ends": torch.zeros(1, 1, ends * width, device=self.device),
         }

@@ -127,7 +127,7 @@ class StableAudio3Prior(DiffusersPrior):
         """Tensors in the shapes of `embed` of one prompt, on the device."""
         network, there = self._pipeline.transformer.config, self.device
         return {
-            "context": torch.empty(1, TOKENS + 1, network.cond_token_dim, device=there),
+            "context": torch.zeros(1, TOKENS + 1, network.cond_token_dim, device=there),
             "valid": torch.ones(1, TOKENS + 1, device=there),
-            "duration": torch.empty(1, network.global_cond_dim, device=there),
+            "duration": torch.zeros(1, network.global_cond_dim, device=there),
         }
