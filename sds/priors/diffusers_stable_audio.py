@@ -15,7 +15,7 @@ from sds.priors.base import Cond
 from sds.priors.diffusers_prior import TEXT_DEVICE, DiffusersPrior
 from sds.priors.families import FAMILIES
 
-TOKENS = 128  # of a prompt, at most
+TOKENS = 128  # of a prompt, as its tokenizer pads it
 
 
 class DiffusersStableAudioPrior(DiffusersPrior):
@@ -85,8 +85,7 @@ class DiffusersStableAudioPrior(DiffusersPrior):
     def blank_cond(self) -> Cond:
         """Tensors in the shapes of `embed` of one prompt, on the device."""
         width, ends = self._config("cross_attention_input_dim"), 2
-        words = min(int(getattr(self._pipeline.tokenizer, "model_max_length", TOKENS)), TOKENS)
         return {
-            "context": torch.zeros(1, words + ends, width, device=self.device),
+            "context": torch.zeros(1, TOKENS + ends, width, device=self.device),
             "ends": torch.zeros(1, 1, ends * width, device=self.device),
         }
