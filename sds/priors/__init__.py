@@ -12,6 +12,8 @@
   preconditioning is its own.
 - `complex_spectrogram`: The complex-spectrogram prior (EDMSound, Zhu et al. 2023, arXiv
   2311.08667): diffusion on what can be turned back into sound exactly.
+- `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
+  memory.
 - `diffusers_audioldm2`: AudioLDM 2 through diffusers (`AudioLDM2Pipeline`) as a `Prior`: mels of
   16 kHz mono.
 - `diffusers_costs`: What a pipeline of diffusers costs, counted without its weights, as
@@ -24,21 +26,17 @@
   a `Prior`.
 - `diffusers_stable_audio_3`: Stable Audio 3 through diffusers (`StableAudio3Pipeline`,
   `AutoencoderSAME`) as a `Prior`.
-- `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
-  memory.
 - `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `half_precision`: A network in half precision: its matrices in 16 bits, and what needs the range
   in 32.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
 - `loading`: Load a prior by name: a checkpoint of stable-audio-tools, a complex-spectrogram model,
   or a pipeline of diffusers.
 - `memory`: Work that fits the memory of its device: a batch in parts, smaller ones when memory runs
   out.
-- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
-- `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
-  model.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along
   with some of them, and tells them apart.
 - `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
