@@ -12,6 +12,8 @@ import torch
 
 from sds.priors.base import classifier_free_guidance
 from sds.priors.diffusers_stable_audio_3 import LOG_SNR, StableAudio3Prior
+from sds.priors.inpainting import InpaintingPrior, inpaint_stepwise, inpainting_of
+from sds.priors.shuffled import shuffled
 from sds.samplers.ode import euler
 from tests.tiny_diffusers import library, stable_audio_3
 
@@ -263,3 +265,36 @@ def test_what_it_says_of_itself(prior):
     assert prior.family.name == "stable-audio-3-base"
     assert prior.sigmas == pytest.approx((math.exp(-2.0), math.exp(6.2)))
     assert prior.latent_frames(1.0) == prior.encode(torch.zeros(1, 2, 8000)).shape[-1] == FRAMES
+
+
+def test_its_control_has_the_same_codec_and_weights_in_other_places(prior):
+    control = shuffled(prior)
+    own, other = prior.network.proj_in.weight, control.network.proj_in.weight
+    assert torch.equal(own.flatten().sort().values, other.flatten().sort().values)
+    assert not torch.equal(own, other)
+    sound = 0.3 * noise(1, 2, 2048)
+    assert torch.equal(prior.encode(sound), control.encode(sound))
+
+
+def result(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_tail_is_filled_in_by_the_way_of_any_prior(prior):
+    """`inpaint_cond` is what `sds.priors.inpainting` looks for."""
+    assert isinstance(prior, InpaintingPrior)
+    sound, keep = 0.3 * noise(1, 2, 4096), torch.arange(4096) < 1024
+    how = inpainting_of(prior, steps=3)
+    assert how.sampler == "euler"
+    steps = inpaint_stepwise(
+        prior, "loud bell", sound, keep, how=how, generator=torch.Generator().manual_seed(0)
+    )
+    filled = result(steps)
+    assert filled.shape == sound.shape
+    with torch.no_grad():
+        change = (filled - prior.decode(prior.encode(sound)))[0].abs().amax(0)
+    assert float(change[2048:].min()) > 0

@@ -138,7 +138,8 @@ class AudioLDM2Prior(DiffusersPrior):
         return deep.transpose(2, 3).flatten(1, 2)
 
     def _deep(self, flat: Tensor) -> Tensor:
-        return flat.unflatten(1, (-1, self._latent_bands)).transpose(2, 3)
+        count, _, frames = flat.shape
+        return flat.reshape(count, -1, self._latent_bands, frames).transpose(2, 3)
 
 
 def _mel_filters(rate: int, bands: int) -> Tensor:

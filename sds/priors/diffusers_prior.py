@@ -10,13 +10,14 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sds.priors.base import Cond
+from sds.priors.blank_modules import settle_weight_norms
 from sds.priors.chunked_codec import in_chunks
 from sds.priors.families import Family
 from sds.priors.memory import Rows
@@ -46,10 +47,10 @@ class DiffusersPrior(ABC):
     latent_channels: int
     ratio: int
 
-    text_parts: tuple[str, ...]
+    text_parts: ClassVar[tuple[str, ...]]
     """Attributes of the pipeline that embed prompts and durations."""
-    codec_parts: tuple[str, ...] = ("vae",)
-    network_part = "transformer"
+    codec_parts: ClassVar[tuple[str, ...]] = ("vae",)
+    network_part: ClassVar[str] = "transformer"
 
     def __init__(
         self,
@@ -70,8 +71,9 @@ class DiffusersPrior(ABC):
         text_device = self.device if self.device.type == "meta" else TEXT_DEVICE
         for part in self.text_parts:
             _freeze(getattr(pipeline, part), text_device, torch.float32)
-        for part in self.codec_parts:
-            _freeze(getattr(pipeline, part), self.device, torch.float32)
+        for module in self.codec:
+            _freeze(module, self.device, torch.float32)
+            settle_weight_norms(module)
         fits = precision == torch.float32 or _largest(self.network) <= torch.finfo(precision).max
         self.precision = precision if fits else torch.float32
         _freeze(self.network, self.device, self.precision)
