@@ -14,6 +14,7 @@ from sds.distillation.sds_targets import as_loud_as, latent_target, sds_gradient
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.samplers.exponential import tab3
+from sds.samplers.inversion import estimate_x0
 from sds.samplers.schedules import cosine, karras, sigma_of
 from sds.signal.spectrogram import magnitudes, relative_distance
 
@@ -49,6 +50,10 @@ def run(
     g = torch.Generator().manual_seed(seed)
     recipe = PatchRecipe(recipe, **counts) if isinstance(recipe, Recipe) else recipe
     return list(distill(render, P, prompt, u0, recipe=recipe, generator=g, score=score))
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def plain(prompt: str = "chord"):
@@ -95,6 +100,22 @@ def test_target_is_a_mean_of_spectrograms_without_gradient():
     of_mean = magnitudes(decoded.mean(0, keepdim=True), (64,))[0]
     assert torch.allclose(wanted[0][0], magnitudes(decoded, (64,))[0].mean(0), atol=1e-5)
     assert float(wanted[0].mean()) > 1.05 * float(of_mean.mean())  # |.| is convex
+
+
+def test_the_mean_of_the_draws_is_decoded_once_where_a_recipe_says_so():
+    """For the orthogonal codec of `P` the target is then the spectrum of the mean of all D."""
+    recipe = Recipe(steps=1, lr=0.1, guidance=1.0, samples=4, decode_mean=True, scales=(256,))
+    x, t = 0.1 * torch.randn(2, 1, 2048, generator=seeded(3)), torch.full((8,), 0.4)
+    (wanted,) = target(P, plain(), x, t=t, recipe=recipe, generator=seeded(4))
+    z = P.encode(x).repeat_interleave(4, 0)
+    noised = torch.randn(z.shape, generator=seeded(4))
+    mean = estimate_x0(plain(), z, noised, t, steps=1).reshape(2, 4, *z.shape[1:]).mean(1)
+    (true,) = magnitudes(P.decode(mean), (256,))
+    torch.testing.assert_close(wanted, true, rtol=1e-5, atol=1e-6)
+    (means,) = target(
+        P, plain(), x, t=t, recipe=replace(recipe, decode_mean=False), generator=seeded(4)
+    )
+    assert wanted.square().sum() < means.square().sum()  # what differs between draws is gone
 
 
 def test_rolled_target_is_rolled_back():

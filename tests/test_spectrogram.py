@@ -8,6 +8,7 @@ import torch
 
 from sds.signal.spectrogram import (
     SCALES,
+    complex_distance,
     istft,
     log_mel_distance,
     magnitude,
@@ -50,12 +51,23 @@ def test_shapes_hop_a_quarter_window():
     assert shapes == [(3, 2, 513, 33), (3, 2, 1025, 17), (3, 2, 2049, 9)]
 
 
+def test_complex_distance_hears_what_magnitudes_do_not():
+    a, b = noise(2, 1, 4096), noise(2, 1, 4096, seed=1)
+    power = squared_distance(magnitudes(a), magnitudes(0 * a))
+    torch.testing.assert_close(complex_distance(a, 0 * a), power, rtol=1e-4, atol=0)
+    torch.testing.assert_close(complex_distance(a, -a), 4 * power, rtol=1e-4, atol=0)
+    assert squared_distance(magnitudes(a), magnitudes(-a)).abs().max() < 1e-9
+    assert bool((complex_distance(a, b) > squared_distance(magnitudes(a), magnitudes(b))).all())
+
+
 def test_gradient_is_finite_at_silence_and_right_elsewhere():
     silent = torch.zeros(1, 1, 2000, requires_grad=True)
     squared_distance(magnitudes(silent), magnitudes(noise(1, 1, 2000))).sum().backward()
     assert bool(silent.grad.isfinite().all())
     x = noise(1, 1, 16).double().requires_grad_(True)
     y = [magnitude(noise(1, 1, 16, seed=1).double(), 8)]
+    b = noise(1, 1, 16, seed=1).double()
+    assert torch.autograd.gradcheck(lambda a: complex_distance(a, b, (4, 8)), x)
     for distance in (squared_distance, partial(relative_distance, log_weight=0.3)):
         assert torch.autograd.gradcheck(lambda a, d=distance: d([magnitude(a, 8)], y), x)
 

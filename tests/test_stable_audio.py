@@ -27,6 +27,7 @@ from safetensors.torch import load, load_file, save
 from sds.priors.base import classifier_free_guidance
 from sds.priors.checkpoints import WEIGHTS
 from sds.priors.chunked_codec import in_chunks
+from sds.priors.families import FAMILIES, SHIPPED, family_of
 from sds.priors.loading import load_prior
 from sds.priors.quiet_import import quiet
 from sds.priors.sampling import generate
@@ -366,7 +367,8 @@ def test_what_is_loaded_is_what_was_saved(tiny):
         torch.testing.assert_close(value, model.state_dict()[key], rtol=0, atol=0)
     assert (prior.name, prior.sample_rate, prior.channels) == (folder.name, RATE, 2)
     assert prior.max_seconds == 2.0
-    assert prior.sigmas == (0.01, 100.0)
+    assert prior.family is FAMILIES[prior.objective]
+    assert prior.sigmas == (prior.family.sigmas or (0.01, 100.0))
     assert len(prior.model_hash) == 16
     import hashlib
 
@@ -381,6 +383,12 @@ def test_checkpoint_of_tensors_loads(folder, tmp_path):
     prior = load_prior(str(tmp_path), device="cpu")
     key = "model.model.preprocess_conv.weight"
     torch.testing.assert_close(prior._model.state_dict()[key], state[key], rtol=0, atol=0)
+
+
+def test_noise_levels_of_a_configuration_come_before_those_of_its_family(tmp_path):
+    settings = {**config("rf_denoiser"), "sigmas": [0.2, 30.0]}
+    prior = load_prior(str(write(tmp_path / "tiny", settings, random_model(settings))))
+    assert prior.sigmas == (0.2, 30.0) != prior.family.sigmas
 
 
 class Evil:
@@ -489,7 +497,7 @@ FAULTS = {
     ),
     "wrong kind": ({"change": _autoencoder}, "model_type is 'autoencoder'.*text-conditioned"),
     "not a transformer": ({"change": _unet}, "type 'adp_cfg_1d'; only 'dit'"),
-    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise"),
+    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise; it must be nothing"),
     "unknown condition": ({"change": _video}, "wants a condition 'video' of type 'clap_audio'"),
     "no text": ({"change": _textless}, "takes no text"),
     "unknown objective": ({"change": _epsilon}, "diffusion_objective of .* is 'eps'"),
@@ -751,6 +759,7 @@ def shipped():
 @default
 def test_the_shipped_model_is_a_prior(shipped):
     assert shipped.name == "default"
+    assert family_of(shipped) is SHIPPED
     assert shipped.sample_rate == 44100
     assert 0 < shipped.sigmas[0] < 0.5 < 5 < shipped.sigmas[1]
     size = sum(file.stat().st_size for file in (WEIGHTS / "default").rglob("*"))
@@ -786,6 +795,7 @@ def test_the_shipped_model_tells_prompts_apart(shipped):
 
 UNUSED = """
 import sys
+from sds.priors.families import FAMILIES, SHIPPED, family_of
 from sds.priors.loading import load_prior
 load_prior("default")
 unused = {"torch._dynamo", "torch._inductor", "k_diffusion", "torchvision", "sympy"}

@@ -83,16 +83,16 @@ _ROWS = (
     JobKind(
         GenerateClips,
         "generate.generate",
-        reads=("like",),
+        reads=("like", "source"),
         writes="folder",
         result=True,
         resumes=True,
         osc=(
             "i:req s:out s:prompts...",
-            "s:stems s:like f:duration i:bars f:tempo i:count i:steps f:guidance i:seed s:model "
-            "s:stem_model s:host i:replace",
+            "s:stems s:like s:source s:keep f:duration i:bars f:tempo i:count i:steps f:guidance "
+            "s:sampler s:schedule i:seed s:model s:stem_model s:host i:replace",
         ),
-        far="prompts stems duration bars tempo count steps guidance seed",
+        far="prompts stems keep duration bars tempo count steps guidance sampler schedule seed",
     ),
     JobKind(
         Accompany,

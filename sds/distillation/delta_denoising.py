@@ -29,7 +29,7 @@ from sds.distillation.descent import BestSoFar, RenderFn
 from sds.distillation.distill import Score, Step
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features
-from sds.priors.base import Prior, classifier_free_guidance
+from sds.priors.base import Prior, classifier_free_guidance, device_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
 from sds.signal.adam import Adam
@@ -100,7 +100,8 @@ def _evaluation(
             if score is not None:
                 return float(score(with_channels(x, 1)))
             wanted = pull.target(x, noise, middle)
-            return -float(distance(features(pull.prior, x, pull.recipe), wanted, pull.recipe))
+            heard = x.to(pull.z.device)
+            return -float(distance(features(pull.prior, heard, pull.recipe), wanted, pull.recipe))
 
     return evaluate
 
@@ -128,7 +129,8 @@ def _follow(
             noise = torch.randn(recipe.samples, *pull.z.shape[1:], generator=generator)
             with torch.no_grad():
                 wanted = pull.target(hear(u), noise, t)
-        loss = distance(features(pull.prior, hear(u), recipe), wanted, recipe)
+        heard = hear(u).to(pull.z.device)
+        loss = distance(features(pull.prior, heard, recipe), wanted, recipe).to(u.device)
         kept.see(u, loss)
         adam.zero_grad()
         torch.autograd.backward([loss.sum()], inputs=[u])
@@ -154,7 +156,7 @@ def _times(recipe: Recipe, fall: float, generator: torch.Generator) -> Tensor:
 
 
 class Pull:
-    """Targets of delta denoising for one sound and two prompts.
+    """Targets of delta denoising for one sound and two prompts, on the device of the prior.
 
     `z` [1, D, L] is the latent of the sound as it was, `gain` what brings its peak to
     `recipe.peak`.
@@ -171,7 +173,8 @@ class Pull:
             classifier_free_guidance(prior, c, cond[2], recipe.guidance, phi=recipe.phi)
             for c in cond[:2]
         )
-        self.gain = peak_gain(first, recipe.peak) if recipe.peak else torch.ones(1, 1, 1)
+        first = first.to(device_of(prior))
+        self.gain = peak_gain(first, recipe.peak) if recipe.peak else torch.ones(1, 1, 1).to(first)
         with torch.no_grad():
             self.z = prior.encode(first * self.gain)
 
@@ -188,7 +191,7 @@ class Pull:
         """Features that audio [1, C, T] should have, each [1, ...]: their mean over noise [N, D, L]
         at times t [N].
         """
-        x = audio * self.gain
+        x = audio.to(self.gain.device) * self.gain
         z = self.latent(self.prior.encode(x), noise.to(self.z), t.to(self.z))
         if self.recipe.domain == "encoder":
             wanted = [z]

@@ -17,7 +17,7 @@ from sds.distillation.preference import Preference
 from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features
 from sds.distillation.search_state import Tensors
-from sds.priors.base import Cond, Prior, classifier_free_guidance
+from sds.priors.base import Cond, Prior, classifier_free_guidance, device_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
 from sds.signal.audio_files import with_channels
@@ -202,11 +202,11 @@ def _probe(prior: Prior, denoise: Denoiser, noise: Tensor, recipe: Recipe) -> Sc
     t = torch.tensor([sum(recipe.t_range) / 2])
 
     def score(audio: Tensor) -> Tensor:
-        x = with_channels(audio, prior.channels)
+        x = with_channels(audio, prior.channels).to(device_of(prior))
         z = prior.encode(x)
         z_hat = estimate_x0(denoise, z, noise.to(z), t.to(z).expand(len(z)), steps=1)
         encoder = recipe.domain == "encoder"
         wanted = [z_hat] if encoder else features(prior, prior.decode(z_hat, like=x), recipe)
-        return -distance(features(prior, x, recipe), wanted, recipe)
+        return -distance(features(prior, x, recipe), wanted, recipe).to(audio.device)
 
     return score

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sds.priors.base import Cond, Prior, finite, repeat
+from sds.priors.base import Cond, Prior, device_of, finite, repeat
 from sds.samplers.schedules import sigma_of
 from sds.signal.audio_files import peak_gain, with_channels
 
@@ -42,9 +42,10 @@ class Preference:
     @torch.no_grad()
     def __call__(self, audio: Tensor) -> Tensor:
         """Preferences [B] of audio [B, C, T], whatever their level."""
-        x = with_channels(audio, self.prior.channels)
+        x = with_channels(audio, self.prior.channels).to(device_of(self.prior))
         z = self.prior.encode(x * peak_gain(x, PEAK))
-        return torch.cat([self._prefer(part) for part in torch.split(z, BATCH)])
+        gains = torch.cat([self._prefer(part) for part in torch.split(z, BATCH)])
+        return gains.to(audio.device)
 
     def _prefer(self, z: Tensor) -> Tensor:
         cond, twice = repeat(self.both, len(z)), torch.cat([z, z])

@@ -29,6 +29,9 @@ class Recipe:
       otherwise t is drawn uniformly and the step size is constant; False.
     - `samples`: noise draws whose features are averaged into one target, >= 1; 1.
     - `denoise_steps`: DDIM steps from sigma(t) down to the estimate, 1..10; 1.
+    - `decode_mean`: whether the draws' latents are averaged and their mean is decoded once:
+      `samples` times less work for the codec, but the spectra of a mean, not the mean of spectra;
+      False.
     - `refresh`: parameter steps that follow one target, >= 1; 1.
     - `inversion`: DDIM steps from the sound up to t in place of noise (SDI), >= 0; 0 adds noise.
     - `target`: what a sound should become, "sds", "csd", "nfsd" or "ism"
@@ -54,6 +57,7 @@ class Recipe:
     anneal: bool = False
     samples: int = 1
     denoise_steps: int = 1
+    decode_mean: bool = False
     refresh: int = 1
     inversion: int = 0
     target: Literal["sds", "csd", "nfsd", "ism"] = "sds"

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from sds.distillation.recipes import Recipe
-from sds.priors.base import Prior
+from sds.priors.base import Prior, device_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import ddim_invert, estimate_x0
 from sds.samplers.ode import euler
@@ -75,8 +75,11 @@ def target(
     of the mean waveform. With `invert` the way to time t is not noise but the recipe's DDIM
     inversion by that denoiser, whose guidance is the negative of the other's: SDI (Lukoianov et al.
     2024, arXiv 2405.15891, section 4). Targets other than "sds" need `free`, the denoiser without
-    prompt.
+    prompt. All is done on the device of the prior; of what it makes of audio that is elsewhere only
+    the means come back.
     """
+    home = audio.device
+    audio = audio.to(device_of(prior))
     n, length = recipe.samples, audio.shape[-1]
     shift = int(torch.randint(length, (), generator=generator)) if recipe.roll else 0
     rolled = audio.roll(shift, -1)
@@ -94,13 +97,17 @@ def target(
             z_hat = estimate_x0(denoise, z, noise, t.to(z), steps=recipe.denoise_steps)
         else:
             z_hat = latent_target(recipe.target, denoise, free, z, noise, t.to(z))
+    if recipe.decode_mean:
+        z_hat, n = z_hat.reshape(-1, n, *z_hat.shape[1:]).mean(1), 1
     if recipe.domain == "encoder":
         wanted = [z_hat]
     else:
         decoded = prior.decode(z_hat, like=rolled.repeat_interleave(n, 0)).roll(-shift, -1)
         wanted = features(prior, decoded / gain.repeat_interleave(n, 0), recipe)
     wanted = [w.reshape(-1, n, *w.shape[1:]).mean(1) for w in wanted]
-    return as_loud_as(features(prior, audio, recipe), wanted) if recipe.peak else wanted
+    if recipe.peak:
+        wanted = as_loud_as(features(prior, audio, recipe), wanted)
+    return [w.to(home) for w in wanted]
 
 
 def latent_target(

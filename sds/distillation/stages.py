@@ -21,6 +21,7 @@ from sds.distillation.patch_search import CHUNK, Kept, Search
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features, target
 from sds.distillation.search_state import Stage, Tensors, below
+from sds.priors.base import device_of
 from sds.priors.sampling import generate_stepwise
 from sds.signal.adam import Adam
 
@@ -288,14 +289,14 @@ def follow_targets(
             rows, wanted = rows[keep], [w[keep] for w in wanted]
             nearest, kept = nearest.rows(keep), kept.rows(keep)
             u, adam = leaf(u.detach()[keep], recipe.lr)
-        x = search.hear(u)
+        x = search.hear(u).to(device_of(search.prior))  # what follows stays there
         if i % recipe.refresh == 0:
             t = _times(recipe, i, len(u) * recipe.samples, generator)
             wanted = target(
                 search.prior, denoise, x, t=t, recipe=recipe, generator=generator,
                 free=free, invert=invert,
             )  # fmt: skip
-        loss = distance(features(search.prior, x, recipe), wanted, recipe)
+        loss = distance(features(search.prior, x, recipe), wanted, recipe).to(u.device)
         nearest.see(u, loss)
         descend(u, adam, loss, falling(recipe.lr, i / recipe.steps if recipe.anneal else 0.0))
         if (i + 1) % recipe.look == 0 or i + 1 == recipe.steps:

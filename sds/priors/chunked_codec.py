@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+GRAPH_CHUNK, GRAPH_OVERLAP = 84, 36
+"""Latent frames of a piece through which a gradient flows, and what neighbours share.
+
+The decoder of Stable Audio Open keeps 49 MB a frame for its backward pass (counted), 4.1 GB for
+such a piece, and sees 10.2 frames to a side: a third of the overlap is enough. 10 s are 4 pieces.
+"""
 
 
 def in_chunks(
@@ -37,3 +46,31 @@ def in_chunks(
         joined = out[..., -shared:] * (1.0 - fade) + after[..., :shared] * fade
         out = torch.cat([out[..., :-shared], joined, after[..., shared:]], dim=-1)
     return out
+
+
+def recomputed(apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a codec to each row of x [B, D, L] so that autograd keeps x only: gradient
+    checkpointing (Chen et al. 2016, arXiv 1604.06174).
+
+    The backward pass goes forward again, row by row, so that the graph of one row is in memory at a
+    time. `apply` must do the same each time. Not twice differentiable.
+    """
+    rows = [_Recomputed.apply(row, apply) for row in x.split(1)]  # type: ignore[no-untyped-call]
+    return torch.cat(rows)
+
+
+class _Recomputed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.again = apply
+        return apply(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        x = x.detach().requires_grad_(True)
+        with torch.enable_grad():
+            y = ctx.again(x)
+        return torch.autograd.grad(y, x, grad)[0], None

@@ -37,6 +37,7 @@ from sds.priors.checkpoints import (
     read_tensors,
 )
 from sds.priors.complex_network import ComplexSpectrogramNetwork
+from sds.priors.families import family_of_config
 from sds.priors.spectral_codec import CENTRE_DB, SCALE_DB, group_frames, ungroup_frames
 from sds.priors.stable_audio import StableAudioPrior, load_stable_audio
 from sds.signal.compressed_stft import BINS, HOP, compress, expand, istft, stft
@@ -97,6 +98,7 @@ class ComplexSpectrogramPrior:
         self.guide, self.device, self.window = guide, guide.device, window
         self.sample_rate = int(config["sample_rate"])
         self.max_seconds = config["sample_size"] / self.sample_rate
+        self.family = family_of_config(config)
         low, high = config["sigmas"]
         self.sigmas = (float(low), float(high))
         self.network = network.eval().requires_grad_(False).to(self.device)

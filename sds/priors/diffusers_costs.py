@@ -115,8 +115,8 @@ def measure_prior_speed(
     if hasattr(network, "transformer_blocks"):
         network.transformer_blocks = network.transformer_blocks[:1]
     filled(network, device, dtype)
-    for part in prior.codec:
-        filled(part, device, torch.float32)
+    for module in prior.codec:
+        filled(module, device, torch.float32)
     prior.device, prior.precision = device, dtype
     rows = ROWS.get(device.type, 20)
     frames = prior.latent_frames(min(SECONDS, prior.max_seconds))

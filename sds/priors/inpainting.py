@@ -21,7 +21,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from sds.priors.base import Cond, Prior, classifier_free_guidance
+from sds.priors.base import Cond, Prior, classifier_free_guidance, device_of
 from sds.priors.families import family_of
 from sds.priors.sampling import Sampling, sampling_of
 from sds.samplers.denoiser import Denoiser
@@ -82,8 +82,8 @@ def inpaint_stepwise(
         )
     seconds, sigmas = audio.shape[-1] / prior.sample_rate, how.sigmas()
     with torch.no_grad():
-        given = prior.encode(audio)
-        kept = kept_frames(keep, given.shape[-1], prior.decode(given).shape[-1])
+        given = prior.encode(audio.to(device_of(prior)))
+        kept = kept_frames(keep, given.shape[-1], prior.decode(given).shape[-1]).to(given.device)
         cond, uncond = prior.embed([prompt], seconds), prior.embed([""], seconds)
         if isinstance(prior, InpaintingPrior):
             cond, uncond = (prior.inpaint_cond(c, given, kept) for c in (cond, uncond))
@@ -107,7 +107,9 @@ def inpaint_stepwise(
     finally:
         solving.close()
     with torch.no_grad():
-        return prior.decode(torch.where(kept, given, latent))[..., : audio.shape[-1]]
+        return prior.decode(torch.where(kept, given, latent))[..., : audio.shape[-1]].to(
+            audio.device
+        )
 
 
 def keeping(denoise: Denoiser, given: Tensor, kept: Tensor) -> Denoiser:

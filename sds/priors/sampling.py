@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sds.priors.base import Prior, classifier_free_guidance
+from sds.priors.base import Prior, classifier_free_guidance, device_of
 from sds.priors.families import SHIPPED, family_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.ode import Sampler
@@ -139,7 +139,7 @@ class _Task:
 
     def heard(self, latent: Tensor) -> Tensor:
         """The audio [B, C, T] of a latent [B, D, L]."""
-        return self.prior.decode(latent)[..., : self.samples]
+        return self.prior.decode(latent)[..., : self.samples].cpu()
 
 
 def _begin(
@@ -154,5 +154,6 @@ def _begin(
         cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
         shape = prior.encode(torch.zeros(1, prior.channels, samples)).shape[1:]
     x = torch.randn(len(prompts), *shape, generator=generator) * sigmas[0]
+    x = x.to(device_of(prior))  # where it stays until it is sound
     denoise = classifier_free_guidance(prior, cond, uncond, how.guidance)
     return _Task(prior, denoise, sampler_of(how.sampler, generator), x, sigmas, samples)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -25,16 +25,18 @@ from torch.nn import functional as F
 from sds.priors.base import Cond
 from sds.priors.blank_modules import settle_weight_norms
 from sds.priors.checkpoints import Checkpoint, ModelUnavailable, load_weights
-from sds.priors.chunked_codec import in_chunks
+from sds.priors.chunked_codec import GRAPH_CHUNK, GRAPH_OVERLAP, in_chunks, recomputed
+from sds.priors.families import family_of_config
 from sds.priors.half_precision import HALVES, halve, in_precision
 from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
-from sds.priors.stable_audio_modules import build_model, conditioner_types
+from sds.priors.stable_audio_modules import MASK, MASKED, build_model, conditioner_types
 
 __all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_stable_audio"]
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
+BESIDE = "input_concat_cond"  # what the library concatenates to the noisy latents
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +66,9 @@ class StableAudioPrior:
     may be on any device; results are on the same. In another `precision` than float32 the weights
     and products of the transformer are of that type (`sds.priors.half_precision`), until it answers
     with numbers that are not finite: from then on, that answer included, it is in float32. The
-    codec always is. Audio longer than `chunk` latent frames goes through the codec in pieces; a
-    batch goes through network and codec in as many rows as fit the memory (`sds.priors.memory`).
+    codec always is. Audio longer than `chunk` latent frames goes through the codec in pieces,
+    shorter ones where a gradient is wanted; a batch goes through network and codec in as many rows
+    as fit the memory (`sds.priors.memory`).
     """
 
     def __init__(
@@ -102,11 +105,16 @@ class StableAudioPrior:
             self._codec.io_channels if self._codec is not None else config["audio_channels"]
         )
         self.max_seconds = config["sample_size"] / self.sample_rate
-        low, high = config.get("sigmas", (0.01, 100.0))  # the library's own range by default
+        self.family = family_of_config(config)
+        # The library's own range where neither the model nor its family says one.
+        low, high = config.get("sigmas", self.family.sigmas or (0.01, 100.0))
         self.sigmas = (float(low), float(high))
         self.latent_channels = int(spec["io_channels"])
         self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
         self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
+        self._beside: tuple[str, ...] = tuple(spec["diffusion"].get("input_concat_ids") or ())
+        if self._beside:  # `sds.priors.inpainting.InpaintingPrior`
+            self.inpaint_cond = self._inpaint_cond
         self._embedded: dict[tuple[str, float], Cond] = {}
         where = f"the model {name} on {self.device}"
         self._network_rows, self._codec_rows = Rows(where), Rows(f"the codec of {where}")
@@ -163,6 +171,8 @@ class StableAudioPrior:
             values = {name: given[kind] for name, kind in self._feeds.items()}
             with quiet(), torch.inference_mode(False), torch.no_grad():
                 tensors = self._model.conditioner([values], self.device)
+                empty = torch.zeros(1, 1, 1, device=self.device)  # `denoise` says what is given
+                tensors.update({name: [empty, None] for name in self._beside})
                 inputs = self._model.get_conditioning_inputs(tensors)
                 self._put_readers_away()
             # The transformer drops the masks; padding is already zeros.
@@ -175,6 +185,12 @@ class StableAudioPrior:
                 del self._embedded[next(iter(self._embedded))]
             self._embedded[key] = row
         return self._embedded[key]
+
+    def _inpaint_cond(self, cond: Cond, latent: Tensor, keep: Tensor) -> Cond:
+        """`cond` with what is kept: latent [1, D, L] at the frames where `keep` [L] is 1."""
+        mask = keep.to(self.device, torch.float32)[None, None]
+        given = {MASK: mask, MASKED: latent.to(self.device, torch.float32) * mask}
+        return {**cond, BESIDE: torch.cat([given[name] for name in self._beside], dim=1)}
 
     def _put_readers_away(self) -> None:
         """Back to the CPU with what reads prompts: T5 is asked once a prompt, and the library
@@ -196,12 +212,28 @@ class StableAudioPrior:
         x = F.pad(audio.to(self.device, torch.float32), (0, -audio.shape[-1] % self._unit))
 
         def piece(start: int, stop: int) -> Tensor:
-            part = _trim(x, start, stop, self.ratio)
-            return self._codec_rows.each(lambda a, b: self._encode(part[a:b]), len(part))
+            return self._by_rows(self._encode, _trim(x, start, stop, self.ratio))
 
-        frames = x.shape[-1] // self.ratio
-        z = in_chunks(piece, frames, step=1, chunk=self.chunk, overlap=self.overlap)
-        return z.to(audio.device)
+        return in_chunks(piece, x.shape[-1] // self.ratio, step=1, **self._pieces(x)).to(
+            audio.device
+        )
+
+    def _in_graph(self, x: Tensor) -> bool:
+        """Whether x needs a gradient through a codec too large to keep all that it computes."""
+        return torch.is_grad_enabled() and x.requires_grad and self._codec_type == "autoencoder"
+
+    def _pieces(self, x: Tensor) -> dict[str, int]:
+        """How long the pieces of x are, and how much neighbours share, for `in_chunks`."""
+        if not self._in_graph(x):
+            return {"chunk": self.chunk, "overlap": self.overlap}
+        shared = min(self.overlap, GRAPH_OVERLAP)
+        return {"chunk": min(self.chunk, GRAPH_CHUNK), "overlap": shared}
+
+    def _by_rows(self, apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply the codec to the rows of x: as many at once as fit; one by one for a gradient."""
+        if self._in_graph(x):
+            return recomputed(apply, x)
+        return self._codec_rows.each(lambda a, b: apply(x[a:b]), len(x))
 
     def _encode(self, x: Tensor) -> Tensor:
         if self._codec is None:
@@ -228,26 +260,24 @@ class StableAudioPrior:
 
         def piece(start: int, stop: int) -> Tensor:
             part = z[..., start:stop]
-            phase = None if guide is None else _trim(guide, start, stop, self.ratio)
+            if guide is None:
+                out = self._by_rows(self._decode, part)
+            else:
+                phase = _trim(guide, start, stop, self.ratio)
+                out = self._codec_rows.each(
+                    lambda a, b: self._codec.decode(part[a:b], like=phase[a:b]), len(part)
+                )
+            return out[..., : (stop - start) * self.ratio]
 
-            def rows(a: int, b: int) -> Tensor:
-                return self._decode(part[a:b], None if phase is None else phase[a:b])
-
-            return self._codec_rows.each(rows, len(part))[..., : (stop - start) * self.ratio]
-
-        frames = z.shape[-1]
-        audio = in_chunks(piece, frames, step=self.ratio, chunk=self.chunk, overlap=self.overlap)
-        audio = audio.to(latent.device)
+        audio = in_chunks(piece, z.shape[-1], step=self.ratio, **self._pieces(z)).to(latent.device)
         if like is None:
             return audio
         short = max(0, like.shape[-1] - audio.shape[-1])
         return F.pad(audio, (0, short))[..., : like.shape[-1]]
 
-    def _decode(self, z: Tensor, phase: Tensor | None) -> Tensor:
+    def _decode(self, z: Tensor) -> Tensor:
         if self._codec is None:
             return z
-        if phase is not None:
-            return self._codec.decode(z, like=phase)  # type: ignore[no-any-return]
         if self._codec_type != "autoencoder":
             return self._codec.decode(z)  # type: ignore[no-any-return]
         inner, each = self._codec.model, self._codec.iterate_batch
@@ -268,6 +298,8 @@ class StableAudioPrior:
             name: value.to(self.device).expand(len(x), *value.shape[1:])
             for name, value in cond.items()
         }
+        if self._beside and BESIDE not in rows:
+            rows[BESIDE] = z.new_zeros(len(z), 1 + self.latent_channels, z.shape[-1])
 
         def answer(a: int, b: int) -> Tensor:
             return self._answer(z[a:b], t[a:b], {name: value[a:b] for name, value in rows.items()})

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sds.distillation.recipes import RECIPES, Recipe
 from sds.distillation.sds_targets import target
-from sds.priors.base import Prior, classifier_free_guidance, repeat
+from sds.priors.base import Prior, classifier_free_guidance, device_of, repeat
 from sds.separation.base import WindowProgress
 from sds.signal.adam import Adam
 from sds.signal.audio_files import resample, with_channels
-from sds.signal.spectrogram import magnitudes, squared_distance
+from sds.signal.spectrogram import complex_distance, magnitudes, squared_distance
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,16 @@ class Latents:
     - `recipe`: of it `steps`, `lr`, `guidance`, `t_range`, `samples`, `denoise_steps`, `scales` and
       `phi` are read. No default.
     - `gamma`: weight of Decoder-SDS beside the reconstruction, >= 0. No default.
+    - `phase`: weight of the distance of complex spectra (`complex_distance`) in the reconstruction
+      beside that of magnitudes, >= 0; 0 compares magnitudes alone, as the paper writes it.
+    - `window`: seconds separated at once, at most what the prior takes; 10, the length of the
+      paper's sounds. What a window needs of memory grows with it.
     """
 
     recipe: Recipe
     gamma: float
+    phase: float = 0.0
+    window: float = 10.0
 
 
 LATENTS = Latents(recipe=RECIPES["paper"].distillation, gamma=0.02)
@@ -48,9 +54,13 @@ def audio_sds_stems(
     Stems are decoded latents as they are, not projected on the mixture. With a mono prior each
     channel has its own latents, R = C rows; a stereo prior takes one row. The latents start at the
     mixture's own: the prompts separate them.
+
+    All of it but mix and stems is on the device of the prior. Of its codec, if it is one that makes
+    waveforms, the graph of one piece of one source is in memory at a time
+    (`sds.priors.chunked_codec.recomputed`).
     """
     recipe, k = method.recipe, len(prompts)
-    audio = resample(mix, rate, prior.sample_rate)
+    audio = resample(mix, rate, prior.sample_rate).to(device_of(prior))
     rows = audio[:, None] if prior.channels == 1 else with_channels(audio[None], 2)  # [R, C', T']
     r, seconds = len(rows), rows.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
@@ -69,6 +79,8 @@ def audio_sds_stems(
         wanted = target(prior, denoise, x.detach(), t=t, recipe=recipe, generator=generator)
         total = x.reshape(k, r, *x.shape[1:]).sum(0)
         l_rec = squared_distance(magnitudes(total, recipe.scales), wanted_mix).sum()
+        if method.phase:
+            l_rec = l_rec + method.phase * complex_distance(total, rows, recipe.scales).sum()
         l_sds = squared_distance(magnitudes(x, recipe.scales), wanted).sum()
         adam.zero_grad()
         torch.autograd.backward([l_rec + method.gamma * l_sds], inputs=[h])
@@ -80,6 +92,7 @@ def audio_sds_stems(
     out = x.reshape(k, -1, x.shape[-1])  # [K, R * C', T']: the channels of the prior's side
     if out.shape[1] != len(mix):
         out = out.mean(1, keepdim=True)  # a stereo prior on a mono file
+    out = out.to(mix.device)
     yield WindowProgress(
         1.0, "stems", {}, resample(out, prior.sample_rate, rate, frames=mix.shape[-1])
     )

@@ -93,7 +93,7 @@ def reference(prior: Prior, prompt: str, source: Tensor, recipe: Recipe) -> Tens
     """Magnitudes [1, F, N] that the prior generates from source [1, C', T'] for the prompt."""
     t, steps = recipe.t_range[1], recipe.inversion
     (z,) = prompted_latents(prior, [prompt], source, t=t, steps=steps, guidance=recipe.guidance)
-    return magnitude(prior.decode(z, like=source), N).square().mean(1).sqrt()
+    return magnitude(prior.decode(z, like=source), N).square().mean(1).sqrt().to(source.device)
 
 
 def match_levels(wanted: Tensor, mixture: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from sds.priors.base import Prior, classifier_free_guidance
+from sds.priors.base import Prior, classifier_free_guidance, device_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
 from sds.separation.base import N
@@ -42,7 +42,8 @@ def prompted_powers(
     scales it by s_k / sqrt(s_k^2 + sigma^2): the ratios of powers tend to s_j^2 / s_k^2 as sigma
     grows, Wiener's. One step squares them.
     """
-    z = prior.encode(sources)
+    here = sources.to(device_of(prior))
+    z = prior.encode(here)
     noise = torch.randn(z.shape[1:], generator=generator).to(z).expand_as(z)
     z_hat = estimate_x0(denoise, z, noise, torch.full((len(z),), t).to(z), steps=steps)
-    return stft(prior.decode(z_hat, like=sources), N).abs().square().mean(1)
+    return stft(prior.decode(z_hat, like=here), N).abs().square().mean(1).to(sources.device)

@@ -220,6 +220,8 @@ def with_steps(method: Method, steps: int | None) -> Method:
 def _longest(separation: Separation) -> float:
     """Seconds that the method takes at once."""
     prior, method = separation.prior, separation.method
+    if isinstance(method, Latents):
+        return min(prior.max_seconds, method.window)
     if not isinstance(method, Masks) or method.recipe.steps:
         return prior.max_seconds
     network = method.query > 0 and separation.networks.query is not None

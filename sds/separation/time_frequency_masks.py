@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sds.distillation.sds_targets import as_loud_as, target
-from sds.priors.base import Cond, Prior, classifier_free_guidance, repeat
+from sds.priors.base import Cond, Prior, classifier_free_guidance, device_of, repeat
 from sds.separation import component_assignment
 from sds.separation.base import FLOOR, N, WindowProgress
 from sds.separation.mask_settings import Masks, uses_components
@@ -179,10 +179,12 @@ def refine(
     )
     invert = backwards if method.recipe.inversion else None
     recipe, frames = method.recipe, mid.shape[-1]
+    home, device = logits.device, device_of(prior)
+    mid, spectrum, logits = mid.to(device), spectrum.to(device), logits.to(device)
     k, grid = len(logits) - 1, logits.shape[1:]
     half = recipe.steps // 2
     shrunk = [max(1, -(-size // by)) for size, by in zip(grid, method.coarse, strict=True)]
-    change = torch.zeros(k + 1, *shrunk, requires_grad=True)
+    change = torch.zeros(k + 1, *shrunk, device=device, requires_grad=True)
     adam = Adam(change, lr=recipe.lr)
     base, wanted = logits, [torch.zeros(0)]
     whole = magnitudes(mid, recipe.scales)
@@ -208,7 +210,7 @@ def refine(
         adam.zero_grad()
         torch.autograd.backward([loss + method.smooth * _variation(change)], inputs=[change])
         adam.step()
-        yield (base + _stretch(change, grid)).detach(), float(loss.detach())
+        yield (base + _stretch(change, grid)).detach().to(home), float(loss.detach())
 
 
 def apply(

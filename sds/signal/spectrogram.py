@@ -56,6 +56,18 @@ def squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     return torch.stack(terms).sum(0)
 
 
+def complex_distance(a: Tensor, b: Tensor, scales: Sequence[int] = SCALES) -> Tensor:
+    """Squared distance [B] between complex spectra of audio a and b [B, C, T].
+
+    1/2 sum_m || STFT_m a - STFT_m b ||^2, each norm a mean over bins, as in `squared_distance`.
+
+    It hears phase, which magnitudes do not: a sign, a delay. Equal to `squared_distance` where b is
+    silent; 4 times as much between a sound and its negative, where the other is 0.
+    """
+    terms = [torch.view_as_real(stft(a - b, n)).square().sum(-1).flatten(1).mean(1) for n in scales]
+    return torch.stack(terms).sum(0) / 2
+
+
 def relative_distance(a: Sequence[Tensor], b: Sequence[Tensor], *, log_weight: float) -> Tensor:
     """Linear and logarithmic distance [B] of spectrograms a to targets b, lists of [B, C, F, N].
 

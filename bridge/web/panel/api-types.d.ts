@@ -233,12 +233,16 @@ export interface GenerateClips {
   prompts: Array<string>;
   stems?: Array<"bass" | "drums" | "guitar" | "piano">;
   like?: string | null;
+  source?: string | null;
+  keep?: Array<any[]>;
   duration?: number | null;
   bars?: number | null;
   tempo?: number | null;
   count?: number | null;
   steps?: number | null;
   guidance?: number | null;
+  sampler?: string | null;
+  schedule?: string | null;
   seed?: number;
   model?: string;
   stem_model?: string;
