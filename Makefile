@@ -5,6 +5,7 @@
 # make vendor  copy what the panel has of others out of their npm packages (bridge/web/vendor.json)
 # make types   write the panel's types of the HTTP API; TypeScript, out of npm, checks its scripts
 # make bench   measure speed, write docs/benchmarks.md
+# make gpu     measure every recipe on the card that is here, write docs/gpu.md; without one tiny, on the CPU
 # make score   measure quality on the recordings in DATA, write docs/scoreboard.md
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ NUMERIC := algorithms audio_files clap_assignment component_assignment delta_den
 	two_tower voice waveform_unet waveforms zerosep
 PLAIN := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2
 
-.PHONY: demo test test-paths peers vendor types check bench score clean install
+.PHONY: demo test test-paths peers vendor types check bench gpu score clean install
 
 install: .venv/.installed
 
@@ -84,6 +85,11 @@ bench: .venv/.installed
 	@echo "== bench: some minutes; let nothing else run meanwhile"
 	@$(BIN)/python -m bench.report docs/benchmarks.md
 	@echo "== bench: wrote docs/benchmarks.md"
+
+gpu: .venv/.installed
+	@echo "== gpu: under ten minutes on a card; without one the same at tiny size"
+	@$(BIN)/python -m bench.gpu --page docs/gpu.md
+	@echo "== gpu: done"
 
 score: .venv/.installed
 	@echo "== score: hours; stopped, it goes on where it was"

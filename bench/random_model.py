@@ -82,15 +82,23 @@ def write_hub_cache(cache: Path, name: str, *, tiny: bool = False) -> None:
     write_text_encoder(place / "snapshots" / revision, name, tiny=tiny)
 
 
-def write_random(name: str, folder: Path) -> Path:
-    """Write the model `name` of `sds.priors.published` with random weights, its text encoder in
-    `folder`/hub. The hub's client must look there (HF_HUB_CACHE) before anything imports it.
+def use_hub_cache(cache: Path) -> None:
+    """Let the hub's client look in a cache of ours, and nowhere else, in this process."""
+    from huggingface_hub import constants
+
+    constants.HF_HUB_CACHE = str(cache)
+    constants.HF_HUB_OFFLINE = True
+
+
+def write_random(name: str, folder: Path, cache: Path) -> Path:
+    """Write the model `name` of `sds.priors.published` with random weights to `folder`, its text
+    encoder to the hub's `cache`, which must be in use (`use_hub_cache`).
     """
     config = published_config(name)
     for entry in config["model"]["conditioning"]["configs"]:
         if entry["type"] == "t5":
             encoder = entry["config"]["t5_model_name"]
-            write_hub_cache(folder / "hub", encoder, tiny=name.startswith("tiny"))
+            write_hub_cache(cache, encoder, tiny=name.startswith("tiny"))
     return write_model(folder, config, random_model(config))
 
 
@@ -100,15 +108,12 @@ def main() -> None:
     parser.add_argument("--config", choices=MODELS, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    from huggingface_hub import constants
-
-    constants.HF_HUB_CACHE = str(args.out / "hub")
-    constants.HF_HUB_OFFLINE = True
-    folder = write_random(args.config, args.out)
+    cache = args.out / "hub"
+    use_hub_cache(cache)
+    folder = write_random(args.config, args.out, cache)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     sys.stdout.write(
-        f"{folder}: {size / 1e9:.2f} GB. Use it with HF_HUB_CACHE={folder / 'hub'} "
-        "HF_HUB_OFFLINE=1\n"
+        f"{folder}: {size / 1e9:.2f} GB. Use it with HF_HUB_CACHE={cache} HF_HUB_OFFLINE=1\n"
     )
 
 

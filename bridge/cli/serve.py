@@ -247,7 +247,8 @@ def token(config_file: ConfigFile = None, as_json: Json = False) -> None:
 def doctor_(config_file: ConfigFile = None, model: Model = None, as_json: Json = False) -> None:
     """Check what Scorewire needs, and say how to get what is missing.
 
-    It compiles and runs a kernel, loads the model, and sends an OSC packet round.
+    It compiles and runs a kernel, loads the model, and sends an OSC packet round. Of a model that did
+    not ship it says beforehand what memory and how many minutes each recipe needs here.
     """
     import asyncio
     from contextlib import nullcontext

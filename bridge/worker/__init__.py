@@ -29,8 +29,7 @@ loaded from job to job.
 - `models`: What the stories share: prior, scorers, tagger, banks and copy index, loaded once and
   kept.
 - `multitrack`: Generate stem sets, and stems that go with given ones.
-- `needs`: What each recipe asks of a model, and so the memory and minutes that it needs here: for
-  `doctor`.
+- `needs`: The memory and minutes that each recipe needs here with a model: lines of `doctor`.
 - `part`: Do a share of a job for an engine that has several machines.
 - `patch`: Prompt to patch: search, fit and distill the knobs of a renderer towards a prompt.
 - `playables`: The presets that the suite `playable` plays: those of the factory, and those beside

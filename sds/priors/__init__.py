@@ -41,6 +41,8 @@
   with some of them, and tells them apart.
 - `multi_source`: Multi-source diffusion (MSDM): one denoiser of the waveforms of bass, drums,
   guitar and piano.
+- `needs`: What a recipe asks of a model, and so the memory and time that it needs where that
+  computes.
 - `nearest_captions`: What to ask of the default model for a prompt that no caption said: the
   captions nearest to it.
 - `pickled_checkpoint`: Tensors of a checkpoint that torch.save wrote, read without trusting its

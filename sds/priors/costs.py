@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from sds.priors.checkpoints import CONFIG, ModelUnavailable, first_line
+from sds.priors.chunked_codec import GRAPH_CHUNK, GRAPH_OVERLAP
 from sds.priors.published import T5_SHAPES, T5Shape
 from sds.priors.quiet_import import BUILD_ERRORS
 from sds.priors.stable_audio_modules import build_model, conditioner_types
@@ -37,9 +38,11 @@ class Costs:
     - `network`, `codec`, `text`: numbers in the weights of the transformer, of the codec, and of
       the text encoder (0 where the model brings none of its own).
     - `row_flops`: operations of one evaluation of one clip at one noise level, for one prompt.
-    - `encode_flops`, `decode_flops`: of one clip; a decode whose gradient is taken needs two.
+    - `encode_flops`, `decode_flops`: of one clip; `gradient_flops`: of one decode with its
+      gradient, in pieces (`sds.priors.chunked_codec`): forward, forward again, and back.
     - `row_bytes`, `encode_bytes`, `decode_bytes`: most that is alive beside the weights.
-    - `saved_bytes`: kept for the gradient of one decode, by the whole decoder at once.
+    - `graph_bytes`: kept for the gradient of one piece of a decode, and alive with it.
+    - `clip_bytes`: a decoded clip and its magnitudes in three windows, one still complex.
     """
 
     seconds: float
@@ -50,10 +53,12 @@ class Costs:
     row_flops: int
     encode_flops: int
     decode_flops: int
+    gradient_flops: int
     row_bytes: int
     encode_bytes: int
     decode_bytes: int
-    saved_bytes: int
+    graph_bytes: int
+    clip_bytes: int
 
 
 def count_costs(config: Mapping[str, Any], seconds: float) -> Costs:
@@ -83,18 +88,23 @@ def count_costs(config: Mapping[str, Any], seconds: float) -> Costs:
         row = counted(model, lambda: model.model(z, t, **cond))
         encode = counted(model, lambda: codec.encode(audio, skip_bottleneck=True))
         decode = counted(model, lambda: codec.decode(z))
-        saved = saved_bytes(model, lambda: codec.decode(z.requires_grad_()))
+        piece = z[..., :GRAPH_CHUNK].requires_grad_()
+        saved = saved_bytes(model, lambda: codec.decode(piece))
     except BUILD_ERRORS as error:
         raise ModelUnavailable(
             f"{CONFIG} describes a model that cannot run ({type(error).__name__}: "
             f"{first_line(error)})."
         ) from error
+    pieces = 1 + max(0, math.ceil((frames - GRAPH_CHUNK) / (GRAPH_CHUNK - GRAPH_OVERLAP)))
+    share = piece.shape[-1] / frames  # of a clip in a piece
     return Costs(
         seconds, frames,
         network=count(model.model), codec=count(codec), text=text_numbers(config),
         row_flops=row[0], encode_flops=encode[0], decode_flops=decode[0],
+        gradient_flops=round(3 * pieces * share * decode[0]),
         row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],
-        saved_bytes=saved,
+        graph_bytes=saved + round(share * decode[1]),
+        clip_bytes=FLOAT * audio.numel() * (1 + 3 * 2 + 4),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 - `audio_sds`: Separation as in the Audio-SDS paper (arXiv 2505.04621, section 4): one latent a
   source.
 - `base`: What all separation methods share: the window of the masks, their floor, progress.
+- `calls`: How often separations ask the prior, and every other recipe that a model of a family has.
 - `clap_assignment`: Component assignment by the search scorer: each component to the stem whose
   prompt it fits.
 - `component_assignment`: Component assignment: which prompts get how much of each component of a

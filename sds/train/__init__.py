@@ -55,6 +55,10 @@
 - `single_prompt`: Train the first guess of the separator (`sds.separation.single_prompt_network`)
   on mixtures.
 - `stem_masks`: Train the one-pass separator of four stems.
+- `stem_mixtures`: Mixtures of four stems as the two trainers see them: powers on bands, and what
+  they share.
+- `stem_bands`: Carry songs of four stems to where the recordings cannot go: as levels on bands, in
+  small files.
 - `stem_data`: Read what `sds.train.corpus.stems` rendered: windows of four stems, varied, with
   captions.
 - `tagged_mixtures`: Mixtures that the tagger learns from, heard by the trunk once and kept.

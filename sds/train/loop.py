@@ -36,8 +36,15 @@ def add_options(
     check: int,
     steps: int = 100_000,
     warm: int = 100,
+    device: bool = False,
 ) -> None:
-    """The options that every training has: --minutes, --steps, --rate, --warm, --ema, --check."""
+    """The options that every training has: --minutes, --steps, --rate, --warm, --ema, --check; and
+    --device where a training may run on a GPU.
+    """
+    if device:
+        parser.add_argument(
+            "--device", default="cpu", help="cpu, cuda or mps; random numbers are of the CPU's"
+        )
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--rate", type=float, default=rate)

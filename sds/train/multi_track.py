@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -38,8 +39,10 @@ from sds.signal.band_levels import BANDS, HOP, RATE, to_levels
 from sds.similarity.two_tower import SEARCH_SCORER, TwoTowerScorer, load_scorer
 from sds.train.common import Checkpoint
 from sds.train.loop import BEST, Run, add_options
-from sds.train.stem_data import Songs
-from sds.train.stem_masks import Mixtures, errors_db, mixtures
+from sds.train.stem_bands import BandSongs, add_bands, refresh, songs_of
+from sds.train.stem_data import Grid, Songs
+from sds.train.stem_masks import errors_db
+from sds.train.stem_mixtures import Mixtures, mixtures
 
 log = logging.getLogger(__name__)
 WINDOWS = (128, 128, 128, 256, 376)  # frames: 4, 8, 12 s
@@ -80,9 +83,13 @@ class Windows:
     vectors: Tensor
     beats: Tensor
 
+    def to(self, device: torch.device | str) -> Windows:
+        """The same on a device."""
+        return Windows(self.known.to(device), self.vectors.to(device), self.beats.to(device))
+
 
 def windows(
-    songs: Songs,
+    songs: Songs | BandSongs,
     vectors: Vectors,
     count: int,
     frames: int,
@@ -91,14 +98,13 @@ def windows(
     plain: bool = False,
 ) -> Windows:
     """Draw `count` windows of `frames` frames of 32 ms; `plain` leaves out variation."""
+    if isinstance(songs, BandSongs):
+        return _band_windows(songs, vectors, count, frames, rng, plain=plain)
     sounds, said, beats = [], [], []
     at = np.arange(frames, dtype=np.float64) * (PAIR * HOP / RATE)
     for _ in range(count):
         audio, captions, grid = songs.window_on_beats(rng, (PAIR * frames - 1) * HOP, plain=plain)
-        if grid is None or (not plain and rng.random() < UNCOUNTED):
-            beats.append(torch.zeros(BEATS, frames))
-        else:
-            beats.append(beat_maps(torch.from_numpy(grid.position(at)).float(), grid.bar))
+        beats.append(_beats(grid, at, rng, plain=plain))
         sound = torch.as_tensor(audio)
         sounds.append(sound)
         which = 1.0 if plain else rng.random()
@@ -114,6 +120,40 @@ def windows(
         change = torch.from_numpy(rng.normal(size=(count, 1, 1))).float()
         gain = gain * 10 ** (change * LEVEL_DB / 20)
     return Windows(mixtures(stems * gain), torch.stack(said), torch.stack(beats))
+
+
+def _beats(
+    grid: Grid | None, at: npt.NDArray[np.float64], rng: np.random.Generator, *, plain: bool
+) -> Tensor:
+    """What is told of the beats [4, L] at the seconds `at` [L]: at times nothing."""
+    if grid is None or (not plain and rng.random() < UNCOUNTED):
+        return torch.zeros(BEATS, len(at))
+    return beat_maps(torch.from_numpy(grid.position(at)).float(), grid.bar)
+
+
+def _band_windows(
+    songs: BandSongs,
+    vectors: Vectors,
+    count: int,
+    frames: int,
+    rng: np.random.Generator,
+    *,
+    plain: bool,
+) -> Windows:
+    """Windows of songs that are there on bands only."""
+    known, places = songs.windows(count, PAIR * frames, rng, plain=plain)
+    at, said, beats = np.arange(frames, dtype=np.float64) * (PAIR * HOP / RATE), [], []
+    for place in places:
+        beats.append(_beats(songs.grid(place), at, rng, plain=plain))
+        which = 1.0 if plain else rng.random()
+        if which < DROP:
+            said.append(torch.zeros(VECTOR))
+        elif which < DROP + HEARD:
+            said.append(songs.vector(place, PAIR * frames))
+        else:
+            texts = songs.rows[place[0]]["captions"]
+            said.append(vectors.read(texts[0 if plain else int(rng.integers(len(texts)))]))
+    return Windows(known, torch.stack(said), torch.stack(beats))
 
 
 def noise_levels(count: int, told: Tensor, g: torch.Generator) -> Tensor:
@@ -143,7 +183,8 @@ def loss(
     """
     known = drawn.known
     x0 = net.white(to_levels(known.stems))
-    x = x0 + sigma[:, :, None, None] * torch.randn(x0.shape, generator=g)
+    sigma, told = sigma.to(x0.device), told.to(x0.device)
+    x = x0 + sigma[:, :, None, None] * torch.randn(x0.shape, generator=g).to(x0.device)
     side = Told(drawn.vectors, beats=drawn.beats)
     if masks is not None:
         logits = masks.logits(known.levels)
@@ -155,7 +196,7 @@ def loss(
     squared = ((d - x0).square() * weight).mean((2, 3), keepdim=True)
     error = squared.sum() / unknown.sum().clamp_min(1)
     if side.logits is None or not bool(told.any()):
-        return error, torch.zeros(())
+        return error, torch.zeros((), device=x0.device)
     shares = refined(side.logits[told], correction[told]).softmax(1)
     return error, errors_db(shares, _those(known, told)).mean()
 
@@ -189,7 +230,11 @@ def _those(known: Mixtures, chosen: Tensor) -> Mixtures:
 
 @torch.no_grad()
 def held_back(
-    net: MultiTrackNetwork, masks: StemMasks | None, held: Songs, vectors: Vectors
+    net: MultiTrackNetwork,
+    masks: StemMasks | None,
+    held: Songs | BandSongs,
+    vectors: Vectors,
+    device: str = "cpu",
 ) -> tuple[list[float], float, float]:
     """The loss of D at each of `LEVELS` with half the tracks known, and the errors in dB of the
     masks before and after correction, on the same held-back windows and noise each time.
@@ -197,7 +242,7 @@ def held_back(
     g, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
     rows, before, after = [], [], []
     for _ in range(CHECKED // 8):
-        drawn = windows(held, vectors, 8, 128, rng, plain=True)
+        drawn = windows(held, vectors, 8, 128, rng, plain=True).to(device)
         none, every = torch.zeros(8, dtype=torch.bool), torch.ones(8, dtype=torch.bool)
         pattern = noise_levels(8, none, g) > 0
         errors = (loss(net, None, drawn, level * pattern, none, g)[0] for level in LEVELS)
@@ -212,11 +257,15 @@ def held_back(
     return each, one, two
 
 
-def measure(songs: Songs, net: MultiTrackNetwork, count: int = 96) -> None:
+def measure(songs: Songs | BandSongs, net: MultiTrackNetwork, count: int = 96) -> None:
     """Set mean and deviation of each band of each track, where it sounds and where it does not."""
     rng = np.random.default_rng(0)
     levels = []
     for _ in range(count // 8):
+        if isinstance(songs, BandSongs):
+            known, _ = songs.windows(8, 256, rng, plain=True)
+            levels.append(to_levels(known.stems))
+            continue
         audio = torch.stack(
             [torch.as_tensor(songs.window(rng, 255 * HOP, plain=True)[0]) for _ in range(8)]
         )
@@ -234,7 +283,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/multi-track"))
     parser.add_argument("--masks", type=Path, help="weights of sds.train.stem_masks")
     parser.add_argument("--batch", type=int, default=12)
-    add_options(parser, rate=1e-3, ema=0.998, check=100)
+    add_bands(parser)
+    add_options(parser, rate=1e-3, ema=0.998, check=100, device=True)
     return parser.parse_args(given)
 
 
@@ -242,7 +292,7 @@ def main() -> None:
     """Train, with a checkpoint every three minutes."""
     args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    songs, held = Songs(args.data, "train"), Songs(args.data, "held", half="choose")
+    songs, held = songs_of(args)
     torch.manual_seed(0)
     net, vectors, masks = MultiTrackNetwork(), Vectors(load_scorer(SEARCH_SCORER)), None
     if args.masks:
@@ -259,11 +309,13 @@ def train(
     net: MultiTrackNetwork,
     masks: StemMasks | None,
     vectors: Vectors,
-    songs: Songs,
-    held: Songs,
+    songs: Songs | BandSongs,
+    held: Songs | BandSongs,
 ) -> None:
     """Train until --minutes or --steps have passed, from the checkpoint in `args.out` on."""
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if masks is not None:
+        masks.network.to(args.device)
     if masks is not None and Checkpoint(args.out).exists and not (args.out / "told").exists():
         (args.out / BEST).unlink(missing_ok=True)  # its loss was another
         (args.out / "told").touch()
@@ -274,16 +326,15 @@ def train(
         frames = int(rng.choice(WINDOWS))
         count = max(4, args.batch * 128 // frames)
         told = torch.rand(count, generator=g) < (TOLD if masks is not None else 0.0)
-        drawn = windows(songs, vectors, count, frames, rng)
+        drawn = windows(songs, vectors, count, frames, rng).to(args.device)
         errors = loss(net, masks, drawn, noise_levels(count, told, g), told, g)
         return errors[0] + MASK_WEIGHT * errors[1], errors
 
     def check(mean: MultiTrackNetwork) -> tuple[float, str]:
-        songs.refresh()
-        held.refresh()
+        refresh(songs, held)
         if masks is not None:  # they may be in training
             fill(masks.network, read_tensors(args.masks), args.masks)
-        each, before, after = held_back(mean, masks, held, vectors)
+        each, before, after = held_back(mean, masks, held, vectors, args.device)
         held_loss = sum(each) / len(each) + (0.0 if masks is None else MASK_WEIGHT * after)
         levels = " ".join(f"{x:.3f}" for x in each)
         return held_loss, f"({levels}), masks {before:.2f} -> {after:.2f} dB"

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,46 +23,21 @@ from torch import Tensor, nn
 
 from sds.priors.checkpoints import read_tensors
 from sds.priors.stem_masks import StemMaskNetwork, gain_to_level
-from sds.signal.band_levels import HOP, band_powers, on_bands, stft, to_levels
+from sds.signal.band_levels import HOP
 from sds.train.common import Checkpoint
 from sds.train.loop import Run, add_options
+from sds.train.stem_bands import BandSongs, add_bands, refresh, songs_of
 from sds.train.stem_data import Songs
+from sds.train.stem_mixtures import Mixtures, mixtures
 
 log = logging.getLogger(__name__)
 FLOOR = 5e-3  # of the mixture's energy: less than that of a stem is as good as none
 FRAMES = 192  # of a window: 3 s
 CELLS = 0.3  # power of a cell's power that it weighs
 ERROR = 0.03  # of a dB of error beside the cross entropy
+MIXED = 0.5  # of windows: four songs
 LEVEL_DB = 4.0  # deviation of the mixture's level
 CHECKED = 64  # held-back windows
-
-
-@dataclass(frozen=True, slots=True)
-class Mixtures:
-    """Mixtures and what is known of their stems, on bands.
-
-    - `levels`: [B, 128, L] of the mixtures.
-    - `stems`, `cross`: [B, 4, 128, K], powers of the stems, and real parts of stem times mixture,
-      of every second frame from `first` on.
-    - `power`: [B, 128, K] of the mixtures, likewise.
-    """
-
-    levels: Tensor
-    stems: Tensor
-    cross: Tensor
-    power: Tensor
-    first: int
-
-
-def mixtures(audio: Tensor, first: int = 0) -> Mixtures:
-    """What is known of stems [B, 4, T] at 32 kHz that are mixed as they are; `first` is 0 or 1."""
-    mixture = audio.sum(1)
-    levels = to_levels(band_powers(stft(mixture)))
-    part = audio[..., first * HOP :]
-    spectra = stft(part, 2 * HOP)
-    whole = spectra.sum(1)
-    cross = spectra.real * whole.real[:, None] + spectra.imag * whole.imag[:, None]
-    return Mixtures(levels, band_powers(spectra), on_bands(cross), band_powers(whole), first)
 
 
 def errors_db(shares: Tensor, known: Mixtures) -> Tensor:
@@ -95,7 +69,7 @@ def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = F
     """
     rows = []
     for _ in range(count):
-        mixed = not plain and rng.random() < 0.5
+        mixed = not plain and rng.random() < MIXED
         audio, _ = songs.window(rng, (FRAMES - 1) * HOP, plain=plain, mixed=mixed)
         rows.append(torch.as_tensor(audio))
     stems = torch.stack(rows)
@@ -106,12 +80,27 @@ def batch(songs: Songs, count: int, rng: np.random.Generator, *, plain: bool = F
     return stems * gain
 
 
+def drawn(
+    songs: Songs | BandSongs,
+    count: int,
+    rng: np.random.Generator,
+    first: int = 0,
+    *,
+    plain: bool = False,
+) -> Mixtures:
+    """`count` windows of recordings, or of their bands."""
+    if isinstance(songs, BandSongs):
+        mixed = 0.0 if plain else MIXED
+        return songs.windows(count, FRAMES, rng, first, plain=plain, mixed=mixed)[0]
+    return mixtures(batch(songs, count, rng, plain=plain), first)
+
+
 @torch.no_grad()
-def held_back_error(net: nn.Module, held: Songs) -> list[float]:
+def held_back_error(net: nn.Module, held: Songs | BandSongs, device: str = "cpu") -> list[float]:
     """Mean error in dB of each stem where it sounds, on the same held-back windows each time."""
     rng, rows, there = np.random.default_rng(0), [], []
     for _ in range(CHECKED // 8):
-        known = mixtures(batch(held, 8, rng, plain=True))
+        known = drawn(held, 8, rng, plain=True).to(device)
         rows.append(errors_db(net(known.levels).softmax(1), known))
         share = known.stems.sum((2, 3)) / known.power.sum((1, 2))[:, None]
         there.append(share > 2 * FLOOR)
@@ -126,7 +115,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("runs/stems"))
     parser.add_argument("--out", type=Path, default=Path("runs/stem-masks"))
     parser.add_argument("--batch", type=int, default=8)
-    add_options(parser, rate=1.5e-3, ema=0.998, check=150)
+    add_options(parser, rate=1.5e-3, ema=0.998, check=150, device=True)
+    add_bands(parser)
     parser.add_argument("--begin", type=Path, help="weights of another run to begin with")
     return parser.parse_args()
 
@@ -135,24 +125,23 @@ def main() -> None:
     """Train, with a checkpoint every three minutes."""
     args = arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    songs, held = Songs(args.data, "train"), Songs(args.data, "held", half="choose")
+    songs, held = songs_of(args)
     torch.manual_seed(0)
     net = StemMaskNetwork()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if args.begin and not Checkpoint(args.out).exists:
         net.load_state_dict(read_tensors(args.begin))
-    run = Run(net, args)
+    run = Run(net.to(args.device), args)
     rng = np.random.default_rng(run.step)
 
     def lowered(step: int) -> tuple[Tensor, Sequence[Tensor]]:
-        known = mixtures(batch(songs, args.batch, rng), step % 2)
+        known = drawn(songs, args.batch, rng, step % 2).to(args.device)
         whole, error = loss(net(known.levels), known)
         return whole, [error]
 
     def check(mean: nn.Module) -> tuple[float, str]:
-        songs.refresh()
-        held.refresh()
-        each = held_back_error(mean, held)
+        refresh(songs, held)
+        each = held_back_error(mean, held, args.device)
         return sum(each) / len(each), f"dB ({' '.join(f'{x:.2f}' for x in each)})"
 
     run.until_done(lowered, check, clip=5.0)
