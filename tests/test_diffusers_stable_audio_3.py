@@ -232,6 +232,12 @@ def test_pieces_of_a_long_sound_are_the_whole(pipe):
         z = whole.encode(sound)
         assert relative(short.encode(sound), z) < 1e-5
         assert relative(short.decode(z), whole.decode(z)) < 1e-5
+    slopes = []
+    for each in (short, whole):
+        latent = z.clone().requires_grad_()
+        each.decode(latent).square().mean().backward()
+        slopes.append(latent.grad)
+    assert relative(*slopes) < 1e-5
 
 
 def test_prompts_are_embedded_once_and_the_empty_one_is_the_pipelines(pipe, prior, monkeypatch):

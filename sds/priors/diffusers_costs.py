@@ -6,13 +6,14 @@ Its parts are built on torch's meta device from their descriptions, and asked on
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 
 from sds.priors.checkpoints import ModelUnavailable, first_line
-from sds.priors.costs import Costs, count, counted, saved_bytes
+from sds.priors.costs import FLOAT, Costs, count, counted, saved_bytes
 from sds.priors.diffusers_loading import (
     PIPELINES,
     SCHEDULER,
@@ -89,18 +90,24 @@ def count_prior(blank: Blank, seconds: float) -> Costs:
         row = counted(everything, lambda: prior.ask(z, t, cond))
         encode = counted(everything, lambda: prior.encode(audio))
         decode = counted(everything, lambda: prior.decode(z))
-        saved = saved_bytes(everything, lambda: prior.decode(z.requires_grad_()))
+        piece = z[..., : prior.graph_chunk or frames].requires_grad_()
+        saved = saved_bytes(everything, lambda: prior._decode(piece))
     except BUILD_ERRORS as error:
         raise ModelUnavailable(
             f"the descriptions of {prior.name} make a model that cannot run "
             f"({type(error).__name__}: {first_line(error)})."
         ) from error
+    apart = (prior.graph_chunk - prior.overlap) if prior.graph_chunk else frames
+    pieces = 1 + max(0, math.ceil((frames - piece.shape[-1]) / apart))
+    share = piece.shape[-1] / frames  # of a clip in a piece
     return Costs(
         seconds, frames,
         network=count(prior.network), codec=sum(map(count, prior.codec)), text=blank.text,
         row_flops=row[0], encode_flops=encode[0], decode_flops=decode[0],
+        gradient_flops=round(3 * pieces * share * decode[0]),
         row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],
-        saved_bytes=saved,
+        graph_bytes=saved + round(share * decode[1]),
+        clip_bytes=FLOAT * audio.numel() * (1 + 3 * 2 + 4),
     )  # fmt: skip
 
 

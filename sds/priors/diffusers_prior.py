@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from sds.priors.base import Cond
 from sds.priors.blank_modules import settle_weight_norms
-from sds.priors.chunked_codec import in_chunks
+from sds.priors.chunked_codec import in_chunks, recomputed
 from sds.priors.families import Family
 from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
@@ -128,9 +128,10 @@ class DiffusersPrior(ABC):
 
         def piece(start: int, stop: int) -> Tensor:
             part = x[..., start * self.ratio : stop * self.ratio]
-            return self._codec_rows.each(lambda a, b: self._encode(part[a:b]), len(part))
+            return self._by_rows(self._encode, part)
 
-        return self._pieces(piece, x.shape[-1] // self.ratio, step=1).to(audio.device)
+        frames = x.shape[-1] // self.ratio
+        return self._pieces(piece, frames, self.in_graph(x), step=1).to(audio.device)
 
     def decode(self, latent: Tensor, *, like: Tensor | None = None) -> Tensor:
         """Latent [B, D, L] -> audio [B, C, T]. With `like` [B, C, T], as long as it."""
@@ -138,19 +139,40 @@ class DiffusersPrior(ABC):
 
         def piece(start: int, stop: int) -> Tensor:
             part = z[..., start:stop]
-            audio = self._codec_rows.each(lambda a, b: self._decode(part[a:b]), len(part))
-            return audio[..., : (stop - start) * self.ratio]
+            return self._by_rows(self._decode, part)[..., : (stop - start) * self.ratio]
 
-        audio = self._pieces(piece, z.shape[-1], step=self.ratio).to(latent.device)
+        frames, step = z.shape[-1], self.ratio
+        audio = self._pieces(piece, frames, self.in_graph(z), step=step).to(latent.device)
         if like is None:
             return audio
         short = max(0, like.shape[-1] - audio.shape[-1])
         return F.pad(audio, (0, short))[..., : like.shape[-1]]
 
-    def _pieces(self, piece: Callable[[int, int], Tensor], frames: int, *, step: int) -> Tensor:
+    @property
+    def graph_chunk(self) -> int:
+        """Latent frames of a piece of the codec where autograd follows: shorter ones, for the graph
+        of one piece of one row is in memory at a time. 0 for the whole.
+        """
+        return min(self.chunk, 2 * self.overlap)
+
+    @staticmethod
+    def in_graph(x: Tensor) -> bool:
+        """Whether x [B, ...] needs a gradient."""
+        return torch.is_grad_enabled() and x.requires_grad
+
+    def _pieces(
+        self, piece: Callable[[int, int], Tensor], frames: int, graph: bool, *, step: int
+    ) -> Tensor:
         if not self.chunk:
             return piece(0, frames)
-        return in_chunks(piece, frames, step=step, chunk=self.chunk, overlap=self.overlap)
+        chunk = self.graph_chunk if graph else self.chunk
+        return in_chunks(piece, frames, step=step, chunk=chunk, overlap=self.overlap)
+
+    def _by_rows(self, apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Apply the codec to the rows of x: as many at once as fit; one by one for a gradient."""
+        if self.in_graph(x):
+            return recomputed(apply, x)
+        return self._codec_rows.each(lambda a, b: apply(x[a:b]), len(x))
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: Cond) -> Tensor:
         """Denoise x [B, D, L] at noise levels sigma [B] for `cond`: D(x; sigma, cond) [B, D, L].
