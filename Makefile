@@ -38,7 +38,7 @@ install: .venv/.installed
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt \
-		--overrides overrides.txt --compile-bytecode --editable '.[worker,play,cluster,dev]'
+		--overrides overrides.txt --compile-bytecode --editable '.[worker,play,cluster,diffusers,dev]'
 	@touch $@
 	@echo "== installed"
 
