@@ -220,7 +220,8 @@ def asks_prior(method: Method, sources: int, networks: Networks) -> bool:
     network = method.query > 0 and networks.query is not None
     if not uses_components(method, sources, network):
         return True  # annealing
-    return sources > 1 and (method.estimates > 0 or not network)
+    weight = 1.0 if sources > 1 else method.lone
+    return (method.estimates > 0 and weight > 0) or not network
 
 
 def with_steps(method: Method, steps: int | None) -> Method:
