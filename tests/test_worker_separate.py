@@ -23,12 +23,13 @@ from bridge.files.names import sha256
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress, event_adapter
 from bridge.protocol.jobs import Job, Separate
-from bridge.stems import excerpt, null_test
+from bridge.stems import excerpt, null_test, remake
 from bridge.stems import manifest as stems
 from bridge.worker import mixture, models, separate, suggest
 from bridge.worker.window_store import FinishedWindows
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.tagging import Suggestion
+from sds.priors.checkpoints import ModelUnavailable
 from sds.separation.separate import METHODS
 from tests import small_worker
 
@@ -421,3 +422,24 @@ def test_the_manifest_tells_which_networks_were_asked_beside_the_model(tmp_path:
         helpers = stems.load(Path(got["manifest"])).helpers
         assert list(helpers) == names
         assert all(len(digest) == 16 for digest in helpers.values())
+
+
+def test_fast_loads_no_model_and_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is not there is not missed; the other methods miss it."""
+    file, absent = noise(tmp_path / "a.wav", 1), str(tmp_path / "no such model")
+    got = {
+        name: result(job(file, tmp_path / name, method="fast", model=model, steps=None, force=True))
+        for name, model in (("one", "default"), ("other", absent))
+    }
+    one, other = (stems.load(Path(of["manifest"])) for of in got.values())
+    assert (one.model, one.model_hash, got["one"]["model"]) == ("", "", "")
+    assert one.job == other.job
+    assert sorted(contents(tmp_path / "one").values()) == sorted(
+        contents(tmp_path / "other").values()
+    )
+    assert "model" not in remake.job_of_stem_set(tmp_path / "one")
+    assert "model" not in remake.job_of_stem_set(tmp_path / "one" / one.stems[0].wav)
+    with pytest.raises(ModelUnavailable, match="no such model"):
+        result(job(file, tmp_path / "third", method="masks", model=absent, force=True))

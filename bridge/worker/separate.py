@@ -30,12 +30,14 @@ from sds.separation.separate import (
     METHODS,
     Plan,
     Separation,
+    asks_prior,
     draw_seed,
     network_hashes,
     part_window,
     plan,
     with_steps,
 )
+from sds.separation.unasked import Unasked
 from sds.signal.audio_files import Recording
 from sds.signal.overlap_add import fades, overlap_add
 from sds.similarity import base
@@ -53,7 +55,7 @@ class _Task:
 
     `job` has the prompts that get a stem, `presence` what the tagger says of them; frames `begin`
     to `end` of `source` are separated, in `steps` steps of the job's method. `prior` is the model
-    of stems where classes are taken apart.
+    of stems where classes are taken apart, and `Unasked` where the method asks none.
     """
 
     job: Separate
@@ -170,11 +172,14 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
     if job.stems:
         prior, networks, steps = models.multi_track(job.stem_model), NO_NETWORKS, job.steps or 0
     else:
-        prior = models.prior(job.model, [*job.prompts, *job.negatives])
         networks = models.networks()
         steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
+    if not job.stems:
+        everyone = [*job.prompts, *job.negatives]
+        asked = asks_prior(with_steps(METHODS[job.method], steps), len(everyone), networks)
+        prior = models.prior(job.model, everyone) if asked else Unasked()
     return _Task(
         job=job,
         source=source,
@@ -300,6 +305,7 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
         "residual": out.final(out.partial / stem_writer.names(task.origin)[-1]),
         "manifest": out.final(out.partial / manifest.MANIFEST),
         "null_db": stem_set.null_db,
+        "model": stem_set.model,
         "curves": out.final(out.partial / CURVES),
     }
     if absent:
