@@ -20,6 +20,7 @@ from sds.separation.clap_assignment import component_bands, contrastive_score, o
 from sds.separation.networks import Networks
 from sds.separation.nmf import AT_ONCE, affinity, component_shares, masks_from_shares, nmf_steps
 from sds.separation.query_network import Query
+from sds.signal.audio_files import mono
 from sds.signal.overlap_add import Span, fades, spans
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def query_shares(
 
     They are the last it yields; before them it yields an empty tensor [0] after each window.
     """
-    yield from network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts)
+    yield from network.shares_by_window(mono(mid)[None], rate, prompts)
 
 
 def single_bins(
