@@ -30,7 +30,6 @@ from sds.separation.separate import (
     METHODS,
     Plan,
     Separation,
-    asks_prior,
     draw_seed,
     network_hashes,
     part_window,
@@ -178,7 +177,7 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
         steps = min(steps, LOW_STEPS)
     if not job.stems:
         everyone = [*job.prompts, *job.negatives]
-        asked = asks_prior(with_steps(METHODS[job.method], steps), len(everyone), networks)
+        asked = suggest.asks_model(job, networks)
         prior = models.prior(job.model, everyone) if asked else Unasked()
     return _Task(
         job=job,
@@ -310,7 +309,9 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
     }
     if absent:
         missing = [{"prompt": sound.prompt, "presence": sound.score} for sound in absent]
-        result |= {"absent": missing, "note": task.presence.note}
+        result |= {"absent": missing}
+    if task.presence.note:
+        result |= {"note": task.presence.note}
     if job.excerpt:
         rate = task.source.rate
         result["excerpt"] = {"begin": task.begin / rate, "end": task.end / rate}
