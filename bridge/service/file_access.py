@@ -48,6 +48,8 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
             raise NeedsKey(f"without the key the model must be {names}")
         if getattr(job, "stem_model", "default") != "default":
             raise NeedsKey("without the key the stem_model must be 'default'")
+        if getattr(job, "scorer", "default") != "default":
+            raise NeedsKey("without the key the scorer must be 'default'")
         terms = {"within": tuple(map(str, config.open_writable)), "new": True}
     return cast(J, job.model_copy(update=terms if isinstance(job, WritingJob) else {}))
 
