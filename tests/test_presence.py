@@ -44,6 +44,7 @@ from sds.detection.presence import (
 )
 from sds.detection.tagger import load_tagger
 from sds.priors.gaussian import GaussianPrior
+from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
 from sds.similarity.two_tower import RATE
 from sds.train.pairs import held_back
@@ -118,6 +119,18 @@ def test_a_stretch_is_mono_at_the_network_s_rate_and_at_least_a_second():
     assert found.shape == (44100,)
     assert float(found[:3000].mean()) == pytest.approx(0.5)
     assert float(found[3000:].abs().max()) == 0.0
+
+
+def test_what_lasts_less_than_a_second_is_judged_at_any_rate(tagger):
+    """44100 samples are no whole number of the network's frames; neither are shorter sounds."""
+    networks = PresenceNetworks(tagger, load_query())
+    assert load_calibration().fits(networks.hashes)  # so the network is asked, too
+    g = torch.Generator().manual_seed(0)
+    for rate, samples in ((44100, 22050), (48000, 4800)):
+        audio = 0.1 * torch.randn(1, samples, generator=g)
+        found = presence(networks, audio, rate, ["rain", "flute"])
+        assert all(0 < score < 1 for score in found.score)
+        assert len(found.activity[0]) == 1
 
 
 def test_half_of_what_is_there_is_even_odds():
