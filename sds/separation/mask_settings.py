@@ -64,7 +64,7 @@ class Masks:
     estimator: PromptedEstimate = noised_estimate
     at: float = 0.85
     estimates: int = 4
-    lone: float = 0.5  # chosen on 40 lone prompts of held-back clips (docs/stems.md)
+    lone: float = 0.5  # chosen on 28 lone prompts of held-back clips (docs/stems.md)
     query: float = 0.0
     listen: int = 0
     grain: float = 0.25

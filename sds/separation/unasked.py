@@ -12,7 +12,7 @@ from sds.priors.base import Cond
 from sds.separation.query_network import RATE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: the attributes of a `Prior` can be set
 class Unasked:
     """What masks need to know where no prior is asked (`sds.separation.separate.asks_prior`): the
     rate and the channels at which the shipped networks hear, which are the default prior's.
