@@ -863,6 +863,8 @@ def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
     ):
         said = refused(client, *request)
         assert said == ("needs-key", "without the key the model must be 'default' or 'edm'")
+    said = refused(client, "/scorewire/patch", 1, "ok", "fm", out, f"scorer={model}")
+    assert said == ("needs-key", "without the key the scorer must be 'default'")
     said = refused(client, "/scorewire/accompany", 1, out, f"bass={mix}", f"stem_model={model}")
     assert said == ("needs-key", "without the key the stem_model must be 'default'")
     for req, shipped in enumerate(("default", "edm"), start=2):

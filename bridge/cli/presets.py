@@ -63,6 +63,9 @@ Searches = Annotated[
         help="Whole searches, 1 to 16, from as many seeds; the best patches of all are kept."
     ),
 ]
+Scorer = Annotated[
+    str, typer.Option(help="Who the search listens to: default, or a CLAP, folder or hub id.")
+]
 Slot = Annotated[
     int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
 ]
@@ -88,6 +91,7 @@ def patch(
     operators: Operators = None,
     slot: Slot = None,
     model: Model = None,
+    scorer: Scorer = "default",
     replace: Replace = False,
     here: Here = False,
     as_json: Json = False,
@@ -121,6 +125,7 @@ def patch(
         operators=operators,
         slot=slot,
         model=model,
+        scorer=scorer,
         replace=replace,
     )
     show(result, lambda: tables.patch(result), as_json)

@@ -74,8 +74,8 @@ _ROWS = (
         resumes=True,
         osc=(
             "i:req s:prompt s:renderer s:out",
-            "s:like i:count f:duration i:steps i:seed s:recipe s:model f:note i:pitched f:loudness "
-            "s:start s:matrix i:operators i:slot i:replace i:searches",
+            "s:like i:count f:duration i:steps i:seed s:recipe s:model s:scorer f:note i:pitched "
+            "f:loudness s:start s:matrix i:operators i:slot i:replace i:searches",
         ),
         far="prompt renderer count duration steps seed recipe note pitched loudness matrix "
         "operators slot searches",

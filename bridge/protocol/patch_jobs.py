@@ -60,6 +60,8 @@ class DesignPatch(WritingJob):
       `seed`, `seed` + 1, ..., all below 2^31; default 1
     - `recipe`: "paper", "default" or "fast"; default "default"
     - `model`: name of the prior; default "default"
+    - `scorer`: who the search listens to: "default", or a CLAP, as a folder or hub id; the bank
+      where it begins stays the shipped scorer's; default "default"
     - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 36 for a
       bass and 60 for others
     - `pitched`: whether it has a pitch, in tune with the keys; default None: as the prompt says,
@@ -94,6 +96,7 @@ class DesignPatch(WritingJob):
     searches: int = Field(default=1, ge=1, le=16)
     recipe: Recipe = "default"
     model: str = "default"
+    scorer: str = "default"
     note: float | None = Field(default=None, ge=0, le=127)
     pitched: bool | None = None
     loudness: float | None = Field(default=None, ge=-40, le=-5)

@@ -150,7 +150,7 @@ def load_search(job: DesignPatch, models: Models) -> Search:
         start=start_of(job),
         wishes=asked,
         seconds=seconds,
-        sought=sought_sound(models, job.prompt, like, prior.sample_rate),
+        sought=sought_sound(models, job.prompt, like, prior.sample_rate, job.scorer),
         generator=torch.Generator().manual_seed(job.seed),
     )
 

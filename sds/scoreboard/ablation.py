@@ -33,7 +33,8 @@ from sds.distillation.sds_targets import features, target
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.patch import evenly_spaced, paired_difference, prompts
+from sds.scoreboard.paired import paired_difference
+from sds.scoreboard.patch import evenly_spaced, prompts
 from sds.signal.audio_files import with_channels
 
 CAPTIONS = 6  # unless the setting says how many

@@ -104,6 +104,7 @@ export interface DesignPatch {
   searches?: number;
   recipe?: "paper" | "default" | "fast";
   model?: string;
+  scorer?: string;
   note?: number | null;
   pitched?: boolean | null;
   loudness?: number | null;
