@@ -94,6 +94,8 @@ class PatchRecipe:
       the clips has got worse by; otherwise the rating alone decides; False.
     - `patience`: generations in a row that find nothing better and end the evolution; 0 never
       does; 0.
+    - `keep`: what the search ends with: "best", by the ratings, or "last", where the last step of
+      the distillation is, better or not; "best".
     """
 
     distillation: Recipe
@@ -110,11 +112,15 @@ class PatchRecipe:
     accept: float = -math.inf
     take_back: bool = False
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
 
 
 RECIPES = {
-    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
-    "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
+    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers; docs/paper.md
+    # has what differs, and where `lr` comes from.
+    "paper": PatchRecipe(
+        Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2), keep="last"
+    ),
     # Ours: score many patches, ask the prior about the best, let these evolve on both opinions and
     # near the clips that the prior generates; very many knobs are fitted to these instead. The
     # descent that a job may ask for has t falling from large (where the target is not simply next
