@@ -206,6 +206,23 @@ def test_paper_recipe_has_the_paper_s_values():
     p = RECIPES["paper"].distillation
     assert (p.steps, p.samples, p.guidance, p.t_range) == (1000, 10, 60.0, (0.025, 0.875))
     assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.05)
+    assert RECIPES["paper"].keep == "last"
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_is_kept_or_the_last_whatever_it_is_worth(keep):
+    """Adam's first step is lr in every knob, whatever the slope."""
+    u0, recipe = starts() * 0.8 + 0.1, replace(QUICK, steps=1, anneal=False)
+    first = render(u0)
+
+    def nearness(audio):
+        return -(audio - first).square().mean((1, 2))
+
+    *_, end = run(PatchRecipe(recipe, keep=keep), u0, score=nearness)
+    moved = (end.best_u - u0[0]).abs()
+    assert torch.allclose(moved, torch.full_like(moved, recipe.lr if keep == "last" else 0.0))
+    assert end.score == pytest.approx(float(nearness(render(end.best_u[None]))[0]))
+    assert (end.improved, len(end.candidates)) == (False, 1)
 
 
 def test_closing_stops_within_a_step():
