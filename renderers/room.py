@@ -63,20 +63,19 @@ def noise_around(
     threads: int = 1,
 ) -> Bands:
     """Noise through the band-passes at centres `hz` [M]; or its slope in ln `hz`."""
-    noise, M = _noise_spectra(rate), len(hz)
-    spectra = np.zeros((2, M, PERIOD // 2 + 1), np.complex128)
-    if dtype != torch.float64:
-        noise, spectra = noise.astype(np.complex64), spectra.astype(np.complex64)
+    M, precision = len(hz), np.complex128 if dtype == torch.float64 else np.complex64
+    noise = _noise_spectra(rate).astype(precision, copy=False)
+    spectra = np.zeros((2, M, PERIOD // 2 + 1), precision)
     reach = math.exp(width(M))
     for m, f in enumerate(hz):
         first = max(1, math.ceil(f / reach * PERIOD / rate))  # no constant
         last = min(PERIOD // 2, math.floor(f * reach * PERIOD / rate))
         if last < first:
             continue
-        bins = np.arange(first, last + 1)
+        bins, here = np.arange(first, last + 1), slice(first, last + 1)
         turn = np.pi * (np.log(bins * (rate / PERIOD)) - math.log(f)) / width(M)
         gain = np.sin(turn) * (0.5 * np.pi / width(M)) if slope else 0.5 + 0.5 * np.cos(turn)
-        spectra[:, m, bins] = noise[:, bins] * gain.astype(spectra.real.dtype)
+        spectra[:, m, here] = noise[:, here] * gain.astype(spectra.real.dtype)
     bands: Bands = fft.irfft(spectra, PERIOD, workers=threads)
     return bands
 
