@@ -122,7 +122,7 @@ its separation: `lr` is that of latents. docs/paper.md has what differs.
 
 RECIPES = {
     # lr of knobs in 0..1: docs/paper.md says where it comes from.
-    "paper": PatchRecipe(replace(AUDIO_SDS, lr=0.05), keep="last"),
+    "paper": PatchRecipe(replace(AUDIO_SDS, lr=0.005), keep="last"),
     # Ours: score many patches, ask the prior about the best, let these evolve on both opinions and
     # near the clips that the prior generates; very many knobs are fitted to these instead. The
     # descent that a job may ask for has t falling from large (where the target is not simply next
