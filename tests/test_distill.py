@@ -9,13 +9,14 @@ import torch
 from sds.distillation.descent import BestSoFar, fit
 from sds.distillation.distill import FEW, distill, recipe_for
 from sds.distillation.patch_search import Kept
-from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
+from sds.distillation.recipes import AUDIO_SDS, RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import as_loud_as, latent_target, sds_gradient, target
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.samplers.exponential import tab3
 from sds.samplers.inversion import estimate_x0
 from sds.samplers.schedules import cosine, karras, sigma_of
+from sds.separation.audio_sds import LATENTS
 from sds.signal.spectrogram import magnitudes, relative_distance
 
 HOP, FRAMES, STD = 32, 32, 0.3
@@ -226,7 +227,25 @@ def test_named_recipes_run_and_repeat(name):
 def test_paper_recipe_has_the_paper_s_values():
     p = RECIPES["paper"].distillation
     assert (p.steps, p.samples, p.guidance, p.t_range) == (1000, 10, 60.0, (0.025, 0.875))
-    assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.05)
+    assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.005)
+    assert replace(p, lr=0.05) == AUDIO_SDS == LATENTS.recipe  # that of latents
+    assert RECIPES["paper"].keep == "last"
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_is_kept_or_the_last_whatever_it_is_worth(keep):
+    """Adam's first step is lr in every knob, whatever the slope."""
+    u0, recipe = starts() * 0.8 + 0.1, replace(QUICK, steps=1, anneal=False)
+    first = render(u0)
+
+    def nearness(audio):
+        return -(audio - first).square().mean((1, 2))
+
+    *_, end = run(PatchRecipe(recipe, keep=keep), u0, score=nearness)
+    moved = (end.best_u - u0[0]).abs()
+    assert torch.allclose(moved, torch.full_like(moved, recipe.lr if keep == "last" else 0.0))
+    assert end.score == pytest.approx(float(nearness(render(end.best_u[None]))[0]))
+    assert (end.improved, len(end.candidates)) == (False, 1)
 
 
 def test_closing_stops_within_a_step():

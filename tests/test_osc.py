@@ -235,7 +235,8 @@ def test_patch_from_request_to_done(client, out):
 
 def test_options_reach_the_job(running, client, mix, out):
     values = ["duration=", 1.5, "steps=9", "seed=", "4", "recipe=fast", "model=mine", "note=", 36]
-    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, "searches=3", f"key={KEY}"]
+    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, "searches=3", "modes=", 64]
+    values += ["denoise_steps=10", f"key={KEY}"]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
     with Store(running.config.ledger) as store:
@@ -244,6 +245,7 @@ def test_options_reach_the_job(running, client, mix, out):
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
         "matrix": "dx7:5", "operators": 6, "slot": None, "searches": 3,
+        "modes": 64, "denoise_steps": 10,
         "count": 4, "like": None, "loudness": None, "pitched": None,
         "replace": False, "new": False, "within": (),
     }  # fmt: skip

@@ -75,10 +75,11 @@ _ROWS = (
         osc=(
             "i:req s:prompt s:renderer s:out",
             "s:like i:count f:duration i:steps i:seed s:recipe s:model s:scorer f:note i:pitched "
-            "f:loudness s:start s:matrix i:operators i:slot i:replace i:searches",
+            "f:loudness s:start s:matrix i:operators i:slot i:replace i:searches i:modes "
+            "i:denoise_steps",
         ),
         far="prompt renderer count duration steps seed recipe note pitched loudness matrix "
-        "operators slot searches",
+        "operators slot searches modes denoise_steps",
     ),
     JobKind(
         GenerateClips,

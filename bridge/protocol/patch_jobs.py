@@ -72,6 +72,9 @@ class DesignPatch(WritingJob):
     - `matrix`: of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
       "dx7:auto"; default None: the start's, else the renderer's own
     - `operators`: of `fm`, 1..8; default None, likewise
+    - `modes`: of `impact`, 1..2048, with `recipe` "paper" and no `start`; default None: 2048
+    - `denoise_steps`: DDIM steps from the noise down to each target of the distillation, 1..10, so
+      with `recipe` "paper" or `steps`; default None: those of the recipe
     - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
       library; default None
 
@@ -103,6 +106,8 @@ class DesignPatch(WritingJob):
     start: str | None = None
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
+    modes: int | None = Field(default=None, ge=1, le=2048)
+    denoise_steps: int | None = Field(default=None, ge=1, le=10)
     slot: int | None = Field(default=None, ge=1, le=128)
 
     @property

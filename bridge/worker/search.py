@@ -127,6 +127,13 @@ def load_search(job: DesignPatch, models: Models) -> Search:
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     steps = job.steps or recipe.distillation.steps
+    if job.denoise_steps is not None:
+        if not steps:
+            raise ValueError(
+                "denoise_steps is of the distillation, so it needs steps, or the recipe paper"
+            )
+        sds = replace(recipe.distillation, denoise_steps=job.denoise_steps)
+        recipe = replace(recipe, distillation=sds)
     if job.like is not None:
         recipe = replace(recipe, fit_steps=max(recipe.fit_steps, FIT_STEPS))
         steps = steps if job.prompt else 0  # the prior has nothing to say

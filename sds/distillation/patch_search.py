@@ -119,6 +119,11 @@ class Search:
         ratings, sounds = self._listen(u, rows)
         return Kept(u, ratings, clips.gaps(sounds), strict=self.recipe.take_back)
 
+    def end(self, u: Tensor, rows: Tensor) -> None:
+        """Rate patches u [S, P] from rows [S] and remember them alone."""
+        sounds = self.play(u)
+        self.found.only(u, self.rate(sounds), sounds, rows)
+
     def look(self, kept: Kept, u: Tensor, rows: Tensor, clips: Clips) -> Tensor:
         """Rate patches u [S, P] from rows [S] and keep what is accepted; whether each was, [S]."""
         sounds = self.play(u)

@@ -6,7 +6,7 @@ Nothing here runs: `sds.distillation.distill` and the methods of `sds.separation
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sds.signal.spectrogram import SCALES
@@ -99,6 +99,8 @@ class PatchRecipe:
       the clips has got worse by; otherwise the rating alone decides; False.
     - `patience`: generations in a row that find nothing better and end the evolution; 0 never
       does; 0.
+    - `keep`: what the search ends with: "best", by the ratings, or "last", where the last step of
+      the distillation is, better or not; "best".
     """
 
     distillation: Recipe
@@ -115,11 +117,17 @@ class PatchRecipe:
     accept: float = -math.inf
     take_back: bool = False
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
 
+
+AUDIO_SDS = Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)
+"""Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers, which are those of
+its separation: `lr` is that of latents. docs/paper.md has what differs.
+"""
 
 RECIPES = {
-    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
-    "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
+    # lr of knobs in 0..1: docs/paper.md says where it comes from.
+    "paper": PatchRecipe(replace(AUDIO_SDS, lr=0.005), keep="last"),
     # Ours: score many patches, ask the prior about the best, let these evolve on both opinions and
     # near the clips that the prior generates; very many knobs are fitted to these instead. The
     # descent that a job may ask for has t falling from large (where the target is not simply next

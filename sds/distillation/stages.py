@@ -308,6 +308,8 @@ def follow_targets(
                 with torch.no_grad():
                     u.copy_(kept.u)
                 nearest.u.copy_(kept.u)
+        if i + 1 == recipe.steps and search.recipe.keep == "last":
+            search.end(u.detach(), rows)
         now = u.detach().clone()
         yield StageStep("distill", now, loss.detach(), state, again=i + 1 - aimed, t=float(t[0]))
 

@@ -111,6 +111,8 @@ export interface DesignPatch {
   start?: string | null;
   matrix?: string | null;
   operators?: number | null;
+  modes?: number | null;
+  denoise_steps?: number | null;
   slot?: number | null;
 }
 
