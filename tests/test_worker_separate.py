@@ -453,6 +453,20 @@ def test_the_manifest_tells_which_networks_were_asked_beside_the_model(tmp_path:
         assert all(len(digest) == 16 for digest in helpers.values())
 
 
+def test_of_a_lone_prompt_only_a_model_that_did_not_ship_is_asked(tmp_path: Path) -> None:
+    """The shipped one gained nothing that could be measured (docs/stems.md)."""
+    networks = worker.Models().networks()
+    for method, model, prompts, asked in (
+        ("default", "default", 1, False), ("best", "edm", 1, False),
+        ("default", "default", 2, True), ("default", "owner/name", 1, True),
+        ("best", "/folder", 1, True), ("masks", "default", 1, True), ("paper", "edm", 1, True),
+        ("fast", "owner/name", 1, False), ("fast", "default", 2, False),
+    ):  # fmt: skip
+        names = ("a", "b")[:prompts]
+        one = job(tmp_path, tmp_path, prompts=names, model=model, method=method, steps=None)
+        assert suggest.asks_model(one, networks) == asked
+
+
 def test_fast_loads_no_model_and_names_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,8 @@ class Separate(WritingJob):
     - `steps`: distillation steps, with `stems` evaluations of the model, 1..5000; default None:
       those of the method
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
-    - `model`: name of the prior, which method "fast" does not use; default "default"
+    - `model`: name of the prior, which "fast" does not use, nor, if it is a shipped one, "default"
+      and "best" of one prompt; default "default"
     - `stem_model`: name of the model of `stems`, or its folder; default "default"
     - `start_samples`: where the file begins in the session, samples at its rate, 0..2^63 - 1;
       default None: as the file's bext says

@@ -252,9 +252,10 @@ def _plan(
         )
         cut = apart.plan(recording.frames)
         return cut, lambda index: apart.part_window(cut, recording.read, index)
+    method = with_steps(suggest.method_of(task.job), origin.steps)
     separation = Separation(
-        cast(Prior, prior), origin.prompts, recording.rate,
-        with_steps(METHODS[origin.method], origin.steps), seed, origin.negatives, task.networks,
+        cast(Prior, prior), origin.prompts, recording.rate, method, seed, origin.negatives,
+        task.networks,
     )  # fmt: skip
     cut = plan(separation, recording.frames)
     return cut, lambda index: part_window(separation, cut, recording.read, index)

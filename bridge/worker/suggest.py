@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from sds.detection.tagging import (
     suggest,
     unsure,
 )
+from sds.separation.mask_settings import LONE, Masks
 from sds.separation.networks import Networks
-from sds.separation.separate import METHODS, asks_prior, with_steps
+from sds.separation.separate import METHODS, Method, asks_prior, with_steps
 from sds.signal.audio_files import Recording
 
 PIECE_SECONDS = 10.0  # read at once
@@ -145,10 +146,17 @@ def presence_check(
     )
 
 
+def method_of(job: Separate) -> Method:
+    """The method of a separation by prompts; of a lone one it asks a model that did not ship."""
+    method = with_steps(METHODS[job.method], job.steps)
+    if isinstance(method, Masks) and job.model not in (*SHIPPED_MODELS, "gaussian"):
+        return replace(method, lone=LONE)
+    return method
+
+
 def asks_model(job: Separate, networks: Networks) -> bool:
     """Whether the method of a separation by prompts uses the model that the job names."""
-    method = with_steps(METHODS[job.method], job.steps)
-    return asks_prior(method, max(1, len(job.prompts)) + len(job.negatives), networks)
+    return asks_prior(method_of(job), max(1, len(job.prompts)) + len(job.negatives), networks)
 
 
 def presence_networks(models: Models) -> PresenceNetworks | None:

@@ -30,7 +30,7 @@ class Masks:
     - `at`: time, 0..1, whose noise level it starts from; 0.85.
     - `estimates`: how many of them, of other noises, >= 0; 0 leaves the prior out; 4.
     - `lone`: weight of a lone prompt's estimates against the unprompted prior's, >= 0; 0 leaves the
-      prior out; 0.5.
+      prior out, since the shipped one gained nothing that could be measured; 0.
     - `query`: weight of the query network's log-shares of a component, >= 0; 0 leaves it out; 0.
     - `listen`: Adam steps of the search scorer on the shares of components, >= 0; 0 leaves it out;
       0.
@@ -64,7 +64,7 @@ class Masks:
     estimator: PromptedEstimate = noised_estimate
     at: float = 0.85
     estimates: int = 4
-    lone: float = 0.5  # chosen on 28 lone prompts of held-back clips (docs/stems.md)
+    lone: float = 0.0
     query: float = 0.0
     listen: int = 0
     grain: float = 0.25
@@ -100,6 +100,8 @@ DEFAULT = replace(
 """The prior by inversion, the network, and the search scorer after them."""
 FAST = replace(MASKS, estimates=0, query=2.0, factor_steps=50, grain=0.6, spatial=True)
 """The network alone."""
+LONE = 0.5
+"""`lone` for a prior that did not ship; chosen with the shipped one (docs/stems.md)."""
 SDI = replace(
     MASKS.recipe, steps=20, lr=0.1, guidance=7.5, inversion=8, denoise_steps=1, refresh=10, phi=0.7
 )
