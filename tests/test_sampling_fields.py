@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from bridge.protocol import sampling_fields
+from bridge.protocol import sampler_names
 from bridge.protocol.jobs import sentence
 from bridge.protocol.multitrack_jobs import GenerateClips
 from sds.samplers.schedules import SCHEDULES
@@ -15,8 +15,8 @@ EDIT = {"id": "a", "prompts": ["a tail"], "out": "/o", "source": "/hit.wav", "ke
 
 
 def test_the_names_are_those_of_the_tables() -> None:
-    assert sampling_fields.SAMPLERS == (*SAMPLERS, *STOCHASTIC)
-    assert sampling_fields.SCHEDULES == tuple(SCHEDULES)
+    assert sampler_names.SAMPLERS == (*SAMPLERS, *STOCHASTIC)
+    assert sampler_names.SCHEDULES == tuple(SCHEDULES)
 
 
 @pytest.mark.parametrize("keep", ["0-0.4, 1.5-2.", [[0, 0.4], [1.5, 2]]])

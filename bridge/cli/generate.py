@@ -23,7 +23,7 @@ from bridge.cli.base import (
     show,
 )
 from bridge.cli.choices import HOSTS
-from bridge.protocol.sampling_fields import SCHEDULES
+from bridge.protocol.sampler_names import SCHEDULES
 
 app = typer.Typer()
 

@@ -1,7 +1,4 @@
-"""Fields that say how sounds are sampled and what of a recording is kept, by name.
-
-Models of jobs are made in every process; `sds.samplers` has the samplers and schedules.
-"""
+"""Fields that say how sounds are sampled, by name, and what of a recording is kept."""
 
 from __future__ import annotations
 
@@ -11,30 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-SAMPLERS = (
-    "euler",
-    "heun",
-    "rhoab2",
-    "rhoab3",
-    "rhoab4",
-    "tab2",
-    "tab3",
-    "tab4",
-    "logab2",
-    "logab3",
-    "logab4",
-    "exponential_rk2s",
-    "exponential_rk3s",
-    "dpmpp_2m",
-    "dpmpp_3m",
-    "unipc2",
-    "unipc3",
-    "churn",
-    "dpmpp_3m_sde",
-    "ping_pong",
-    "repaint",
-)
-SCHEDULES = ("karras", "polyexponential", "rf_logsnr", "sa3_logsnr")
+from bridge.protocol.sampler_names import SAMPLERS, SCHEDULES
+
 MAX_SPANS = 16
 SPAN = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*-\s*(\d+(?:\.\d*)?|\.\d+)\s*")
 
