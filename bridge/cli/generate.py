@@ -75,30 +75,37 @@ Added = Annotated[
 ]
 
 
+Prompts = Annotated[list[str], typer.Argument(help="What it should sound like; one or more.")]
+Together = Annotated[
+    str | None,
+    typer.Option(help="Stems that belong together: bass,drums,guitar,piano, or some of them."),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds of each: 2 when left out, at most what the model can; of stems 10 (600)."
+    ),
+]
+Bars = Annotated[
+    int | None, typer.Option(help="Bars of four beats instead of seconds, with --tempo.")
+]
+Count = Annotated[
+    int | None, typer.Option(help="How many of each prompt, 1 to 100; 4, of stems 1.")
+]
+
+
 @app.command()
 def generate(
-    prompts: Annotated[list[str], typer.Argument(help="What it should sound like; one or more.")],
+    prompts: Prompts,
     out: Out,
-    stems: Annotated[
-        str | None,
-        typer.Option(help="Stems that belong together: bass,drums,guitar,piano, or some of them."),
-    ] = None,
+    stems: Together = None,
     like: Like = None,
     source: Source = None,
     keep: Keep = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds of each: 2 when left out, at most what the model can; of stems 10 (600)."
-        ),
-    ] = None,
-    bars: Annotated[
-        int | None, typer.Option(help="Bars of four beats instead of seconds, with --tempo.")
-    ] = None,
+    duration: Duration = None,
+    bars: Bars = None,
     tempo: Tempo = None,
-    count: Annotated[
-        int | None, typer.Option(help="How many of each prompt, 1 to 100; 4, of stems 1.")
-    ] = None,
+    count: Count = None,
     steps: Evaluations = None,
     guidance: Guidance = None,
     sampler: Sampler = None,

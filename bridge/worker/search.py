@@ -33,6 +33,7 @@ from presets.prompt_words import Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
+from sds.distillation.family_recipes import for_family
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.distillation.search_state import SearchState
 from sds.metrics.pitch import cents, yin
@@ -129,6 +130,9 @@ def load_search(job: DesignPatch, models: Models) -> Search:
     if job.like is not None:
         recipe = replace(recipe, fit_steps=max(recipe.fit_steps, FIT_STEPS))
         steps = steps if job.prompt else 0  # the prior has nothing to say
+    recipe = replace(recipe, distillation=replace(recipe.distillation, steps=steps))
+    told = f"patch --recipe {job.recipe}" + (f" --steps {job.steps}" if job.steps else "")
+    recipe = for_family(recipe, prior, what=told)
     asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
     longest = prior.max_seconds
     most = job.duration or min(LONGEST, longest)
@@ -142,7 +146,7 @@ def load_search(job: DesignPatch, models: Models) -> Search:
         job=job,
         seed=job.seed,
         prior=prior,
-        recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
+        recipe=recipe,
         start=start_of(job),
         wishes=asked,
         seconds=seconds,

@@ -24,6 +24,7 @@ from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.window_store import FinishedWindows, Row, check_space, code, digest
 from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
+from sds.priors.families import require_posterior_mean
 from sds.separation.base import WindowProgress
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.separate import (
@@ -175,6 +176,9 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
         steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
+    instead = "use --method fast, which asks no model, or the base model"
+    if job.method != "fast":
+        require_posterior_mean(prior, f"separate --method {job.method}", instead)
     return _Task(
         job=job,
         source=source,

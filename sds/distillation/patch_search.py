@@ -18,6 +18,7 @@ from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features
 from sds.distillation.search_state import Tensors
 from sds.priors.base import Cond, Prior, classifier_free_guidance, device_of
+from sds.priors.families import require_posterior_mean
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
 from sds.signal.audio_files import with_channels
@@ -160,6 +161,7 @@ def search_for(
     if sound is not None:
         score = _resembling(sound, score)
     if score is None:
+        require_posterior_mean(prior, "a search without a scorer", "install the search scorer")
         denoise = classifier_free_guidance(prior, cond, uncond, sds.guidance, phi=sds.phi)
         score = _probe(prior, denoise, torch.randn(1, *shape, generator=generator), sds)
     prefer = None

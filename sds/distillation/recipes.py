@@ -84,7 +84,8 @@ class PatchRecipe:
     - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
     - `generated`: clips that the prior generates for the prompt; the best `starts` of them by the
       score are followed. 0 leaves out generation and fit; 0.
-    - `generate_steps`: evaluations of `tab3` for that generation, >= 1; 10 (docs/samplers.md).
+    - `generate_steps`: evaluations of `tab3` for that generation by a shipped model, >= 1; 10
+      (docs/samplers.md). Other models have the steps and the guidance of their family.
     - `generations`: generations of differential evolution; 0.
     - `crowd`: patches that evolve, >= 1; 24.
     - `closeness`: what evolution subtracts from the score for a log-spectral distance of 1 (nepers)

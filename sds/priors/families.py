@@ -91,11 +91,6 @@ SHIPPED = FAMILIES["default"]
 OBJECTIVES = ("v", "rectified_flow", "rf_denoiser")
 """Objectives of stable-audio-tools 0.0.19, each with a row of its own for unknown models."""
 
-NO_POSTERIOR_MEAN = (
-    "is an adversarially post-trained few-step model, which has no posterior mean, so that score "
-    "distillation towards it is not defined"
-)
-
 
 def family_of(prior: object) -> Family:
     """The family of a prior: its attribute `family`, or that of the shipped model without one."""
@@ -103,6 +98,19 @@ def family_of(prior: object) -> Family:
     if not isinstance(family, Family):
         raise TypeError(f"family of a prior must be a Family, got {type(family).__name__}")
     return family
+
+
+def require_posterior_mean(prior: object, what: str, instead: str) -> None:
+    """Refuse to do `what` with a post-trained model, `ValueError` with one sentence; `instead` says
+    what can be done.
+    """
+    family = family_of(prior)
+    if family.post_trained:
+        raise ValueError(
+            f"{what} cannot use the model {getattr(prior, 'name', family.title)}: an adversarially "
+            "post-trained few-step model has no posterior mean, so score distillation towards it "
+            f"and inversion through it are not defined; {instead}"
+        )
 
 
 def family_of_config(config: Mapping[str, Any]) -> Family:

@@ -29,7 +29,7 @@ from sds.samplers.solvers import sampler_of
 from sds.samplers.stepwise import stepwise
 
 LEVELS = 12
-"""Noise levels at most, where none are asked for and steps are repeated."""
+"""Noise levels at most, where no number is given and steps are repeated."""
 
 
 @runtime_checkable
