@@ -180,14 +180,12 @@ def refine(
     seconds = mid.shape[-1] / prior.sample_rate
     cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
     cond = repeat(cond, method.recipe.samples)
-    denoise = classifier_free_guidance(
-        prior, cond, uncond, method.recipe.guidance, phi=method.recipe.phi
-    )
-    backwards = classifier_free_guidance(
-        prior, cond, uncond, -method.recipe.guidance, phi=method.recipe.phi
-    )
-    invert = backwards if method.recipe.inversion else None
     recipe, frames = method.recipe, mid.shape[-1]
+    denoise, backwards = (
+        classifier_free_guidance(prior, cond, uncond, scale, phi=recipe.phi)
+        for scale in (recipe.guidance, -recipe.guidance)
+    )
+    invert = backwards if recipe.inversion else None
     home, device = logits.device, device_of(prior)
     mid, spectrum, logits = mid.to(device), spectrum.to(device), logits.to(device)
     k, grid = len(logits) - 1, logits.shape[1:]
