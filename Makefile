@@ -38,7 +38,7 @@ install: .venv/.installed
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt \
-		--overrides overrides.txt --compile-bytecode --editable '.[worker,play,cluster,dev]'
+		--overrides overrides.txt --compile-bytecode --editable '.[worker,play,cluster,diffusers,dev]'
 	@touch $@
 	@echo "== installed"
 
@@ -54,8 +54,8 @@ demo: .venv/.installed
 test: .venv/.installed
 	@echo "== test: compiling kernels"
 	@$(BIN)/python -m compileall -q bridge presets renderers sds
-	@$(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player --output offline \
-		</dev/null >/dev/null; wait
+	@heard=$$(mktemp); $(BIN)/python -m renderers.compile & $(BIN)/python -P -m bridge.player \
+		--output offline --capture $$heard </dev/null >/dev/null; wait; rm -f $$heard
 	@echo "== test: every test, in $(TESTERS) processes"
 	@$(PYTEST) && echo "== test: passed" || { echo "== test: FAILED"; exit 1; }
 

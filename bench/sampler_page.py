@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.sampler_figures import Kept, curves, models
 from sds.distillation.recipes import RECIPES
+from sds.priors.families import FAMILIES
 from sds.samplers.solvers import SAMPLERS
 
 PUBLISHED = {
@@ -31,6 +32,7 @@ COLOURS = {"euler": "#888888", "heun": "#222222", "rhoab": "#e08000", "tab": "#1
            "logab": "#30a030", "exponential_rk": "#8040a0", "dpmpp": "#d02020",
            "unipc": "#a06030"}  # fmt: skip
 DASHES = {1: ":", 2: "--", 3: "-", 4: "-."}  # by order
+FAMILY = ("family", "guidance", "steps", "sampler", "schedule", "sigma", "post-trained")
 FADS = {"fad_statistics": "statistics", "fad_judge": "evaluation scorer", "fad_trunk": "aiSFX"}
 NEAR = 1.05  # FAD within 5 % of that at the most evaluations
 
@@ -44,12 +46,41 @@ Every solver goes from noise to a sound by asking the denoiser D(x; sigma) some 
 evaluation of a guided model is one call with both branches. `rhoab`, `tab` and `logab` are
 exponential Adams-Bashforth (DEIS) in sigma, sigma^(1/7) and log sigma, and the digit is the order.
 Heun and `exponential_rk2s` spend two evaluations a step, `exponential_rk3s` three, all others one;
-a last step to zero costs one in each. `churn` is random and has no error to plot.
+a last step to zero costs one in each.
+
+Samplers with noise of their own have no error to plot: `churn` (Karras et al., algorithm 2),
+`dpmpp_3m_sde` (k-diffusion's numbers for the same noise), `ping_pong` (those of stable-audio-tools
+0.0.19: D, noised anew; for post-trained models, since of a D that is a mean it makes sounds that
+are too smooth) and `repaint`, which repeats steps so that what is filled in answers to what is kept
+([generate.md](generate.md)). `scorewire generate --sampler NAME` takes any of all these names.
 
 `tests/test_samplers.py` asserts the orders. A multistep solver whose first step is Euler's has
 order 2 with even steps: what is left of that step shows when all others are short. Public code of
 DPM-Solver++(3M) takes half of the last term of its parabola in lambda, which leaves order 2;
 `dpmpp_3m` takes all of it.
+
+"""
+
+SCHEDULED = """## Noise levels
+
+| `--schedule` | levels | of |
+|---|---|---|
+| karras | even in sigma^(1/7) | Karras et al. 2022 |
+| polyexponential | even in log sigma | k-diffusion; stable-audio-tools for v-prediction |
+| rf_logsnr | even in log SNR, -6 (pure noise) to 2 (none) | stable-audio-tools, rectified flows |
+| sa3_logsnr | even in log SNR, -6.2 to 2 | Stable Audio 3 in diffusers |
+
+The last three are the libraries' own to 3e-6 (`tests/test_schedules.py`). A rectified flow begins
+at pure noise, where sigma has no number: here it is 10,000 (t = 0.9999). `dist_shift` is not here:
+`sample_rf` of 0.0.19 hands each sampler but `rk4` these levels, and then the shift is not used.
+
+## Families of models
+
+What is used where nothing is asked for (`sds.priors.families`). A model's family is told from its
+`model_config.json`: its objective, the sizes of its transformer and its conditioners, so that a
+fine-tune is of the family of what it was made of; an entry `"family"` of that file says it
+outright. Values of others' models are those of their model cards, of the interface of
+stable-audio-tools and of diffusers; without weights here, none of them was tried by ear.
 
 """
 
@@ -111,7 +142,8 @@ def _draw_fad(axis: Axes, kept: Kept) -> None:
 
 def page(kept: Kept, absent: Sequence[str]) -> str:
     """The whole document; `absent` are sentences about models that are not there."""
-    text = [INTRODUCTION + "## Which solver, how many evaluations", ""]
+    text = [INTRODUCTION + SCHEDULED.rstrip(), "", *_table(FAMILY, list(families()))]
+    text += ["## Which solver, how many evaluations", ""]
     text += [*_best(kept), "", "## Where the code sets a number of evaluations", ""]
     text += _table(("place", "solver", "now"), places())
     if all(solver in curves(kept, "exact", "mixture") for solver in PUBLISHED[8]):
@@ -148,6 +180,16 @@ def places() -> list[tuple[str, str, str]]:
         place = f"`denoise_steps` of the recipe `{name}`, from sigma(t) down"
         found.append((place, "euler", str(recipe.distillation.denoise_steps)))
     return found
+
+
+def families() -> Iterator[tuple[str, ...]]:
+    """A row of the page for each family of models."""
+    for family in FAMILIES.values():
+        sigmas = "the model's" if family.sigmas is None else "{:.3g}..{:g}".format(*family.sigmas)
+        yield (
+            f"`{family.name}`", f"{family.guidance:g}", str(family.steps), family.sampler,
+            family.schedule, sigmas, "yes" if family.post_trained else "",
+        )  # fmt: skip
 
 
 def _best(kept: Kept) -> Iterator[str]:

@@ -21,6 +21,7 @@ INDEX = 4.0  # radians
 FEEDBACK = 0.9
 MATRICES = ("acyclic", "free", *(f"dx7:{n}" for n in ALGORITHMS))
 VOICES = ("paper", "full")
+IMPACT_VOICES = (*VOICES, "audio-sds")  # the last as Audio-SDS has it: see `renderers.impact`
 
 # What a full FM voice has beside its operators: once a patch.
 MOVEMENT = (
@@ -195,7 +196,7 @@ def fm(
 
     Raises `ValueError`.
     """
-    _check_voice(voice)
+    _check_voice(voice, VOICES)
     if matrix not in MATRICES:
         raise ValueError(f"matrix must be acyclic, free or dx7:1 .. dx7:32, got {matrix!r}")
     dx7 = matrix.startswith("dx7:")
@@ -235,9 +236,9 @@ def fm(
     return tuple(params)
 
 
-def _check_voice(voice: str) -> None:
-    if voice not in VOICES:
-        raise ValueError(f"voice must be paper or full, got {voice!r}")
+def _check_voice(voice: str, allowed: tuple[str, ...]) -> None:
+    if voice not in allowed:
+        raise ValueError(f"voice must be {' or '.join(allowed)}, got {voice!r}")
 
 
 @lru_cache(maxsize=TABLES)
@@ -276,7 +277,7 @@ def impact(*, modes: int = 256, bands: int = 32, voice: str = "paper") -> tuple[
 
     Raises `ValueError`.
     """
-    _check_voice(voice)
+    _check_voice(voice, IMPACT_VOICES)
     if modes not in MODES:
         raise ValueError(f"modes must be in 1..2048, got {modes}")
     if bands not in BANDS:
@@ -293,6 +294,8 @@ def impact(*, modes: int = 256, bands: int = 32, voice: str = "paper") -> tuple[
             Param(f"band{m:02d}_gain", 1e-4, 1.0, "x", "log"),
             Param(f"band{m:02d}_decay", 0.02, 6.0, "s", "log"),
         ]
+        if voice == "audio-sds":
+            params.append(Param(f"band{m:02d}_hz", 20.0, 20000.0, "Hz", "log"))
     if voice == "full":
         params += STRIKE
     params += [
@@ -313,7 +316,13 @@ def impact_of(names: frozenset[str]) -> tuple[Param, ...]:
             "an impact preset has mode001_hz up to mode2048_hz and band01_gain up to band64_gain,"
             f" got {modes} modes and {bands} bands"
         )
-    return impact(modes=modes, bands=bands, voice=_voice_of(names, STRIKE))
+    voice = "audio-sds" if has_centres(names) else _voice_of(names, STRIKE)
+    return impact(modes=modes, bands=bands, voice=voice)
+
+
+def has_centres(names: Iterable[str]) -> bool:
+    """Whether values of these names are of the impact voice "audio-sds": bands have centres."""
+    return any(re.fullmatch(r"band\d+_hz", name) for name in names)
 
 
 def impact_counts(names: Iterable[str]) -> tuple[int, int]:

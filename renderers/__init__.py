@@ -6,6 +6,7 @@
 - `renderers.impact`: damped sinusoids in a room of decaying noise.
 - `renderers.strike`: what strikes them, and how often.
 - `renderers.reverberation`: decaying noise in bands.
+- `renderers.room`: the same in bands whose centres are knobs, on two sides.
 - `renderers.newest`: the parts of a patch that a turned knob does not touch, kept.
 - `renderers.table`: the list of renderers; the values of a preset to a patch and back.
 - `renderers.lift`: patches of the paper's voices in the full ones, and back.

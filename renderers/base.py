@@ -98,3 +98,10 @@ def each_patch(job: Callable[[int], None], count: int) -> None:
         return
     with ThreadPoolExecutor(min(count, torch.get_num_threads())) as pool:
         list(pool.map(job, range(count)))
+
+
+def fft_size(samples: int) -> int:
+    """The least length from `samples` on for which a real FFT is fast: 2^a 3^b 5^c."""
+    from scipy.fft import next_fast_len  # half a second of a worker's start
+
+    return int(next_fast_len(samples, real=True))

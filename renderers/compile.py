@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 
-from presets import Note
+from presets import Note, ranges
 from renderers import fm, impact, random_patches
 from renderers.base import Renderer
 from renderers.denormals import flush_denormals
@@ -23,7 +23,7 @@ def renderers() -> list[Renderer]:
     """One of every kind: a matrix with and without loops, as indexed edges, and the modal synth."""
     kinds = [fm.renderer(voice=v, matrix=m) for v in ("paper", "full") for m in ("acyclic", "free")]
     kinds += [fm.renderer(voice=voice, matrix="dx7:5") for voice in ("paper", "full")]
-    return kinds + [impact.renderer(voice=voice) for voice in ("paper", "full")]
+    return kinds + [impact.renderer(voice=voice) for voice in ranges.IMPACT_VOICES]
 
 
 def main() -> None:

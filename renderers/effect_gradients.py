@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets import Effect
 from renderers import effects
+from renderers.base import fft_size
 
 FIXED = {
     "Delay",
@@ -148,7 +148,7 @@ def _responses(kind: str, settings: _Settings, rate: int, samples: int) -> NDArr
 def _correlate(h: NDArray[np.float32], G: Tensor) -> Tensor:
     """sum_l h[l] G[..., s + l]: h [T], G [B, 1, T]."""
     T = G.shape[-1]
-    size = next_fast_len(2 * T, real=True)
+    size = fft_size(2 * T)
     H = torch.fft.rfft(torch.from_numpy(h), size).conj()
     found: Tensor = torch.fft.irfft(torch.fft.rfft(G, size) * H, size)[..., :T]
     return found
@@ -162,7 +162,7 @@ def _correlate_moving(h: NDArray[np.float32], G: Tensor) -> Tensor:
     K = len(h)
     padded = torch.nn.functional.pad(G[:, 0], (HOP, K * HOP + RING - T))
     frames = padded.unfold(1, 2 * HOP + RING - 1, HOP)[:, :K]  # each from (k - 1) HOP on
-    size = next_fast_len(2 * HOP + RING - 1, real=True)
+    size = fft_size(2 * HOP + RING - 1)
     H = torch.fft.rfft(torch.from_numpy(h), size).conj()
     window = 1.0 - (torch.arange(2 * HOP) - HOP).abs() / HOP
     parts = torch.fft.irfft(torch.fft.rfft(frames, size) * H, size)[..., : 2 * HOP] * window

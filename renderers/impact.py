@@ -9,7 +9,9 @@ Knobs: `mode001_hz` (at middle C; the note transposes), `mode001_gain`, `mode001
 frequency), `ring` (times every mode's decay), `dry` and `level`. A decay is never longer than 40 s
 and a gain never less than -80 dB: finite slopes everywhere. Modes fade out below Nyquist.
 The voice "full" has `renderers.strike` in place of the delta, and its knobs between the bands and
-`tune`; "paper" is the paper's.
+`tune`; "paper" has none. The voice "audio-sds" is nearer to the paper (docs/paper.md): cos in place
+of sin, each band around a centre of its own, `band01_hz`, and two channels, each with a noise of
+its own (`renderers.room`). Names say which voice a preset is of, so older ones sound as they did.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets import Note, Param, ranges
@@ -33,11 +34,13 @@ from renderers.base import (
     check_shape,
     curves,
     each_patch,
+    fft_size,
     physical,
 )
 from renderers.newest import newest
 from renderers.noise import noise_bands
 from renderers.reverberation import T60, reverberation
+from renderers.room import stereo_room
 from renderers.strike import strike
 
 VERSION = VERSIONS["impact"]
@@ -45,7 +48,8 @@ VERSION = VERSIONS["impact"]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How many modes and bands a patch has; its columns are hz, gain, decay by mode, then bands.
+    """How many modes and bands a patch has; its columns are hz, gain, decay by mode, then gain,
+    decay by band, and hz where they are `centred`.
 
     Then, in a `full` voice, how it is struck; `tune`, `ring`, `dry` and `level` are the last four.
     """
@@ -53,7 +57,13 @@ class Layout:
     modes: int
     bands: int
     full: bool
+    centred: bool  # the voice "audio-sds"
     table: Curves
+
+    @property
+    def knobs_of_a_band(self) -> int:
+        """Columns of each band."""
+        return 3 if self.centred else 2
 
     def knobs_of_strike(self, values: Tensor) -> Tensor:
         """The columns [B, 8] of `presets.ranges.STRIKE` in those of a full patch [B, P]."""
@@ -69,6 +79,7 @@ class Object:
     decay: Tensor  # [B, N]
     band_gain: Tensor  # [B, M]
     band_decay: Tensor  # [B, M]
+    band_hz: Tensor | None  # [B, M]; None: log-spaced, as `renderers.noise.noise_bands` has them
     dry: Tensor  # [B, 1]
     level: Tensor  # [B, 1] with velocity
 
@@ -85,8 +96,8 @@ def _playing(params: tuple[Param, ...]) -> Renderer:
 def layout(params: tuple[Param, ...]) -> Layout:
     """Count the modes and bands of a table that `renderer` wrote."""
     modes, bands = ranges.impact_counts(p.name for p in params)
-    full = any(p.name == "hits" for p in params)
-    return Layout(modes, bands, full, curves(params))
+    names = [p.name for p in params]
+    return Layout(modes, bands, "hits" in names, ranges.has_centres(names), curves(params))
 
 
 def for_names(names: frozenset[str]) -> Renderer:
@@ -96,9 +107,9 @@ def for_names(names: frozenset[str]) -> Renderer:
 
 def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
     """What sounds, from physical values [B, P]: transposed, faded, decays as rates."""
-    B, N, M = values.shape[0], lay.modes, lay.bands
+    B, N, M, K = values.shape[0], lay.modes, lay.bands, lay.knobs_of_a_band
     modes = values[:, : 3 * N].view(B, N, 3)
-    bands = values[:, 3 * N : 3 * N + 2 * M].view(B, M, 2)
+    bands = values[:, 3 * N : 3 * N + K * M].view(B, M, K)
     tune, ring, dry, level = torch.split(values[:, -4:], 1, dim=1)
     hz = modes[..., 0] * tune * (note.hz / Note(60).hz)
     gain = modes[..., 1] * below_nyquist(hz, rate) / math.sqrt(N)
@@ -108,61 +119,104 @@ def struck(lay: Layout, values: Tensor, note: Note, rate: int) -> Object:
         T60 / (modes[..., 2] * ring),
         bands[..., 0],
         T60 / bands[..., 1],
+        bands[..., 2] if lay.centred else None,
         dry,
         level * note.gain,
     )
 
 
 def _render(lay: Layout, u: Tensor, note: Note, rate: int, samples: int) -> Tensor:
-    """u [B, P] -> audio [B, 1, T]."""
+    """u [B, P] -> audio [B, 1, T], or [B, 2, T] of the voice "audio-sds"."""
     check_shape("impact", u, lay.table.low.numel(), rate, samples)
     values = physical(lay.table, u)
     o = struck(lay, values, note, rate)
     dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    size = next_fast_len(2 * samples, real=True)
-    bank, ringing = _bank(o.hz / rate, o.decay / rate, o.gain, samples, size, dtype)
-    answer = _room(o.band_gain, o.band_decay / rate, lay.bands, rate, samples, size, dtype)
-    wet = torch.fft.irfft(ringing * answer, size)
-    sound = o.dry * bank + wet[:, :samples]
+    size = fft_size(2 * samples)
+    bank, ringing = _bank(o.hz / rate, o.decay / rate, o.gain, samples, size, dtype, lay.centred)
+    decay = o.band_decay / rate
+    answer = _answer(o.band_gain, decay, o.band_hz, lay.bands, rate, samples, dtype, size)
+    wet = torch.fft.irfft(ringing[:, None] * answer, size)  # [B, C, T]
+    sound = (o.dry * bank)[:, None] + wet[..., :samples]
     if lay.full:
-        sound = strike(sound.to(dtype), lay.knobs_of_strike(values), rate)
-    audio: Tensor = o.level * sound
-    return audio.to(u.dtype)[:, None, :]
+        sound = strike(sound[:, 0].to(dtype), lay.knobs_of_strike(values), rate)[:, None]
+    audio: Tensor = o.level[:, None] * sound
+    return audio.to(u.dtype)
 
 
 @newest
 def _bank(
-    cycles: Tensor, decay: Tensor, gain: Tensor, samples: int, size: int, dtype: torch.dtype
+    cycles: Tensor,
+    decay: Tensor,
+    gain: Tensor,
+    samples: int,
+    size: int,
+    dtype: torch.dtype,
+    cosine: bool,
 ) -> tuple[Tensor, Tensor]:
     """`modal_bank`, and its spectrum."""
-    bank = modal_bank(cycles, decay, gain, samples, dtype)
+    bank = modal_bank(cycles, decay, gain, samples, dtype, cosine=cosine)
     return bank, torch.fft.rfft(bank, size)
 
 
 @newest
-def _room(
-    gain: Tensor, decay: Tensor, bands: int, rate: int, samples: int, size: int, dtype: torch.dtype
+def _answer(
+    gain: Tensor,
+    decay: Tensor,
+    hz: Tensor | None,
+    bands: int,
+    rate: int,
+    samples: int,
+    dtype: torch.dtype,
+    size: int,
 ) -> Tensor:
-    """The spectrum of the room."""
-    room = reverberation(gain, decay, noise_bands(bands, rate), samples, dtype)
-    spectrum: Tensor = torch.fft.rfft(room, size)
+    """The spectrum [B, C, F] of the room."""
+    spectrum: Tensor = torch.fft.rfft(room(gain, decay, hz, bands, rate, samples, dtype), size)
     return spectrum
 
 
-def modal_bank(
-    cycles: Tensor, decay: Tensor, gain: Tensor, samples: int, dtype: torch.dtype
+def room(
+    gain: Tensor,
+    decay: Tensor,
+    hz: Tensor | None,
+    bands: int,
+    rate: int,
+    samples: int,
+    dtype: torch.dtype,
 ) -> Tensor:
-    """sum_n gain_n exp(-decay_n t) sin(2 pi cycles_n t): [B, N] each, per sample -> [B, T]."""
+    """What the room answers to a delta, [B, C, samples]: gains, decays per sample [B, M], and
+    centres in Hz, with which it has two channels.
+    """
+    if hz is not None:
+        return stereo_room(gain, decay, hz, rate, samples, dtype)
+    return reverberation(gain, decay, noise_bands(bands, rate), samples, dtype)[:, None]
+
+
+def modal_bank(
+    cycles: Tensor,
+    decay: Tensor,
+    gain: Tensor,
+    samples: int,
+    dtype: torch.dtype,
+    *,
+    cosine: bool = False,
+) -> Tensor:
+    """sum_n gain_n exp(-decay_n t) sin(2 pi cycles_n t): [B, N] each, per sample -> [B, T].
+
+    With `cosine` cos in place of sin.
+    """
     audio: Tensor = _Bank.apply(  # type: ignore[no-untyped-call]
-        cycles, decay, gain, samples, dtype
+        cycles, decay, gain, samples, dtype, cosine
     )
     return audio
 
 
-def modal_bank_slowly(cycles: Tensor, decay: Tensor, gain: Tensor, samples: int) -> Tensor:
+def modal_bank_slowly(
+    cycles: Tensor, decay: Tensor, gain: Tensor, samples: int, *, cosine: bool = False
+) -> Tensor:
     """`modal_bank` evaluated mode by mode and sample by sample: kept for tests and the bench."""
     t = torch.arange(samples, dtype=cycles.dtype)
-    modes = torch.exp(-decay[..., None] * t) * torch.sin(2.0 * math.pi * cycles[..., None] * t)
+    wave = torch.cos if cosine else torch.sin
+    modes = torch.exp(-decay[..., None] * t) * wave(2.0 * math.pi * cycles[..., None] * t)
     return (gain[..., None] * modes).sum(1)
 
 
@@ -173,6 +227,7 @@ def modal_bank_slowly(cycles: Tensor, decay: Tensor, gain: Tensor, samples: int)
 #     S0_n = sum_t G[t] z^t = sum_j P_nj H_nj                        H_nj  = sum_k G[j, k] Q_nk
 #     S1_n = sum_t G[t] t z^t = sum_j P_nj (j K H_nj + H'_nj)        H'_nj = sum_k G[j, k] k Q_nk
 #     dL/dg = Im S0,   dL/dd = -g Im S1,   dL/dw = g Im(i S1) = g Re S1
+# cos is sin a quarter of a turn on: with i P in place of P all of it holds as it is.
 # H and H' together are one product more, twice the size. A power is 0 from where it has fallen to
 # the third root of the smallest normal number (-252 dB in single precision): P, Q and a gradient
 # make no denormal then. With them the products of short modes took 5 times as long.
@@ -181,7 +236,7 @@ class _Bank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:
-        cycles, decay, gain, samples, dtype = arguments
+        cycles, decay, gain, samples, dtype, cosine = arguments
         B, N = cycles.shape
         K = math.isqrt(samples - 1) + 1
         J = -(-samples // K)
@@ -196,6 +251,8 @@ class _Bank(torch.autograd.Function):
             kernels.damped_powers(w[b], d[b], 1, nepers, Q[b, 0].numpy(), Q[b, 1].numpy())
 
         each_patch(powers, B)
+        if cosine:
+            P = torch.stack([-P[:, 1], P[:, 0]], dim=1)
         for b in range(B):
             left = (P[b].flip(0) * gain[b, :, None].to(dtype)).view(2 * N, J)  # Im P, Re P
             torch.mm(left.T, Q[b].view(2 * N, K), out=audio[b].view(J, K))
@@ -222,4 +279,4 @@ class _Bank(torch.autograd.Function):
             H = H * j + later
             S1[0, b] = (P[b, 0] * H[0] - P[b, 1] * H[1]).sum(1)
             S1[1, b] = (P[b, 0] * H[1] + P[b, 1] * H[0]).sum(1)
-        return 2.0 * math.pi * gain * S1[0], -gain * S1[1], S0, None, None
+        return 2.0 * math.pi * gain * S1[0], -gain * S1[1], S0, None, None, None

@@ -48,8 +48,10 @@ def is_full(names: Mapping[str, object] | frozenset[str]) -> bool:
 
 
 def full(values: Mapping[str, float]) -> dict[str, float]:
-    """The values of a preset, of either renderer, in the full voice; those of one as they are."""
-    if is_full(values):
+    """The values of a preset, of either renderer, in the full voice; those of one, and of the
+    impact voice "audio-sds", which none sounds like, as they are.
+    """
+    if is_full(values) or ranges.has_centres(values):
         return dict(values)
     names = frozenset(values)
     if "op1_ratio" in names:
@@ -60,8 +62,11 @@ def full(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def voice_of(renderer: Renderer) -> str:
-    """The voice of a renderer: "paper" or "full"."""
-    return "full" if is_full(frozenset(p.name for p in renderer.params)) else "paper"
+    """The voice of a renderer: "paper", "full" or "audio-sds"."""
+    names = frozenset(p.name for p in renderer.params)
+    if ranges.has_centres(names):
+        return "audio-sds"
+    return "full" if is_full(names) else "paper"
 
 
 def in_voice(renderer: Renderer, voice: str) -> Renderer:

@@ -3,7 +3,8 @@
 Patches of different layouts meet in one that holds both. FM: the operators of both, counted from
 the last, which is heard; an operator that only one patch has is silent in the other. Impact: modes
 that are nearest in frequency are one mode on the way; a mode without a partner fades in. A patch of
-the paper's voice goes to a full one as a full patch that sounds the same.
+the paper's voice goes to a full one as a full patch that sounds the same; one of the impact voice
+"audio-sds" only to its like.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def together(a: Preset, b: Preset) -> tuple[Renderer, Tensor, Tensor]:
     """A renderer that holds both patches, and both as u [P] of it."""
     first, second = for_preset(a), for_preset(b)
     u, v = from_values(first, a.values), from_values(second, b.values)
-    if "full" in (voice_of(first), voice_of(second)):
+    voices = {voice_of(first), voice_of(second)}
+    if "audio-sds" in voices and len(voices) > 1:
+        raise ValueError("the impact voice of the recipe paper morphs only into its like")
+    if "full" in voices:
         u, v = (to_voice(r, x[None], "full")[0] for r, x in ((first, u), (second, v)))
         first, second = in_voice(first, "full"), in_voice(second, "full")
     if a.renderer == "impact":
@@ -105,7 +109,7 @@ def _modes_together(
 
 
 def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Physical values of a patch: modes [n, 3], bands [M, 2], the knobs of the whole.
+    """Physical values of a patch: modes [n, 3], bands [M, 2 or 3], the knobs of the whole.
 
     The bank is divided by the root of its size, and silent partners will count there: the level
     makes up for it, and the gains of the modes where it is at its end.
@@ -117,7 +121,7 @@ def _parts(lay: impact.Layout, u: Tensor, N: int) -> tuple[Tensor, Tensor, Tenso
     whole = -4 - (len(STRIKE) if lay.full else 0)
     modes, bands, rest = values[: 3 * lay.modes], values[3 * lay.modes : whole], values[whole:]
     modes[1::3] *= level / values[-1]
-    return modes.view(-1, 3), bands.view(-1, 2), rest
+    return modes.view(-1, 3), bands.view(-1, lay.knobs_of_a_band), rest
 
 
 def _match_modes(large: Tensor, small: Tensor) -> Tensor:
@@ -133,7 +137,7 @@ def _match_modes(large: Tensor, small: Tensor) -> Tensor:
 
 
 def _spread(bands: Tensor, count: int) -> Tensor:
-    """Bands [m, 2] as `count` bands over the same range, interpolated in octaves."""
+    """Bands [m, K] as `count` bands over the same range, interpolated in octaves."""
     m = len(bands)
     if m == count:
         return bands

@@ -18,7 +18,7 @@ from presets.export import laws
 from presets.params import A4_HZ, A4_NUMBER
 from renderers import effects, for_preset, from_values, impact, loops, noise
 from renderers.base import Renderer, physical
-from renderers.reverberation import T60, reverberation
+from renderers.reverberation import T60
 
 Audio = NDArray[np.float32]  # [C, T]
 
@@ -131,7 +131,8 @@ class RenderedSource:
         return x[:count].astype("<f4").tobytes()
 
     def impulse(self, rate: int) -> bytes:
-        """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS.
+        """The impulse response dry + room of an impact preset at `rate`: floats, peak -1 dBFS; the
+        left one where there are two.
 
         It lasts until the room stays 80 dB below its own peak, and 50 ms more, faded out.
         Raises `ValueError` for other renderers.
@@ -142,10 +143,10 @@ class RenderedSource:
         u = from_values(self._renderer, self._preset.values)[None]
         o = impact.struck(lay, physical(lay.table, u), Note(self._preset.note), rate)
         seconds = 80 / 60 * T60 / float(o.band_decay.min()) + IMPULSE_FADE
-        bands = noise.noise_bands(lay.bands, rate)
         samples = round(min(seconds, LENGTHS[-1]) * rate)
-        h = reverberation(o.band_gain, o.band_decay / rate, bands, samples, torch.float64)
-        x, fade = h[0].numpy(), round(IMPULSE_FADE * rate)
+        decay = o.band_decay / rate
+        h = impact.room(o.band_gain, decay, o.band_hz, lay.bands, rate, samples, torch.float64)
+        x, fade = h[0, 0].numpy(), round(IMPULSE_FADE * rate)
         end = np.flatnonzero(np.abs(x) > QUIET * np.abs(x).max())[-1] + 1
         x = x[: end + fade]
         x[end:] *= _fall(x.size - end)

@@ -10,6 +10,7 @@ from renderers import fm, impact
 from renderers.base import Renderer, positions
 from renderers.families import FAMILIES, REST, Family
 from renderers.gestures import gestures
+from renderers.room import centres
 
 # attack s, decay s, index rad (low, high each), how often a ratio is not harmonic, its range
 FM_SOUNDS = (
@@ -207,10 +208,13 @@ def impact_patches(instrument: Renderer, count: int, generator: torch.Generator)
     room = torch.arange(M) / M
     echo = 10.0 ** (-2.5 + 2.0 * uniform(count, 1) - uniform(count, 1) * room)
     fading = 0.1 * 25.0 ** uniform(count, 1) * 0.3**room
+    bands = [echo * torch.exp(uniform(count, M) - 0.5), fading]
+    if lay.centred:
+        bands.append(centres(M).expand(count, M))
     values = torch.cat(
         [
             torch.stack([hz, gain, decay], dim=2).flatten(1),
-            torch.stack([echo * torch.exp(uniform(count, M) - 0.5), fading], dim=2).flatten(1),
+            torch.stack(bands, dim=2).flatten(1),
             struck,
             torch.ones(count, 2),
             0.5 + 0.5 * uniform(count, 1),

@@ -20,10 +20,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from presets.ranges import STRIKE
+from renderers.base import fft_size
 from renderers.newest import newest
 from renderers.noise import HIGHEST_BAND, LOWEST_BAND, PERIOD, SEED, noise_bands
 from renderers.reverberation import T60, reverberation
@@ -40,7 +40,7 @@ def strike(struck: Tensor, knobs: Tensor, rate: int) -> Tensor:
     They are those of `presets.ranges.STRIKE`, in their units and order. Differentiable in both.
     """
     samples, dtype = struck.shape[1], struck.dtype
-    size = next_fast_len(3 * samples, real=True)  # three of this length: none comes round
+    size = fft_size(3 * samples)  # three of this length: none comes round
     spectrum = torch.fft.rfft(struck, size)
     for part in _blows(knobs, rate, samples, size, dtype):
         spectrum = spectrum * part

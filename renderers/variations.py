@@ -58,6 +58,7 @@ FULL_MOVES = {
     r"hit_hz": 0.3,
     r"hit_(jitter|spread)": 0.15,
 }
+CENTRES = {r"band\d+_hz": 0.1}  # the same for what only the impact voice "audio-sds" has
 # What is wholly off stays off: a steady tone gets no tremolo, and who knocks once knocks once.
 SWITCHES = r"lfo_to_.*|noise_level|burst_level|hits"
 STEPS = (-1.0, math.log2(2 / 3), math.log2(3 / 2), 1.0)  # octaves that a ratio may step
@@ -108,7 +109,7 @@ def around(
     params = renderer.params
     u = u.detach().double()
     octaves = torch.tensor([_octaves(p) for p in params], dtype=torch.float64)  # per unit of u
-    moves = MOVES | FULL_MOVES if voice_of(renderer) == "full" else MOVES
+    moves = MOVES | {"full": FULL_MOVES, "audio-sds": CENTRES}.get(voice_of(renderer), {})
     kinds, deviations = zip(*(_move(p, moves) for p in params), strict=True)
     deviation = torch.tensor(deviations, dtype=torch.float64) / octaves
     switch = torch.tensor([re.fullmatch(SWITCHES, p.name) is not None for p in params])

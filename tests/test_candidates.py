@@ -40,6 +40,17 @@ def test_of_two_that_sound_alike_the_better_stays():
     assert found.best()[0][:, 0].tolist() == pytest.approx([0.6, 0.3])
 
 
+def test_what_came_last_can_be_kept_alone():
+    found = Candidates(2, torch.zeros(1))
+    found.offer(torch.tensor([[0.1]]), torch.tensor([0.9]), tone(500), torch.tensor([1]))
+    u, sounds = torch.tensor([[0.2], [0.3]]), torch.cat([tone(500), tone(501)])
+    found.only(u, torch.tensor([0.1, 0.4]), sounds, torch.tensor([2, 3]))
+    best, scores = found.best()
+    assert best[:, 0].tolist() == pytest.approx([0.3, 0.2])
+    assert scores.tolist() == pytest.approx([0.4, 0.1])
+    assert found.rows.tolist() == [3, 2]
+
+
 def test_one_in_reserve_moves_up_when_two_become_one():
     found = Candidates(2, torch.zeros(1), apart=0.3)
     u = torch.arange(3.0)[:, None]

@@ -11,7 +11,7 @@ from sds.separation import component_assignment
 from sds.separation.mask_settings import BEST, DEFAULT, FAST
 from sds.separation.networks import Networks, load_networks
 from sds.separation.nmf import nmf, nmf_steps
-from sds.separation.separate import METHODS, Separation, network_hashes, plan
+from sds.separation.separate import METHODS, Separation, asks_prior, network_hashes, plan
 from sds.separation.time_frequency_masks import masked_stems
 from sds.signal.spectrogram import stft
 
@@ -75,6 +75,32 @@ def test_a_lone_prompt_leaves_the_network_s_rest_to_the_residual(knowing):
     stem = run(FAST, knowing, ("low",))[-1].stems[0]
     assert float(sdr(stem, LOW)) > 12
     assert float(sdr(LOW + HIGH - stem, HIGH)) > 12
+
+
+def test_a_lone_prompt_asks_the_prior_against_the_prior_without_a_prompt(scorer):
+    """The network gives each half: who tells low from high is the prior."""
+
+    class Unsure(Knowing):
+        def shares_by_window(self, mid, rate, prompts):
+            *_, known = super().shares_by_window(mid, rate, prompts)
+            yield torch.full_like(known, 0.5)
+
+    stds = {"": torch.full((128,), 0.3), "low": torch.full((128,), 0.03)}
+    stds["low"][:20] = 0.3
+    prior = GaussianPrior(
+        dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=128, max_seconds=2.0
+    )
+    found = {}
+    for weight in (0.0, 0.5, 2.0):
+        method = replace(DEFAULT, components=8, factor_steps=30, lone=weight)
+        assert asks_prior(method, 1, Networks(Unsure())) == (weight > 0)
+        *_, last = masked_stems(
+            prior, ("low",), LOW + HIGH, RATE, method=method,
+            generator=torch.Generator().manual_seed(0), networks=Networks(Unsure(), scorer),
+        )  # fmt: skip
+        found[weight] = float(sdr(last.stems[0], LOW))
+    assert found[0.0] == pytest.approx(3.0, abs=0.1)  # half of everything
+    assert found[2.0] > found[0.5] > found[0.0] + 2
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])

@@ -9,12 +9,14 @@ import torch
 from sds.distillation.descent import BestSoFar, fit
 from sds.distillation.distill import FEW, distill, recipe_for
 from sds.distillation.patch_search import Kept
-from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
+from sds.distillation.recipes import AUDIO_SDS, RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import as_loud_as, latent_target, sds_gradient, target
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.samplers.exponential import tab3
+from sds.samplers.inversion import estimate_x0
 from sds.samplers.schedules import cosine, karras, sigma_of
+from sds.separation.audio_sds import LATENTS
 from sds.signal.spectrogram import magnitudes, relative_distance
 
 HOP, FRAMES, STD = 32, 32, 0.3
@@ -49,6 +51,10 @@ def run(
     g = torch.Generator().manual_seed(seed)
     recipe = PatchRecipe(recipe, **counts) if isinstance(recipe, Recipe) else recipe
     return list(distill(render, P, prompt, u0, recipe=recipe, generator=g, score=score))
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def plain(prompt: str = "chord"):
@@ -95,6 +101,22 @@ def test_target_is_a_mean_of_spectrograms_without_gradient():
     of_mean = magnitudes(decoded.mean(0, keepdim=True), (64,))[0]
     assert torch.allclose(wanted[0][0], magnitudes(decoded, (64,))[0].mean(0), atol=1e-5)
     assert float(wanted[0].mean()) > 1.05 * float(of_mean.mean())  # |.| is convex
+
+
+def test_the_mean_of_the_draws_is_decoded_once_where_a_recipe_says_so():
+    """For the orthogonal codec of `P` the target is then the spectrum of the mean of all D."""
+    recipe = Recipe(steps=1, lr=0.1, guidance=1.0, samples=4, decode_mean=True, scales=(256,))
+    x, t = 0.1 * torch.randn(2, 1, 2048, generator=seeded(3)), torch.full((8,), 0.4)
+    (wanted,) = target(P, plain(), x, t=t, recipe=recipe, generator=seeded(4))
+    z = P.encode(x).repeat_interleave(4, 0)
+    noised = torch.randn(z.shape, generator=seeded(4))
+    mean = estimate_x0(plain(), z, noised, t, steps=1).reshape(2, 4, *z.shape[1:]).mean(1)
+    (true,) = magnitudes(P.decode(mean), (256,))
+    torch.testing.assert_close(wanted, true, rtol=1e-5, atol=1e-6)
+    (means,) = target(
+        P, plain(), x, t=t, recipe=replace(recipe, decode_mean=False), generator=seeded(4)
+    )
+    assert wanted.square().sum() < means.square().sum()  # what differs between draws is gone
 
 
 def test_rolled_target_is_rolled_back():
@@ -205,7 +227,25 @@ def test_named_recipes_run_and_repeat(name):
 def test_paper_recipe_has_the_paper_s_values():
     p = RECIPES["paper"].distillation
     assert (p.steps, p.samples, p.guidance, p.t_range) == (1000, 10, 60.0, (0.025, 0.875))
-    assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.05)
+    assert (p.scales, p.denoise_steps, p.log_weight, p.lr) == ((1024, 2048, 4096), 2, 0.0, 0.005)
+    assert replace(p, lr=0.05) == AUDIO_SDS == LATENTS.recipe  # that of latents
+    assert RECIPES["paper"].keep == "last"
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_best_is_kept_or_the_last_whatever_it_is_worth(keep):
+    """Adam's first step is lr in every knob, whatever the slope."""
+    u0, recipe = starts() * 0.8 + 0.1, replace(QUICK, steps=1, anneal=False)
+    first = render(u0)
+
+    def nearness(audio):
+        return -(audio - first).square().mean((1, 2))
+
+    *_, end = run(PatchRecipe(recipe, keep=keep), u0, score=nearness)
+    moved = (end.best_u - u0[0]).abs()
+    assert torch.allclose(moved, torch.full_like(moved, recipe.lr if keep == "last" else 0.0))
+    assert end.score == pytest.approx(float(nearness(render(end.best_u[None]))[0]))
+    assert (end.improved, len(end.candidates)) == (False, 1)
 
 
 def test_closing_stops_within_a_step():

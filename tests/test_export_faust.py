@@ -227,6 +227,12 @@ def test_what_a_file_cannot_say_is_said(tmp_path: Path) -> None:
     assert any("noise" in line for line in lost)
 
 
+def test_bands_with_centres_of_their_own_are_refused() -> None:
+    moved = patch(impact.renderer(modes=1, bands=1, voice="audio-sds"), 0)
+    with pytest.raises(ValueError, match="bands of noise at fixed centres, and this patch moves"):
+        EXPORTER.export(moved, None, "p")  # type: ignore[arg-type]
+
+
 def test_any_name_compiles(tmp_path: Path, compiled: None) -> None:
     preset = patch(fm.renderer(operators=1), 0)
     odd = preset.model_copy(update={"name": 'a "bell"\\ \n// é 鐘 %d {x}'})

@@ -16,6 +16,7 @@ from renderers import effects, from_values, impact, random_patches, to_values
 from renderers.base import physical
 from renderers.engines import convolution
 from renderers.fidelity import rms_error
+from renderers.room import stereo_room
 from renderers.source import RenderedSource
 
 RATE = 44100
@@ -100,6 +101,25 @@ def test_effects_and_other_renderers_are_spoken_of(preset: Preset) -> None:
     lost = EXPORTER.export(wet, RenderedSource(wet, RATE), "x").lost
     assert "effect Chorus: it is not in the file" in lost
     assert EXPORTER.renderers == {"impact"}
+
+
+def test_of_a_stereo_room_it_is_the_left_side() -> None:
+    instrument = impact.renderer(modes=2, bands=2, voice="audio-sds")
+    u = random_patches(instrument, 1, generator=torch.Generator().manual_seed(0))[0]
+    preset = Preset(
+        name="hall", renderer="impact", renderer_version=1, values=to_values(instrument, u)
+    )
+    source = RenderedSource(preset, RATE)
+    exported = EXPORTER.export(preset, source, "hall")
+    assert "the right side's noise: this is the left's" in exported.lost
+    lay = impact.layout(instrument.params)
+    o = impact.struck(lay, physical(lay.table, u[None]), Note(60), RATE)
+    both = stereo_room(o.band_gain, o.band_decay / RATE, o.band_hz, RATE, 500, torch.float64)
+    want = both[0, 0].numpy()
+    got = np.frombuffer(source.impulse(RATE), "<f4")[:500].astype(np.float64)
+    gain = (got[1:] @ want[1:]) / (want[1:] @ want[1:])
+    assert np.abs(got - gain * want)[1:].max() < 1e-6
+    assert source.channels == 2
 
 
 def test_floats_become_24_bits() -> None:

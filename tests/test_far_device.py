@@ -16,6 +16,7 @@ from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
 from sds.distillation.sds_targets import target
 from sds.priors.base import classifier_free_guidance, device_of
 from sds.priors.gaussian import GaussianPrior
+from sds.priors.sampling import generate
 from sds.priors.stable_audio import StableAudioPrior
 from sds.separation.audio_sds import Latents, audio_sds_stems
 from sds.separation.dgmo import REFERENCES, reference
@@ -154,6 +155,10 @@ WORKS = {
             method=replace(MASKS, recipe=SHORT, draws=1, rounds=2, components=0),
         )
     )[-1].stems,
+    "generate": lambda prior: generate(
+        prior, ["bell", "drum"], 0.25, steps=3, scale=3.0, generator=seeded(),
+        sampler="dpmpp_3m_sde",
+    ),
     "delta denoising": lambda prior: Pull(
         prior, "bell", "drum", 0.2 * noise(1, 2, SAMPLES), replace(EDIT, scales=(256,))
     ).target(0.1 * noise(1, 2, SAMPLES), noise(2, 64, 64), torch.tensor([0.3, 0.6]))[0].cpu(),

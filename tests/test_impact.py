@@ -11,6 +11,7 @@ from renderers import from_values, impact
 from renderers.base import Renderer
 from renderers.noise import PERIOD, SEED, noise_bands
 from renderers.reverberation import T60, reverberation
+from renderers.room import noise_around
 
 RATE = 22050
 
@@ -63,6 +64,36 @@ def test_a_dry_mode_is_its_formula() -> None:
     assert np.abs(audio - exact).max() < 1e-3  # the room at -80 dB
 
 
+def test_a_dry_mode_of_the_voice_audio_sds_is_the_papers_cosine() -> None:
+    _, values = one_mode()
+    instrument = impact.renderer(modes=1, bands=1, voice="audio-sds")
+    of_names = dict(
+        zip((p.name for p in impact.renderer(modes=1, bands=1).params), values[0], strict=True)
+    )
+    u = torch.tensor([[float(of_names.get(p.name, 0.5)) for p in instrument.params]]).double()
+    audio = instrument.render(u, Note(60), RATE, 2000)[0].numpy()
+    t = np.arange(2000) / RATE
+    exact = np.exp(-np.log(1000) / 0.5 * t) * np.cos(2 * np.pi * 1000 * t)
+    assert audio.shape == (2, 2000)  # the object in the middle, the room, at -80 dB, on two sides
+    assert np.abs(audio - exact).max() < 1e-3
+
+
+def test_what_is_heard_of_the_voice_audio_sds_is_the_bank_convolved_with_each_side() -> None:
+    instrument = impact.renderer(modes=5, bands=3, voice="audio-sds")
+    generator = torch.Generator().manual_seed(0)
+    u = 0.2 + 0.6 * torch.rand(1, len(instrument.params), generator=generator, dtype=torch.float64)
+    lay = impact.layout(instrument.params)
+    o = impact.struck(lay, impact.physical(lay.table, u), Note(60), RATE)
+    bank = impact.modal_bank_slowly(o.hz / RATE, o.decay / RATE, o.gain, 900, cosine=True)[0]
+    t = np.arange(900)
+    fading = np.exp(-o.band_decay[0].numpy()[:, None] / RATE * t) * o.band_gain[0].numpy()[:, None]
+    fast = instrument.render(u, Note(60), RATE, 900)[0].numpy()
+    for side, noise in enumerate(noise_around(o.band_hz[0].numpy(), RATE, torch.float64)):
+        room = (fading * noise[:, :900]).sum(0)
+        slow = o.level.item() * (o.dry.item() * bank.numpy() + np.convolve(bank, room)[:900])
+        assert np.abs(fast[side] - slow).max() < 1e-12 * np.abs(slow).max() + 1e-15
+
+
 def bank(seed: int, modes: int) -> list[torch.Tensor]:
     rng = np.random.default_rng(seed)
     return [
@@ -71,13 +102,16 @@ def bank(seed: int, modes: int) -> list[torch.Tensor]:
     ]
 
 
+@pytest.mark.parametrize("cosine", [False, True])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-11), (torch.float32, 1e-5)])
-def test_matrix_product_equals_direct_evaluation(dtype: torch.dtype, bound: float) -> None:
+def test_matrix_product_equals_direct_evaluation(
+    dtype: torch.dtype, bound: float, cosine: bool
+) -> None:
     results = []
     weight = torch.sin(torch.arange(5000, dtype=torch.float64))
     for render in (
-        lambda *a: impact.modal_bank(*a, 5000, dtype),
-        lambda *a: impact.modal_bank_slowly(*a, 5000),
+        lambda *a: impact.modal_bank(*a, 5000, dtype, cosine=cosine),
+        lambda *a: impact.modal_bank_slowly(*a, 5000, cosine=cosine),
     ):
         inputs = [t.clone().requires_grad_() for t in bank(0, 50)]
         audio = render(*inputs)

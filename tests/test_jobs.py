@@ -135,7 +135,7 @@ def test_a_row_names_fields_of_its_model(kind: JobKind) -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_a_field_that_takes_a_path_is_checked(kind: JobKind) -> None:
     """Nobody adds a file field to a model and forgets the row: those fields are known by name."""
-    paths = {"file", "preset", "start", "like", "other", "data", "given"} & set(
+    paths = {"file", "preset", "start", "like", "source", "other", "data", "given"} & set(
         kind.model.model_fields
     )
     assert paths == {*kind.reads, *kind.reads_folder}

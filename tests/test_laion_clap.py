@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers.pre_tokenizers import ByteLevel
 
+from bridge import worker
+from bridge.worker.sought_sound import sought_sound
 from sds.priors.checkpoints import ModelUnavailable
 from sds.priors.quiet_import import quiet
 from sds.signal.audio_files import resample
@@ -261,6 +263,27 @@ def test_weights_that_are_missing_are_not_drawn_at_random(folder, tmp_path):
 
 def one_sentence(text):
     return text.endswith(".") and "\n" not in text and not re.search(r"\. [A-Z]", text)
+
+
+# The search
+
+
+def test_a_search_listens_to_a_clap_and_begins_at_the_shipped_scorer_s_bank(folder):
+    models = worker.Models()
+    sounds = torch.cat([sound(0.5, pitch=pitch) for pitch in (100.0, 3000.0)])
+    sought = sought_sound(models, PROMPTS[0], None, RATE, str(folder))
+    clap = load_clap(str(folder))
+    expected = clap.similarity(sounds, RATE, PROMPTS[:1])[:, 0]
+    torch.testing.assert_close(sought.search(sounds), expected)
+    assert models.chosen_scorer(str(folder)) is models.chosen_scorer(str(folder))  # loaded once
+    recording = sound(0.5)[0]
+    like = sought_sound(models, "", recording, RATE, str(folder))
+    assert float(like.search(recording[None])) == pytest.approx(1.0, abs=1e-5)
+    shipped = models.search_scorer()
+    torch.testing.assert_close(like.vector, shipped.hear(recording[None], RATE)[0])
+    default = sought_sound(models, PROMPTS[0], None, RATE)
+    own = shipped.similarity(sounds, RATE, PROMPTS[:1])[:, 0]
+    torch.testing.assert_close(default.search(sounds), own)
 
 
 # The hub

@@ -79,3 +79,10 @@ def test_every_knob_of_a_full_voice_has_a_rest() -> None:
                 assert p.low <= resting(p.name) <= p.high
                 used.add(p.name.split("_", 1)[1] if p.name.startswith("op") else p.name)
     assert used == set(RESTING)
+
+
+def test_no_other_voice_sounds_as_audio_sds_does() -> None:
+    instrument = impact.renderer(modes=3, bands=2, voice="audio-sds")
+    values = to_values(instrument, patches(instrument, 1)[0])
+    assert full(values) == values
+    assert voice_of(instrument) == "audio-sds"

@@ -54,6 +54,10 @@ PAIRS = {
         impact.renderer(modes=30, bands=6),
         impact.renderer(modes=30, bands=6, voice="full"),
     ),
+    "audio-sds": (
+        impact.renderer(modes=30, bands=2, voice="audio-sds"),
+        impact.renderer(modes=30, bands=2, voice="audio-sds"),
+    ),
     "more modes": (impact.renderer(modes=40, bands=6), impact.renderer(modes=25, bands=6)),
 }
 
@@ -61,6 +65,7 @@ PAIRS = {
 LIMITS = {
     "impact": 1e-6,
     "struck": 1e-6,
+    "audio-sds": 1e-6,
     "delta and struck": 1e-5,
     "more modes": 1e-2,  # a mode without a partner has the least gain there is, 80 dB down
     "paper and full": 1.0,  # the low-pass of the full voice turns phases: see test_lift
@@ -137,6 +142,9 @@ def test_effects_go_along_when_they_are_the_same() -> None:
 
 def test_what_cannot_be_morphed_is_refused() -> None:
     a, b = preset(fm.renderer()), preset(impact.renderer(modes=3, bands=1))
+    other = preset(impact.renderer(modes=3, bands=1, voice="audio-sds"))
+    with pytest.raises(ValueError, match="voice of the recipe paper morphs only into its like"):
+        morph(b, other, 0.5)
     with pytest.raises(ValueError, match="presets of one renderer morph, got fm and impact"):
         morph(a, b, 0.5)
     with pytest.raises(ValueError, match=r"position must be in 0\.\.1, got 1\.2"):

@@ -235,7 +235,8 @@ def test_patch_from_request_to_done(client, out):
 
 def test_options_reach_the_job(running, client, mix, out):
     values = ["duration=", 1.5, "steps=9", "seed=", "4", "recipe=fast", "model=mine", "note=", 36]
-    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, "searches=3", f"key={KEY}"]
+    values += [f"start={mix}", "matrix=dx7:5", "operators=", 6.0, "searches=3", "modes=", 64]
+    values += ["denoise_steps=10", f"key={KEY}"]
     job = client.ask("/scorewire/patch", 5, "ok", "impact", out, *values)[1][1]
     client.until("done")
     with Store(running.config.ledger) as store:
@@ -244,6 +245,7 @@ def test_options_reach_the_job(running, client, mix, out):
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
         "matrix": "dx7:5", "operators": 6, "slot": None, "searches": 3,
+        "modes": 64, "denoise_steps": 10,
         "count": 4, "like": None, "loudness": None, "pitched": None,
         "replace": False, "new": False, "within": (),
     }  # fmt: skip
@@ -863,6 +865,8 @@ def test_without_the_key_models_are_the_installed_ones(client, mix, out, model):
     ):
         said = refused(client, *request)
         assert said == ("needs-key", "without the key the model must be 'default' or 'edm'")
+    said = refused(client, "/scorewire/patch", 1, "ok", "fm", out, f"scorer={model}")
+    assert said == ("needs-key", "without the key the scorer must be 'default'")
     said = refused(client, "/scorewire/accompany", 1, out, f"bass={mix}", f"stem_model={model}")
     assert said == ("needs-key", "without the key the stem_model must be 'default'")
     for req, shipped in enumerate(("default", "edm"), start=2):

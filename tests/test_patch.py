@@ -4,10 +4,12 @@ import json
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 from pydantic import ValidationError
 
@@ -21,6 +23,7 @@ from bridge.worker import models, patch, search_store
 from bridge.worker.search_store import FinishedSearch, SearchStore
 from presets import Preset, load
 from renderers import RENDERERS, random_patches, to_values
+from sds.distillation import stages
 from sds.distillation.recipes import RECIPES
 from tests import small_worker
 from tests.test_worker_separate import Child, contents, unfinished
@@ -210,3 +213,58 @@ def test_seeds_stay_in_their_range() -> None:
     for wrong in (0, 17):
         with pytest.raises(ValidationError, match="searches"):
             job(Path("/a"), searches=wrong)
+
+
+def paper(out: Path, **changes: Any) -> DesignPatch:
+    return job(out, **{"recipe": "paper", "renderer": "impact", "pitched": None} | changes)
+
+
+def test_the_recipe_paper_moves_its_own_impact_voice_and_keeps_the_last_step(
+    tmp_path: Path, loaded: worker.Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sds = RECIPES["paper"].distillation
+    asked: list[int] = []
+    target = stages.target
+
+    def counted(*args: Any, **options: Any) -> list[torch.Tensor]:
+        asked.append(options["recipe"].denoise_steps)
+        return target(*args, **options)
+
+    monkeypatch.setattr(stages, "target", counted)
+    few = replace(sds, samples=1, scales=(256,))
+    monkeypatch.setitem(RECIPES, "paper", replace(RECIPES["paper"], distillation=few))
+    _, got = ended(paper(tmp_path, modes=3, steps=2, denoise_steps=4), loaded)
+    assert asked == [4, 4]
+    assert (got["steps"], len(got["patches"])) == (2, 1)
+    preset = load(got["preset"])
+    names = set(preset.values)
+    assert {"mode003_hz", "band32_hz"} <= names
+    assert "mode004_hz" not in names
+    assert preset.provenance.method == "distill/paper"
+    info = soundfile.info(got["wav"])
+    assert info.channels == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"recipe": "fast", "modes": 3}, "only the recipe paper has modes to choose"),
+        ({"renderer": "fm", "modes": 3}, "only impact has modes, and this asks for fm"),
+        ({"renderer": "auto", "matrix": "free", "modes": 3}, "only impact has modes"),
+        (
+            {"recipe": "fast", "denoise_steps": 3},
+            "denoise_steps is of the distillation, so it needs steps, or the recipe paper",
+        ),
+    ],
+)
+def test_what_only_the_recipe_paper_has_is_refused_elsewhere(
+    tmp_path: Path,
+    loaded: worker.Models,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    sentence: str,
+) -> None:
+    sds = replace(RECIPES["fast"].distillation, steps=0)
+    monkeypatch.setitem(RECIPES, "fast", replace(RECIPES["fast"], distillation=sds))
+    with pytest.raises(ValueError, match=sentence):
+        list(worker.work(paper(tmp_path, **changes), loaded))

@@ -319,6 +319,12 @@ def test_blocks_and_rates_have_limits(arguments, capsys):
     assert f"{arguments[0]} must be " in capsys.readouterr().err
 
 
+def test_the_offline_output_asks_for_its_file(capsys):
+    with pytest.raises(SystemExit):
+        options(["--output", "offline"])
+    assert "needs --capture FILE" in capsys.readouterr().err
+
+
 def test_a_sound_card_that_is_taken_is_no_device_yet(monkeypatch):
     class Taken(Exception):
         pass

@@ -44,6 +44,7 @@ from sds.detection.presence import (
 )
 from sds.detection.tagger import load_tagger
 from sds.priors.gaussian import GaussianPrior
+from sds.separation.query_network import load_query
 from sds.signal.audio_files import read
 from sds.similarity.two_tower import RATE
 from sds.train.pairs import held_back
@@ -118,6 +119,16 @@ def test_a_stretch_is_mono_at_the_network_s_rate_and_at_least_a_second():
     assert found.shape == (44100,)
     assert float(found[:3000].mean()) == pytest.approx(0.5)
     assert float(found[3000:].abs().max()) == 0.0
+
+
+def test_what_lasts_less_than_a_second_is_judged(tagger):
+    """A second of 44100 samples, to which it is filled up, is no whole number of frames."""
+    networks = PresenceNetworks(tagger, load_query())
+    assert load_calibration().fits(networks.hashes)  # so the network is asked, too
+    audio = 0.1 * torch.randn(1, 22050, generator=torch.Generator().manual_seed(0))
+    found = presence(networks, audio, 44100, ["rain", "flute"])
+    assert all(0 < score < 1 for score in found.score)
+    assert len(found.activity[0]) == 1
 
 
 def test_half_of_what_is_there_is_even_odds():

@@ -8,9 +8,7 @@ import torch
 from sds.priors.base import classifier_free_guidance
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.sampling import generate, generate_stepwise
-from sds.samplers.dpm_solver import dpmpp_2m
 from sds.samplers.exponential import tab3
-from sds.samplers.ode import euler, heun
 from sds.samplers.schedules import karras
 
 RATE, HOP = 8000, 32
@@ -64,9 +62,17 @@ def test_a_length_between_two_frames_is_cut_to_the_sample() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "evaluations"), [(tab3, 5), (dpmpp_2m, 5), (euler, 5), (heun, 9)]
+    ("sampler", "evaluations"),
+    [
+        ("tab3", 5),
+        ("dpmpp_2m", 5),
+        ("euler", 5),
+        ("heun", 9),
+        ("ping_pong", 5),
+        ("dpmpp_3m_sde", 5),
+    ],
 )
-def test_stepwise_is_the_same_sampling_and_counts_up(sampler, evaluations: int) -> None:
+def test_stepwise_is_the_same_sampling_and_counts_up(sampler: str, evaluations: int) -> None:
     options = {"steps": 5, "scale": 2.0, "sampler": sampler}
     whole = generate(gaussian(), ["low"], 0.2, generator=noise(1), **options)
     pieces = generate_stepwise(gaussian(), ["low"], 0.2, generator=noise(1), **options)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 from sds.datasets.evaluation_items import Mixture, mixtures, stems
 from sds.metrics.separation import sdr
 from sds.priors.gaussian import GaussianPrior
-from sds.scoreboard.board import Setting, evaluate, read_rows
+from sds.scoreboard.board import Row, Setting, evaluate, read_rows
+from sds.scoreboard.paired import SHUFFLED
 from sds.scoreboard.separate import (
     COLUMNS,
     PROMPTED,
+    findings,
     harmonic_percussive,
     ideal_mask,
     mixture_as_sources,
@@ -21,6 +24,7 @@ from sds.scoreboard.separate import (
     scores,
     suite,
 )
+from sds.separation.networks import Networks
 from sds.signal.audio_files import write
 
 RATE, T = 8000, 16000
@@ -56,6 +60,22 @@ PRIOR = GaussianPrior(
     hop=128,
     max_seconds=3.0,
 )
+
+
+class Learned(GaussianPrior):
+    """The same spectra as weights of a network, which can be shuffled."""
+
+    def __init__(self):
+        super().__init__(
+            PRIOR.means, PRIOR.stds, sample_rate=RATE, hop=PRIOR.hop, max_seconds=PRIOR.max_seconds
+        )
+        self.network = torch.nn.Module()
+        self.network.stds = torch.nn.Parameter(torch.stack([*self.stds.values()]))
+
+    def embed(self, prompts, seconds):
+        rows = [list(self.stds).index(prompt) for prompt in prompts]
+        stds = self.network.stds.detach()[rows]
+        return {"mean": torch.zeros_like(stds), "std": stds}
 
 
 class NoJudge:
@@ -132,8 +152,6 @@ def test_stems_are_read_by_name(setting):
 
 
 def test_suite_scores_each_source_under_each_method(setting, monkeypatch, tmp_path):
-    from dataclasses import replace
-
     short = replace(PROMPTED["paper"], recipe=replace(PROMPTED["paper"].recipe, steps=2))
     monkeypatch.setitem(PROMPTED, "paper", short)
     for name in PROMPTED.keys() - {"paper", "masks"}:
@@ -165,6 +183,33 @@ def test_stems_are_made_once_for_all_sources(setting):
 
 
 def test_a_limit_holds_for_both_folders_together(setting):
-    from dataclasses import replace
-
     assert {task.tags for task in suite(replace(setting, items=1))} == {("mixtures",)}
+
+
+def test_every_method_that_asks_the_prior_has_a_control_that_knows_nothing(setting):
+    learned = replace(setting, prior=Learned(), items=1)
+    names = {task.method for task in suite(learned)}
+    assert {name for name in names if name.endswith(SHUFFLED)} == {n + SHUFFLED for n in PROMPTED}
+    with_network = replace(learned, networks=Networks(query=object()))  # as the product has one
+    asked = {name for name in {task.method for task in suite(with_network)} if SHUFFLED in name}
+    assert asked == {name + SHUFFLED for name in PROMPTED if name != "fast"}
+    assert not any(task.method.endswith(SHUFFLED) for task in suite(setting))  # nothing to shuffle
+    high = {task.method: task for task in suite(learned) if task.item == "two / high"}
+    trained, control = (list(high[name].run())[-1] for name in ("masks", "masks" + SHUFFLED))
+    assert trained["si_sdr"] > 4
+    assert control["si_sdr"] < 0
+
+
+def test_what_the_prior_is_worth_is_said_over_mixtures():
+    rows = [
+        Row("separate", f"{mixture} / {source}", method, {"si_sdr": value + (source == "b")})
+        for mixture, trained in (("one", 5.0), ("two", 7.0))
+        for source in "ab"
+        for method, value in (("masks", trained), ("masks" + SHUFFLED, 1.0), ("fast", 3.0))
+    ]
+    assert findings(rows) == [
+        "SI-SDR (dB), masks, trained rather than shuffled prior: "
+        "+5.000 ± 1.000 over 2 pairs, holds",
+        "fast does not use the model",
+    ]
+    assert findings([row for row in rows if not row.method.endswith(SHUFFLED)]) == []

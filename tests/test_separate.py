@@ -12,6 +12,7 @@ from sds.separation.mask_settings import MASKS
 from sds.separation.prompted_estimates import prompted_powers
 from sds.separation.separate import METHODS, Separation, draw_seed, part_window, plan, separate
 from sds.separation.time_frequency_masks import apply, masked_stems, prompted_logits
+from sds.separation.zerosep import zerosep_estimate
 from sds.signal.overlap_add import fades, overlap_add
 from sds.signal.spectrogram import stft
 
@@ -138,6 +139,35 @@ def test_stereo_prior_takes_mono_and_stereo():
             last = run(mix[:, :RATE], p=p, method=METHODS[name], steps=2)[-1]
             assert last.stems.shape == (2, len(mix), RATE)
             assert null_db(mix[:, :RATE], parts(last)) < -120
+
+
+def stereo_prior(seconds=2.0):
+    """A prior that knows where sounds are, not what they are: "low" is left, "high" is right."""
+    side, other = torch.full((HOP,), 0.3), torch.full((HOP,), 0.01)
+    stds = {"": side.repeat(2), "low": torch.cat([side, other]), "high": torch.cat([other, side])}
+    return GaussianPrior(
+        dict.fromkeys(stds, 0.0), stds, sample_rate=RATE, hop=HOP, max_seconds=seconds, channels=2
+    )
+
+
+def test_a_stereo_prior_hears_left_and_right():
+    """Low on the left and high on the right: the mean of both would tell it nothing."""
+    mix = torch.cat([A, B])
+    method = replace(MASKS, estimator=zerosep_estimate, components=8, factor_steps=40)
+    heard = run(mix, p=stereo_prior(), method=method)[-1].stems
+    assert float(sdr(heard[0].flatten(), torch.cat([A, 0 * A]).flatten())) > 5
+    assert float(sdr(heard[1].flatten(), torch.cat([0 * B, B]).flatten())) > 5
+    once = run(A + B, p=stereo_prior(), method=method)[-1].stems
+    torch.testing.assert_close(once[0], once[1])  # of a mono file it knows nothing
+
+
+def test_components_are_of_a_block_however_much_the_prior_takes():
+    long = Separation(prior(seconds=47.6), ("low", "high"), RATE, METHODS["masks"], seed=0)
+    spans = plan(long, 60 * RATE).windows
+    assert spans == plan(replace(long, prior=prior(seconds=2.0)), 60 * RATE).windows
+    assert spans[0][1] - spans[0][0] <= METHODS["masks"].block * RATE
+    annealed = replace(long, method=ANNEALED)  # without components the prior's windows count
+    assert len(plan(annealed, 60 * RATE).windows) == 2
 
 
 def test_another_rate_separates_as_well():

@@ -385,6 +385,12 @@ def test_checkpoint_of_tensors_loads(folder, tmp_path):
     torch.testing.assert_close(prior._model.state_dict()[key], state[key], rtol=0, atol=0)
 
 
+def test_noise_levels_of_a_configuration_come_before_those_of_its_family(tmp_path):
+    settings = {**config("rf_denoiser"), "sigmas": [0.2, 30.0]}
+    prior = load_prior(str(write(tmp_path / "tiny", settings, random_model(settings))))
+    assert prior.sigmas == (0.2, 30.0) != prior.family.sigmas
+
+
 class Evil:
     """Writes a file when it is unpickled."""
 
@@ -491,7 +497,7 @@ FAULTS = {
     ),
     "wrong kind": ({"change": _autoencoder}, "model_type is 'autoencoder'.*text-conditioned"),
     "not a transformer": ({"change": _unet}, "type 'adp_cfg_1d'; only 'dit'"),
-    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise"),
+    "inpainting": ({"change": _inpaint}, "wants inpaint_mask beside the noise; it must be nothing"),
     "unknown condition": ({"change": _video}, "wants a condition 'video' of type 'clap_audio'"),
     "no text": ({"change": _textless}, "takes no text"),
     "unknown objective": ({"change": _epsilon}, "diffusion_objective of .* is 'eps'"),

@@ -87,3 +87,15 @@ def test_one_that_cannot_be_fetched_is_named_at_once(tmp_path, monkeypatch, offl
     assert "\n" not in text
     assert text.endswith(".")
     assert not slept
+
+
+def test_the_reader_leaves_the_device_after_each_prompt(folder, monkeypatch):
+    prior = load_prior(str(folder), device="cpu")
+    reader = prior.conditioner.conditioners["prompt"].model
+    went, real = [], reader.to
+    monkeypatch.setattr(reader, "to", lambda where: (went.append(str(where)), real(where))[1])
+    prior.device = torch.device("cpu", 0)  # as a card has a number
+    prior.embed(["drum"], 1.0)
+    assert went == ["cpu:0", "cpu"]
+    prior.embed(["drum"], 1.0)  # known by now
+    assert len(went) == 2

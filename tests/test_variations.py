@@ -24,6 +24,7 @@ INSTRUMENTS = {
     "fm_full": fm.renderer(voice="full"),
     "impact": impact.renderer(modes=48, bands=8),
     "impact_full": impact.renderer(modes=48, bands=8, voice="full"),
+    "impact_audio_sds": impact.renderer(modes=48, bands=4, voice="audio-sds"),
 }
 
 
@@ -123,6 +124,7 @@ def test_knobs_of_pitch_are_ratios_and_frequencies() -> None:
     assert names == [f"op{v}_ratio" for v in range(1, 5)]
     assert int(pitch_knobs(INSTRUMENTS["impact"]).sum()) == 48 + 1  # every mode, and tune
     assert int(pitch_knobs(INSTRUMENTS["impact_full"]).sum()) == 48 + 1
+    assert int(pitch_knobs(INSTRUMENTS["impact_audio_sds"]).sum()) == 48 + 1  # no band
     assert int(pitch_knobs(INSTRUMENTS["fm_full"]).sum()) == 4 + 4  # and detune
 
 

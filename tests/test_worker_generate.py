@@ -28,6 +28,7 @@ from sds.metrics.copy_detection import (
     window_features,
 )
 from sds.metrics.fingerprint import fingerprint
+from sds.priors.families import FAMILIES
 from sds.priors.gaussian import GaussianPrior
 from sds.priors.sampling import GUIDANCE, STEPS, generate
 from sds.signal.audio_files import mono, resample
@@ -122,7 +123,9 @@ def test_result_and_wav_say_where_a_clip_comes_from(tmp_path: Path, loaded: work
     own = parse_ixml(header.ixml).find("SCOREWIRE")
     assert own is not None
     said = {tag.tag.lower(): tag.text or "" for tag in own}
-    assert said == {k: str(v) for k, v in clip.items() if k not in ("wav", "nearest")}
+    left_out = ("wav", "nearest", "sampler", "schedule")  # a shipped model's bytes stay
+    assert said == {k: str(v) for k, v in clip.items() if k not in left_out}
+    assert (clip["sampler"], clip["schedule"]) == ("tab3", "karras")
 
 
 def loud(prompts: list[str]) -> GaussianPrior:
@@ -149,8 +152,10 @@ def test_only_what_would_clip_is_turned_down(
 
 def test_the_help_names_what_is_left_out() -> None:
     said = {p.name: p.help for p in typer.main.get_command(app).commands["generate"].params}  # type: ignore[attr-defined]
-    assert said["steps"].endswith(f"; {STEPS} when left out.")
-    assert said["guidance"].endswith(f"; {GUIDANCE:g} when left out.")
+    assert said["steps"].endswith(f"; the model's when left out, {STEPS}.")
+    assert said["guidance"].endswith(f"; the model's when left out, {GUIDANCE:g}.")
+    assert said["sampler"].endswith(f"; the model's, {FAMILIES['default'].sampler}.")
+    assert said["schedule"].endswith(f"; the model's, {FAMILIES['default'].schedule}.")
 
 
 def test_progress_rises_with_each_evaluation(tmp_path: Path, loaded: worker.Models) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,12 +24,13 @@ from bridge.files.names import sha256
 from bridge.protocol import worker_loop
 from bridge.protocol.events import Cancelled, Done, Event, Failed, Progress, event_adapter
 from bridge.protocol.jobs import Job, Separate
-from bridge.stems import excerpt, null_test
+from bridge.stems import excerpt, null_test, remake
 from bridge.stems import manifest as stems
 from bridge.worker import mixture, models, separate, suggest
 from bridge.worker.window_store import FinishedWindows
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.tagging import Suggestion
+from sds.priors.checkpoints import ModelUnavailable
 from sds.separation.separate import METHODS
 from tests import small_worker
 
@@ -326,13 +328,12 @@ def test_a_prompt_given_twice_makes_two_stems_with_names_of_their_own(tmp_path: 
     assert null_test.verify(Path(got["manifest"])) < -100
 
 
-def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a tagger that hears all: twice the same prompt is two of `prompts`, not one."""
+@pytest.fixture
+def tagged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Separate], suggest.StemPrompts]:
+    """What a tagger that hears all prompts but "c" leaves of a job's prompts."""
 
     def prompt_activity(*given: Any) -> Any:
-        yield [Suggestion(prompt, 0.9, True, (0.9,)) for prompt in given[-1]]
+        yield [Suggestion(prompt, 0.9, prompt != "c", (0.9,)) for prompt in given[-1]]
 
     def listened(*_: object) -> Any:
         return None
@@ -341,15 +342,44 @@ def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
     monkeypatch.setattr(suggest, "presence_networks", lambda _: PresenceNetworks(None))  # type: ignore[arg-type]
     monkeypatch.setattr(suggest, "measure_activity", listened)
     monkeypatch.setattr(suggest, "prompt_activity", prompt_activity)
-    asked = job(noise(tmp_path / "a.wav", 1), tmp_path, prompts=("a", "a", "b"), model="default")
-    clock = worker_loop.Clock("j")
-    answers = []
 
-    def listening() -> Any:
-        answers.append((yield from suggest.presence_check(asked, worker.Models(), clock, 0.0, 1.0)))
+    def check(asked: Separate) -> suggest.StemPrompts:
+        work = suggest.presence_check(asked, worker.Models(), worker_loop.Clock("j"), 0.0, 1.0)
+        assert isinstance(next(work), Progress)
+        with pytest.raises(StopIteration) as end:
+            next(work)
+        found: suggest.StemPrompts = end.value.value
+        return found
 
-    assert len(list(listening())) == 1  # progress
-    assert answers[0].prompts == ("a", "a", "b")
+    return check
+
+
+def test_prompts_that_are_heard_stay_as_many_as_were_asked_for(
+    tmp_path: Path, tagged: Callable[[Separate], suggest.StemPrompts]
+) -> None:
+    """Twice the same prompt is two of `prompts`, not one."""
+    file = noise(tmp_path / "a.wav", 1)
+    asked = job(file, tmp_path, prompts=("a", "a", "b", "c"), model="default")
+    assert tagged(asked).prompts == ("a", "a", "b")
+
+
+def test_the_shipped_tagger_has_no_veto_on_what_another_model_may_know(
+    tmp_path: Path, tagged: Callable[[Separate], suggest.StemPrompts]
+) -> None:
+    file = noise(tmp_path / "a.wav", 1)
+    for method, model, stem_of_c in (
+        ("default", "default", False), ("default", "owner/name", True), ("masks", "/folder", True),
+        ("paper", "owner/name", True), ("fast", "owner/name", False),
+    ):  # fmt: skip
+        asked = job(file, tmp_path, prompts=("a", "c"), model=model, method=method, steps=None)
+        got = tagged(asked)
+        assert got.prompts == (("a", "c") if stem_of_c else ("a",))
+        assert ("a stem was made all the same" in got.note) == stem_of_c
+        assert ("no stem was made" in got.note) == (not stem_of_c)
+        assert model in got.note or not stem_of_c
+    assert tagged(job(file, tmp_path, prompts=("a",), model="owner/name")).note == ""
+    forced = tagged(job(file, tmp_path, prompts=("c",), model="owner/name", force=True))
+    assert (forced.prompts, forced.note) == (("c",), "")
 
 
 def test_work_that_would_fill_the_disk_is_refused(
@@ -421,3 +451,24 @@ def test_the_manifest_tells_which_networks_were_asked_beside_the_model(tmp_path:
         helpers = stems.load(Path(got["manifest"])).helpers
         assert list(helpers) == names
         assert all(len(digest) == 16 for digest in helpers.values())
+
+
+def test_fast_loads_no_model_and_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is not there is not missed; the other methods miss it."""
+    file, absent = noise(tmp_path / "a.wav", 1), str(tmp_path / "no such model")
+    got = {
+        name: result(job(file, tmp_path / name, method="fast", model=model, steps=None, force=True))
+        for name, model in (("one", "default"), ("other", absent))
+    }
+    one, other = (stems.load(Path(of["manifest"])) for of in got.values())
+    assert (one.model, one.model_hash, got["one"]["model"]) == ("", "", "")
+    assert one.job == other.job
+    assert sorted(contents(tmp_path / "one").values()) == sorted(
+        contents(tmp_path / "other").values()
+    )
+    assert "model" not in remake.job_of_stem_set(tmp_path / "one")
+    assert "model" not in remake.job_of_stem_set(tmp_path / "one" / one.stems[0].wav)
+    with pytest.raises(ModelUnavailable, match="no such model"):
+        result(job(file, tmp_path / "third", method="masks", model=absent, force=True))

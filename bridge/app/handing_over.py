@@ -70,7 +70,7 @@ def hand_over(job: Job, settings: Config, hear: Callable[[Event], None] | None) 
 
 def _is_of_this_folder(job: Job) -> bool:
     """Whether a model is a folder named from here: the server is elsewhere."""
-    named = [getattr(job, "model", ""), getattr(job, "stem_model", "")]
+    named = [getattr(job, field, "") for field in ("model", "stem_model", "scorer")]
     named += getattr(job, "models", ())
     return any(name and not Path(name).is_absolute() and Path(name).exists() for name in named)
 

@@ -23,16 +23,34 @@ from bridge.cli.base import (
     show,
 )
 from bridge.cli.choices import HOSTS
+from bridge.protocol.sampling_fields import SCHEDULES
 
 app = typer.Typer()
 
 AUDIO = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3", ".m4a")
 Guidance = Annotated[
     float | None,
-    typer.Option(help="How strictly to follow the prompt, 0 to 20; 3 when left out."),
+    typer.Option(help="How strictly to follow the prompt, 0 to 20; the model's when left out, 3."),
 ]
 Evaluations = Annotated[
-    int | None, typer.Option(help="Evaluations of the model for a clip; 20 when left out.")
+    int | None,
+    typer.Option(help="Noise levels for a clip, 1 to 200; the model's when left out, 20."),
+]
+Sampler = Annotated[
+    str | None,
+    typer.Option(help="Sampler of clips, by its name in docs/samplers.md; the model's, tab3."),
+]
+Schedule = Annotated[
+    str | None,
+    typer.Option(help=f"Spacing of noise levels: {', '.join(SCHEDULES)}; the model's, karras."),
+]
+Source = Annotated[
+    Path | None,
+    typer.Option(help="A recording of which a part is changed; --keep says what stays."),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option(help="Seconds of --source that stay as they are: 0-0.4, or several with commas."),
 ]
 Like = Annotated[
     Path | None, typer.Option(help="A recording whose sound the stems are to be near.")
@@ -57,30 +75,41 @@ Added = Annotated[
 ]
 
 
+Prompts = Annotated[list[str], typer.Argument(help="What it should sound like; one or more.")]
+Together = Annotated[
+    str | None,
+    typer.Option(help="Stems that belong together: bass,drums,guitar,piano, or some of them."),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds of each: 2 when left out, at most what the model can; of stems 10 (600)."
+    ),
+]
+Bars = Annotated[
+    int | None, typer.Option(help="Bars of four beats instead of seconds, with --tempo.")
+]
+Count = Annotated[
+    int | None, typer.Option(help="How many of each prompt, 1 to 100; 4, of stems 1.")
+]
+
+
 @app.command()
 def generate(
-    prompts: Annotated[list[str], typer.Argument(help="What it should sound like; one or more.")],
+    prompts: Prompts,
     out: Out,
-    stems: Annotated[
-        str | None,
-        typer.Option(help="Stems that belong together: bass,drums,guitar,piano, or some of them."),
-    ] = None,
+    stems: Together = None,
     like: Like = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds of each: 2 when left out, at most what the model can; of stems 10 (600)."
-        ),
-    ] = None,
-    bars: Annotated[
-        int | None, typer.Option(help="Bars of four beats instead of seconds, with --tempo.")
-    ] = None,
+    source: Source = None,
+    keep: Keep = None,
+    duration: Duration = None,
+    bars: Bars = None,
     tempo: Tempo = None,
-    count: Annotated[
-        int | None, typer.Option(help="How many of each prompt, 1 to 100; 4, of stems 1.")
-    ] = None,
+    count: Count = None,
     steps: Evaluations = None,
     guidance: Guidance = None,
+    sampler: Sampler = None,
+    schedule: Schedule = None,
     seed: Seed = 0,
     model: Model = None,
     stem_model: StemModel = "default",
@@ -91,8 +120,10 @@ def generate(
 ) -> None:
     """Generate new sounds, or stems that belong together.
 
-    Clip 2, or set 2, has the next seed, and so on. A clip that is too near to a recording that the
-    shipped models learned from is warned of, with its author and licence.
+    Clip 2, or set 2, has the next seed, and so on. With --source each clip is that recording with
+    new sound where --keep does not keep it: "keep the attack, change the tail". A clip that is too
+    near to a recording that the shipped models learned from is warned of, with its author and
+    licence.
     """
     from bridge.cli import tables
     from bridge.protocol.multitrack_jobs import GenerateClips
@@ -105,12 +136,16 @@ def generate(
         stems=stems or (),
         out=absolute(out),
         like=None if like is None else absolute(like),
+        source=None if source is None else absolute(source),
+        keep=keep or (),
         duration=duration,
         bars=bars,
         tempo=tempo,
         count=count,
         steps=steps,
         guidance=guidance,
+        sampler=sampler,
+        schedule=schedule,
         seed=seed,
         model=model,
         stem_model=stem_model,

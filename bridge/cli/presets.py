@@ -57,11 +57,21 @@ Loudness = Annotated[
 ]
 Matrix = Annotated[str | None, typer.Option(help="fm: acyclic, free, dx7:auto or dx7:1 .. dx7:32.")]
 Operators = Annotated[int | None, typer.Option(help="fm: 1 to 8; 4, or 6 with dx7.")]
+Modes = Annotated[
+    int | None, typer.Option(help="impact, recipe paper: damped modes, 1 to 2048; 2048.")
+]
+DenoiseSteps = Annotated[
+    int | None,
+    typer.Option(help="Of each distillation target, 1 to 10; the recipe's, of paper 2."),
+]
 Searches = Annotated[
     int,
     typer.Option(
         help="Whole searches, 1 to 16, from as many seeds; the best patches of all are kept."
     ),
+]
+Scorer = Annotated[
+    str, typer.Option(help="Who the search listens to: default, or a CLAP, folder or hub id.")
 ]
 Slot = Annotated[
     int | None, typer.Option(help="Keep the best in the library, in this slot, 1 to 128.")
@@ -86,8 +96,11 @@ def patch(
     loudness: Loudness = None,
     matrix: Matrix = None,
     operators: Operators = None,
+    modes: Modes = None,
+    denoise_steps: DenoiseSteps = None,
     slot: Slot = None,
     model: Model = None,
+    scorer: Scorer = "default",
     replace: Replace = False,
     here: Here = False,
     as_json: Json = False,
@@ -119,8 +132,11 @@ def patch(
         start=None if start is None else start_file(start),
         matrix=matrix,
         operators=operators,
+        modes=modes,
+        denoise_steps=denoise_steps,
         slot=slot,
         model=model,
+        scorer=scorer,
         replace=replace,
     )
     show(result, lambda: tables.patch(result), as_json)

@@ -67,8 +67,8 @@ Force = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        help="default, fast, best, masks or paper; with --stems default, fast, dirac, gaussian or "
-        "accurate; when left out default."
+        help="default, fast (does not use the model), best, masks or paper; with --stems default, "
+        "fast, dirac, gaussian or accurate; when left out default."
     ),
 ]
 Refinement = Annotated[

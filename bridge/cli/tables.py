@@ -184,6 +184,7 @@ def separate(result: dict[str, Any]) -> Text:
         *([("note", result["note"])] if "note" in result else []),
         ("residual", result["residual"]),
         ("manifest", result["manifest"]),
+        ("model", result["model"] or "this method does not use the model"),
         ("null depth", f"{result['null_db']:.1f} dB"),
         ("seconds", f"{result['seconds']:.1f}"),
         *_placed(result),

@@ -16,7 +16,7 @@ from bridge.files import names
 from bridge.http.responses import Problem, answer
 from bridge.http.state import HttpState
 from bridge.processes.background_threads import beside
-from bridge.service.file_access import SHIPPED_MODELS
+from bridge.protocol.base import SHIPPED_MODELS
 
 
 async def health(request: Request) -> Response:

@@ -92,7 +92,7 @@ class Device:
 
     def _open(self) -> Output:
         o, make = self._options, self._play_function
-        if o.output == "offline":
+        if o.output == "offline" and o.capture is not None:
             return Offline(o.capture, make, rate=o.rate, frames=o.frames)
         reasons = []
         if o.output in ("auto", "jack"):

@@ -15,6 +15,8 @@
 - `patch_jobs`: The models of jobs about patches: design, render, export, vary, morph, edit.
 - `patch_requests`: What is asked about patches and done at once: keep, change, put into slots,
   play, hear.
+- `sampling_fields`: Fields that say how sounds are sampled and what of a recording is kept, by
+  name.
 - `stem_classes`: The four classes of stems that one model generates, accompanies and takes apart.
 - `stem_requests`: What is asked about a finished stem set and done at once: put it on the tracks of
   a host.

@@ -10,6 +10,7 @@ from bridge.files.write_terms import WriteRules
 from bridge.protocol.host_names import HOST_NAMES
 
 MAX_PROMPT = 300
+SHIPPED_MODELS = ("default", "edm")
 
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT, pattern=r"\S")]
 Listed = BeforeValidator(

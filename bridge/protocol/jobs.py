@@ -95,7 +95,7 @@ class Separate(WritingJob):
     - `steps`: distillation steps, with `stems` evaluations of the model, 1..5000; default None:
       those of the method
     - `seed`: of all random numbers, 0..2^31 - 1; default 0
-    - `model`: name of the prior; default "default"
+    - `model`: name of the prior, which method "fast" does not use; default "default"
     - `stem_model`: name of the model of `stems`, or its folder; default "default"
     - `start_samples`: where the file begins in the session, samples at its rate, 0..2^63 - 1;
       default None: as the file's bext says
@@ -103,9 +103,10 @@ class Separate(WritingJob):
       unknown
     - `host`: host on whose tracks the server puts the stems; default None
 
-    Result: stems [{prompt, wav}], residual, manifest, null_db, seconds; excerpt {begin, end} in
-    seconds with `excerpt`; placed {host, text, files} with `host`; where a prompt got no stem,
-    absent [{prompt, presence}] and note, a sentence that says so.
+    Result: stems [{prompt, wav}], residual, manifest, null_db, model (its name, "" where the method
+    does not use the model), seconds; excerpt {begin, end} in seconds with `excerpt`; placed {host,
+    text, files} with `host`; where a prompt got no stem, absent [{prompt, presence}]; note, a
+    sentence that says so, or who was asked what is in there.
     """
 
     kind: Literal["separate"] = "separate"

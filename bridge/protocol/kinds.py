@@ -74,25 +74,26 @@ _ROWS = (
         resumes=True,
         osc=(
             "i:req s:prompt s:renderer s:out",
-            "s:like i:count f:duration i:steps i:seed s:recipe s:model f:note i:pitched f:loudness "
-            "s:start s:matrix i:operators i:slot i:replace i:searches",
+            "s:like i:count f:duration i:steps i:seed s:recipe s:model s:scorer f:note i:pitched "
+            "f:loudness s:start s:matrix i:operators i:slot i:replace i:searches i:modes "
+            "i:denoise_steps",
         ),
         far="prompt renderer count duration steps seed recipe note pitched loudness matrix "
-        "operators slot searches",
+        "operators slot searches modes denoise_steps",
     ),
     JobKind(
         GenerateClips,
         "generate.generate",
-        reads=("like",),
+        reads=("like", "source"),
         writes="folder",
         result=True,
         resumes=True,
         osc=(
             "i:req s:out s:prompts...",
-            "s:stems s:like f:duration i:bars f:tempo i:count i:steps f:guidance i:seed s:model "
-            "s:stem_model s:host i:replace",
+            "s:stems s:like s:source s:keep f:duration i:bars f:tempo i:count i:steps f:guidance "
+            "s:sampler s:schedule i:seed s:model s:stem_model s:host i:replace",
         ),
-        far="prompts stems duration bars tempo count steps guidance seed",
+        far="prompts stems keep duration bars tempo count steps guidance sampler schedule seed",
     ),
     JobKind(
         Accompany,

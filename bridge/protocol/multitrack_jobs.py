@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
 from bridge.protocol.base import MAX_PROMPT, HostName, Prompt, Seed, WritingJob
+from bridge.protocol.sampling_fields import SamplerName, ScheduleName, Spans
 from bridge.protocol.stem_classes import NAMES, STEMS, StemName, Stems
 from bridge.stems.tempo import Points
 
@@ -48,32 +49,44 @@ Given = Annotated[dict[StemName, str], BeforeValidator(_given)]
 class GenerateClips(WritingJob):
     """Generate sounds by prompts: clips, or with `stems` sets of stems that belong together.
 
-    Of each clip it is said which training recording it is nearest to.
+    Of each clip it is said which training recording it is nearest to. With `source` each is that
+    recording with new sound in the parts that are not kept: its rate, channels, length and place.
 
     - `prompts`: what is to be heard, 1..16 of them, 1..300 characters each
     - `stems`: classes to generate together, "bass", "drums", "guitar" and "piano", or some of
       them; default (): clips, each a single sound
     - `out`: folder of the results; of several stem sets each has a numbered folder in it
     - `like`: recording whose sound stem sets are to be near; default None
+    - `source`: recording of which `keep` stays, for clips, at most as long as the model can and at
+      least a tenth of a second; default None
+    - `keep`: seconds of `source` that stay as they are, sample for sample: 1..16 spans (begin,
+      end), or a text of them such as "0-0.4,1.5-2"; what is behind the end of the recording is left
+      out; default ()
     - `duration`: seconds of each, 0.25..60 and at most what the model can, of a stem set 0.25..600;
       default None: `bars`, else 2, of a stem set 10
     - `bars`: how long each is in bars of four beats, 1..512, with `tempo`; default None
     - `tempo`: beats a minute, 20..300, of stem sets, which begin with a bar of four, for `bars` and
       for the host; default None: stem sets have any tempo
     - `count`: how many of each prompt, 1..100; default None: 4 clips, 1 stem set
-    - `steps`: evaluations of the model for each, 1..200; default None: those of the model
+    - `steps`: noise levels for each, 1..200, with most samplers as many evaluations of the model;
+      default None: those of the model's family
     - `guidance`: how strictly the prompt is followed, 0..20: 0 ignores it, 1 takes it as it was
-      learned; default None: that of the model
+      learned; default None: that of the model's family
+    - `sampler`: name of the sampler of clips, as docs/samplers.md lists them; default None: that of
+      the model's family, with `source` one that fills in
+    - `schedule`: how noise levels of clips are spaced, "karras", "polyexponential", "rf_logsnr" or
+      "sa3_logsnr"; default None: that of the model's family
     - `seed`: of the first of each prompt, counted up from there, 0..2^31 - 1; default 0
     - `model`: name of the prior, for clips; default "default"
     - `stem_model`: name of the model of stems, or its folder; default "default"
     - `host`: host on whose tracks the server puts them; default None
 
     Result of clips: clips, seconds; and note, where a clip may be a copy. An entry of clips has
-    wav, prompt, seed, model, model_hash, steps, guidance, duration, code, gain_db (what it was
-    turned down by), nearest {recording, author, licence, label, similarity, percentile}, null where
-    the index of recordings is not installed; and warning, a sentence, where it is too near. With
-    `host` also manifest and null_db.
+    wav, prompt, seed, model, model_hash, steps, guidance, sampler, schedule, duration, code,
+    gain_db (what it, or what is new in it, was turned down by), nearest {recording, author,
+    licence, label, similarity, percentile}, null where the index of recordings is not installed;
+    and warning, a sentence, where it is too near; with `source` also source, source_sha256 and
+    keep. With `host` also manifest and null_db.
 
     Result of stem sets: stems [{prompt, wav}] of all, manifest of the first, sets [{prompt, seed,
     gain_db, stems, mix, manifest, null_db}], seconds. Both: placed {host, text, files} with `host`.
@@ -85,12 +98,16 @@ class GenerateClips(WritingJob):
     stems: Stems = ()
     out: str
     like: str | None = None
+    source: str | None = None
+    keep: Spans = Field(default=(), validate_default=True)
     duration: float | None = Field(default=None, ge=0.25, le=MAX_SET)
     bars: int | None = Field(default=None, ge=1, le=512)
     tempo: float | None = Field(default=None, ge=20, le=300, validate_default=True)
     count: int | None = Field(default=None, ge=1, le=100)
     steps: int | None = Field(default=None, ge=1, le=200)
     guidance: float | None = Field(default=None, ge=0, le=20)
+    sampler: SamplerName | None = None
+    schedule: ScheduleName | None = None
     seed: Seed = 0
     model: str = "default"
     stem_model: str = "default"
@@ -110,6 +127,31 @@ class GenerateClips(WritingJob):
         if like is not None and not known.data.get("stems"):
             raise ValueError("must be left out without stems: clips are made by words alone")
         return like
+
+    @field_validator("source", "sampler", "schedule")
+    @classmethod
+    def _check_clips(cls, given: str | None, known: ValidationInfo) -> str | None:
+        if given is not None and known.data.get("stems"):
+            raise ValueError("must be left out with stems: it is for clips")
+        return given
+
+    @field_validator("keep")
+    @classmethod
+    def _check_keep(
+        cls, keep: tuple[tuple[float, float], ...], known: ValidationInfo
+    ) -> tuple[tuple[float, float], ...]:
+        if keep and known.data.get("source") is None:
+            raise ValueError("must be left out without source, the recording that it is of")
+        if not keep and known.data.get("source") is not None:
+            raise ValueError("must name at least 1 span of source that stays, such as 0-0.4")
+        return keep
+
+    @field_validator("duration", "bars")
+    @classmethod
+    def _check_length(cls, given: float | None, known: ValidationInfo) -> float | None:
+        if given is not None and known.data.get("source") is not None:
+            raise ValueError("must be left out with source, which says how long it is")
+        return given
 
     @field_validator("duration")
     @classmethod

@@ -60,6 +60,8 @@ class DesignPatch(WritingJob):
       `seed`, `seed` + 1, ..., all below 2^31; default 1
     - `recipe`: "paper", "default" or "fast"; default "default"
     - `model`: name of the prior; default "default"
+    - `scorer`: who the search listens to: "default", or a CLAP, as a folder or hub id; the bank
+      where it begins stays the shipped scorer's; default "default"
     - `note`: MIDI note, fractions allowed, 0..127; default None: the start's, else 36 for a
       bass and 60 for others
     - `pitched`: whether it has a pitch, in tune with the keys; default None: as the prompt says,
@@ -70,6 +72,9 @@ class DesignPatch(WritingJob):
     - `matrix`: of `fm`, which operator modulates which: "free", "acyclic", "dx7:1" .. "dx7:32" or
       "dx7:auto"; default None: the start's, else the renderer's own
     - `operators`: of `fm`, 1..8; default None, likewise
+    - `modes`: of `impact`, 1..2048, with `recipe` "paper" and no `start`; default None: 2048
+    - `denoise_steps`: DDIM steps from the noise down to each target of the distillation, 1..10, so
+      with `recipe` "paper" or `steps`; default None: those of the recipe
     - `slot`: player slot 1..128 in which each best is played, and in which the last is kept in the
       library; default None
 
@@ -94,12 +99,15 @@ class DesignPatch(WritingJob):
     searches: int = Field(default=1, ge=1, le=16)
     recipe: Recipe = "default"
     model: str = "default"
+    scorer: str = "default"
     note: float | None = Field(default=None, ge=0, le=127)
     pitched: bool | None = None
     loudness: float | None = Field(default=None, ge=-40, le=-5)
     start: str | None = None
     matrix: Matrix | None = None
     operators: int | None = Field(default=None, ge=1, le=8)
+    modes: int | None = Field(default=None, ge=1, le=2048)
+    denoise_steps: int | None = Field(default=None, ge=1, le=10)
     slot: int | None = Field(default=None, ge=1, le=128)
 
     @property

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from bridge.files import write_terms
 from bridge.files.atomic_output import RESULT
-from bridge.protocol.base import WritingJob
+from bridge.protocol.base import SHIPPED_MODELS, WritingJob
 from bridge.protocol.jobs import Job
 from bridge.protocol.kinds import JobKind, files_read, kind_of, out_folder
 from bridge.protocol.patch_jobs import Export
@@ -25,8 +25,6 @@ _SUFFIXES = {exporter.suffix for exporter in EXPORTERS.values()}
 
 
 J = TypeVar("J", bound=Job)
-
-SHIPPED_MODELS = ("default", "edm")
 
 
 class NeedsKey(ValueError):
@@ -50,6 +48,8 @@ def bound(job: J, config: Config, *, trusted: bool) -> J:
             raise NeedsKey(f"without the key the model must be {names}")
         if getattr(job, "stem_model", "default") != "default":
             raise NeedsKey("without the key the stem_model must be 'default'")
+        if getattr(job, "scorer", "default") != "default":
+            raise NeedsKey("without the key the scorer must be 'default'")
         terms = {"within": tuple(map(str, config.open_writable)), "new": True}
     return cast(J, job.model_copy(update=terms if isinstance(job, WritingJob) else {}))
 

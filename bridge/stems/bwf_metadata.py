@@ -51,9 +51,12 @@ def tags(origin: Origin, number: int, name: str) -> tuple[Bext, str]:
     Files are counted from 1; `name` is the stem's prompt, or "residual" behind the last of them.
     """
     o = origin
+    about = f"seed {o.seed}; method {o.method}"
+    if o.model:  # a method may use none
+        about += f"; model {short_model(o.model, o.model_hash)}"
     chunk = bext(
         name,
-        f"seed {o.seed}; method {o.method}; model {short_model(o.model, o.model_hash)}",
+        about,
         rate=o.rate,
         channels=o.channels,
         code=o.code,

@@ -136,7 +136,8 @@ class Manifest(BaseModel):
     - `method`: name of the separation method
     - `steps`: distillation steps taken, or evaluations of the model asked for; 0 for none
     - `seed`: seed of all random numbers
-    - `model`: name of the prior, or of the model of stems
+    - `model`: name of the prior, or of the model of stems; "" where the method does not use the
+      model, and the networks of `helpers` separated alone
     - `model_hash`: digest of its weights
     - `helpers`: network name -> digest of its weights, of those asked beside the model; default {}
     - `code`: version of Scorewire

@@ -41,7 +41,7 @@ def _by_manifest(path: Path) -> dict[str, Any]:
 def _named(task: str, names: tuple[str, ...], model: str, path: Path) -> dict[str, Any]:
     """What the stems are called, and the model that knows them; `ValueError` for a set made."""
     if task == "prompts":
-        return {"prompts": names, "model": model}
+        return {"prompts": names} | ({"model": model} if model else {})  # "": none was used
     if task == "stems":
         return {"stems": names, "stem_model": model}
     raise ValueError(f"{path.name} is of a set that was made, not separated")

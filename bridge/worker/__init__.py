@@ -9,6 +9,7 @@ loaded from job to job.
 - `__main__`: `python -m bridge.worker`: jobs from stdin, events to stdout.
 - `asked_voice`: The voice that a search plays: its knobs where words and tuning want them, behind
   its effects.
+- `changed_part`: A recording that is changed in part: what stays, and new sound for the rest.
 - `convert`: Convert a released checkpoint of multi-source diffusion to safetensors.
 - `copycheck`: Find the training recording that a file is nearest to.
 - `delivery`: How a patch that was found is handed over: as long as it sounds, and as loud as

@@ -27,6 +27,7 @@ from sds.distillation.delta_denoising import EDIT, edit
 from sds.distillation.descriptor_edit import FIT, Trait, reshape, trait
 from sds.distillation.distill import RenderFn, Step
 from sds.priors.base import Prior
+from sds.priors.families import require_posterior_mean
 from sds.similarity.two_tower import TwoTowerScorer
 
 RATE = 44100  # where no prior has one
@@ -50,6 +51,8 @@ def edit_preset(job: EditPreset, models: Models) -> worker_loop.Events:
         prior, rate, steps = None, RATE, _edit_descriptors(job, start, wanted)
     else:
         prior = models.prior(job.model, [old, new])
+        instead = "use words such as darker or longer, which ask no model, or the base model"
+        require_posterior_mean(prior, "edit", instead)
         rate, steps = prior.sample_rate, _edit_by_prompts(job, start, prior, models, old, new)
     match = similarity_function(evaluation_scorer, new, rate) if evaluation_scorer else None
     with atomic_output.folder(Path(job.out), job.terms, stale=[atomic_output.RESULT]) as out:

@@ -19,6 +19,7 @@ from renderers.variations import around
 
 SIBLING, FAMILY = 0.3, 1.0  # how far from a start its candidates are (`renderers.variations`)
 PLACED = 4  # of the bank's nearest patches that are placed into each algorithm
+PAPER_MODES = 2048  # of the recipe paper, by a digest (docs/paper.md)
 TRIED = 2  # algorithms searched to the end
 
 
@@ -125,6 +126,8 @@ def _renderers(job: DesignPatch, start: Preset | None) -> list[Renderer]:
     """The renderers that a job allows: the start's, those named, or all."""
     if job.renderer == "impact" and (job.matrix or job.operators):
         raise ValueError(f"only fm has a matrix and operators, and renderer is {job.renderer}")
+    if job.modes is not None:
+        _check_modes(job)
     if start is not None:
         if job.renderer not in ("auto", start.renderer):
             raise ValueError(
@@ -134,11 +137,27 @@ def _renderers(job: DesignPatch, start: Preset | None) -> list[Renderer]:
             raise ValueError("matrix and operators are those of the start, so neither can be given")
         return [for_preset(start)]
     if job.matrix or job.operators:
-        matrix = (job.matrix or "acyclic").replace("auto", "1")
+        matrix = (job.matrix or _matrix(job)).replace("auto", "1")
         return [fm.renderer(operators=job.operators, matrix=matrix, voice=_voice(job, "fm"))]
-    paper = {"fm": fm.renderer(), "impact": impact.renderer()}
-    known = paper if job.recipe == "paper" else RENDERERS
+    known = RENDERERS
+    if job.recipe == "paper":
+        modal = impact.renderer(modes=job.modes or PAPER_MODES, voice="audio-sds")
+        known = {"fm": fm.renderer(matrix=_matrix(job)), "impact": modal}
     return list(known.values()) if job.renderer == "auto" else [known[job.renderer]]
+
+
+def _matrix(job: DesignPatch) -> str:
+    """The matrix where none is asked for: the paper's is full."""
+    return "free" if job.recipe == "paper" else "acyclic"
+
+
+def _check_modes(job: DesignPatch) -> None:
+    if job.recipe != "paper":
+        raise ValueError(f"only the recipe paper has modes to choose, and recipe is {job.recipe}")
+    if job.renderer == "fm" or job.matrix or job.operators:
+        raise ValueError("only impact has modes, and this asks for fm")
+    if job.start is not None:
+        raise ValueError("modes are those of the start, so they cannot be given")
 
 
 def _around(renderer: Renderer, start: Preset, more: int, generator: torch.Generator) -> Tensor:

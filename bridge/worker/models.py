@@ -54,6 +54,7 @@ class Models:
         }
         self._tagger_folder = tagger
         self._scorers: dict[str, TwoTowerScorer] = {}
+        self._claps: dict[str, base.SearchScorer] = {}
         self._taggers: dict[Path, Tagger] = {}
         self._queries: dict[str, Query | None] = {}
         self._banks: dict[str, Bank | None] = {}
@@ -84,15 +85,17 @@ class Models:
         """The shipped evaluation scorer, None when it is not there: then nothing is scored. Or a
         CLAP.
         """
-        if name != "default":
-            from sds.similarity.laion_clap import load_clap  # needs transformers
-
-            return load_clap(name)
-        return self._scorer("evaluation_scorer")
+        return self._scorer("evaluation_scorer") if name == "default" else self._clap(name)
 
     def search_scorer(self) -> TwoTowerScorer | None:
         """The search scorer, which searches maximise; None when it is not there."""
         return self._scorer("search_scorer")
+
+    def chosen_scorer(self, name: str = "default") -> base.SearchScorer | None:
+        """What a search for patches maximises: the search scorer, or a CLAP. Raises
+        `ModelUnavailable`.
+        """
+        return self.search_scorer() if name == "default" else self._clap(name)
 
     def tagger(self) -> Tagger | None:
         """The tagger, which finds the sounds in a mixture; None when it is not there."""
@@ -156,6 +159,14 @@ class Models:
             of = synth(name, listed.version, len(listed.params))
             self._banks[file] = load_bank(file, of, scorer.model_hash)
         return self._banks.get(file)
+
+    def _clap(self, name: str) -> base.SearchScorer:
+        from sds.similarity.laion_clap import load_clap  # needs transformers
+
+        if name not in self._claps:
+            self._claps.clear()  # one at a time in memory
+            self._claps[name] = load_clap(name)
+        return self._claps[name]
 
     def _scorer(self, which: str) -> TwoTowerScorer | None:
         folder = self._folders[which]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 
 from bridge.protocol.jobs import Check, check
 from sds.priors.checkpoints import CONFIG, SHIPPED, ModelUnavailable
-from sds.priors.costs import count_costs
-from sds.priors.families import family_of_config
+from sds.priors.costs import Costs, count_costs
+from sds.priors.diffusers_loading import DiffusersModel, find_diffusers
+from sds.priors.families import Family, family_of_config
 from sds.priors.needs import Need, needs, weights
 from sds.priors.published import find_config
-from sds.priors.speed import measure_speed
+from sds.priors.speed import Speed, measure_speed
 from sds.separation.calls import recipe_calls
 
 SECONDS = 10.0  # of a clip, and of a window: what the paper has
@@ -23,23 +26,60 @@ SHORT_ONES = ("patch fast", "patch default")
 GB = 1e9
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A model whose costs can be counted: its family, its longest clip in seconds, what a clip of
+    so many seconds costs, and how fast a device computes it in a precision.
+    """
+
+    family: Family
+    longest: float
+    costs: Callable[[float], Costs]
+    speed: Callable[[torch.device, torch.dtype], Speed]
+
+
+def _checkpoint(model: str) -> _Counted:
+    """A model of stable-audio-tools."""
+    config = find_config(model)
+    return _Counted(
+        family_of_config(config),
+        config["sample_size"] / config["sample_rate"],
+        partial(count_costs, config),
+        partial(measure_speed, config),
+    )
+
+
+def _pipeline(model: DiffusersModel) -> _Counted:
+    """A model of diffusers."""
+    from sds.priors.diffusers_costs import blank_prior, count_prior, measure_prior_speed
+
+    blank = blank_prior(model)
+    prior = blank.prior
+    return _Counted(
+        prior.family,
+        prior.max_seconds,
+        partial(count_prior, blank),
+        partial(measure_prior_speed, model),
+    )
+
+
 def examine_needs(model: str) -> list[Check]:
-    """Lines of `doctor` on what each recipe needs with a model of stable-audio-tools, by its
-    description alone, and its licence; none for a model that ships, which runs anywhere.
+    """Lines of `doctor` on what each recipe needs with a model of stable-audio-tools or diffusers,
+    by its description alone, and its licence; none for a model that ships, which runs anywhere.
     """
     if model in (*SHIPPED, "gaussian"):
         return []
     try:
-        config = find_config(model)
-        family = family_of_config(config)
         where, text, room = _device()
-        longest = config["sample_size"] / config["sample_rate"]
-        costs, short = (count_costs(config, min(each, longest)) for each in (SECONDS, SHORT))
+        pipeline = find_diffusers(model)
+        counted = _checkpoint(model) if pipeline is None else _pipeline(pipeline)
+        costs, short = (counted.costs(min(each, counted.longest)) for each in (SECONDS, SHORT))
         half = where.type != "cpu"
-        speed = measure_speed(config, where, torch.float16 if half else torch.float32)
+        speed = counted.speed(where, torch.float16 if half else torch.float32)
     except (ModelUnavailable, LookupError, TypeError) as error:
-        fix = f"give a model of stable-audio-tools, with its {CONFIG}"
+        fix = f"give a model of stable-audio-tools, with its {CONFIG}, or one of diffusers"
         return [check("needs", False, f"not counted: {error}", fix, optional=True)]
+    family = counted.family
     facts = {"device": text, "bytes": room, **asdict(costs), "speed": asdict(speed)}
     line = (
         f"{family.title}: {(costs.network + costs.codec + costs.text) / 1e6:.0f} million numbers, "

@@ -43,9 +43,10 @@ CODE = tuple(
 def design_patch(job: DesignPatch, models: Models) -> worker_loop.Events:
     """Search patches near the prompt or the start, refine the best, keep those that score highest.
 
-    The search scorer (`sds.similarity.two_tower.SEARCH_SCORER`) chooses; the evaluation scorer,
-    which the search never asks, scores the first patch and the last. curves.json has one entry a
-    step in each of step, stage, t, loss and score, which never falls; null where there is none.
+    The search scorer (`sds.similarity.two_tower.SEARCH_SCORER`, or a CLAP) chooses; the evaluation
+    scorer, which the search never asks, scores the first patch and the last. curves.json has one
+    entry a step in each of step, stage, t, loss and score, which never falls; null where there is
+    none.
     Raises `ValueError` for a duration above the prior's, in seconds.
     """
     clock = worker_loop.Clock(job.id)
@@ -104,7 +105,8 @@ def _key(search: Search, models: Models) -> str:
     job, prior = search.job, search.prior
     fields = job.model_dump(mode="json", exclude=PLACES)
     read = [None if file is None else names.sha256(Path(file)) for file in (job.start, job.like)]
-    hashes = [prior.name, model_hash(prior), model_hash(models.search_scorer()), VERSION]
+    scorer = models.chosen_scorer(job.scorer)
+    hashes = [prior.name, model_hash(prior), model_hash(scorer), VERSION]
     return digest([fields, read, hashes, *(code(folder) for folder in CODE)])
 
 

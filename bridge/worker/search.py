@@ -33,6 +33,7 @@ from presets.prompt_words import Family, Wishes, followed_by, wishes
 from renderers import Renderer, to_values
 from renderers.algorithms import DIFFERENT, Found, best
 from sds.distillation.distill import Step, distill
+from sds.distillation.family_recipes import for_family
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.distillation.search_state import SearchState
 from sds.metrics.pitch import cents, yin
@@ -126,9 +127,19 @@ def load_search(job: DesignPatch, models: Models) -> Search:
         raise ValueError(f"duration must be {limit}, got {job.duration:g}")
     recipe = RECIPES[job.recipe]
     steps = job.steps or recipe.distillation.steps
+    if job.denoise_steps is not None:
+        if not steps:
+            raise ValueError(
+                "denoise_steps is of the distillation, so it needs steps, or the recipe paper"
+            )
+        sds = replace(recipe.distillation, denoise_steps=job.denoise_steps)
+        recipe = replace(recipe, distillation=sds)
     if job.like is not None:
         recipe = replace(recipe, fit_steps=max(recipe.fit_steps, FIT_STEPS))
         steps = steps if job.prompt else 0  # the prior has nothing to say
+    recipe = replace(recipe, distillation=replace(recipe.distillation, steps=steps))
+    told = f"patch --recipe {job.recipe}" + (f" --steps {job.steps}" if job.steps else "")
+    recipe = for_family(recipe, prior, what=told)
     asked = Wishes() if job.recipe == "paper" else wishes(job.prompt)
     longest = prior.max_seconds
     most = job.duration or min(LONGEST, longest)
@@ -142,11 +153,11 @@ def load_search(job: DesignPatch, models: Models) -> Search:
         job=job,
         seed=job.seed,
         prior=prior,
-        recipe=replace(recipe, distillation=replace(recipe.distillation, steps=steps)),
+        recipe=recipe,
         start=start_of(job),
         wishes=asked,
         seconds=seconds,
-        sought=sought_sound(models, job.prompt, like, prior.sample_rate),
+        sought=sought_sound(models, job.prompt, like, prior.sample_rate, job.scorer),
         generator=torch.Generator().manual_seed(job.seed),
     )
 

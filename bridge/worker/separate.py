@@ -24,6 +24,7 @@ from bridge.worker.models import VERSION, Models, model_hash
 from bridge.worker.window_store import FinishedWindows, Row, check_space, code, digest
 from sds.multitrack.base import MultiTrackModel
 from sds.priors.base import Prior
+from sds.priors.families import require_posterior_mean
 from sds.separation.base import WindowProgress
 from sds.separation.networks import NO_NETWORKS, Networks
 from sds.separation.separate import (
@@ -36,6 +37,7 @@ from sds.separation.separate import (
     plan,
     with_steps,
 )
+from sds.separation.unasked import Unasked
 from sds.signal.audio_files import Recording
 from sds.signal.overlap_add import fades, overlap_add
 from sds.similarity import base
@@ -53,7 +55,7 @@ class _Task:
 
     `job` has the prompts that get a stem, `presence` what the tagger says of them; frames `begin`
     to `end` of `source` are separated, in `steps` steps of the job's method. `prior` is the model
-    of stems where classes are taken apart.
+    of stems where classes are taken apart, and `Unasked` where the method asks none.
     """
 
     job: Separate
@@ -170,11 +172,16 @@ def _task(job: Separate, source: Mixture, presence: suggest.StemPrompts, models:
     if job.stems:
         prior, networks, steps = models.multi_track(job.stem_model), NO_NETWORKS, job.steps or 0
     else:
-        prior = models.prior(job.model, [*job.prompts, *job.negatives])
         networks = models.networks()
         steps = METHODS[job.method].recipe.steps if job.steps is None else job.steps
     if job.excerpt and job.steps is None:
         steps = min(steps, LOW_STEPS)
+    if not job.stems:
+        prior = Unasked()
+        if suggest.asks_model(job, networks):
+            prior = models.prior(job.model, [*job.prompts, *job.negatives])
+            instead = "use --method fast, which asks no model, or the base model"
+            require_posterior_mean(prior, f"separate --method {job.method}", instead)
     return _Task(
         job=job,
         source=source,
@@ -300,11 +307,14 @@ def _result(task: _Task, stem_set: manifest.Manifest, out: atomic_output.Output)
         "residual": out.final(out.partial / stem_writer.names(task.origin)[-1]),
         "manifest": out.final(out.partial / manifest.MANIFEST),
         "null_db": stem_set.null_db,
+        "model": stem_set.model,
         "curves": out.final(out.partial / CURVES),
     }
     if absent:
         missing = [{"prompt": sound.prompt, "presence": sound.score} for sound in absent]
-        result |= {"absent": missing, "note": task.presence.note}
+        result |= {"absent": missing}
+    if task.presence.note:
+        result |= {"note": task.presence.note}
     if job.excerpt:
         rate = task.source.rate
         result["excerpt"] = {"begin": task.begin / rate, "end": task.end / rate}

@@ -24,7 +24,8 @@ class Sought:
     """What is scored; None without that scorer.
 
     - `search`: what the search maximises; `evaluation`: what it never asks, and reports
-    - `recording`: [1, T], which it is to come near to; `vector`: the search scorer's [D] of it
+    - `recording`: [1, T], which it is to come near to; `vector`: the shipped search scorer's [D] of
+      it, by which the bank is searched
     """
 
     search: Score | None
@@ -33,13 +34,15 @@ class Sought:
     vector: Tensor | None = None
 
 
-def sought_sound(models: Models, prompt: str, recording: Tensor | None, rate: int) -> Sought:
-    """A prompt, a recording [1, T] at `rate`, or both.
+def sought_sound(
+    models: Models, prompt: str, recording: Tensor | None, rate: int, scorer: str = "default"
+) -> Sought:
+    """A prompt, a recording [1, T] at `rate`, or both; `scorer` names who is searched with.
 
     With both the search scorer likes what is near to both alike; what is reported is the match with
     the prompt, or with the recording where there is none.
     """
-    search, evaluation = models.search_scorer(), models.evaluation_scorer()
+    search, evaluation = models.chosen_scorer(scorer), models.evaluation_scorer()
     reported = None if evaluation is None else similarity_function(evaluation, prompt, rate)
     if recording is None:
         score = None if search is None else similarity_function(search, prompt, rate)
@@ -49,7 +52,8 @@ def sought_sound(models: Models, prompt: str, recording: Tensor | None, rate: in
         if isinstance(evaluation, TwoTowerScorer):
             reported = _nearness(evaluation, "", recording, rate)
     score = None if search is None else _nearness(search, prompt, recording, rate)
-    vector = None if search is None else search.hear(recording[None], rate)[0]
+    shipped = models.search_scorer()  # whose vectors the bank has
+    vector = None if shipped is None else shipped.hear(recording[None], rate)[0]
     return Sought(score, reported, recording, vector)
 
 
@@ -73,7 +77,7 @@ def similarity_function(scorer: base.TextAudioSimilarity, prompt: str, rate: int
     return lambda sound: scorer.similarity(sound, rate, [prompt])[:, 0]
 
 
-def _nearness(scorer: TwoTowerScorer, prompt: str, recording: Tensor, rate: int) -> Score:
+def _nearness(scorer: base.SearchScorer, prompt: str, recording: Tensor, rate: int) -> Score:
     """The cosine with a recording [1, T], or its mean with that with the prompt."""
     wanted = scorer.hear(recording[None], rate)[0]
     if prompt:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge.protocol import worker_loop
+from bridge.protocol.base import SHIPPED_MODELS
 from bridge.protocol.events import Event
 from bridge.protocol.jobs import MAX_STEMS, Separate, Suggest
 from bridge.stems import manifest
@@ -25,6 +26,8 @@ from sds.detection.tagging import (
     suggest,
     unsure,
 )
+from sds.separation.networks import Networks
+from sds.separation.separate import METHODS, asks_prior, with_steps
 from sds.signal.audio_files import Recording
 
 PIECE_SECONDS = 10.0  # read at once
@@ -35,20 +38,35 @@ INSTEAD = 3  # sounds that are named when none asked for is there
 class StemPrompts:
     """The prompts that get a stem, what the tagger found of them, and of those that get none.
 
-    Nothing is in `measured` and `absent` where it is not known what is there.
+    Nothing is in `measured` and `absent` where it is not known what is there. `model` is the name
+    of one whose words are not the tagger's to judge, if it is such a one.
     """
 
     prompts: tuple[str, ...]
     measured: tuple[Suggestion, ...] = ()
     absent: tuple[Suggestion, ...] = ()
+    model: str = ""
 
     @property
     def note(self) -> str:
-        """One sentence on what was left out; empty when nothing was."""
+        """One sentence on what was left out, or made although it is not heard; empty when nothing
+        was.
+        """
+        if self.model:
+            doubtful = [sound for sound in self.measured if not sound.present]
+            if not doubtful:
+                return ""
+            return (
+                f"not heard in there by the shipped tagger: {_scores(doubtful)}; a stem was made "
+                f"all the same, since it cannot judge what {self.model} knows"
+            )
         if not self.absent:
             return ""
-        names = ", ".join(f"{sound.prompt!r} ({sound.score:.2f})" for sound in self.absent)
-        return f"not heard in there, so no stem was made of it: {names}"
+        return f"not heard in there, so no stem was made of it: {_scores(self.absent)}"
+
+
+def _scores(sounds: Sequence[Suggestion]) -> str:
+    return ", ".join(f"{sound.prompt!r} ({sound.score:.2f})" for sound in sounds)
 
 
 def suggest_prompts(job: Suggest, models: Models) -> worker_loop.Events:
@@ -79,11 +97,13 @@ def presence_check(
 ) -> Generator[Event, None, StemPrompts]:
     """Choose the prompts that get a stem: those given, or with `auto` suggested, and found.
 
-    The exact prior's prompts are bands of noise and no words, so they are taken as they are.
-    Progress runs from `begin` to `end`. Raises `ValueError` with one sentence when nothing that was
-    asked for is heard.
+    The exact prior's prompts are bands of noise and no words, so they are taken as they are. A
+    model that did not ship with the tagger may know sounds that it does not: where the method asks
+    such a one, all prompts given get a stem, as with `force`. Progress runs from `begin` to `end`.
+    Raises `ValueError` with one sentence when nothing that was asked for is heard.
     """
     networks, words = presence_networks(models), job.model != "gaussian"
+    foreign = words and job.model not in SHIPPED_MODELS and asks_model(job, models.networks())
     if networks is None:
         if job.auto:
             raise ValueError("there is no tagger in this installation: auto cannot be done")
@@ -108,7 +128,7 @@ def presence_check(
         here = [
             sound
             for sound in suggestions
-            if sound.present or job.force or sound.prompt not in job.prompts
+            if sound.present or job.force or foreign or sound.prompt not in job.prompts
         ]
         if not here:
             rather = ", ".join(sound.prompt for sound in suggest(networks, activity, top=INSTEAD))
@@ -121,7 +141,14 @@ def presence_check(
         prompts=tuple(sound.prompt for sound in here),
         measured=tuple(here),
         absent=tuple(sound for sound in suggestions if sound not in here),
+        model=job.model if foreign and not job.force else "",
     )
+
+
+def asks_model(job: Separate, networks: Networks) -> bool:
+    """Whether the method of a separation by prompts uses the model that the job names."""
+    method = with_steps(METHODS[job.method], job.steps)
+    return asks_prior(method, max(1, len(job.prompts)) + len(job.negatives), networks)
 
 
 def presence_networks(models: Models) -> PresenceNetworks | None:

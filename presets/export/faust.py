@@ -16,6 +16,7 @@ from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.export.faust_parts import centres, listed, noise, number, sides
 from presets.params import Note
 from presets.preset import Preset
+from presets.ranges import has_centres
 
 # `trigger` is 1 on the first sample of a note, `n` counts samples from there, `up` those since its
 # key was let go, `key` is its gain by our law. `heard` fades a partial out below Nyquist.
@@ -87,7 +88,15 @@ RELEASE = {"fm": 0.3, "impact": 3.0}  # seconds to -60 dB after the key is let g
 
 
 def export(preset: Preset, source: Source, stem: str) -> Exported:
-    """One .dsp file. `source` is not heard: Faust computes what our renderer computes."""
+    """One .dsp file. `source` is not heard: Faust computes what our renderer computes.
+
+    Raises `ValueError` for the impact voice "audio-sds".
+    """
+    if has_centres(preset.values):
+        raise ValueError(
+            "Faust source has bands of noise at fixed centres, and this patch moves them: export it"
+            " as samples"
+        )
     lost = []
     voice = laws.voice(preset.values) if preset.renderer == "fm" else None
     moving = None if voice is None else voice.movement

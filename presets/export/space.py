@@ -8,6 +8,7 @@ import sys
 from presets.export.audio import integers, wav
 from presets.export.base import Exported, Exporter, Source, without_effects
 from presets.preset import Preset
+from presets.ranges import has_centres
 
 PEAK = 10 ** (-1 / 20)  # -1 dBFS
 
@@ -22,6 +23,7 @@ def export(preset: Preset, source: Source, stem: str) -> Exported:
     lost = (
         "the struck object: only its space is kept",
         "level: convolvers bring impulse responses to a level of their own",
+        *(("the right side's noise: this is the left's",) if has_centres(preset.values) else ()),
         *without_effects(preset),
     )
     return Exported(files, lost)

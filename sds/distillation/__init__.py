@@ -12,6 +12,7 @@
 - `differential_evolution`: Differential evolution of parameter vectors in the unit cube.
 - `distill`: Score distillation: move a renderer's parameters until a prior finds the sound
   plausible.
+- `family_recipes`: A patch recipe as the family of the model allows it.
 - `patch_bank`: Banks of random patches of a synth, each with its embedding by the search scorer.
 - `patch_search`: What all stages of a search for a patch share: how it hears, rates and remembers
   patches.

@@ -72,6 +72,14 @@ class Candidates:
         self.u, self.scores = u[keep], scores[keep]
         self.rows, self.sketches = rows[keep], sketches[keep]
 
+    def only(self, u: Tensor, scores: Tensor, sounds: Tensor, rows: Tensor) -> None:
+        """Forget all that was offered for patches u [B, P], as `offer` takes them, whatever their
+        scores: best first, also those that sound alike.
+        """
+        order = scores.argsort(descending=True, stable=True)
+        self.u, self.scores, self.rows = u.detach()[order].clone(), scores[order], rows[order]
+        self.sketches = sketch(sounds[order])
+
     def best(self) -> tuple[Tensor, Tensor]:
         """The best [K, P], K <= count, and their scores [K], best first."""
         return self.u[: self.count], self.scores[: self.count]

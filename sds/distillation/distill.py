@@ -46,7 +46,8 @@ class Step:
     - `loss`: [S] of the starts still running, not comparable between stages or t.
     - `best_u`: the best parameters so far, [P] in 0..1; `start`: the row of u0 they came from.
     - `score`: that of `best_u`; without a scorer, minus the distance to the prior's estimate at a
-      fixed t and noise. It never falls; `improved` says that it rose in this step.
+      fixed t and noise. It never falls, but in the last step of a recipe that keeps the last;
+      `improved` says that it rose in this step.
     - `candidates`: [K, P], the best so far that differ, best first, K at most the count asked for;
       `scores`: theirs [K]. The first is `best_u`.
     - `state`: where a later run goes on; None of a search that has none.

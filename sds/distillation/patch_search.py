@@ -18,6 +18,7 @@ from sds.distillation.recipes import PatchRecipe, Recipe
 from sds.distillation.sds_targets import distance, features
 from sds.distillation.search_state import Tensors
 from sds.priors.base import Cond, Prior, classifier_free_guidance, device_of
+from sds.priors.families import require_posterior_mean
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.inversion import estimate_x0
 from sds.signal.audio_files import with_channels
@@ -118,6 +119,11 @@ class Search:
         ratings, sounds = self._listen(u, rows)
         return Kept(u, ratings, clips.gaps(sounds), strict=self.recipe.take_back)
 
+    def end(self, u: Tensor, rows: Tensor) -> None:
+        """Rate patches u [S, P] from rows [S] and remember them alone."""
+        sounds = self.play(u)
+        self.found.only(u, self.rate(sounds), sounds, rows)
+
     def look(self, kept: Kept, u: Tensor, rows: Tensor, clips: Clips) -> Tensor:
         """Rate patches u [S, P] from rows [S] and keep what is accepted; whether each was, [S]."""
         sounds = self.play(u)
@@ -160,6 +166,7 @@ def search_for(
     if sound is not None:
         score = _resembling(sound, score)
     if score is None:
+        require_posterior_mean(prior, "a search without a scorer", "install the search scorer")
         denoise = classifier_free_guidance(prior, cond, uncond, sds.guidance, phi=sds.phi)
         score = _probe(prior, denoise, torch.randn(1, *shape, generator=generator), sds)
     prefer = None

@@ -6,7 +6,7 @@ Nothing here runs: `sds.distillation.distill` and the methods of `sds.separation
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sds.signal.spectrogram import SCALES
@@ -29,8 +29,9 @@ class Recipe:
       otherwise t is drawn uniformly and the step size is constant; False.
     - `samples`: noise draws whose features are averaged into one target, >= 1; 1.
     - `denoise_steps`: DDIM steps from sigma(t) down to the estimate, 1..10; 1.
-    - `decode_mean`: whether the draws' latents are averaged, and their mean is decoded once: `samples`
-      times less work for the codec, but the sound of the mean, not the mean of the spectra; False.
+    - `decode_mean`: whether the draws' latents are averaged and their mean is decoded once:
+      `samples` times less work for the codec, but the spectra of a mean, not the mean of spectra;
+      False.
     - `refresh`: parameter steps that follow one target, >= 1; 1.
     - `inversion`: DDIM steps from the sound up to t in place of noise (SDI), >= 0; 0 adds noise.
     - `target`: what a sound should become, "sds", "csd", "nfsd" or "ism"
@@ -83,7 +84,8 @@ class PatchRecipe:
     - `finalists`: how many of the starts go on after half of the distillation steps, >= 1; 1.
     - `generated`: clips that the prior generates for the prompt; the best `starts` of them by the
       score are followed. 0 leaves out generation and fit; 0.
-    - `generate_steps`: evaluations of `tab3` for that generation, >= 1; 10 (docs/samplers.md).
+    - `generate_steps`: evaluations of `tab3` for that generation by a shipped model, >= 1; 10
+      (docs/samplers.md). Other models have the steps and the guidance of their family.
     - `generations`: generations of differential evolution; 0.
     - `crowd`: patches that evolve, >= 1; 24.
     - `closeness`: what evolution subtracts from the score for a log-spectral distance of 1 (nepers)
@@ -97,6 +99,8 @@ class PatchRecipe:
       the clips has got worse by; otherwise the rating alone decides; False.
     - `patience`: generations in a row that find nothing better and end the evolution; 0 never
       does; 0.
+    - `keep`: what the search ends with: "best", by the ratings, or "last", where the last step of
+      the distillation is, better or not; "best".
     """
 
     distillation: Recipe
@@ -113,11 +117,17 @@ class PatchRecipe:
     accept: float = -math.inf
     take_back: bool = False
     patience: int = 0
+    keep: Literal["best", "last"] = "best"
 
+
+AUDIO_SDS = Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)
+"""Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers, which are those of
+its separation: `lr` is that of latents. docs/paper.md has what differs.
+"""
 
 RECIPES = {
-    # Audio-SDS (arXiv 2505.04621) as far as digests of the paper give its numbers.
-    "paper": PatchRecipe(Recipe(steps=1000, lr=0.05, guidance=60.0, samples=10, denoise_steps=2)),
+    # lr of knobs in 0..1: docs/paper.md says where it comes from.
+    "paper": PatchRecipe(replace(AUDIO_SDS, lr=0.005), keep="last"),
     # Ours: score many patches, ask the prior about the best, let these evolve on both opinions and
     # near the clips that the prior generates; very many knobs are fitted to these instead. The
     # descent that a job may ask for has t falling from large (where the target is not simply next

@@ -17,11 +17,13 @@ from torch import Tensor
 from sds.distillation.clips import Clips
 from sds.distillation.descent import BestSoFar, descend, falling, fit_step, leaf
 from sds.distillation.differential_evolution import evolve
+from sds.distillation.family_recipes import clip_sampling
 from sds.distillation.patch_search import CHUNK, Kept, Search
 from sds.distillation.recipes import Recipe
 from sds.distillation.sds_targets import distance, features, target
 from sds.distillation.search_state import Stage, Tensors, below
 from sds.priors.base import device_of
+from sds.priors.families import family_of
 from sds.priors.sampling import generate_stepwise
 from sds.signal.adam import Adam
 
@@ -122,9 +124,10 @@ def generate_clips(search: Search, crowd: Crowd) -> Generator[StageStep, None, C
     if search.like is not None:
         return Clips(search.like)
     recipe, state, steps = search.recipe, stage_state(search, crowd, Clips(torch.zeros(0))), 0
+    levels, scale = clip_sampling(recipe, family_of(search.prior))
     generating = generate_stepwise(
         search.prior, [search.prompt] * recipe.generated, search.samples / search.prior.sample_rate,
-        steps=recipe.generate_steps, scale=recipe.distillation.guidance, generator=search.generator,
+        steps=levels, scale=scale, generator=search.generator,
     )  # fmt: skip
     try:
         while True:
@@ -305,6 +308,8 @@ def follow_targets(
                 with torch.no_grad():
                     u.copy_(kept.u)
                 nearest.u.copy_(kept.u)
+        if i + 1 == recipe.steps and search.recipe.keep == "last":
+            search.end(u.detach(), rows)
         now = u.detach().clone()
         yield StageStep("distill", now, loss.detach(), state, again=i + 1 - aimed, t=float(t[0]))
 

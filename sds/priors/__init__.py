@@ -14,14 +14,27 @@
   2311.08667): diffusion on what can be turned back into sound exactly.
 - `costs`: What a model of stable-audio-tools costs, counted without its weights: arithmetic and
   memory.
+- `diffusers_audioldm2`: AudioLDM 2 through diffusers (`AudioLDM2Pipeline`) as a `Prior`: mels of
+  16 kHz mono.
+- `diffusers_costs`: What a pipeline of diffusers costs, counted without its weights, as
+  `sds.priors.costs` does.
+- `diffusers_loading`: Find and load models in the layout of diffusers: a folder with
+  model_index.json, or a hub id.
+- `diffusers_prior`: What the adapters of diffusers' pipelines share: text on the CPU, the codec in
+  pieces, checks.
+- `diffusers_stable_audio`: Stable Audio Open in the layout of diffusers (`StableAudioPipeline`) as
+  a `Prior`.
+- `diffusers_stable_audio_3`: Stable Audio 3 through diffusers (`StableAudio3Pipeline`,
+  `AutoencoderSAME`) as a `Prior`.
 - `families`: What each family of models wants: guidance, steps, sampler and noise levels, in one
   table.
 - `gaussian`: A prior in closed form: each prompt is a Gaussian over latents, so all answers are
   exact.
 - `half_precision`: A network in half precision: its matrices in 16 bits, and what needs the range
   in 32.
-- `loading`: Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram
-  model.
+- `inpainting`: New sound in a part of a recording: what is kept stays, a prior fills in the rest.
+- `loading`: Load a prior by name: a checkpoint of stable-audio-tools, a complex-spectrogram model,
+  or a pipeline of diffusers.
 - `memory`: Work that fits the memory of its device: a batch in parts, smaller ones when memory runs
   out.
 - `multi_track`: Bass, drums, guitar and piano as one diffusion model: it makes them, goes along

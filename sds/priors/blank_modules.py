@@ -29,7 +29,7 @@ def without_weights() -> Iterator[None]:
             param = nn.Parameter(param.to("meta"), requires_grad=param.requires_grad)
         register(module, name, param)
 
-    nn.Module.register_parameter = blank  # type: ignore[method-assign]
+    nn.Module.register_parameter = blank  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

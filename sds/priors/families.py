@@ -8,6 +8,7 @@ but the rows of the shipped models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class Family:
     - `title`: its name for people.
     - `guidance`: scale of classifier-free guidance; 1 asks the conditional branch only.
     - `steps`: noise levels of a sampler, above zero.
-    - `sampler`: a name of `sds.samplers.solvers.GENERATORS`.
+    - `sampler`: a name that `sds.samplers.solvers.sampler_of` knows.
     - `schedule`: a name of `sds.samplers.schedules.SCHEDULES`.
     - `sigmas`: smallest and largest noise level of a sampler; None: the prior's own.
     - `post_trained`: whether the model was trained, after diffusion, to answer in few steps
@@ -54,7 +55,7 @@ class Family:
     licence: str
 
 
-_RECTIFIED_FLOW = (0.01, RECTIFIED_FLOW_TOP)
+_RECTIFIED_FLOW = (math.exp(-2.0), RECTIFIED_FLOW_TOP)
 
 FAMILIES: dict[str, Family] = {
     family.name: family
@@ -71,9 +72,9 @@ FAMILIES: dict[str, Family] = {
                1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # diffusers' conversion: Euler in 100 steps, levels even in log SNR.
         Family("stable-audio-3-base", "Stable Audio 3, base",
-               7.0, 100, "euler", "rf_logsnr", _RECTIFIED_FLOW, False, STABILITY),
+               7.0, 100, "euler", "sa3_logsnr", _RECTIFIED_FLOW, False, STABILITY),
         Family("stable-audio-3", "Stable Audio 3, post-trained",
-               1.0, 8, "ping_pong", "rf_logsnr", _RECTIFIED_FLOW, True, STABILITY),
+               1.0, 8, "ping_pong", "sa3_logsnr", _RECTIFIED_FLOW, True, STABILITY),
         # What the interface of stable-audio-tools 0.0.19 starts with for each objective.
         Family("v", "an unknown model of v-prediction",
                7.0, 100, "dpmpp_3m_sde", "polyexponential", None, False, UNKNOWN),
@@ -90,11 +91,6 @@ SHIPPED = FAMILIES["default"]
 OBJECTIVES = ("v", "rectified_flow", "rf_denoiser")
 """Objectives of stable-audio-tools 0.0.19, each with a row of its own for unknown models."""
 
-NO_POSTERIOR_MEAN = (
-    "is an adversarially post-trained few-step model, which has no posterior mean, so that score "
-    "distillation towards it is not defined"
-)
-
 
 def family_of(prior: object) -> Family:
     """The family of a prior: its attribute `family`, or that of the shipped model without one."""
@@ -102,6 +98,19 @@ def family_of(prior: object) -> Family:
     if not isinstance(family, Family):
         raise TypeError(f"family of a prior must be a Family, got {type(family).__name__}")
     return family
+
+
+def require_posterior_mean(prior: object, what: str, instead: str) -> None:
+    """Refuse to do `what` with a post-trained model, `ValueError` with one sentence; `instead` says
+    what can be done.
+    """
+    family = family_of(prior)
+    if family.post_trained:
+        raise ValueError(
+            f"{what} cannot use the model {getattr(prior, 'name', family.title)}: an adversarially "
+            "post-trained few-step model has no posterior mean, so score distillation towards it "
+            f"and inversion through it are not defined; {instead}"
+        )
 
 
 def family_of_config(config: Mapping[str, Any]) -> Family:

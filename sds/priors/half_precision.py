@@ -9,6 +9,7 @@ less is range, up to 65504: answers must be looked at.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def halve(network: nn.Module, dtype: torch.dtype) -> None:
     matrix with numbers beyond the range: its answers will not be finite, and are then wanted of the
     whole matrix.
     """
-    transformer = network.model
+    transformer: Any = network.model
     transformer.timestep_features = _FullPrecision(transformer.timestep_features)
     kept = set(transformer.timestep_features.modules())
     for part in network.modules():

@@ -1,4 +1,6 @@
-"""Load a prior by name: a checkpoint of stable-audio-tools, or a complex-spectrogram model."""
+"""Load a prior by name: a checkpoint of stable-audio-tools, a complex-spectrogram model, or a
+pipeline of diffusers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import torch
 
 from sds.priors.base import Prior
 from sds.priors.checkpoints import find
+from sds.priors.diffusers_loading import find_diffusers, load_diffusers
 from sds.priors.stable_audio import load_stable_audio
 
 COMPLEX_SPECTROGRAM = "complex_spectrogram"  # model_type of ours
@@ -30,6 +33,8 @@ def load_prior(model: str = "default", *, device: str | None = None) -> Prior:
         raise ValueError(
             f"device is {device!r}, but torch finds no {kind.upper()} GPU here; use 'cpu'"
         )
+    if (pipeline := find_diffusers(model)) is not None:
+        return load_diffusers(pipeline, where)
     checkpoint = find(model)
     if checkpoint.config["model_type"] == COMPLEX_SPECTROGRAM:
         # imports stable-audio-tools

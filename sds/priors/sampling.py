@@ -8,15 +8,67 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sds.priors.base import Prior, classifier_free_guidance
+from sds.priors.base import Prior, classifier_free_guidance, device_of
+from sds.priors.families import SHIPPED, family_of
 from sds.samplers.denoiser import Denoiser
-from sds.samplers.exponential import tab3
 from sds.samplers.ode import Sampler
-from sds.samplers.schedules import karras
+from sds.samplers.schedules import SCHEDULES
+from sds.samplers.solvers import sampler_of
 from sds.samplers.stepwise import stepwise
 
-STEPS = 20
-GUIDANCE = 3.0
+STEPS = SHIPPED.steps
+GUIDANCE = SHIPPED.guidance
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How clips are sampled: values asked for, or else those of the prior's family.
+
+    - `steps`: noise levels above zero, >= 1; `guidance`: scale of classifier-free guidance.
+    - `sampler`: a name that `sds.samplers.solvers.sampler_of` knows; `schedule`: a name of
+      `sds.samplers.schedules.SCHEDULES`.
+    - `bounds`: smallest and largest noise level.
+    """
+
+    steps: int
+    guidance: float
+    sampler: str
+    schedule: str
+    bounds: tuple[float, float]
+
+    def sigmas(self) -> Tensor:
+        """Its noise levels [steps + 1], falling, the last zero."""
+        return SCHEDULES[self.schedule](self.steps, *self.bounds)
+
+
+def sampling_of(
+    prior: Prior,
+    *,
+    steps: int | None = None,
+    guidance: float | None = None,
+    sampler: str | None = None,
+    schedule: str | None = None,
+) -> Sampling:
+    """How clips of a prior are sampled: what is given, and for None what its family has.
+
+    Noise levels are the family's, or the prior's own where the family has none or another schedule
+    is asked for. Raises `ValueError` for fewer than one step, or a name that is not known.
+    """
+    family = family_of(prior)
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    schedule = schedule or family.schedule
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {schedule!r}")
+    sampler_of(sampler or family.sampler, torch.Generator())  # refuse early
+    own = family.sigmas if schedule == family.schedule else None
+    return Sampling(
+        steps=family.steps if steps is None else steps,
+        guidance=family.guidance if guidance is None else guidance,
+        sampler=sampler or family.sampler,
+        schedule=schedule,
+        bounds=own or prior.sigmas,
+    )
 
 
 def generate(
@@ -24,21 +76,24 @@ def generate(
     prompts: Sequence[str],
     seconds: float,
     *,
-    steps: int,
-    scale: float,
     generator: torch.Generator,
-    sampler: Sampler = tab3,
+    steps: int | None = None,
+    scale: float | None = None,
+    sampler: str | None = None,
+    schedule: str | None = None,
 ) -> Tensor:
-    """Generate audio [B, C, T] by `sampler` from noise: a clip of `seconds` for each of B prompts.
+    """Generate audio [B, C, T] from noise: a clip of `seconds` for each of B prompts.
 
-    `steps` noise levels of `karras` over the prior's sigmas, the conditional and unconditional
-    branch mixed by `classifier_free_guidance` with `scale`. T is round(seconds * sample_rate).
-    `generator` lives on the CPU, so a seed means the same noise on every machine. Raises
-    `ValueError` for fewer than one step.
+    `steps` noise levels, the conditional and unconditional branch mixed by
+    `classifier_free_guidance` with `scale`, a sampler and a schedule by name: each None is what the
+    prior's family has (`sampling_of`). T is round(seconds * sample_rate). All random numbers come
+    from `generator`, on the CPU, so a seed means the same noise on every machine. Raises
+    `ValueError` as `sampling_of` does.
     """
-    task = _begin(prior, prompts, seconds, steps, scale, generator)
+    how = sampling_of(prior, steps=steps, guidance=scale, sampler=sampler, schedule=schedule)
+    task = _begin(prior, prompts, seconds, how, generator)
     with torch.no_grad():
-        return task.heard(sampler(task.denoise, task.x, task.sigmas))
+        return task.heard(task.sampler(task.denoise, task.x, task.sigmas))
 
 
 def generate_stepwise(
@@ -46,17 +101,19 @@ def generate_stepwise(
     prompts: Sequence[str],
     seconds: float,
     *,
-    steps: int,
-    scale: float,
     generator: torch.Generator,
-    sampler: Sampler = tab3,
+    steps: int | None = None,
+    scale: float | None = None,
+    sampler: str | None = None,
+    schedule: str | None = None,
 ) -> Generator[int, None, Tensor]:
     """`generate`, which yields after each evaluation how many of its `steps` are done, 1..steps.
 
     Returns the same audio [B, C, T] for B prompts. Closing it stops before the next evaluation.
     """
-    task = _begin(prior, prompts, seconds, steps, scale, generator)
-    solving = stepwise(sampler, task.denoise, task.x, task.sigmas)
+    how = sampling_of(prior, steps=steps, guidance=scale, sampler=sampler, schedule=schedule)
+    task = _begin(prior, prompts, seconds, how, generator)
+    solving = stepwise(task.sampler, task.denoise, task.x, task.sigmas)
     try:
         while True:
             step, _ = next(solving)
@@ -75,30 +132,28 @@ class _Task:
 
     prior: Prior
     denoise: Denoiser
+    sampler: Sampler
     x: Tensor
     sigmas: Tensor
     samples: int
 
     def heard(self, latent: Tensor) -> Tensor:
         """The audio [B, C, T] of a latent [B, D, L]."""
-        return self.prior.decode(latent)[..., : self.samples]
+        return self.prior.decode(latent)[..., : self.samples].cpu()
 
 
 def _begin(
     prior: Prior,
     prompts: Sequence[str],
     seconds: float,
-    steps: int,
-    scale: float,
+    how: Sampling,
     generator: torch.Generator,
 ) -> _Task:
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
-    samples = round(seconds * prior.sample_rate)
-    sigmas = karras(steps, *prior.sigmas)
+    samples, sigmas = round(seconds * prior.sample_rate), how.sigmas()
     with torch.no_grad():
         cond, uncond = prior.embed(prompts, seconds), prior.embed([""], seconds)
         shape = prior.encode(torch.zeros(1, prior.channels, samples)).shape[1:]
     x = torch.randn(len(prompts), *shape, generator=generator) * sigmas[0]
-    denoise = classifier_free_guidance(prior, cond, uncond, scale)
-    return _Task(prior, denoise, x, sigmas, samples)
+    x = x.to(device_of(prior))  # where it stays until it is sound
+    denoise = classifier_free_guidance(prior, cond, uncond, how.guidance)
+    return _Task(prior, denoise, sampler_of(how.sampler, generator), x, sigmas, samples)

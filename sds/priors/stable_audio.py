@@ -30,12 +30,13 @@ from sds.priors.families import family_of_config
 from sds.priors.half_precision import HALVES, halve, in_precision
 from sds.priors.memory import Rows
 from sds.priors.quiet_import import quiet
-from sds.priors.stable_audio_modules import build_model, conditioner_types
+from sds.priors.stable_audio_modules import MASK, MASKED, build_model, conditioner_types
 
 __all__ = ["ModelUnavailable", "StableAudioPrior", "build_model", "load_stable_audio"]
 
 OBJECTIVES = frozenset({"v", "rectified_flow", "rf_denoiser"})
 CACHED_PROMPTS = 1024
+BESIDE = "input_concat_cond"  # what the library concatenates to the noisy latents
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,9 @@ class StableAudioPrior:
         self.latent_channels = int(spec["io_channels"])
         self.ratio = int(self._codec.downsampling_ratio if self._codec is not None else 1)
         self._unit = int(self._model.min_input_length)  # samples; more than ratio if patched
+        self._beside: tuple[str, ...] = tuple(spec["diffusion"].get("input_concat_ids") or ())
+        if self._beside:  # `sds.priors.inpainting.InpaintingPrior`
+            self.inpaint_cond = self._inpaint_cond
         self._embedded: dict[tuple[str, float], Cond] = {}
         where = f"the model {name} on {self.device}"
         self._network_rows, self._codec_rows = Rows(where), Rows(f"the codec of {where}")
@@ -167,6 +171,8 @@ class StableAudioPrior:
             values = {name: given[kind] for name, kind in self._feeds.items()}
             with quiet(), torch.inference_mode(False), torch.no_grad():
                 tensors = self._model.conditioner([values], self.device)
+                empty = torch.zeros(1, 1, 1, device=self.device)  # `denoise` says what is given
+                tensors.update({name: [empty, None] for name in self._beside})
                 inputs = self._model.get_conditioning_inputs(tensors)
                 self._put_readers_away()
             # The transformer drops the masks; padding is already zeros.
@@ -179,6 +185,12 @@ class StableAudioPrior:
                 del self._embedded[next(iter(self._embedded))]
             self._embedded[key] = row
         return self._embedded[key]
+
+    def _inpaint_cond(self, cond: Cond, latent: Tensor, keep: Tensor) -> Cond:
+        """`cond` with what is kept: latent [1, D, L] at the frames where `keep` [L] is 1."""
+        mask = keep.to(self.device, torch.float32)[None, None]
+        given = {MASK: mask, MASKED: latent.to(self.device, torch.float32) * mask}
+        return {**cond, BESIDE: torch.cat([given[name] for name in self._beside], dim=1)}
 
     def _put_readers_away(self) -> None:
         """Back to the CPU with what reads prompts: T5 is asked once a prompt, and the library
@@ -286,6 +298,8 @@ class StableAudioPrior:
             name: value.to(self.device).expand(len(x), *value.shape[1:])
             for name, value in cond.items()
         }
+        if self._beside and BESIDE not in rows:
+            rows[BESIDE] = z.new_zeros(len(z), 1 + self.latent_channels, z.shape[-1])
 
         def answer(a: int, b: int) -> Tensor:
             return self._answer(z[a:b], t[a:b], {name: value[a:b] for name, value in rows.items()})

@@ -21,6 +21,10 @@ from sds.priors.t5_encoder import known_as, t5_folder
 MODEL_TYPES = ("diffusion_cond", "diffusion_cond_inpaint")
 TEXT_CONDITIONERS = frozenset({"t5", "clap_text", "phoneme", "lut", "list", "scorewire_text"})
 T5 = "t5-base"  # the library's default
+MASK, MASKED = "inpaint_mask", "inpaint_masked_input"
+"""What models that were trained to fill in are given beside the noise: 1 where a latent frame is
+given, and the latents there, elsewhere zero. Nothing but zeros is generation.
+"""
 SECONDS_CONDITIONERS = frozenset({"number", "int"})
 
 
@@ -172,10 +176,10 @@ def conditioner_types(config: Mapping[str, Any]) -> dict[str, str]:
             f"the diffusion model is of type {kind!r}; only 'dit' (a diffusion transformer) can "
             "be used."
         )
-    if beside:
+    if beside and set(beside) != {MASK, MASKED}:
         raise ModelUnavailable(
-            f"the model wants {', '.join(beside)} beside the noise (inpainting); use a model that "
-            "is conditioned on text alone."
+            f"the model wants {', '.join(beside)} beside the noise; it must be nothing, or {MASK} "
+            f"and {MASKED}."
         )
     feeds = {}
     for name, kind in given:

@@ -13,8 +13,9 @@
 - `inversion`: Estimates of the clean latent, and DDIM inversion.
 - `ode`: Solvers of the probability-flow ODE dx/dsigma = (x - D(x; sigma)) / sigma.
 - `schedules`: Noise levels: the rectified-flow map of t and sigma, and schedules.
-- `solvers`: The table of deterministic solvers: what each costs and how fast it converges.
-- `stochastic`: Karras' stochastic sampler: Heun steps with noise added before each.
+- `solvers`: The tables of solvers: of deterministic ones what each costs and how fast it
+  converges.
+- `stochastic`: Stochastic samplers: fresh noise in every step, from a generator of the caller's.
 - `stepwise`: Any sampler one evaluation at a time: the caller sees how far it is, and can stop
   it.
 - `tracks`: Denoisers of several tracks made of others: of one noise level for all, or of one track

@@ -1,15 +1,18 @@
-"""The table of deterministic solvers: what each costs and how fast it converges."""
+"""The tables of solvers: of deterministic ones what each costs and how fast it converges."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from sds.samplers.dpm_solver import dpmpp_2m, dpmpp_3m, exponential_rk2s, exponential_rk3s
 from sds.samplers.exponential import adams_bashforth, itself, tab3
 from sds.samplers.ode import Sampler, euler, heun
+from sds.samplers.stochastic import churn, dpmpp_3m_sde, ping_pong, repaint
 from sds.samplers.unipc import unipc
 
 
@@ -50,3 +53,24 @@ SAMPLERS: dict[str, Solver] = {
     "unipc3": Solver(partial(unipc, order=3), 1, 4, 3),
 }
 """Solvers by name; rhoab, tab and logab are `adams_bashforth` in sigma, sigma^(1/7), log sigma."""
+
+STOCHASTIC: dict[str, Callable[[torch.Generator], Sampler]] = {
+    "churn": churn,
+    "dpmpp_3m_sde": dpmpp_3m_sde,
+    "ping_pong": ping_pong,
+    "repaint": repaint,
+}
+"""Stochastic samplers by name, which are built with the generator of their noise."""
+
+
+def sampler_of(name: str, generator: torch.Generator) -> Sampler:
+    """The sampler of a name of `SAMPLERS` or of `STOCHASTIC`; the latter draw from `generator`.
+
+    Raises `ValueError` for another name.
+    """
+    if name in SAMPLERS:
+        return SAMPLERS[name].sample
+    if name in STOCHASTIC:
+        return STOCHASTIC[name](generator)
+    known = ", ".join([*SAMPLERS, *STOCHASTIC])
+    raise ValueError(f"sampler must be one of {known}, got {name!r}")

@@ -22,6 +22,8 @@
 - `multisource_together`: Whether stems that the model adds go with what is given: onsets, harmony,
   tempo.
 - `musicnn`: A judge that nothing here was trained or searched with: musicnn, a tagger of music.
+- `paired`: Two methods compared item by item, and the name of the control of every claim about a
+  prior.
 - `patch`: Prompt to patch: each method on each caption and instrument, in the time that `default`
   takes.
 - `playable`: Whether presets can be played: in tune, level, at once, and with an end.

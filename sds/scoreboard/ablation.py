@@ -28,12 +28,13 @@ from torch.nn import functional as F
 
 from sds.datasets.evaluation_items import OneShot, one_shots
 from sds.distillation.distill import Score, distill
-from sds.distillation.recipes import RECIPES, PatchRecipe, Recipe
+from sds.distillation.recipes import AUDIO_SDS, PatchRecipe, Recipe
 from sds.distillation.sds_targets import features, target
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.patch import evenly_spaced, paired_difference, prompts
+from sds.scoreboard.paired import paired_difference
+from sds.scoreboard.patch import evenly_spaced, prompts
 from sds.signal.audio_files import with_channels
 
 CAPTIONS = 6  # unless the setting says how many
@@ -49,7 +50,7 @@ COLUMNS = (
 )
 GRADIENTS, CHECKED, MIDDLE = "gradients", 6, 0.5  # of so many recordings, at this time t
 
-PLAIN = replace(RECIPES["paper"].distillation, steps=40, samples=2)
+PLAIN = replace(AUDIO_SDS, steps=40, samples=2)
 VARIANTS = {
     "plain": PLAIN,
     "encoder": replace(PLAIN, domain="encoder"),

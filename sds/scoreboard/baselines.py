@@ -28,6 +28,7 @@ from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.priors.base import Prior
 from sds.priors.shuffled import shuffled
 from sds.scoreboard.board import Instrument, Setting
+from sds.scoreboard.paired import SHUFFLED
 from sds.signal.audio_files import with_channels
 from sds.similarity.base import TextAudioSimilarity
 
@@ -37,7 +38,6 @@ Rate: TypeAlias = Callable[[Tensor], Tensor]
 LOOKS = 64
 FIT_STEPS = 200  # more than the time of `default` allows
 BUDGET, QUICK = "default", "fast"
-SHUFFLED = ", shuffled prior"
 DENSE = 100  # parameters up to which the whole covariance is learned
 
 

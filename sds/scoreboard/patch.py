@@ -37,7 +37,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TypeAlias, TypeVar
 
 from torch import Tensor
@@ -50,7 +49,6 @@ from sds.scoreboard.baselines import (
     BUDGET,
     METHODS,
     QUICK,
-    SHUFFLED,
     Found,
     Job,
     Prompt,
@@ -58,6 +56,7 @@ from sds.scoreboard.baselines import (
 )
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
 from sds.scoreboard.judges import Judges, judges
+from sds.scoreboard.paired import SHUFFLED, paired_difference
 from sds.scoreboard.prompts import EVERYDAY, SHOTS, UNSEEN
 from sds.signal.audio_files import mono
 from sds.signal.spectrogram import log_gaps, log_spectra
@@ -234,27 +233,6 @@ def findings(rows: Sequence[Row]) -> list[str]:
             difference = paired_difference(own, figure, name, name + SHUFFLED)
             said.append(f"{words}, {name}, trained rather than shuffled prior: {difference}")
     return said
-
-
-def paired_difference(rows: Sequence[Row], figure: str, this: str, that: str) -> str:
-    """The mean difference of a figure over the items that have both methods, in words.
-
-    With its standard error; it holds, or the reverse does, where it is more than two of them from
-    zero.
-    """
-    found = {(row.item, row.method): row.figures[figure] for row in rows if figure in row.figures}
-    differences = [
-        value - found[item, that]
-        for (item, method), value in found.items()
-        if method == this and (item, that) in found
-    ]
-    if len(differences) < 2:
-        return f"not known, {len(differences)} of the 2 pairs that it takes"
-    middle, error = mean(differences), stdev(differences) / len(differences) ** 0.5
-    verdict = "not decided"
-    if abs(middle) > 2 * error:
-        verdict = "holds" if middle > 0 else "the reverse holds"
-    return f"{middle:+.3f} ± {error:.3f} over {len(differences)} pairs, {verdict}"
 
 
 def _file(setting: Setting) -> Path:

@@ -4,6 +4,11 @@ A row is one source of one mixture under one method. The stems of a mixture are 
 that first needs them, and kept in the setting's scratch folder for its other sources. Methods that
 are told the true sources say so in `BASELINES`; the others get the mixture and the prompts.
 
+A row "NAME, shuffled prior" is the method with the same seed, by a prior whose network has its
+weights in random places (`sds.priors.shuffled`): what is not better than that row, the prior did
+not do. `fast` has none: it does not use the model. Differences between the two are of mixtures,
+each the mean over its sources.
+
 A source is silent in a span (full clip, first half) when it is 60 dB below the mixture there:
 no ratio is taken, `silent` counts it and `leak_db` says how loud its stem is against the mixture.
 """
@@ -12,11 +17,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -33,12 +39,14 @@ from sds.metrics.separation import (
     si_sdr,
     si_sdr_improvement,
 )
-from sds.scoreboard.board import Column, Figures, Setting, Task
+from sds.priors.shuffled import shuffled
+from sds.scoreboard.board import Column, Figures, Row, Setting, Task
+from sds.scoreboard.paired import SHUFFLED, paired_difference
 from sds.separation.audio_sds import LATENTS, Latents
 from sds.separation.base import N
 from sds.separation.dgmo import REFERENCES
 from sds.separation.mask_settings import BEST, DEFAULT, FAST, MASKS, SDI
-from sds.separation.separate import Method, separate
+from sds.separation.separate import Method, asks_prior, separate
 from sds.separation.zerosep import zerosep_estimate
 from sds.signal.spectrogram import istft, shares, stft
 
@@ -142,10 +150,24 @@ def suite(setting: Setting) -> list[Task]:
     return [
         Task(f"{mixture.name} / {prompt}", name, partial(_run, setting, mixture, name, k), (tag,))
         for tag, mixture in found[: setting.items]
-        for name in (*BASELINES, *PROMPTED)
+        for name in (*BASELINES, *_prompted(setting, len(mixture.sources)))
         if name not in FOR_TWO or len(mixture.sources) == 2
         for k, prompt in enumerate(mixture.prompts)
     ]
+
+
+def _prompted(setting: Setting, sources: int) -> list[str]:
+    """The names of the methods that are given prompts, each followed by its control.
+
+    There is none for a method that does not use the prior, and none without a network to shuffle.
+    """
+    whole = hasattr(setting.prior, "network")
+    names = []
+    for name, method in PROMPTED.items():
+        names.append(name)
+        if whole and asks_prior(method, sources, setting.networks):
+            names.append(name + SHUFFLED)
+    return names
 
 
 def _run(setting: Setting, mixture: Mixture, name: str, k: int) -> Iterator[Figures]:
@@ -156,7 +178,7 @@ def _run(setting: Setting, mixture: Mixture, name: str, k: int) -> Iterator[Figu
     figures = scores(mixture, parts[:-1], k)
     figures["null_db"] = null_db(mixture.audio, parts)
     figures["seconds"] = float(path.with_suffix(".seconds").read_text())
-    method = PROMPTED.get(name)
+    method = PROMPTED.get(name.removesuffix(SHUFFLED))
     if isinstance(method, Latents):
         figures["steps"] = float(method.recipe.steps)
     yield figures
@@ -165,7 +187,8 @@ def _run(setting: Setting, mixture: Mixture, name: str, k: int) -> Iterator[Figu
 def _make(setting: Setting, mixture: Mixture, name: str, path: Path) -> Iterator[Figures]:
     """Write the stems and the residual [K + 1, C, T], last of all; yields as it goes."""
     start = time.perf_counter()
-    generator = setting.generator("separate", mixture.name, name)
+    known = name.removesuffix(SHUFFLED)  # the control has the same random numbers
+    generator = setting.generator("separate", mixture.name, known)
     if name in BASELINES:
         n = 4 * max(1, round(N * mixture.rate / setting.prior.sample_rate / 4))
         seed = int(torch.randint(2**31, (), generator=generator))
@@ -173,11 +196,11 @@ def _make(setting: Setting, mixture: Mixture, name: str, path: Path) -> Iterator
         parts = torch.cat([made, (mixture.audio - made.sum(0))[None]])
     else:
         work = separate(
-            setting.prior,
+            setting.prior if name == known else shuffled(setting.prior),
             mixture.prompts,
             mixture.audio,
             mixture.rate,
-            method=PROMPTED[name],
+            method=PROMPTED[known],
             generator=generator,
             networks=setting.networks,
         )
@@ -211,6 +234,34 @@ def scores(mixture: Mixture, estimates: Tensor, k: int) -> dict[str, float]:
         }
         figures |= {f"{key}{ending}": float(v) for key, v in found.items() if v.isfinite()}
     return {**figures, "silent": float(silent)}
+
+
+def findings(rows: Sequence[Row]) -> list[str]:
+    """What the trained prior is worth under each method that was asked both ways, over mixtures."""
+    of_mixtures = _mean_over_sources(rows)
+    methods = list(dict.fromkeys(row.method for row in rows))
+    said = []
+    for name in PROMPTED:
+        if name + SHUFFLED in methods:
+            difference = paired_difference(of_mixtures, "si_sdr", name, name + SHUFFLED)
+            said.append(f"SI-SDR (dB), {name}, trained rather than shuffled prior: {difference}")
+        elif name in methods and any(method.endswith(SHUFFLED) for method in methods):
+            said.append(f"{name} does not use the model")
+    return said
+
+
+def _mean_over_sources(rows: Sequence[Row]) -> list[Row]:
+    """A row for each mixture and method: the means of its sources' figures."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.item.partition(" / ")[0], row.method), []).append(row)
+    return [
+        Row("separate", mixture, method, {
+            name: fmean(row.figures[name] for row in group if name in row.figures)
+            for name in dict.fromkeys(name for row in group for name in row.figures)
+        })
+        for (mixture, method), group in groups.items()
+    ]  # fmt: skip
 
 
 def _powers(mixture: Mixture, n: int) -> Tensor:

@@ -32,7 +32,8 @@ from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.priors.shuffled import shuffled
 from sds.scoreboard.baselines import Job, Prompt
 from sds.scoreboard.board import Column, Figures, Row, Setting, Task
-from sds.scoreboard.patch import LONGEST, evenly_spaced, paired_difference, prompts, rank, spectra
+from sds.scoreboard.paired import paired_difference
+from sds.scoreboard.patch import LONGEST, evenly_spaced, prompts, rank, spectra
 
 PROMPTS = 6  # unless the setting says how many
 SHUFFLED = ", shuffled"

@@ -23,7 +23,11 @@ SUITES = {
     "patch": Entry(patch.suite, patch.COLUMNS, str(patch.__doc__), patch.findings, methods=RECIPES),
     "playable": Entry(playable.suite, playable.COLUMNS, str(playable.__doc__), playable.findings),
     "separate": Entry(
-        separate.suite, separate.COLUMNS, str(separate.__doc__), methods=separate.PROMPTED
+        separate.suite,
+        separate.COLUMNS,
+        str(separate.__doc__),
+        separate.findings,
+        methods=separate.PROMPTED,
     ),
     "ablation": Entry(
         ablation.suite,

@@ -30,5 +30,6 @@
   of them (MSDM).
 - `time_frequency_masks`: Separation by time-frequency masks: softmax over K prompts and the rest,
   shaped by a prior.
+- `unasked`: The place of a prior in a method that asks none.
 - `zerosep`: ZeroSep: each prompt's part of a mixture by DDIM inversion and denoising.
 """

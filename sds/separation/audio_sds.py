@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sds.distillation.recipes import RECIPES, Recipe
+from sds.distillation.recipes import AUDIO_SDS, Recipe
 from sds.distillation.sds_targets import target
 from sds.priors.base import Prior, classifier_free_guidance, device_of, repeat
 from sds.separation.base import WindowProgress
@@ -36,7 +36,7 @@ class Latents:
     window: float = 10.0
 
 
-LATENTS = Latents(recipe=RECIPES["paper"].distillation, gamma=0.02)
+LATENTS = Latents(recipe=AUDIO_SDS, gamma=0.02)
 """The paper's values as far as digests of it give them."""
 
 

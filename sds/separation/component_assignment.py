@@ -20,6 +20,7 @@ from sds.separation.clap_assignment import component_bands, contrastive_score, o
 from sds.separation.networks import Networks
 from sds.separation.nmf import AT_ONCE, affinity, component_shares, masks_from_shares, nmf_steps
 from sds.separation.query_network import Query
+from sds.signal.audio_files import mono
 from sds.signal.overlap_add import Span, fades, spans
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ def assign_components(
 
     An estimate denoises the mixture itself for each prompt, from the same noise. Its single bins
     mean little: the level of a prompt's whole estimate is arbitrary and its grain is the noise's.
-    What counts is how well each component of the mixture fits the estimates. Of the query network's
-    shares it is their mean over the energy of a component.
+    What counts is how well each component of the mixture fits the estimates. A lone prompt's rival
+    is the prior without a prompt. Of the query network's shares it is their mean over the energy of
+    a component.
     """
     magnitude = spectrum.abs().square().mean(1)[0].sqrt()  # [F, N]
     shares: Tensor | None = None  # [K + 1, F, N]
@@ -54,13 +56,13 @@ def assign_components(
         shares = yield from _silent_last(
             query_shares(networks.query, prompts, mid, prior.sample_rate)
         )
-    # a lone one competes with the rest, of which the prior knows nothing
-    several = len(prompts) > 1
+    several, rivals = len(prompts) > 1, _rivals(prompts)
+    weight = 1.0 if several else method.lone
     estimates: list[Tensor] = []
-    for _ in range(method.estimates if several else 0):
-        estimator = prompted_levels(prior, prompts, mid, method=method, generator=generator)
+    for _ in range(method.estimates if weight else 0):
+        estimator = prompted_levels(prior, rivals, mid, method=method, generator=generator)
         estimates.append((yield from _silent_last(estimator)))
-    logits = single_bins(estimates, shares, method.power)
+    logits = single_bins(estimates, shares, method.power, weight)
     scorer = networks.search_scorer if several and (method.listen or method.kept) else None
     candidates: list[tuple[float, Tensor]] = []
     for _ in range(method.candidates):
@@ -90,6 +92,13 @@ def assign_components(
     yield logits
 
 
+def _rivals(prompts: Sequence[str]) -> list[str]:
+    """The prompts that the prior tells apart: a lone one competes with the unprompted model, whose
+    estimate, for everything, stands for the rest.
+    """
+    return [*prompts] if len(prompts) > 1 else [*prompts, ""]
+
+
 def _component_likes(
     w: Tensor,
     h: Tensor,
@@ -101,7 +110,8 @@ def _component_likes(
     """Log-likelihoods [K, R] that components W [F, R], H [R, N] belong to each prompt, [K + 1, R]
     with the rest where the query network was asked.
 
-    By estimates of magnitudes [K, F, N] and the query network's shares [K + 1, F, N].
+    By estimates of magnitudes [K, F, N], of a lone prompt [2, F, N] with the rest's, and the query
+    network's shares [K + 1, F, N].
     """
     likes = torch.zeros(())
     for levels in estimates:
@@ -110,6 +120,8 @@ def _component_likes(
     if shares is None:
         return likes
     like = component_shares(w, h, magnitude, shares).clamp_min(1e-4).log()
+    if len(shares) == 2:
+        return method.query * like + method.lone * likes
     return method.query * like + (beside_rest(likes) if estimates else 0.0)
 
 
@@ -131,8 +143,8 @@ def count_steps(prior: Prior, sources: int, samples: int, networks: Networks, me
     count = method.candidates * (factorings + listened) + 1
     if networks.query is not None:
         count += len(networks.query.windows(samples, prior.sample_rate)) + 1
-    if several:
-        count += method.estimates * (sources * len(_windows(prior, samples)) + 1)
+    if several or method.lone:
+        count += method.estimates * (max(2, sources) * len(_windows(prior, samples)) + 1)
     return count
 
 
@@ -144,15 +156,21 @@ def query_shares(
 
     They are the last it yields; before them it yields an empty tensor [0] after each window.
     """
-    yield from network.shares_by_window(mid.mean(1, keepdim=True), rate, prompts)
+    yield from network.shares_by_window(mono(mid)[None], rate, prompts)
 
 
-def single_bins(estimates: Sequence[Tensor], network_shares: Tensor | None, power: float) -> Tensor:
+def single_bins(
+    estimates: Sequence[Tensor],
+    network_shares: Tensor | None,
+    power: float,
+    weight: float = 1.0,
+) -> Tensor:
     """Log-shares of each source in single bins, from all evidence there is: [K + 1, F, N] with the
     rest where the query network was asked, else [K, F, N].
 
-    `estimates` are magnitudes [K, F, N] denoised for the prompts, each of its own level,
-    `network_shares` the query network's shares [K + 1, F, N] or None; `power` is that of the masks.
+    `estimates` are magnitudes [K, F, N] denoised for the prompts, each of its own level, of a lone
+    prompt [2, F, N] with that for none; `network_shares` the query network's shares [K + 1, F, N]
+    or None; `power` is that of the masks; `weight`, >= 0, that of the estimates; 1.
     """
     logs = torch.zeros(())
     if estimates:
@@ -161,10 +179,12 @@ def single_bins(estimates: Sequence[Tensor], network_shares: Tensor | None, powe
             torch.zeros(()),
         )
         shares = powers / powers.sum(0).clamp_min(1e-30)
-        logs = logs + power / 2 * shares.clamp_min(FLOOR).log()
+        logs = logs + weight * power / 2 * shares.clamp_min(FLOOR).log()
     if network_shares is None:
         return logs
-    return network_shares.clamp_min(FLOOR).log() + (beside_rest(logs) if estimates else 0.0)
+    if estimates and len(logs) < len(network_shares):
+        logs = beside_rest(logs)
+    return network_shares.clamp_min(FLOOR).log() + logs
 
 
 def prompted_levels(

@@ -17,10 +17,10 @@ from torch import Tensor
 from sds.distillation.recipes import Recipe
 from sds.priors.base import Prior
 from sds.separation.base import N, WindowProgress
-from sds.separation.time_frequency_masks import apply
+from sds.separation.time_frequency_masks import apply, heard_by
 from sds.separation.zerosep import prompted_latents
 from sds.signal.adam import Adam
-from sds.signal.audio_files import mono, peak_gain, resample, with_channels
+from sds.signal.audio_files import peak_gain
 from sds.signal.spectrogram import istft, magnitude, stft
 
 MELS = 80
@@ -63,7 +63,7 @@ def reference_stems(
     they sum to more than 1 they are scaled down to it.
     """
     recipe = method.recipe
-    mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
+    mid = heard_by(prior, mix, rate)
     mid = mid * peak_gain(mid, recipe.peak)
     spectrum = stft(mid, N)  # [1, C', F, N]
     magnitudes, mel = (

@@ -29,6 +29,8 @@ class Masks:
     - `estimator`: how the prior estimates each prompt's part; `noised_estimate`.
     - `at`: time, 0..1, whose noise level it starts from; 0.85.
     - `estimates`: how many of them, of other noises, >= 0; 0 leaves the prior out; 4.
+    - `lone`: weight of a lone prompt's estimates against the unprompted prior's, >= 0; 0 leaves the
+      prior out; 0.5.
     - `query`: weight of the query network's log-shares of a component, >= 0; 0 leaves it out; 0.
     - `listen`: Adam steps of the search scorer on the shares of components, >= 0; 0 leaves it out;
       0.
@@ -62,6 +64,7 @@ class Masks:
     estimator: PromptedEstimate = noised_estimate
     at: float = 0.85
     estimates: int = 4
+    lone: float = 0.5  # chosen on 28 lone prompts of held-back clips (docs/stems.md)
     query: float = 0.0
     listen: int = 0
     grain: float = 0.25

@@ -210,6 +210,20 @@ def network_hashes(method: Method, sources: int, networks: Networks) -> dict[str
     return {name: network.model_hash for name, network in used.items() if network is not None}
 
 
+def asks_prior(method: Method, sources: int, networks: Networks) -> bool:
+    """Whether the prior has a say under a method for so many prompts, negatives included.
+
+    Where it has none (`fast`), any prior of the same sample rate and length gives the same stems.
+    """
+    if not isinstance(method, Masks) or method.recipe.steps:
+        return True
+    network = method.query > 0 and networks.query is not None
+    if not uses_components(method, sources, network):
+        return True  # annealing
+    weight = 1.0 if sources > 1 else method.lone
+    return (method.estimates > 0 and weight > 0) or not network
+
+
 def with_steps(method: Method, steps: int | None) -> Method:
     """The method with so many distillation steps; as it is for None."""
     if steps is None:
@@ -226,7 +240,7 @@ def _longest(separation: Separation) -> float:
         return prior.max_seconds
     network = method.query > 0 and separation.networks.query is not None
     if uses_components(method, separation.sources, network):
-        return max(prior.max_seconds, method.block)
+        return method.block  # a prior that takes less hears it in windows of its own
     return prior.max_seconds
 
 

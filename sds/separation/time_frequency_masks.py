@@ -2,7 +2,8 @@
 
 Masks act on the complex mixture spectrogram, so whatever they are, the stems and the residual sum
 to the mixture and keep its phase. They are the same for both channels; where those differ, sources
-may be told apart by their places as well (`sds.separation.multichannel_wiener`).
+may be told apart by their places as well (`sds.separation.multichannel_wiener`). A stereo prior
+hears both channels of a stereo mixture, a mono prior their mean; powers are means over channels.
 
 With several prompts the mixture is factorised into spectra that come back (`sds.separation.nmf`),
 and each is shared out: by how well it fits the prior's estimates for each prompt, by the shares of
@@ -47,11 +48,11 @@ def masked_stems(
     generator: torch.Generator,
     networks: Networks = NO_NETWORKS,
 ) -> Iterator[WindowProgress]:
-    """Separate one window mix [C, T] at `rate` Hz into stems [K, C, T] by masks from its mid
-    signal.
+    """Separate one window mix [C, T] at `rate` Hz into stems [K, C, T] by masks from what the prior
+    hears of it.
     """
     recipe = method.recipe
-    mid = with_channels(resample(mono(mix), rate, prior.sample_rate)[None, None], prior.channels)
+    mid = heard_by(prior, mix, rate)
     if recipe.peak:  # masks do not care how loud the mixture is, the prior does
         mid = mid * peak_gain(mid, recipe.peak)
     spectrum = stft(mid, N)  # [1, C', F, N]
@@ -83,6 +84,14 @@ def masked_stems(
     masks = logits.softmax(0)[:-1]
     stems = apply(masks, mix, rate, prior.sample_rate, spatial=method.spatial)
     yield WindowProgress(1.0, "stems", {}, stems)
+
+
+def heard_by(prior: Prior, mix: Tensor, rate: int) -> Tensor:
+    """Audio [1, C', T'] that a prior hears of mix [C, T] at `rate` Hz: left and right where both
+    are stereo, else one channel, as often as the prior has channels.
+    """
+    heard = mix if len(mix) == prior.channels == 2 else mono(mix)[None]
+    return with_channels(resample(heard, rate, prior.sample_rate)[None], prior.channels)
 
 
 def anneal(

@@ -57,8 +57,9 @@ def squared_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
 
 
 def complex_distance(a: Tensor, b: Tensor, scales: Sequence[int] = SCALES) -> Tensor:
-    """Squared distance [B] between complex spectra of audio a and b [B, C, T]: 1/2 sum_m || STFT_m a
-    - STFT_m b ||^2, each norm a mean over bins, as in `squared_distance`.
+    """Squared distance [B] between complex spectra of audio a and b [B, C, T].
+
+    1/2 sum_m || STFT_m a - STFT_m b ||^2, each norm a mean over bins, as in `squared_distance`.
 
     It hears phase, which magnitudes do not: a sign, a delay. Equal to `squared_distance` where b is
     silent; 4 times as much between a sound and its negative, where the other is 0.

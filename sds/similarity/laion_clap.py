@@ -1,4 +1,4 @@
-"""LAION-CLAP as an evaluation scorer, through `transformers` (Wu et al. 2023, arXiv 2211.06687).
+"""LAION-CLAP as a scorer, through `transformers` (Wu et al. 2023, arXiv 2211.06687).
 
 Audio is prepared as for the CLAP score of stable-audio-metrics: mono, 48 kHz, peak at -1 dB, a
 round trip through int16. What CLAP leaves to chance is fixed here. It embeds 10 s, and of longer
@@ -80,13 +80,18 @@ class LaionClapScorer:
     @torch.no_grad()
     def similarity(self, audio: Tensor, rate: int, prompts: Sequence[str]) -> Tensor:
         """Cosine [B, K] of audio [B, C, T] with each of K prompts; -1..1, higher is closer."""
+        return self.hear(audio, rate) @ self.read(prompts).T
+
+    @torch.no_grad()
+    def read(self, prompts: Sequence[str]) -> Tensor:
+        """Unit vectors [K, dim] of K prompts."""
         tokens = self.tokenizer(
             list(prompts), padding=True, truncation=True, max_length=TOKENS, return_tensors="pt"
         )
         read: Tensor = self.model.get_text_features(
             tokens["input_ids"], attention_mask=tokens["attention_mask"]
         ).pooler_output
-        return self.hear(audio, rate) @ read.T
+        return read
 
 
 def load_clap(name: str) -> LaionClapScorer:

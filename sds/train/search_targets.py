@@ -24,7 +24,7 @@ from sds.distillation.distill import distill
 from sds.distillation.recipes import RECIPES, PatchRecipe
 from sds.scoreboard.baselines import Job
 from sds.scoreboard.board import Figures, Row, Task
-from sds.scoreboard.patch import paired_difference
+from sds.scoreboard.paired import paired_difference
 from sds.train.search_stages import held_prompts, held_setting, measure
 
 STEPS = 20

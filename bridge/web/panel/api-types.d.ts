@@ -104,12 +104,15 @@ export interface DesignPatch {
   searches?: number;
   recipe?: "paper" | "default" | "fast";
   model?: string;
+  scorer?: string;
   note?: number | null;
   pitched?: boolean | null;
   loudness?: number | null;
   start?: string | null;
   matrix?: string | null;
   operators?: number | null;
+  modes?: number | null;
+  denoise_steps?: number | null;
   slot?: number | null;
 }
 
@@ -233,12 +236,16 @@ export interface GenerateClips {
   prompts: Array<string>;
   stems?: Array<"bass" | "drums" | "guitar" | "piano">;
   like?: string | null;
+  source?: string | null;
+  keep?: Array<any[]>;
   duration?: number | null;
   bars?: number | null;
   tempo?: number | null;
   count?: number | null;
   steps?: number | null;
   guidance?: number | null;
+  sampler?: string | null;
+  schedule?: string | null;
   seed?: number;
   model?: string;
   stem_model?: string;
