@@ -27,6 +27,7 @@ from torch import Tensor
 from bench.gpu_page import page_with, tables
 from bench.random_model import use_hub_cache, write_random
 from sds.distillation.distill import distill
+from sds.distillation.family_recipes import for_family
 from sds.distillation.recipes import RECIPES
 from sds.priors.base import Prior, classifier_free_guidance
 from sds.priors.costs import count_costs
@@ -132,6 +133,7 @@ def search(prior: Prior, name: str, seconds: float, seed: int = 0) -> Iterator[A
     """A search for a patch of a bank of sines, by a recipe of `patch`."""
     bank = tones(round(seconds * prior.sample_rate), prior.sample_rate)
     recipe, g = RECIPES[name], torch.Generator().manual_seed(seed)
+    recipe = for_family(recipe, prior, what=f"the recipe {name}")
     u0 = torch.rand(recipe.candidates, len(bank), generator=g)
 
     def render(u: Tensor) -> Tensor:
@@ -165,12 +167,13 @@ def rows(prior: Any, name: str, family: Family, said: dict[str, Need], meter: Me
     runs: dict[str, tuple[float, Iterator[Any], int | None, int]] = {
         "patch fast": (short, search(prior, "fast", short), None, 0),
         "patch default": (short, search(prior, "default", short), None, 0),
-        "patch paper": (long, search(prior, "paper", long), most, 1000),
         "separate default": (long, separation(prior, replace(DEFAULT, **alone), long), None, 0),
         "separate masks": (long, separation(prior, replace(MASKS, **alone), long), None, 0),
-        "separate paper": (long, separation(prior, LATENTS, long), most, 1000),
         "generate": (long, clip(prior, family, long, family.steps), most, family.steps),
     }
+    if not family.post_trained:
+        runs["patch paper"] = long, search(prior, "paper", long), most, 1000
+        runs["separate paper"] = long, separation(prior, LATENTS, long), most, 1000
     out = []
     for recipe, need in said.items():
         seconds, run, limit, whole = runs[recipe]

@@ -12,7 +12,7 @@ import math
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -176,14 +176,14 @@ def count_flops(run: Callable[[], Any]) -> int:
     return flops.get_total_flops()
 
 
-class Peak(TorchDispatchMode):
+class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that are made inside, and remembers the most at one time.
 
     The weights of `model` do not count; nor what an operation needs inside itself.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.most = self._now = 0
         self._known = set(_storages(model))
         self._weights = model  # its storages must not go, or their keys would be another's
@@ -213,7 +213,8 @@ class Peak(TorchDispatchMode):
 
 def saved_bytes(model: nn.Module, run: Callable[[], Any]) -> int:
     """The bytes that autograd keeps of `run` for its gradient, beside the weights of `model`."""
-    weights, kept = set(_storages(model)), {}
+    weights = set(_storages(model))
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def keep(value: Tensor) -> Tensor:
         storage = value.untyped_storage()
@@ -224,7 +225,7 @@ def saved_bytes(model: nn.Module, run: Callable[[], Any]) -> int:
     with torch.enable_grad(), saved_tensors_hooks(keep, lambda value: value):
         answer = run()
     del answer
-    return sum(cast(int, storage.nbytes()) for storage in kept.values())
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def _storages(model: nn.Module) -> list[int]:

@@ -75,14 +75,18 @@ OPEN_SMALL = Facts(
     diffusion={"project_cond_tokens": True, "attn_kwargs": {"qk_norm": "ln"}}, words=64,
     starts=False, half=True,
 )  # fmt: skip
-TINY = {"width": 128, "depth": 2, "heads": 2, "channels": 4, "cond": 128}
-"""The same strides, kernels and conditions, some thousandth of the numbers."""
+
+
+def tiny(facts: Facts) -> Facts:
+    """The same strides, kernels and conditions with some thousandth of the numbers."""
+    return replace(facts, width=128, depth=2, heads=2, channels=4, cond=128)
+
 
 MODELS = {
     "stable-audio-open-1.0": OPEN_1_0,
     "stable-audio-open-small": OPEN_SMALL,
-    "tiny-1.0": replace(OPEN_1_0, **TINY),
-    "tiny-small": replace(OPEN_SMALL, **TINY),
+    "tiny-1.0": tiny(OPEN_1_0),
+    "tiny-small": tiny(OPEN_SMALL),
 }
 HUB = "stabilityai/"
 """The two full ones on the hub are called this and their name here."""

@@ -38,7 +38,10 @@ def recipe_calls(family: Family) -> dict[str, Calls]:
     zerosep = Calls(STEPS * (1 + PROMPTS), 1, encodes=1, decodes=PROMPTS)
     once = MASKS.estimates * PROMPTS
     calls = {
-        **{f"patch {name}": patch_calls(RECIPES[name]) for name in ("fast", "default", "paper")},
+        **{
+            f"patch {name}": patch_calls(RECIPES[name], family)
+            for name in ("fast", "default", "paper")
+        },
         "separate default": zerosep,
         "separate masks": Calls(once, PROMPTS, encodes=once, decodes=once),
         "separate paper": latent_calls(PROMPTS),

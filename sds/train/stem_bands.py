@@ -61,7 +61,7 @@ def encode_song(songs: Songs, index: int, scorer: Listener) -> dict[str, Tensor]
     audio = torch.from_numpy(songs.audio(index))
     power = band_powers(stft(audio))
     level = (10 * power.clamp_min(1e-12).log10() - FLOOR_DB) / STEP_DB
-    pieces = [p for p in audio.sum(0).split(EACH) if len(p) >= RATE]
+    pieces = [p for p in torch.split(audio.sum(0), EACH) if len(p) >= RATE]
     return {
         "levels": level.round().clamp(0, 255).byte().contiguous(),
         "heard": torch.cat([scorer.hear(piece[None, None], RATE) for piece in pieces]).half(),

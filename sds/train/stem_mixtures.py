@@ -28,8 +28,10 @@ class Mixtures:
 
     def to(self, device: torch.device | str) -> Mixtures:
         """The same on a device."""
-        tensors = (self.levels, self.stems, self.cross, self.power)
-        return Mixtures(*(each.to(device) for each in tensors), self.first)
+        levels, stems, cross, power = (
+            each.to(device) for each in (self.levels, self.stems, self.cross, self.power)
+        )
+        return Mixtures(levels, stems, cross, power, self.first)
 
 
 def mixtures(audio: Tensor, first: int = 0) -> Mixtures:
