@@ -113,32 +113,14 @@ def patch(
     from bridge.protocol.patch_jobs import DesignPatch
 
     result = run(
-        DesignPatch,
-        as_json,
-        here,
-        prompt=prompt,
-        like=None if like is None else absolute(like),
-        renderer=renderer,
-        out="" if out is None else absolute(out),
-        count=count,
-        duration=duration,
-        steps=steps,
-        seed=seed,
-        searches=searches,
-        recipe=recipe,
-        note=note,
-        pitched=pitched,
-        loudness=loudness,
-        start=None if start is None else start_file(start),
-        matrix=matrix,
-        operators=operators,
-        modes=modes,
-        denoise_steps=denoise_steps,
-        slot=slot,
-        model=model,
-        scorer=scorer,
-        replace=replace,
-    )
+        DesignPatch, as_json, here,
+        prompt=prompt, like=None if like is None else absolute(like), renderer=renderer,
+        out="" if out is None else absolute(out), count=count, duration=duration, steps=steps,
+        seed=seed, searches=searches, recipe=recipe, note=note, pitched=pitched,
+        loudness=loudness, start=None if start is None else start_file(start), matrix=matrix,
+        operators=operators, modes=modes, denoise_steps=denoise_steps, slot=slot, model=model,
+        scorer=scorer, replace=replace,
+    )  # fmt: skip
     show(result, lambda: tables.patch(result), as_json)
 
 

@@ -189,14 +189,13 @@ def refine(
     home, device = logits.device, device_of(prior)
     mid, spectrum, logits = mid.to(device), spectrum.to(device), logits.to(device)
     k, grid = len(logits) - 1, logits.shape[1:]
-    half = recipe.steps // 2
     shrunk = [max(1, -(-size // by)) for size, by in zip(grid, method.coarse, strict=True)]
     change = torch.zeros(k + 1, *shrunk, device=device, requires_grad=True)
     adam = Adam(change, lr=recipe.lr)
     base, wanted = logits, [torch.zeros(0)]
     whole = magnitudes(mid, recipe.scales)
     for i in range(recipe.steps):
-        if i == half:
+        if i == recipe.steps // 2:
             base = (base + _stretch(change, grid)).detach()
             change = torch.zeros_like(base, requires_grad=True)
             adam = Adam(change, lr=recipe.lr)
