@@ -22,11 +22,20 @@ import torch
 from sds.detection.evidence import PresenceNetworks
 from sds.detection.tagger import load_tagger
 from sds.priors.loading import load_prior
+from sds.priors.shuffled import shuffled
 from sds.separation.networks import load_networks
 from sds.separation.separate import METHODS
 from sds.train.hearing.detection import DETECTION
-from sds.train.hearing.rows import Setup, append_row, cell, side_by_side, weight_digests
-from sds.train.hearing.separation import SEPARATION
+from sds.train.hearing.rows import (
+    Row,
+    Setup,
+    append_row,
+    cell,
+    side_by_side,
+    weight_digests,
+    worth_of_prior,
+)
+from sds.train.hearing.separation import SEPARATION, SHUFFLED
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +54,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--count", type=int, help="mixtures of a figure at most")
     parser.add_argument("--methods", nargs="+", choices=[*METHODS], default=["fast", "default"])
+    parser.add_argument(
+        "--null", action="store_true", help="each method by a prior with shuffled weights, too"
+    )
     parser.add_argument("--table", type=Path, nargs="+", metavar="FILE", help="only show these")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -55,15 +67,22 @@ def main() -> None:
     if networks.query is None or networks.search_scorer is None:
         parser.error("the weights must have a query network and a search scorer")
     detection = PresenceNetworks(load_tagger(), networks.query)
+    prior = load_prior()
     setup = Setup(
-        load_prior(), networks, detection, args.data, args.score, args.count, tuple(args.methods)
-    )
+        prior, networks, detection, args.data, args.score, args.count, tuple(args.methods),
+        shuffled(prior) if args.null else None,
+    )  # fmt: skip
     weights = weight_digests()
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    known: dict[tuple[str, str], Row] = {}
     for name in args.only:
         for row in FIGURES[name](setup):
             append_row(args.out, row, weights)
             log.info("%s, %s: %s", row.figure, row.method, cell(asdict(row)))
+            known[row.figure, row.method] = row
+            own = known.get((row.figure, row.method.removesuffix(SHUFFLED)))
+            if own is not None and own is not row:
+                log.info("%s, %s - shuffled: %s", row.figure, own.method, worth_of_prior(own, row))
     log.info("%s", "\n".join(side_by_side([args.out])))
 
 

@@ -7,11 +7,12 @@ digests of all weights. Of a file of rows the last one of each figure and method
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, pstdev, stdev
 from typing import Any, TypeVar
 
 from presets.reading import read_json
@@ -49,7 +50,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the figures are measured with: the models, the clips, how many mixtures at most."""
+    """What the figures are measured with: the models, the clips, how many mixtures at most.
+
+    With `null`, a prior that has unlearned everything, every method that asks the prior is measured
+    by that one as well.
+    """
 
     prior: Prior
     networks: Networks
@@ -58,6 +63,7 @@ class Setup:
     score: Path | None
     count: int | None
     methods: tuple[str, ...]
+    null: Prior | None = None
 
     def first(self, source: Iterable[_Item], count: int) -> list[_Item]:
         """The first mixtures: `count`, or fewer if fewer are wanted of all."""
@@ -126,6 +132,13 @@ def _all_kinds(rows: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, s
                 "older": any(row["older"] for row in found),
             }
     return made
+
+
+def worth_of_prior(row: Row, null: Row) -> str:
+    """How much better a method is than the same by the shuffled prior, mixture by mixture."""
+    gains = [own - other for own, other in zip(row.values, null.values, strict=True)]
+    error = stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
+    return f"{fmean(gains):+.2f} ± {error:.2f} {row.unit} ({len(gains)})"
 
 
 def cell(row: dict[str, Any]) -> str:

@@ -25,9 +25,10 @@ from torch import Tensor
 from sds.datasets import evaluation_items
 from sds.datasets.evaluation_items import Mixture
 from sds.metrics.separation import si_sdr
+from sds.priors.base import Prior
 from sds.scoreboard.separate import harmonic_percussive, ideal_mask
 from sds.separation.query_network import N
-from sds.separation.separate import METHODS, separate
+from sds.separation.separate import METHODS, asks_prior, separate
 from sds.train import pairs
 from sds.train.hearing.mixtures import (
     KINDS,
@@ -40,15 +41,16 @@ from sds.train.hearing.mixtures import (
 from sds.train.hearing.rows import SEED, Row, Setup
 
 DRAWN, OF_A_KIND = 24, 8  # mixtures of a figure
+SHUFFLED = ", shuffled prior"
 
 Score: TypeAlias = Callable[[Mixture, Tensor, Tensor], float]
 """(mixture, stems [K, C, T], residual [C, T]) -> a figure."""
 
 
-def separated(setup: Setup, mixture: Mixture, method: str) -> tuple[Tensor, Tensor]:
+def separated(setup: Setup, mixture: Mixture, method: str, prior: Prior) -> tuple[Tensor, Tensor]:
     """Stems [K, C, T] and residual [C, T] of a mixture by a method of the product."""
     *_, last = separate(
-        setup.prior,
+        prior,
         mixture.prompts,
         mixture.audio,
         mixture.rate,
@@ -108,8 +110,13 @@ def score_methods(
 ) -> Iterator[Row]:
     """A row for each method and each of the scores (name -> unit, function)."""
     ways: dict[str, Callable[[Mixture], tuple[Tensor, Tensor]]] = {
-        method: partial(separated, setup, method=method) for method in setup.methods
+        method: partial(separated, setup, method=method, prior=setup.prior)
+        for method in setup.methods
     }
+    prompts = min(len(mixture.prompts) for mixture in mixtures)
+    for method in setup.methods if setup.null is not None else ():
+        if asks_prior(METHODS[method], prompts, setup.networks):
+            ways[method + SHUFFLED] = partial(separated, setup, method=method, prior=setup.null)
     if all(len(mixture.sources) == len(mixture.prompts) == 2 for mixture in mixtures):
         ways["median filters"] = split_by_medians
     ways["ideal masks"] = masked_by_truth
