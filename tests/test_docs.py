@@ -212,6 +212,8 @@ def test_module_lines_name_real_modules_and_options():
         source = read(module)
         if "add_options(" in source:  # what every training has
             source += read(ROOT / "sds" / "train" / "loop.py")
+        if "add_bands(" in source:
+            source += read(ROOT / "sds" / "train" / "stem_bands.py")
         for option in re.findall(r"--[\w-]+", call[2]):
             assert f'"{option}"' in source, f"{call[1]} has no option {option}"
 
