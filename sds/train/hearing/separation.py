@@ -113,10 +113,12 @@ def score_methods(
         method: partial(separated, setup, method=method, prior=setup.prior)
         for method in setup.methods
     }
-    prompts = min(len(mixture.prompts) for mixture in mixtures)
-    for method in setup.methods if setup.null is not None else ():
-        if asks_prior(METHODS[method], prompts, setup.networks):
-            ways[method + SHUFFLED] = partial(separated, setup, method=method, prior=setup.null)
+    if setup.null is not None:
+        prompts = min(len(mixture.prompts) for mixture in mixtures)
+        for method in setup.methods:
+            if asks_prior(METHODS[method], prompts, setup.networks):
+                null = partial(separated, setup, method=method, prior=setup.null)
+                ways[method + SHUFFLED] = null
     if all(len(mixture.sources) == len(mixture.prompts) == 2 for mixture in mixtures):
         ways["median filters"] = split_by_medians
     ways["ideal masks"] = masked_by_truth
