@@ -91,11 +91,12 @@ def examine_needs(model: str) -> list[Check]:
         of = short if name in SHORT_ONES else costs
         rows += [_line(need, room) for need in needs(of, {name: calls}, speed)]
     if family.post_trained:
-        rows.append(check("paper", False, f"not with {family.title}", _NO_PAPER, optional=True))
+        rows.append(check("refused", False, f"{_REFUSED} {family.title}", _INSTEAD, optional=True))
     return [*rows, check("licence", True, family.licence)]
 
 
-_NO_PAPER = "use `patch` and `separate` with other recipes, or a base model"
+_REFUSED = "no patch --recipe paper, and only separate --method fast, with"
+_INSTEAD = "use patch with other recipes, generate, or a base model"
 
 
 def _line(need: Need, room: int) -> Check:

@@ -34,7 +34,10 @@ def generate_calls(family: Family) -> Calls:
 
 
 def recipe_calls(family: Family) -> dict[str, Calls]:
-    """The calls of each recipe that asks the model of a family, by its name for people."""
+    """The calls of each recipe that asks the model of a family, by its name for people.
+
+    Not those that post-trained models are refused for (`require_posterior_mean`).
+    """
     zerosep = Calls(STEPS * (1 + PROMPTS), 1, encodes=1, decodes=PROMPTS)
     once = MASKS.estimates * PROMPTS
     calls = {
@@ -48,5 +51,6 @@ def recipe_calls(family: Family) -> dict[str, Calls]:
         "generate": generate_calls(family),
     }
     if family.post_trained:
-        del calls["patch paper"], calls["separate paper"]
+        refused = ("patch paper", "separate default", "separate masks", "separate paper")
+        return {name: each for name, each in calls.items() if name not in refused}
     return calls
