@@ -15,6 +15,7 @@ from presets import Note
 from renderers import RENDERERS, random_patches
 from renderers.engines import ENGINES
 from sds.priors.base import classifier_free_guidance
+from sds.priors.checkpoints import is_here
 
 
 def probe(job: Probe, models: Models) -> worker_loop.Events:
@@ -27,13 +28,22 @@ def probe(job: Probe, models: Models) -> worker_loop.Events:
     yield clock.progress(0.2, "needs")
     checks += needs.examine_needs(job.model)
     yield clock.progress(0.3, "model")
-    fix = "name another with --model; `--model default` is the one that comes with Scorewire"
-    checks.append(_attempt("model", lambda: _try_model(job.model, models), fix))
+    checks.append(_model(job.model, models))
     yield clock.progress(0.9, "evaluation_scorer")
     checks.append(
         _attempt("evaluation_scorer", lambda: _try_scorer(models), "without it nothing is scored")
     )
     yield clock.done({"checks": [*checks, _gpu(), *_engines()]})
+
+
+def _model(name: str, models: Models) -> Check:
+    """Whether the model works; one of the hub that is not here is not fetched to find out."""
+    if not is_here(name):
+        text = f"{name} is not on this machine yet: the first job with it downloads it"
+        fix = f"accept its licence on the hub and `hf auth login` if it is gated; `hf download {name}`"
+        return check("model", False, text, fix)
+    fix = "name another with --model; `--model default` is the one that comes with Scorewire"
+    return _attempt("model", lambda: _try_model(name, models), fix)
 
 
 def _attempt(name: str, attempt: Callable[[], str], fix: str) -> Check:

@@ -146,6 +146,16 @@ def fetched(name: str, file: str) -> Path | None:
     return None
 
 
+def is_here(model: str) -> bool:
+    """Whether a model needs no download: it ships, is a folder, or is in the local cache of the
+    hub, by stable-audio-tools' names of weights or diffusers' description. Asks nobody.
+    """
+    if model in SHIPPED or Path(model).expanduser().exists() or not HUB_ID.fullmatch(model):
+        return True
+    files = ("model.safetensors", "model.ckpt", "model_index.json")
+    return any(fetched(model, file) is not None for file in files)
+
+
 def fetch(name: str, *files: str) -> Path:
     """The first of `files` in the local cache, or else on the hub: no network, no wait.
 
