@@ -110,6 +110,8 @@ def test_progress_rises_over_channels_and_levels(tmp_path: Path, loaded: worker.
     ("changes", "said"),
     [
         ({"keep": "0.6-1"}, "keep must lie in source, which ends at 0.5 seconds"),
+        ({"keep": [[1e304, 1e305]]}, "keep must lie in source, which ends at 0.5 seconds"),
+        ({"keep": [[0, 1e308]]}, "keep must leave a part of source to be changed"),
         ({"keep": "0-1"}, "keep must leave a part of source to be changed"),
         ({"keep": "0-0.001"}, "keep leaves too little: at least one frame of the model, 0.00"),
     ],

@@ -320,6 +320,7 @@ def test_what_the_cache_holds_needs_no_network(folder, evaluation_scorer, cache,
     [
         ("laion/larger_clap_general", r"cannot be downloaded .*`hf download`.*give its folder\."),
         ("no such thing", r"there is no CLAP 'no such thing'; give a folder"),
+        ("", r"^there is no CLAP ''; give a folder"),
     ],
 )
 def test_what_cannot_be_had_is_one_sentence(cache, name, match):

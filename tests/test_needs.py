@@ -1,5 +1,6 @@
 """What recipes ask of a prior, counted while they run, against the formulas that `doctor` uses."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -192,3 +193,14 @@ def test_doctor_tells_of_a_model_that_is_not_here(monkeypatch):
     (row,) = examine_needs("somebody/unknown")
     assert row["optional"]
     assert "not on this machine yet" in row["text"]
+
+
+@pytest.mark.parametrize("network", [None, [], "x", {"embed_dim": [1]}])
+def test_doctor_tells_of_a_description_that_says_anything(tmp_path, network):
+    config = published_config("tiny-1.0")
+    config["model"]["diffusion"]["config"] = network
+    (tmp_path / "model_config.json").write_text(json.dumps(config))
+    (row,) = examine_needs(str(tmp_path))
+    assert row["optional"]
+    assert row["text"].startswith("not counted: ")
+    assert "\n" not in row["text"]

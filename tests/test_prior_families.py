@@ -76,6 +76,9 @@ def test_the_shipped_models_are_sampled_as_they_were(name):
 def test_an_unknown_family_or_objective_is_refused():
     with pytest.raises(ModelUnavailable, match=r"the family of the model is 'sao'; it must be one"):
         family_of_config(config("v", 64, 2, "prompt", family="sao"))
+    for odd in ([1], {}, 3):
+        with pytest.raises(ModelUnavailable, match=r"the family of the model is .*; it must be"):
+            family_of_config(config("v", 64, 2, "prompt", family=odd))
     with pytest.raises(ModelUnavailable, match=r"the diffusion_objective is 'edm'; it must be one"):
         family_of_config(config("edm", 64, 2, "prompt"))
 

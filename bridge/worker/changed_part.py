@@ -68,7 +68,8 @@ def kept_samples(spans: tuple[tuple[float, float], ...], rate: int, samples: int
     """Which of `samples` at `rate` Hz lie in one of the spans of seconds, bool [samples]."""
     keep = torch.zeros(samples, dtype=torch.bool)
     for begin, end in spans:
-        keep[round(begin * rate) : min(samples, round(end * rate))] = True
+        first, last = (round(min(samples, each * rate)) for each in (begin, end))  # of any size
+        keep[first:last] = True
     return keep
 
 

@@ -11,12 +11,13 @@ from functools import partial
 import torch
 
 from bridge.protocol.jobs import Check, check
-from sds.priors.checkpoints import CONFIG, SHIPPED, ModelUnavailable
+from sds.priors.checkpoints import CONFIG, SHIPPED, first_line
 from sds.priors.costs import Costs, count_costs
 from sds.priors.diffusers_loading import DiffusersModel, find_diffusers
 from sds.priors.families import Family, family_of_config
 from sds.priors.needs import Need, needs, weights
 from sds.priors.published import find_config
+from sds.priors.quiet_import import BUILD_ERRORS
 from sds.priors.speed import Speed, measure_speed
 from sds.separation.calls import recipe_calls
 
@@ -76,9 +77,9 @@ def examine_needs(model: str) -> list[Check]:
         costs, short = (counted.costs(min(each, counted.longest)) for each in (SECONDS, SHORT))
         half = where.type != "cpu"
         speed = counted.speed(where, torch.float16 if half else torch.float32)
-    except (ModelUnavailable, LookupError, TypeError) as error:
+    except (*BUILD_ERRORS, OSError) as error:  # a description may say anything
         fix = f"give a model of stable-audio-tools, with its {CONFIG}, or one of diffusers"
-        return [check("needs", False, f"not counted: {error}", fix, optional=True)]
+        return [check("needs", False, f"not counted: {first_line(error)}", fix, optional=True)]
     family = counted.family
     facts = {"device": text, "bytes": room, **asdict(costs), "speed": asdict(speed)}
     line = (

@@ -123,7 +123,7 @@ def family_of_config(config: Mapping[str, Any]) -> Family:
     """
     named = config.get("family")
     if named is not None:
-        if named not in FAMILIES:
+        if not isinstance(named, str) or named not in FAMILIES:
             raise ModelUnavailable(
                 f"the family of the model is {named!r}; it must be one of {', '.join(FAMILIES)}."
             )
@@ -137,7 +137,12 @@ def family_of_config(config: Mapping[str, Any]) -> Family:
         return FAMILIES["default"]
     objective = diffusion.get("diffusion_objective", "v")
     names, network = {name for name, _ in conditioners}, diffusion.get("config", {})
-    found = objective, network.get("embed_dim"), network.get("depth"), frozenset(names)
+    if not isinstance(network, Mapping):
+        raise ModelUnavailable(f"the diffusion's config must be a table, got {network!r:.80}.")
+    width, depth = (
+        size if isinstance(size := network.get(key), int) else 0 for key in ("embed_dim", "depth")
+    )
+    found = objective, width, depth, frozenset(names)
     if objective not in OBJECTIVES:
         raise ModelUnavailable(
             f"the diffusion_objective is {objective!r}; it must be one of {', '.join(OBJECTIVES)}."

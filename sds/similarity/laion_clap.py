@@ -102,7 +102,7 @@ def load_clap(name: str) -> LaionClapScorer:
     that says what to do.
     """
     path = Path(name).expanduser()
-    folder = path if path.is_dir() else _on_hub(name)
+    folder = path if name and path.is_dir() else _on_hub(name)
     if missing := _missing(folder):
         raise ModelUnavailable(
             f"{name} has no {missing}; give a folder or a hub revision with {', '.join(NEEDED)}, "
