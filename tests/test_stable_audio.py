@@ -548,6 +548,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(folder, tmp_path):
 
 def test_names_that_are_no_model_are_one_sentence(folder, tmp_path):
     for model, match in {
+        "": "there is no model ''; give",
         "nonsense": "there is no model 'nonsense'; give 'default', 'edm', a folder",
         str(tmp_path / "absent"): "there is no model",
         str(folder / "model.safetensors"): "is a file; give the folder",

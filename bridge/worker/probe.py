@@ -40,7 +40,7 @@ def _model(name: str, models: Models) -> Check:
     """Whether the model works; one of the hub that is not here is not fetched to find out."""
     if not is_here(name):
         text = f"{name} is not on this machine yet: the first job with it downloads it"
-        fix = f"`hf download {name}` (if it is gated: accept its licence, and `hf auth login` first)"
+        fix = f"`hf download {name}`; if it is gated, accept its licence and `hf auth login` first"
         return check("model", False, text, fix)
     fix = "name another with --model; `--model default` is the one that comes with Scorewire"
     return _attempt("model", lambda: _try_model(name, models), fix)

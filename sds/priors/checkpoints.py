@@ -71,9 +71,9 @@ def find(model: str) -> Checkpoint:
             )
         return _in_folder(folder, model)
     path = Path(model).expanduser()
-    if path.is_dir():
+    if model and path.is_dir():  # "" would be the working directory
         return _in_folder(path, path.resolve().name)
-    if path.exists():
+    if model and path.exists():
         raise ModelUnavailable(
             f"the model {model} is a file; give the folder that holds {CONFIG} and the weights."
         )

@@ -122,7 +122,7 @@ def find_diffusers(model: str) -> DiffusersModel | None:
     what is in the local cache is asked first. Raises `ModelUnavailable` for a pipeline that cannot
     be used, and for Stable Audio 3 in its makers' layout.
     """
-    if model in SHIPPED:
+    if model in SHIPPED or not model:
         return None
     path = Path(model).expanduser()
     if path.is_dir():
