@@ -180,6 +180,7 @@ async def without_a_head(engine, machines, recording, alone, out):
     assert contents(out) == alone[0]
     for _ in range(2):
         machines.tell("add")
+    await workers(engine, 3)  # which sweep what the killed ones left
 
 
 STORIES = (whole, cancelled, without_a_machine, without_a_machine_in_a_search, without_a_head)

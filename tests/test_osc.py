@@ -245,7 +245,7 @@ def test_options_reach_the_job(running, client, mix, out):
         "prompt": "ok", "renderer": "impact", "out": out, "duration": 1.5, "steps": 9,
         "seed": 4, "recipe": "fast", "model": "mine", "note": 36.0, "start": mix,
         "matrix": "dx7:5", "operators": 6, "slot": None, "searches": 3,
-        "modes": 64, "denoise_steps": 10,
+        "modes": 64, "denoise_steps": 10, "scorer": "default",
         "count": 4, "like": None, "loudness": None, "pitched": None,
         "replace": False, "new": False, "within": (),
     }  # fmt: skip

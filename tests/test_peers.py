@@ -78,7 +78,8 @@ def free_port():
 
 # Who skips for something else than a peer: the system, the checkout, files that are not shared.
 OTHER_REASONS = {
-    "test_corpus.py", "test_denormals.py", "test_docs.py", "test_library_crash.py",
+    "test_blank_modules.py", "test_corpus.py", "test_denormals.py", "test_docs.py",
+    "test_library_crash.py",
     "test_musicnn.py", "test_oscquery.py", "test_pieces.py", "test_pitch.py", "test_reading.py",
     "test_player_ardour.py", "test_player_jack.py", "test_plugins.py", "test_stable_audio.py",
     "test_take_apart.py", "test_worker.py",

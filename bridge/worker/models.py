@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -209,9 +210,19 @@ def gaussian(prompts: Sequence[str]) -> GaussianPrior:
 
 
 def within_memory(events: Events) -> Events:
-    """Events of a job whose full memory, wherever it happens, is a `NotEnoughMemory`."""
+    """Events of a job whose full memory, wherever it happens, is a `NotEnoughMemory`.
+
+    What ends it from outside is thrown into the job as it is: `yield from` would only close it, and
+    a job that is to keep what is done would be one that was cancelled.
+    """
     with one_sentence():
-        yield from events
+        for event in events:
+            try:
+                yield event
+            except GeneratorExit as leaving:
+                with suppress(StopIteration):
+                    events.throw(leaving)
+                raise
 
 
 def model_hash(model: Prior | MultiTrackModel | base.TextAudioSimilarity | None) -> str:
