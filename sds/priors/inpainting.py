@@ -26,7 +26,7 @@ from sds.priors.families import family_of
 from sds.priors.sampling import Sampling, sampling_of
 from sds.samplers.denoiser import Denoiser
 from sds.samplers.solvers import sampler_of
-from sds.samplers.stepwise import stepwise
+from sds.samplers.stepwise import step_numbers
 
 LEVELS = 12
 """Noise levels at most, where no number is given and steps are repeated."""
@@ -97,15 +97,7 @@ def inpaint_stepwise(
     x = torch.randn(given.shape, generator=generator).to(given) * sigmas[0]
     x = torch.where(kept, given + x, x)
     denoise = keeping(classifier_free_guidance(prior, cond, uncond, how.guidance), given, kept)
-    solving = stepwise(sampler_of(how.sampler, generator), denoise, x, sigmas)
-    try:
-        while True:
-            step, _ = next(solving)
-            yield step
-    except StopIteration as end:
-        latent: Tensor = end.value
-    finally:
-        solving.close()
+    latent = yield from step_numbers(sampler_of(how.sampler, generator), denoise, x, sigmas)
     with torch.no_grad():
         return prior.decode(torch.where(kept, given, latent))[..., : audio.shape[-1]].to(
             audio.device

@@ -14,7 +14,7 @@ from sds.samplers.denoiser import Denoiser
 from sds.samplers.ode import Sampler
 from sds.samplers.schedules import SCHEDULES
 from sds.samplers.solvers import sampler_of
-from sds.samplers.stepwise import stepwise
+from sds.samplers.stepwise import step_numbers
 
 STEPS = SHIPPED.steps
 GUIDANCE = SHIPPED.guidance
@@ -113,15 +113,7 @@ def generate_stepwise(
     """
     how = sampling_of(prior, steps=steps, guidance=scale, sampler=sampler, schedule=schedule)
     task = _begin(prior, prompts, seconds, how, generator)
-    solving = stepwise(task.sampler, task.denoise, task.x, task.sigmas)
-    try:
-        while True:
-            step, _ = next(solving)
-            yield step
-    except StopIteration as end:
-        latent: Tensor = end.value
-    finally:
-        solving.close()
+    latent = yield from step_numbers(task.sampler, task.denoise, task.x, task.sigmas)
     with torch.no_grad():
         return task.heard(latent)
 
