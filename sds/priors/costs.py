@@ -95,11 +95,36 @@ def count_costs(config: Mapping[str, Any], seconds: float) -> Costs:
             f"{CONFIG} describes a model that cannot run ({type(error).__name__}: "
             f"{first_line(error)})."
         ) from error
-    pieces = 1 + max(0, math.ceil((frames - GRAPH_CHUNK) / (GRAPH_CHUNK - GRAPH_OVERLAP)))
-    share = piece.shape[-1] / frames  # of a clip in a piece
+    return costs_of(
+        seconds, audio, frames, piece.shape[-1], GRAPH_CHUNK - GRAPH_OVERLAP, saved,
+        (row, encode, decode), (count(model.model), count(codec), text_numbers(config)),
+    )  # fmt: skip
+
+
+def costs_of(
+    seconds: float,
+    audio: Tensor,
+    frames: int,
+    piece: int,
+    apart: int,
+    saved: int,
+    calls: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
+    numbers: tuple[int, int, int],
+) -> Costs:
+    """Put together what was counted for audio [1, C, T] of `seconds`, `frames` latent frames.
+
+    - `piece`: frames of it that a gradient of the codec takes at once, each piece `apart` frames
+      behind the one before; `saved`: bytes that autograd keeps of one.
+    - `calls`: (operations, bytes) of an evaluation of one row, of encoding, of decoding.
+    - `numbers`: how many the network, the codec and the text encoder have.
+    """
+    row, encode, decode = calls
+    network, codec, text = numbers
+    pieces = 1 + max(0, math.ceil((frames - piece) / apart))
+    share = piece / frames  # of a clip in a piece
     return Costs(
         seconds, frames,
-        network=count(model.model), codec=count(codec), text=text_numbers(config),
+        network=network, codec=codec, text=text,
         row_flops=row[0], encode_flops=encode[0], decode_flops=decode[0],
         gradient_flops=round(3 * pieces * share * decode[0]),
         row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],

@@ -6,14 +6,13 @@ Its parts are built on torch's meta device from their descriptions, and asked on
 from __future__ import annotations
 
 import importlib
-import math
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 
 from sds.priors.checkpoints import ModelUnavailable, first_line
-from sds.priors.costs import FLOAT, Costs, count, counted, saved_bytes
+from sds.priors.costs import Costs, costs_of, count, counted, saved_bytes
 from sds.priors.diffusers_loading import (
     PIPELINES,
     SCHEDULER,
@@ -26,9 +25,7 @@ from sds.priors.diffusers_loading import (
 )
 from sds.priors.diffusers_prior import DiffusersPrior
 from sds.priors.quiet_import import BUILD_ERRORS
-from sds.priors.speed import DECODED, LEAST, ROWS, Speed
-from sds.priors.speed import _filled as filled
-from sds.priors.speed import _rate as rate
+from sds.priors.speed import DECODED, LEAST, ROWS, Speed, filled, operations_a_second
 
 SECONDS = 10.0  # of the network's question that is timed
 
@@ -98,16 +95,9 @@ def count_prior(blank: Blank, seconds: float) -> Costs:
             f"({type(error).__name__}: {first_line(error)})."
         ) from error
     apart = (prior.graph_chunk - prior.overlap) if prior.graph_chunk else frames
-    pieces = 1 + max(0, math.ceil((frames - piece.shape[-1]) / apart))
-    share = piece.shape[-1] / frames  # of a clip in a piece
-    return Costs(
-        seconds, frames,
-        network=count(prior.network), codec=sum(map(count, prior.codec)), text=blank.text,
-        row_flops=row[0], encode_flops=encode[0], decode_flops=decode[0],
-        gradient_flops=round(3 * pieces * share * decode[0]),
-        row_bytes=row[1], encode_bytes=encode[1], decode_bytes=decode[1],
-        graph_bytes=saved + round(share * decode[1]),
-        clip_bytes=FLOAT * audio.numel() * (1 + 3 * 2 + 4),
+    return costs_of(
+        seconds, audio, frames, piece.shape[-1], apart, saved,
+        (row, encode, decode), (count(prior.network), sum(map(count, prior.codec)), blank.text),
     )  # fmt: skip
 
 
@@ -136,6 +126,6 @@ def measure_prior_speed(
     with torch.no_grad():
         return Speed(
             device.type,
-            rate(lambda: prior.ask(z, t, cond), device, least),
-            rate(lambda: prior.decode(part), device, least),
+            operations_a_second(lambda: prior.ask(z, t, cond), device, least),
+            operations_a_second(lambda: prior.decode(part), device, least),
         )

@@ -42,24 +42,24 @@ def measure_speed(
     model, cond = blank_model(own), blank_cond(own)
     rows = ROWS.get(device.type, 20)
     channels = own["model"]["io_channels"]
-    network = _filled(model.model, device, dtype)
+    network = filled(model.model, device, dtype)
     z = torch.zeros(rows, channels, FRAMES, device=device, dtype=dtype)
     t = torch.full((rows,), 0.5, device=device, dtype=dtype)
     told = {
         name: torch.zeros(rows, *value.shape[1:], device=device, dtype=dtype)
         for name, value in cond.items()
     }
-    decoder = _filled(model.pretransform.model.decoder, device, torch.float32)
+    decoder = filled(model.pretransform.model.decoder, device, torch.float32)
     part = torch.zeros(1, channels, DECODED if device.type == "cpu" else FRAMES, device=device)
     with torch.no_grad():
         return Speed(
             device.type,
-            _rate(lambda: network(z, t, **told), device, least),
-            _rate(lambda: decoder(part), device, least),
+            operations_a_second(lambda: network(z, t, **told), device, least),
+            operations_a_second(lambda: decoder(part), device, least),
         )
 
 
-def _filled(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
+def filled(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """A blank module on a device, with random weights."""
     module = module.to(dtype).to_empty(device=device)
     for weight in [*module.parameters(), *module.buffers()]:
@@ -67,7 +67,7 @@ def _filled(module: Any, device: torch.device, dtype: torch.dtype) -> Any:
     return module
 
 
-def _rate(run: Callable[[], Any], device: torch.device, least: float) -> float:
+def operations_a_second(run: Callable[[], Any], device: torch.device, least: float) -> float:
     """Operations a second of `run`."""
     flops = count_flops(run)  # warms up, too
     done, begin = 0, _now(device)
